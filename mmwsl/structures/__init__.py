@@ -1,0 +1,5 @@
+"""Data carriers."""
+
+from mmwsl.structures.wsl_data_sample import WSLDataSample
+
+__all__ = ['WSLDataSample']

@@ -1,0 +1,36 @@
+"""Fixtures of the whole suite."""
+
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+import torch
+from mmengine.registry import DefaultScope, init_default_scope
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _scope_and_seed() -> Iterator[None]:
+    """Every test starts in scope ``mmwsl`` with the same random state."""
+    init_default_scope('mmwsl')
+    torch.manual_seed(0)
+    yield
+    DefaultScope._instance_dict.clear()
+
+
+@pytest.fixture(scope='session')
+def repo_root() -> Path:
+    """The checkout that the tests run in; skips from an installed copy."""
+    if not (ROOT / 'configs').is_dir():
+        pytest.skip('needs the repository, not only the installed package')
+    return ROOT
+
+
+@pytest.fixture(scope='session')
+def shared_dir() -> Path:
+    """Real photographs and weights that lie beside the checkout."""
+    path = ROOT.parent / 'shared'
+    if not (path / 'data' / 'voc12_2007').is_dir():
+        pytest.skip(f'needs the photographs in {path.name}/data/voc12_2007')
+    return path
