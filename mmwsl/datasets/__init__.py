@@ -1,0 +1,13 @@
+"""Datasets with image-level labels and their transforms."""
+
+from mmwsl.datasets import transforms
+from mmwsl.datasets.base import WSLDataset, base_datasets, set_epoch
+from mmwsl.datasets.voc import VOCImageLevelDataset
+
+__all__ = [
+    'VOCImageLevelDataset',
+    'WSLDataset',
+    'base_datasets',
+    'set_epoch',
+    'transforms',
+]

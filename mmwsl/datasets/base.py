@@ -1,0 +1,264 @@
+"""What all datasets with image-level labels share.
+
+K: classes of an image, C: classes of the dataset, n: objects of an image.
+"""
+
+import random
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+from mmengine.dataset import BaseDataset
+from torch.utils.data import get_worker_info
+
+DataInfo = Dict[str, Any]
+
+
+class WSLDataset(BaseDataset):
+    """Base of the datasets whose supervision is image-level.
+
+    Every entry has ``img_id`` (unique: the path without suffix, relative to
+    the image folder), ``img_path``, ``gt_label`` int64 (K,), sorted,
+    ``gt_label_difficult`` int64 (J,), the classes that only difficult objects
+    show, ``num_classes`` and, where counts are known, ``gt_count`` int64
+    (C,). Boxes, masks and everything else that the supervision does not
+    contain are under ``eval_ann``, which exists only when ``test_mode`` is
+    true: a training set cannot leak it.
+
+    Random augmentations are reproducible: after :meth:`set_epoch`, an entry
+    is drawn from (seed, epoch, index) alone, so that neither the number of
+    workers nor a resumed run changes it. Under a ``RepeatDataset`` this
+    makes the repetitions of one epoch equal; train more epochs instead.
+
+    Args:
+        seed (int): Seed of the augmentations, used once an epoch is set.
+        collect_problems (bool): Whether broken entries are left out and
+            listed in ``problems`` as (file, message) instead of raising at
+            the first one. Meant for checking a dataset.
+        max_refetch (int): How many other entries are tried when the pipeline
+            returns None. With 0, None is an error that names the image.
+        **kwargs: Arguments of :class:`mmengine.dataset.BaseDataset`. Class
+            names come from ``metainfo=dict(classes=[...])``.
+
+    Raises:
+        ValueError: If class names are empty or double, if the dataset has no
+            entry, or if an entry is broken; names the file.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        seed: int = 0,
+        collect_problems: bool = False,
+        max_refetch: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        self.seed = seed
+        self.collect_problems = collect_problems
+        self.problems: List[Tuple[str, str]] = []
+        # Shared memory: persistent workers see epochs set after their start.
+        self._epoch = torch.full((1,), -1, dtype=torch.long).share_memory_()
+        super().__init__(*args, max_refetch=max_refetch, **kwargs)
+
+    @property
+    def classes(self) -> Tuple[str, ...]:
+        """The names of the C classes in the order of their indices."""
+        return tuple(self._metainfo.get('classes') or ())
+
+    def full_init(self) -> None:
+        """Load all entries.
+
+        Raises:
+            ValueError: See the class.
+        """
+        if self._fully_initialized:
+            return
+        if self._metainfo.get('classes') is not None:
+            self._check_classes(self._metainfo['classes'])
+        self.data_list = self.load_data_list()
+        self._check_classes(self._metainfo.get('classes'))
+        self._check_unique_ids()
+        self.data_list = self.filter_data()
+        if self._indices is not None:
+            self.data_list = self._get_unserialized_subset(self._indices)
+        if not self.data_list:
+            raise ValueError(
+                f'{type(self).__name__}: no entry in the dataset with '
+                f'ann_file={self.ann_file!r}, data_root={self.data_root!r}'
+            )
+        if self.serialize_data:
+            self.data_bytes, self.data_address = self._serialize_data()
+        self._fully_initialized = True
+
+    def filter_data(self) -> List[DataInfo]:
+        """Drop the entries that ``filter_cfg`` names.
+
+        ``filter_cfg=dict(filter_empty_gt=True)`` drops images without label
+        from training sets.
+        """
+        config = dict(self.filter_cfg or {})
+        drop_empty = config.pop('filter_empty_gt', False)
+        if config:
+            raise ValueError(
+                f'{type(self).__name__}: unknown filter_cfg keys '
+                f'{sorted(config)}, known is filter_empty_gt'
+            )
+        if self.test_mode or not drop_empty:
+            return self.data_list
+        return [info for info in self.data_list if len(info['gt_label'])]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw augmentations from (seed, epoch, index) from now on.
+
+        Args:
+            epoch (int): 0 or larger; a negative one ends the reseeding.
+        """
+        self._epoch.share_memory_().fill_(epoch)
+
+    def prepare_data(self, idx: int) -> Any:
+        """Return one entry after the pipeline.
+
+        Args:
+            idx (int): Index of the entry.
+
+        Raises:
+            ValueError: If the pipeline fails; names the image.
+        """
+        epoch = int(self._epoch)
+        if epoch < 0:
+            return self._run_pipeline(idx)
+        # Workers have random states of their own; the main process' states
+        # belong to the training and must not depend on data loading.
+        states = None if get_worker_info() else _random_states()
+        _seed_all([self.seed, epoch, idx % len(self)])
+        try:
+            return self._run_pipeline(idx)
+        finally:
+            if states is not None:
+                _restore_random_states(states)
+
+    def _run_pipeline(self, idx: int) -> Any:
+        info = self.get_data_info(idx)
+        name = info.get('img_path') or info['img_id']
+        try:
+            data = self.pipeline(info)
+        except Exception as error:
+            if str(name) in str(error):
+                raise
+            raise ValueError(
+                f'{name}: {type(error).__name__} in the pipeline: '
+                f'{" ".join(str(error).split())}'
+            ) from error
+        if data is None and self.max_refetch == 0:
+            raise ValueError(f'{name}: the pipeline returned None')
+        return data
+
+    def get_cat_ids(self, idx: int) -> List[int]:
+        """Return the class indices of one entry."""
+        labels: List[int] = self.get_data_info(idx)['gt_label'].tolist()
+        return labels
+
+    def _problem(self, path: str, message: str) -> None:
+        """Raise, or note if ``collect_problems``, that a file is broken."""
+        if not self.collect_problems:
+            raise ValueError(f'{path}: {message}')
+        self.problems.append((path, message))
+
+    def _entry(
+        self,
+        img_id: str,
+        img_path: str,
+        labels: Sequence[int],
+        difficult_only: Sequence[int] = (),
+        counts: Optional[Dict[int, int]] = None,
+        eval_ann: Optional[Dict[str, Any]] = None,
+    ) -> DataInfo:
+        """Build one entry; ground truth is kept in test mode only."""
+        num_classes = len(self.classes)
+        info: DataInfo = dict(
+            img_id=img_id,
+            img_path=img_path,
+            gt_label=np.array(sorted(set(labels)), dtype=np.int64),
+            gt_label_difficult=np.array(
+                sorted(set(difficult_only)), dtype=np.int64
+            ),
+            num_classes=num_classes,
+        )
+        if counts is not None:
+            info['gt_count'] = np.zeros(num_classes, dtype=np.int64)
+            for label, count in counts.items():
+                info['gt_count'][label] = count
+        if self.test_mode:
+            info['eval_ann'] = eval_ann or {}
+        return info
+
+    def _check_classes(self, classes: Any) -> None:
+        name = f'{type(self).__name__}: metainfo classes'
+        if isinstance(classes, str) or not isinstance(classes, Sequence):
+            raise ValueError(
+                f'{name} must be a list of names or the path of a text file '
+                f'with one name per line, not {classes!r}'
+            )
+        if not classes:
+            raise ValueError(f'{name} are empty')
+        for label in classes:
+            if not isinstance(label, str) or not label.strip():
+                raise ValueError(f'{name} hold {label!r}, which is no name')
+        doubles = sorted({c for c in classes if list(classes).count(c) > 1})
+        if doubles:
+            raise ValueError(f'{name} hold {doubles[0]!r} more than once')
+
+    def _check_unique_ids(self) -> None:
+        seen: Dict[str, str] = {}
+        kept = []
+        for info in self.data_list:
+            img_id, img_path = info['img_id'], info['img_path']
+            if img_id in seen:
+                self._problem(
+                    img_path,
+                    f'image id {img_id!r} is already taken by {seen[img_id]}',
+                )
+                continue
+            seen[img_id] = img_path
+            kept.append(info)
+        self.data_list = kept
+
+
+def base_datasets(dataset: Any) -> Iterator[Any]:
+    """Yield the datasets inside mmengine's wrappers, depth first.
+
+    Args:
+        dataset: A dataset, a wrapper with ``dataset`` or ``datasets``, or
+            torch's ``Subset``.
+    """
+    if hasattr(dataset, 'datasets'):
+        for inner in dataset.datasets:
+            yield from base_datasets(inner)
+    elif hasattr(dataset, 'dataset'):
+        yield from base_datasets(dataset.dataset)
+    else:
+        yield dataset
+
+
+def set_epoch(dataset: Any, epoch: int) -> None:
+    """Set the epoch of every :class:`WSLDataset` inside ``dataset``."""
+    for inner in base_datasets(dataset):
+        if isinstance(inner, WSLDataset):
+            inner.set_epoch(epoch)
+
+
+def _seed_all(key: Sequence[int]) -> None:
+    words = np.random.SeedSequence(list(key)).generate_state(3)
+    random.seed(int(words[0]))
+    np.random.seed(int(words[1]))
+    torch.default_generator.manual_seed(int(words[2]))
+
+
+def _random_states() -> Tuple[Any, Any, torch.Tensor]:
+    return random.getstate(), np.random.get_state(), torch.get_rng_state()
+
+
+def _restore_random_states(states: Tuple[Any, Any, torch.Tensor]) -> None:
+    random.setstate(states[0])
+    np.random.set_state(states[1])
+    torch.set_rng_state(states[2])

@@ -1,0 +1,9 @@
+"""Transforms; importing them registers mmcv's own as well."""
+
+import mmcv.transforms  # noqa: F401  (registers Resize, RandomFlip, ...)
+
+from mmwsl.datasets.transforms.eval_annotations import LoadEvalAnnotations
+from mmwsl.datasets.transforms.formatting import PackWSLInputs
+from mmwsl.datasets.transforms.loading import LoadWSLImage
+
+__all__ = ['LoadEvalAnnotations', 'LoadWSLImage', 'PackWSLInputs']

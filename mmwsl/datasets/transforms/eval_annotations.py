@@ -1,0 +1,217 @@
+"""Loading ground truth for evaluation, never for training.
+
+n: objects of an image, (H, W): size of the original image.
+"""
+
+from typing import Any, Dict, Optional, Tuple
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mmwsl.datasets.transforms.masks import (
+    class_masks_of_instances,
+    read_index_mask,
+)
+from mmwsl.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class LoadEvalAnnotations(BaseTransform):
+    """Load masks and boxes for metrics and pictures.
+
+    They are kept at the size of the original image under ``eval_gt``, which
+    no other transform touches, and reach a data sample only where
+    ``PackWSLInputs(eval_keys=...)`` names them.
+
+    Required keys: ``eval_ann`` (datasets have it in test mode only),
+    ``ori_shape``, ``num_classes``. Added key: ``eval_gt``, a dict of
+
+    - ``gt_sem_seg`` int64 (H, W): 0 background, c + 1 for class c, 255 for
+      ignored pixels.
+    - ``gt_body_seg``: the same with discriminative parts ignored.
+    - ``gt_instances``: dict of ``bboxes`` float32 (n, 4) as x1, y1, x2, y2
+      edges, ``labels`` int64 (n,), ``difficult`` bool (n,) and with
+      ``with_masks`` ``masks`` bool (n, H, W).
+
+    Args:
+        with_seg_map (bool): Whether to load class masks.
+        with_instances (bool): Whether to load boxes.
+        with_masks (bool): Whether to load instances with masks; their boxes
+            are then those of the masks.
+        with_body_seg (bool): Whether to load masks of bodies (toy data).
+
+    Raises:
+        FileNotFoundError: If a mask file is missing.
+        ValueError: If the dataset is a training set, if it has no such ground
+            truth, or if a mask has another size than its image.
+    """
+
+    def __init__(
+        self,
+        with_seg_map: bool = True,
+        with_instances: bool = False,
+        with_masks: bool = False,
+        with_body_seg: bool = False,
+    ) -> None:
+        self.with_seg_map = with_seg_map
+        self.with_instances = with_instances or with_masks
+        self.with_masks = with_masks
+        self.with_body_seg = with_body_seg
+
+    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+        """Add ``eval_gt`` to ``results``."""
+        if 'eval_ann' not in results:
+            raise ValueError(
+                'LoadEvalAnnotations belongs in evaluation pipelines: the '
+                'dataset holds no ground truth unless test_mode=True'
+            )
+        if 'ori_shape' not in results:
+            raise ValueError(
+                'LoadEvalAnnotations must come after the image is loaded'
+            )
+        ground_truth = results.setdefault('eval_gt', {})
+        if self.with_seg_map:
+            ground_truth['gt_sem_seg'] = _seg_map(results, 'seg_map')
+        if self.with_body_seg:
+            ground_truth['gt_body_seg'] = _seg_map(results, 'body_seg_map')
+        if self.with_instances:
+            ground_truth['gt_instances'] = _instances(results, self.with_masks)
+        return results
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(with_seg_map={self.with_seg_map}, '
+            f'with_instances={self.with_instances}, '
+            f'with_masks={self.with_masks}, '
+            f'with_body_seg={self.with_body_seg})'
+        )
+
+
+def _missing(results: Dict[str, Any], what: str) -> ValueError:
+    name = results.get('img_path') or results.get('img_id')
+    return ValueError(f'{name}: the dataset has no {what}')
+
+
+def _seg_map(results: Dict[str, Any], key: str) -> np.ndarray:
+    """Return one label map (H, W), from memory or from a file."""
+    annotation = results['eval_ann']
+    if key in annotation:
+        seg_map, place = annotation[key], f'{results["img_id"]} ({key})'
+    elif annotation.get(f'{key}_path'):
+        place = annotation[f'{key}_path']
+        seg_map = read_index_mask(place)
+    elif key == 'seg_map' and 'segmentations' in annotation:
+        return class_masks_of_instances(
+            annotation, results['ori_shape'], results['img_id']
+        ).astype(np.int64)
+    else:
+        raise _missing(results, key)
+    _check_size(results, seg_map.shape, place)
+    _check_values(seg_map, results['num_classes'], place)
+    return seg_map.astype(np.int64)
+
+
+def _check_size(
+    results: Dict[str, Any], shape: Tuple[int, ...], place: str
+) -> None:
+    height, width = results['ori_shape']
+    if tuple(shape) != (height, width):
+        name = results.get('img_path') or results.get('img_id')
+        raise ValueError(
+            f'{place}: mask is {shape[1]} x {shape[0]} pixels, but its image '
+            f'{name} is {width} x {height}'
+        )
+
+
+def _check_values(seg_map: np.ndarray, num_classes: int, place: str) -> None:
+    values = np.flatnonzero(np.bincount(seg_map.ravel(), minlength=256))
+    wrong = values[(values > num_classes) & (values != 255)]
+    if wrong.size:
+        raise ValueError(
+            f'{place}: mask holds the value {wrong[0]}, but with '
+            f'{num_classes} classes only 0 to {num_classes} and 255 mean '
+            'something'
+        )
+
+
+def _instances(results: Dict[str, Any], with_masks: bool) -> Dict[str, Any]:
+    annotation = results['eval_ann']
+    if not with_masks:
+        if 'boxes' not in annotation:
+            raise _missing(results, 'boxes')
+        return dict(
+            bboxes=annotation['boxes'].astype(np.float32),
+            labels=annotation['labels'].astype(np.int64),
+            difficult=annotation['difficult'].astype(bool),
+        )
+    if 'masks' in annotation or 'segmentations' in annotation:
+        return _known_masks(results)
+    if annotation.get('instance_map_path'):
+        return _masks_of_map(results)
+    raise _missing(results, 'instance masks')
+
+
+def _known_masks(results: Dict[str, Any]) -> Dict[str, Any]:
+    """Return instances whose masks the dataset lists one by one."""
+    from mmwsl.datasets.transforms.masks import decode_segmentation
+
+    annotation, shape = results['eval_ann'], results['ori_shape']
+    masks: Optional[np.ndarray] = annotation.get('masks')
+    if masks is None:
+        decoded = [
+            decode_segmentation(item, shape, results['img_id'])
+            for item in annotation['segmentations']
+        ]
+        masks = np.array(decoded, dtype=bool).reshape(-1, *shape)
+    elif len(masks):
+        _check_size(results, masks.shape[1:], f'{results["img_id"]} (masks)')
+    return dict(
+        bboxes=annotation['boxes'].astype(np.float32),
+        labels=annotation['labels'].astype(np.int64),
+        difficult=annotation['difficult'].astype(bool),
+        masks=masks.astype(bool),
+    )
+
+
+def _masks_of_map(results: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the instances of a map of instance numbers (VOC layout).
+
+    The class of an instance is what most of its pixels have in the class
+    mask; number i is the i-th object of the annotation, which says whether
+    it is difficult.
+    """
+    annotation, place = results['eval_ann'], results['eval_ann'][
+        'instance_map_path'
+    ]
+    instance_map = read_index_mask(place)
+    _check_size(results, instance_map.shape, place)
+    seg_map = _seg_map(results, 'seg_map')
+    listed = annotation.get('labels', np.zeros(0, dtype=np.int64))
+    masks, labels, difficult = [], [], []
+    for number in np.unique(instance_map):
+        mask = instance_map == number
+        votes = np.bincount(seg_map[mask], minlength=256)
+        votes[[0, 255]] = 0
+        if number in (0, 255) or not votes.any():
+            continue
+        label = int(votes.argmax()) - 1
+        known = number <= len(listed) and listed[number - 1] == label
+        masks.append(mask)
+        labels.append(label)
+        difficult.append(bool(known and annotation['difficult'][number - 1]))
+    return dict(
+        bboxes=boxes_of_masks(masks),
+        labels=np.array(labels, dtype=np.int64),
+        difficult=np.array(difficult, dtype=bool),
+        masks=np.array(masks, dtype=bool).reshape(-1, *instance_map.shape),
+    )
+
+
+def boxes_of_masks(masks: Any) -> np.ndarray:
+    """Return the boxes float32 (n, 4) of n masks that are not empty."""
+    boxes = np.zeros((len(masks), 4), dtype=np.float32)
+    for box, mask in zip(boxes, masks):
+        rows = np.flatnonzero(mask.any(axis=1))
+        columns = np.flatnonzero(mask.any(axis=0))
+        box[:] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+    return boxes

@@ -1,0 +1,112 @@
+"""Packing the results of a pipeline for the model."""
+
+from typing import Any, Dict, Sequence
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmengine.structures import InstanceData, PixelData
+
+from mmwsl.registry import TRANSFORMS
+from mmwsl.structures import WSLDataSample
+
+_EVAL_KEYS = ('gt_sem_seg', 'gt_body_seg', 'gt_instances')
+
+
+@TRANSFORMS.register_module()
+class PackWSLInputs(BaseTransform):
+    """Pack an image and its labels, and ground truth only where named.
+
+    Masks and boxes are packed at the size of the original image, to which
+    predictions are brought, and only those in ``eval_keys``: a pipeline that
+    does not name them cannot leak them.
+
+    Required keys: ``img``, ``gt_label``, ``num_classes``. Optional keys:
+    ``gt_count``, ``gt_label_difficult``, ``saliency``, ``eval_gt``.
+
+    Args:
+        meta_keys (Sequence[str]): Keys that become meta information, those
+            that are there.
+        eval_keys (Sequence[str]): Of ``gt_sem_seg``, ``gt_body_seg``,
+            ``gt_instances``; ``LoadEvalAnnotations`` provides them.
+
+    Raises:
+        ValueError: If an evaluation key is unknown or not there.
+    """
+
+    def __init__(
+        self,
+        meta_keys: Sequence[str] = (
+            'img_id',
+            'img_path',
+            'ori_shape',
+            'img_shape',
+            'scale_factor',
+            'flip',
+            'flip_direction',
+        ),
+        eval_keys: Sequence[str] = (),
+    ) -> None:
+        unknown = sorted(set(eval_keys) - set(_EVAL_KEYS))
+        if unknown:
+            raise ValueError(
+                f'PackWSLInputs: eval_keys holds {unknown[0]!r}, known are '
+                f'{", ".join(_EVAL_KEYS)}'
+            )
+        self.meta_keys = tuple(meta_keys)
+        self.eval_keys = tuple(eval_keys)
+
+    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+        """Pack ``results``.
+
+        Returns:
+            dict: ``inputs`` uint8 (3, h, w), in OpenCV's BGR order, and
+            ``data_samples``, a :class:`WSLDataSample`.
+        """
+        sample = WSLDataSample(
+            metainfo={k: results[k] for k in self.meta_keys if k in results}
+        )
+        sample.set_gt_label(results['gt_label'], results['num_classes'])
+        if 'gt_label_difficult' in results:
+            sample.set_gt_label_difficult(results['gt_label_difficult'])
+        if 'gt_count' in results:
+            sample.set_gt_count(results['gt_count'])
+        if 'saliency' in results:
+            sample.saliency = _pixel_data(results['saliency'])
+        for key in self.eval_keys:
+            setattr(sample, key, _eval_data(results, key))
+        return dict(inputs=_to_tensor(results['img']), data_samples=sample)
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(meta_keys={self.meta_keys}, '
+            f'eval_keys={self.eval_keys})'
+        )
+
+
+def _to_tensor(img: np.ndarray) -> torch.Tensor:
+    """Turn (h, w, 3) or (h, w) into a contiguous (channels, h, w)."""
+    if img.ndim == 2:
+        img = img[..., None]
+    # Flipped images have negative strides, which torch does not take; the
+    # copy by torch is several times faster than numpy's transposed one.
+    tensor = torch.from_numpy(np.ascontiguousarray(img))
+    return tensor.permute(2, 0, 1).contiguous()
+
+
+def _pixel_data(array: np.ndarray) -> PixelData:
+    return PixelData(data=torch.from_numpy(np.ascontiguousarray(array))[None])
+
+
+def _eval_data(results: Dict[str, Any], key: str) -> Any:
+    value = results.get('eval_gt', {}).get(key)
+    if value is None:
+        raise ValueError(
+            f'PackWSLInputs: {key} is named in eval_keys, but no '
+            'LoadEvalAnnotations of the pipeline has loaded it'
+        )
+    if key == 'gt_instances':
+        return InstanceData(
+            **{name: torch.from_numpy(v) for name, v in value.items()}
+        )
+    return _pixel_data(value)
