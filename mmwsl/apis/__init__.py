@@ -1,0 +1,21 @@
+"""What tools and programs call."""
+
+from mmwsl.apis.command_line import (
+    build_runner,
+    parse_runner_args,
+    read_config,
+    runner_parser,
+)
+from mmwsl.apis.config import load_config
+from mmwsl.apis.distributed import setup_cpu_distributed
+from mmwsl.apis.errors import friendly_errors
+
+__all__ = [
+    'build_runner',
+    'friendly_errors',
+    'load_config',
+    'parse_runner_args',
+    'read_config',
+    'runner_parser',
+    'setup_cpu_distributed',
+]

@@ -1,0 +1,78 @@
+"""What the train and the test command have in common."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Optional, Sequence
+
+from mmengine.config import Config, DictAction
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from mmwsl.apis.config import load_config
+from mmwsl.apis.distributed import setup_cpu_distributed
+
+
+def runner_parser(description: str) -> argparse.ArgumentParser:
+    """Return a parser with mmengine's usual options.
+
+    Args:
+        description: One line for ``--help``.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--work-dir',
+        help='folder of logs, metrics and checkpoints; by default the '
+        'config\'s "work_dir", or work_dirs/NAME_OF_THE_CONFIG',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override the config: key=value, nested keys with dots, lists '
+        'as key="[a,b]"',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='how the processes of a distributed run were started',
+    )
+    # torch.distributed.launch passes this one to every process.
+    parser.add_argument(
+        '--local_rank',
+        '--local-rank',
+        type=int,
+        default=0,
+        help=argparse.SUPPRESS,
+    )
+    return parser
+
+
+def parse_runner_args(
+    parser: argparse.ArgumentParser, argv: Optional[Sequence[str]]
+) -> argparse.Namespace:
+    """Parse and leave the local rank where mmengine looks for it."""
+    args = parser.parse_args(argv)
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def read_config(args: argparse.Namespace) -> Config:
+    """Read the config and apply the options of :func:`runner_parser`."""
+    cfg = load_config(args.config, args.cfg_options)
+    cfg.launcher = args.launcher
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = f'work_dirs/{Path(args.config).stem}'
+    return cfg
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the config's runner, distributed or not, on any device."""
+    setup_cpu_distributed(cfg)
+    if 'runner_type' in cfg:
+        return RUNNERS.build(cfg)
+    return Runner.from_cfg(cfg)

@@ -1,0 +1,3 @@
+from .torchvision import TorchvisionBackbone
+
+__all__ = ['TorchvisionBackbone']

@@ -1,0 +1,162 @@
+"""What the backbones of torchvision and timm have in common."""
+
+from typing import Any, Dict, FrozenSet, List, Optional, Sequence, Tuple, Union
+
+import torch
+from mmengine.model import BaseModule, initialize
+from torch import Tensor, fx, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from .dilation import check_output_stride, replace_stride
+from .graph import (
+    Stage,
+    find_stages,
+    nominal_strides,
+    split_targets,
+    trace,
+    truncate,
+)
+from .weights import KeyMap, load_weights
+
+InitCfg = Union[Dict[str, Any], List[Dict[str, Any]], None]
+
+
+class GraphBackbone(BaseModule):
+    """Features of a classification CNN at chosen stages and stride.
+
+    Attributes:
+        net (torch.fx.GraphModule): the layers in use, and no others, under
+            the names that they have in the source network.
+        out_channels (tuple[int]): channels of each output.
+        out_strides (tuple[int]): image pixels per cell of each output.
+
+    Args:
+        model: the source network with a (N, 3, H, W) image as only input.
+        output_stride: strides beyond it become dilations; a power of two.
+            None leaves the network as it is.
+        out_indices: stages to return. Stages 0, 1, 2, 3 end at strides 4, 8,
+            16, 32 of the source network; -1 is the last one.
+        frozen_stages: -1 trains all; 0 freezes the stem; k freezes the stem
+            and the first k stages. Frozen BatchNorm stays in eval mode.
+        norm_eval: keep all BatchNorm layers in eval mode.
+        key_map: how weight files name the parameters, see ``load_weights``.
+        init_cfg: ``dict(type='Pretrained', checkpoint=...)`` with a file, a
+            URL, ``torchvision://NAME`` or ``package://NAME/FILE``, and other
+            initializers of mmengine. None keeps the source network's own
+            random initialisation.
+
+    Raises:
+        ValueError: if a stage or the stride does not exist in the network.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        output_stride: Optional[int] = None,
+        out_indices: Sequence[int] = (-1,),
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        key_map: KeyMap = None,
+        init_cfg: InitCfg = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
+        self.key_map = key_map
+        # Parameters that a weight file may hold beyond those in use.
+        self._source_keys: FrozenSet[str] = frozenset(model.state_dict())
+        graph = trace(model)
+        strides = nominal_strides(model, graph)
+        stem, *stages = find_stages(model, graph, strides)
+        if output_stride is not None:
+            check_output_stride(output_stride, stages[-1].stride)
+        outputs = _select(stages, out_indices)
+        if not -1 <= frozen_stages <= len(stages):
+            raise ValueError(
+                f'frozen_stages must be in [-1, {len(stages)}], '
+                f'got {frozen_stages}'
+            )
+        truncate(model, graph, [stage.node for stage in outputs])
+        if output_stride is not None:
+            replace_stride(model, graph, strides, output_stride)
+        self._parts = split_targets(graph, [s.node for s in (stem, *stages)])
+        self.net = fx.GraphModule(model, graph, type(model).__name__)
+        self.out_strides = tuple(
+            min(stage.stride, output_stride or stage.stride)
+            for stage in outputs
+        )
+        self.out_channels = _count_channels(self.net)
+        self._freeze()
+
+    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+        """Maps (N, 3, H, W) images to one (N, C, h, w) map per output."""
+        return self.net(x)
+
+    def train(self, mode: bool = True) -> 'GraphBackbone':
+        """Sets the mode; what is frozen stays in eval mode."""
+        super().train(mode)
+        self._freeze()
+        return self
+
+    def init_weights(self) -> None:
+        """Draws or loads the weights that ``init_cfg`` asks for.
+
+        Raises:
+            ValueError: if the weight file does not fit the network.
+        """
+        cfgs = self.init_cfg or []
+        cfgs = [cfgs] if isinstance(cfgs, dict) else cfgs
+        pretrained = [cfg for cfg in cfgs if cfg['type'] == 'Pretrained']
+        if self.is_init or not pretrained:
+            super().init_weights()
+            return
+        # mmengine's own loader skips parameters that do not fit.
+        initialize(self, [cfg for cfg in cfgs if cfg not in pretrained])
+        for cfg in pretrained:
+            load_weights(
+                self.net, cfg['checkpoint'], self._source_keys, self.key_map
+            )
+        self.is_init = True
+
+    def _freeze(self) -> None:
+        for name in sum(self._parts[: self.frozen_stages + 1], []):
+            parent, _, leaf = name.rpartition('.')
+            part = getattr(self.net.get_submodule(parent), leaf)
+            part.requires_grad_(False)
+            if isinstance(part, _BatchNorm):
+                part.eval()
+        if self.norm_eval:
+            for module in self.net.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+
+
+def _select(stages: List[Stage], out_indices: Sequence[int]) -> List[Stage]:
+    count = len(stages)
+    strides = [stage.stride for stage in stages]
+    for index in out_indices:
+        if not -count <= index < count:
+            raise ValueError(
+                f'out_indices: no stage {index}, the network has {count} '
+                f'stages of strides {strides}'
+            )
+    if not out_indices:
+        raise ValueError('out_indices is empty')
+    return [stages[index] for index in out_indices]
+
+
+def _count_channels(net: fx.GraphModule) -> Tuple[int, ...]:
+    """Channels of the outputs, by a run without data (meta tensors)."""
+    state = {
+        key: torch.empty_like(value, device='meta')
+        for key, value in net.state_dict().items()
+    }
+    # The input is as large as Inception needs it.
+    image = torch.empty(1, 3, 128, 128, device='meta')
+    modes = {module: module.training for module in net.modules()}
+    net.eval()
+    with torch.no_grad():
+        outputs = torch.func.functional_call(net, state, (image,))
+    for module, mode in modes.items():
+        module.training = mode
+    return tuple(output.shape[1] for output in outputs)

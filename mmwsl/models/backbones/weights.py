@@ -1,0 +1,256 @@
+"""Strict loading of backbone weights, also from installed packages."""
+
+import importlib.util
+import re
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Callable, Dict, FrozenSet, List, Optional, Union
+
+import torch
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor, nn
+
+SCHEME = 'package://'
+SUFFIXES = ('.pth', '.pt', '.bin', '.ckpt')
+# torchvision's DenseNet files predate its present module names.
+OLD_DENSENET = re.compile(
+    r'^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..*)$'
+)
+# Auxiliary classifiers in files of Inception and GoogLeNet.
+AUXILIARY = ('AuxLogits.', 'aux1.', 'aux2.')
+
+StateDict = Dict[str, Tensor]
+KeyMap = Optional[Union[str, Dict[str, str]]]
+
+
+def load_weights(
+    net: nn.Module,
+    checkpoint: str,
+    source_keys: FrozenSet[str],
+    key_map: KeyMap = None,
+) -> None:
+    """Loads a file into a network; nothing is skipped silently.
+
+    Args:
+        net: the network to fill.
+        checkpoint: anything that mmengine's ``CheckpointLoader`` reads. It
+            may be a bare state dict or hold one under ``state_dict``; a
+            ``module.`` prefix is removed, and if there are ``backbone.``
+            keys, only those are read.
+        source_keys: names that the file may hold besides those of ``net``:
+            the network's classifier and layers that are not in use.
+        key_map: None if the file's names are those of ``net``, the name of
+            a renaming in ``KEY_MAPS``, or patterns and replacements.
+
+    Raises:
+        ValueError: naming the file and the first keys, if a parameter of
+            ``net`` is missing in the file or has another shape there, or if
+            the file has parameters that the source network does not have.
+    """
+    state = _read(checkpoint)
+    wanted = net.state_dict()
+    state = _rename(state, key_map, source_keys | frozenset(wanted))
+    missing = [
+        key
+        for key in wanted
+        if key not in state and not key.endswith('num_batches_tracked')
+    ]
+    _complain(checkpoint, 'lacks', missing)
+    reshaped = [
+        f'{key} {tuple(state[key].shape)} instead of {tuple(value.shape)}'
+        for key, value in wanted.items()
+        if key in state and state[key].shape != value.shape
+    ]
+    _complain(checkpoint, 'has the wrong shape for', reshaped)
+    unknown = [
+        key
+        for key in state
+        if key not in wanted
+        and key not in source_keys
+        and not key.startswith(AUXILIARY)
+    ]
+    _complain(checkpoint, 'has parameters of another network:', unknown)
+    net.load_state_dict(
+        {key: state.get(key, value) for key, value in wanted.items()}
+    )
+
+
+def _complain(checkpoint: str, what: str, keys: List[str]) -> None:
+    if keys:
+        more = f' and {len(keys) - 3} more' if len(keys) > 3 else ''
+        raise ValueError(f'{checkpoint} {what} {", ".join(keys[:3])}{more}')
+
+
+def _read(checkpoint: str) -> StateDict:
+    try:
+        content = CheckpointLoader.load_checkpoint(
+            checkpoint, map_location='cpu', logger='silent'
+        )
+    except KeyError as error:
+        # mmengine looks names up in tables without a message of its own.
+        raise ValueError(f'{checkpoint}: no weights of that name') from error
+    if isinstance(content, dict) and 'state_dict' in content:
+        content = content['state_dict']
+    if not isinstance(content, dict) or not all(
+        isinstance(value, Tensor) for value in content.values()
+    ):
+        raise ValueError(f'{checkpoint} is not a state dict of tensors')
+    state = {re.sub(r'^module\.', '', key): v for key, v in content.items()}
+    if any(key.startswith('backbone.') for key in state):
+        state = {
+            re.sub(r'^backbone\.(net\.)?', '', key): value
+            for key, value in state.items()
+            if key.startswith('backbone.')
+        }
+    return {OLD_DENSENET.sub(r'\1\2', key): v for key, v in state.items()}
+
+
+def _rename(
+    state: StateDict, key_map: KeyMap, names: FrozenSet[str]
+) -> StateDict:
+    if key_map is None:
+        return state
+    if isinstance(key_map, str):
+        if key_map not in KEY_MAPS:
+            raise ValueError(
+                f"key_map '{key_map}' is unknown; there are: "
+                + ', '.join(KEY_MAPS)
+            )
+        table = KEY_MAPS[key_map](names)
+        return {table.get(key, key): value for key, value in state.items()}
+    renamed = {}
+    for key, value in state.items():
+        for pattern, replacement in key_map.items():
+            key = re.sub(pattern, replacement, key)
+        renamed[key] = value
+    return renamed
+
+
+def efficientnet_key_map(names: FrozenSet[str]) -> Dict[str, str]:
+    """Names of the package ``efficientnet_pytorch`` -> timm's EfficientNet.
+
+    The former numbers all blocks in one row, the latter by stage.
+
+    Args:
+        names: the names of the timm network.
+
+    Returns:
+        dict[str, str]: file name -> timm name, for every name.
+    """
+    blocks = sorted(
+        {match.group(1) for match in map(_TIMM_BLOCK.match, names) if match},
+        key=lambda block: [int(number) for number in block.split('.')],
+    )
+    numbers = {block: index for index, block in enumerate(blocks)}
+    expanding = {name.split('.conv_pwl')[0] for name in names}
+    table = {}
+    for name in names:
+        match = _TIMM_BLOCK.match(name)
+        if match is None:
+            layer, dot, rest = name.partition('.')
+            table[_STEM_HEAD.get(layer, layer) + dot + rest] = name
+            continue
+        block, layer, rest = match.groups()
+        layers = _EXPANDED if f'blocks.{block}' in expanding else _PLAIN
+        source = layers.get(layer, layer)
+        table[f'_blocks.{numbers[block]}.{source}.{rest}'] = name
+    return table
+
+
+_TIMM_BLOCK = re.compile(r'^blocks\.(\d+\.\d+)\.(\w+)\.(.+)$')
+_STEM_HEAD = {
+    'conv_stem': '_conv_stem',
+    'bn1': '_bn0',
+    'conv_head': '_conv_head',
+    'bn2': '_bn1',
+    'classifier': '_fc',
+}
+_EXPANDED = {
+    'conv_pw': '_expand_conv',
+    'bn1': '_bn0',
+    'conv_dw': '_depthwise_conv',
+    'bn2': '_bn1',
+    'conv_pwl': '_project_conv',
+    'bn3': '_bn2',
+}
+# The first block has no expansion, and its normalisations count from 1.
+_PLAIN = {
+    'conv_dw': '_depthwise_conv',
+    'bn1': '_bn1',
+    'conv_pw': '_project_conv',
+    'bn2': '_bn2',
+}
+KEY_MAPS: Dict[str, Callable[[FrozenSet[str]], Dict[str, str]]] = {
+    'efficientnet_pytorch': efficientnet_key_map,
+}
+
+
+@CheckpointLoader.register_scheme(prefixes=SCHEME, force=True)
+def load_from_package(
+    filename: str, map_location: Union[str, torch.device, None] = None
+) -> Any:
+    """Loads a weight file that an installed Python package carries.
+
+    Args:
+        filename: ``package://NAME/FILE``; NAME as pip or as Python's import
+            knows it, FILE the file's name or its path in the package.
+        map_location: see :func:`torch.load`.
+    """
+    path = find_package_file(filename)
+    return torch.load(path, map_location=map_location, weights_only=True)
+
+
+def find_package_file(filename: str) -> Path:
+    """The path of ``package://NAME/FILE``; the package is not imported.
+
+    Raises:
+        ImportError: naming the pip command, if NAME is not installed.
+        FileNotFoundError: listing the package's weight files, if FILE is
+            none of them.
+        ValueError: if ``filename`` has another form or FILE is ambiguous.
+    """
+    name, _, wanted = filename[len(SCHEME) :].partition('/')
+    if not filename.startswith(SCHEME) or not name or not wanted:
+        raise ValueError(f'{filename} is not of the form {SCHEME}NAME/FILE')
+    files = _weight_files(name)
+    if files is None:
+        raise ImportError(
+            f'{filename} needs a package: pip install {name}', name=name
+        )
+    found = [
+        path for path in files if f'/{path.as_posix()}'.endswith(f'/{wanted}')
+    ]
+    if not found:
+        names = ', '.join(sorted(path.name for path in files)) or 'none'
+        raise FileNotFoundError(
+            f'{filename}: no such file, weight files of {name}: {names}'
+        )
+    if len(found) > 1:
+        paths = ', '.join(sorted(path.as_posix() for path in found))
+        raise ValueError(f'{filename} is ambiguous: {paths}')
+    return found[0]
+
+
+def _weight_files(name: str) -> Optional[List[Path]]:
+    """Weight files of a package, None if it is not installed."""
+    modules = [name.replace('-', '_')]
+    paths: List[Path] = []
+    is_installed = False
+    try:
+        distribution = metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        pass
+    else:
+        is_installed = True
+        paths += [Path(str(f.locate())) for f in distribution.files or []]
+        modules += (distribution.read_text('top_level.txt') or '').split()
+    for module in modules:
+        # A dotted name would import its parent.
+        spec = None if '.' in module else importlib.util.find_spec(module)
+        for root in (spec and spec.submodule_search_locations) or []:
+            is_installed = True
+            paths += Path(root).rglob('*')
+    if not is_installed:
+        return None
+    weights = {p.resolve() for p in paths if p.suffix in SUFFIXES}
+    return [path for path in weights if path.is_file()]

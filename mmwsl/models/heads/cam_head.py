@@ -1,0 +1,225 @@
+"""The head of class activation maps."""
+
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+import torch
+from mmengine.model import BaseModule
+from mmengine.structures import PixelData
+from torch import Tensor, nn
+
+from mmwsl.models.heads.label_utils import check_single_label, stack_gt_scores
+from mmwsl.models.heads.map_prediction import merge_views, normalize_maps
+from mmwsl.models.layers import global_pool
+from mmwsl.models.layers.pooling import POOLINGS
+from mmwsl.pseudo_labels import background_score, maps_to_label
+from mmwsl.pseudo_labels.background import BACKGROUNDS
+from mmwsl.registry import MODELS
+from mmwsl.structures import WSLDataSample
+
+KEEPS = ('given', 'predicted', 'all')
+
+
+@MODELS.register_module()
+class CAMHead(BaseModule):
+    """Class activation maps (https://arxiv.org/abs/1512.04150).
+
+    A 1x1 convolution turns features into C class maps, and pooling turns
+    these into class scores. In prediction the maps of the kept classes are
+    rectified, averaged over the views, brought to the size of the image and
+    divided by their maximum.
+
+    Shape shorthand: N images, C classes, K classes kept, (h, w) the feature
+    map, (H, W) the original image.
+
+    Args:
+        num_classes: C, background not counted.
+        in_channels: Channels of the features.
+        in_index: Which of the backbone's outputs is used.
+        multi_label: Whether an image may show several classes; decides
+            between sigmoid and softmax scores.
+        pooling: 'avg', 'max' or 'lse' (log-sum-exp).
+        sharpness: r of 'lse'.
+        dropout: Probability that a feature channel is dropped in training.
+        loss: Config of the loss; by default the multi-label soft-margin
+            loss, or the cross entropy without ``multi_label``.
+        keep: Which classes get a map in prediction: 'given' by the image's
+            labels, 'predicted' ones, or 'all'.
+        score_threshold: Probability from which a class counts as predicted
+            in a multi-label set.
+        background: 'constant', 'power' or 'saliency', the background score
+            that turns maps into ``pred_sem_seg``.
+        background_value: The constant, or the exponent of 'power'.
+        init_cfg: Initialisation, by default a normal one of 0.01.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        in_index: int = -1,
+        multi_label: bool = True,
+        pooling: str = 'avg',
+        sharpness: float = 5.0,
+        dropout: float = 0.0,
+        loss: Optional[Dict] = None,
+        keep: str = 'given',
+        score_threshold: float = 0.5,
+        background: str = 'constant',
+        background_value: float = 0.3,
+        init_cfg: Optional[Dict] = None,
+    ) -> None:
+        super().__init__(
+            init_cfg or dict(type='Normal', layer='Conv2d', std=0.01)
+        )
+        _check_choice('pooling', pooling, POOLINGS)
+        _check_choice('keep', keep, KEEPS)
+        _check_choice('background', background, BACKGROUNDS)
+        self.num_classes = num_classes
+        self.in_index = in_index
+        self.multi_label = multi_label
+        self.pooling = pooling
+        self.sharpness = sharpness
+        self.keep = keep
+        self.score_threshold = score_threshold
+        self.background = background
+        self.background_value = background_value
+        self.dropout = nn.Dropout2d(dropout)
+        self.classifier = nn.Conv2d(in_channels, num_classes, 1)
+        kind = 'MultiLabelSoftMarginLoss' if multi_label else 'CrossEntropyLoss'
+        self.loss_module = MODELS.build(loss or dict(type=f'mmwsl.{kind}'))
+
+    def forward(self, feats: Sequence[Tensor]) -> Tensor:
+        """Return the class maps (N, C, h, w) of a tuple of features."""
+        return self.classifier(self.dropout(feats[self.in_index]))
+
+    def scores(self, class_maps: Tensor) -> Tensor:
+        """Pool class maps (N, C, h, w) to logits (N, C)."""
+        return global_pool(class_maps, self.pooling, self.sharpness)
+
+    def loss(
+        self, feats: Sequence[Tensor], data_samples: Sequence[WSLDataSample]
+    ) -> Dict[str, Tensor]:
+        """Return the classification loss.
+
+        Args:
+            feats: Features of the backbone or neck.
+            data_samples: N samples with ``gt_score``.
+
+        Returns:
+            ``loss_cls``, scalar.
+
+        Raises:
+            ValueError: If the samples' labels do not fit the head.
+        """
+        targets = stack_gt_scores(data_samples, self.num_classes)
+        if not self.multi_label:
+            check_single_label(data_samples, targets)
+        scores = self.scores(self(feats))
+        return dict(loss_cls=self.loss_module(scores, targets))
+
+    def predict(
+        self, feats: Sequence[Tensor], data_samples: Sequence[WSLDataSample]
+    ) -> List[WSLDataSample]:
+        """Predict from a single view; see :meth:`predict_views`."""
+        return self.predict_views([self(feats)], data_samples)
+
+    def predict_views(
+        self, views: Sequence[Tensor], data_samples: Sequence[WSLDataSample]
+    ) -> List[WSLDataSample]:
+        """Predict scores and maps from the class maps of several views.
+
+        Args:
+            views: Class maps (N, C, h, w) of each view, already flipped
+                back; sizes may differ.
+            data_samples: N samples.
+
+        Returns:
+            The samples with ``pred_score`` (C,), ``pred_label``,
+            ``pred_map_labels`` (K,), ``pred_maps`` (K, H, W) in [0, 1] and
+            ``pred_sem_seg`` (1, H, W).
+        """
+        scores = self._probabilities(views)
+        for index, sample in enumerate(data_samples):
+            sample.pred_score = scores[index]
+            sample.pred_label = self._predicted(scores[index])
+            labels = self._kept(sample)
+            maps = normalize_maps(
+                merge_views(
+                    [view[index][labels] for view in views],
+                    _valid_share(sample),
+                    tuple(sample.ori_shape[:2]),
+                )
+            )
+            sample.pred_map_labels = labels
+            sample.pred_maps = PixelData(data=maps)
+            sample.pred_sem_seg = PixelData(
+                data=self._segment(maps, labels, sample)[None]
+            )
+        return list(data_samples)
+
+    def _probabilities(self, views: Sequence[Tensor]) -> Tensor:
+        """Average the class probabilities (N, C) over the views."""
+        logits = torch.stack([self.scores(view).float() for view in views])
+        if self.multi_label:
+            return logits.sigmoid().mean(dim=0)
+        return logits.softmax(dim=-1).mean(dim=0)
+
+    def _predicted(self, scores: Tensor) -> Tensor:
+        """Return the predicted classes (k,) of one image."""
+        if self.multi_label:
+            return (scores >= self.score_threshold).nonzero().flatten()
+        return scores.argmax().reshape(1)
+
+    def _kept(self, sample: WSLDataSample) -> Tensor:
+        """Return the classes (K,) whose maps one image keeps."""
+        if self.keep == 'all':
+            return torch.arange(
+                self.num_classes, device=sample.pred_score.device
+            )
+        if self.keep == 'predicted':
+            return sample.pred_label
+        given = stack_gt_scores([sample], self.num_classes)[0]
+        return given.to(sample.pred_score.device).nonzero().flatten()
+
+    def _segment(
+        self, maps: Tensor, labels: Tensor, sample: WSLDataSample
+    ) -> Tensor:
+        """Turn the maps of one image into a label map (H, W)."""
+        saliency = sample.saliency.data[0] if 'saliency' in sample else None
+        score = background_score(
+            maps, self.background, self.background_value, saliency
+        )
+        return maps_to_label(maps, labels, score)
+
+    def _load_from_state_dict(
+        self, state_dict: Mapping[str, Any], prefix: str, *args: Any
+    ) -> None:
+        """Refuse a checkpoint that was trained for other classes.
+
+        mmengine only warns of a mismatch and would go on with random
+        weights.
+        """
+        weight = state_dict.get(f'{prefix}classifier.weight')
+        if weight is not None and len(weight) != self.num_classes:
+            raise ValueError(
+                f'The checkpoint was trained for {len(weight)} classes, but '
+                f'the head has num_classes={self.num_classes} '
+                f'({prefix}classifier.weight).'
+            )
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _valid_share(sample: WSLDataSample) -> Tuple[float, float]:
+    """Share of the padded input that is image, as (height, width)."""
+    padded = sample.get('batch_input_shape', sample.img_shape)
+    return (
+        sample.img_shape[0] / padded[0],
+        sample.img_shape[1] / padded[1],
+    )
+
+
+def _check_choice(
+    name: str, value: str, choices: Union[Sequence[str], Mapping]
+) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {choices}, got '{value}'.")

@@ -1,0 +1,94 @@
+"""Test a model: ``python tools/test.py CONFIG CHECKPOINT``."""
+
+import argparse
+from pathlib import Path
+from typing import Optional, Sequence
+
+from mmengine.config import Config
+
+from mmwsl.apis import (
+    build_runner,
+    friendly_errors,
+    parse_runner_args,
+    read_config,
+    runner_parser,
+)
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = runner_parser('Test a model')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--out', help='pickle file (.pkl) for all predictions'
+    )
+    parser.add_argument(
+        '--show', action='store_true', help='show pictures in a window'
+    )
+    parser.add_argument(
+        '--show-dir', help='folder for a picture of every image'
+    )
+    parser.add_argument(
+        '--wait-time',
+        type=float,
+        default=2,
+        help='seconds that --show waits at each picture',
+    )
+    return parse_runner_args(parser, argv)
+
+
+def draw_pictures(cfg: Config, args: argparse.Namespace) -> None:
+    """Switch the config's visualization hook on."""
+    hook = cfg.get('default_hooks', {}).get('visualization')
+    if hook is None:
+        raise ValueError(
+            f'{args.config}: --show and --show-dir need '
+            '"default_hooks.visualization", '
+            "dict(type='WSLVisualizationHook')."
+        )
+    hook.draw = True
+    if args.show:
+        hook.show = True
+        hook.wait_time = args.wait_time
+    if args.show_dir:
+        hook.out_dir = args.show_dir
+
+
+def dump_predictions(cfg: Config, out: str) -> None:
+    """Add a pickle of all predictions to the metrics."""
+    if Path(out).suffix not in ('.pkl', '.pickle'):
+        raise ValueError(f'--out must end in .pkl, got {out}.')
+    dump = dict(type='DumpResults', out_file_path=out)
+    evaluator = cfg.test_evaluator
+    if isinstance(evaluator, (list, tuple)):
+        cfg.test_evaluator = [*evaluator, dump]
+    else:
+        cfg.test_evaluator = [evaluator, dump]
+
+
+def build_config(args: argparse.Namespace) -> Config:
+    """Read the config and apply the command line to it."""
+    cfg = read_config(args)
+    if '://' not in args.checkpoint and not Path(args.checkpoint).is_file():
+        raise FileNotFoundError(
+            f'{args.checkpoint}: there is no such checkpoint.'
+        )
+    cfg.load_from = args.checkpoint
+    cfg.resume = False
+    if args.show or args.show_dir:
+        draw_pictures(cfg, args)
+    if args.out is not None:
+        dump_predictions(cfg, args.out)
+    return cfg
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Test as the command line says."""
+    args = parse_args(argv)
+    with friendly_errors():
+        build_runner(build_config(args)).test()
+    return 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

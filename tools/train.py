@@ -1,0 +1,75 @@
+"""Train a model: ``python tools/train.py CONFIG``."""
+
+import argparse
+from typing import Optional, Sequence
+
+import torch
+from mmengine.config import Config
+
+from mmwsl.apis import (
+    build_runner,
+    friendly_errors,
+    parse_runner_args,
+    read_config,
+    runner_parser,
+)
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = runner_parser('Train a model')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='go on from this checkpoint, or without a value from the latest '
+        'one in the work folder',
+    )
+    parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='train with automatic mixed precision (needs an accelerator)',
+    )
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help="scale the learning rate with the batch size, as the config's "
+        '"auto_scale_lr.base_batch_size" says',
+    )
+    return parse_runner_args(parser, argv)
+
+
+def build_config(args: argparse.Namespace) -> Config:
+    """Read the config and apply the command line to it."""
+    cfg = read_config(args)
+    if args.amp:
+        if not torch.cuda.is_available():
+            raise ValueError(
+                '--amp needs an accelerator, and torch sees none; leave it '
+                'out to train in single precision.'
+            )
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.loss_scale = 'dynamic'
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise ValueError(
+                f'--auto-scale-lr: {args.config} has no '
+                '"auto_scale_lr.base_batch_size".'
+            )
+        cfg.auto_scale_lr.enable = True
+    if args.resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    return cfg
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Train as the command line says."""
+    args = parse_args(argv)
+    with friendly_errors():
+        build_runner(build_config(args)).train()
+    return 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())
