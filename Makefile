@@ -1,0 +1,33 @@
+# `make demo` and `make test` do all their set-up themselves, in .venv.
+SHELL := /bin/bash
+VENV := $(or $(MMWSL_VENV),.venv)
+PYTHON_VENV := $(VENV)/bin/python
+DEMO_CONFIG ?= configs/cam/cam_r18_toy.py
+DEMO_DIR ?= work_dirs/demo
+
+.PHONY: demo test lint setup clean
+
+demo: setup
+	$(PYTHON_VENV) tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO_DIR)
+	$(PYTHON_VENV) tools/test.py $(DEMO_CONFIG) \
+	    "$$(cat $(DEMO_DIR)/last_checkpoint)" \
+	    --work-dir $(DEMO_DIR) --show-dir pictures
+	@$(PYTHON_VENV) scripts/summarize_run.py $(DEMO_DIR)
+
+test: setup
+	$(PYTHON_VENV) -m pytest -q
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/codespell
+
+setup:
+	@scripts/setup_env.sh
+
+# Keeps .venv and the built mmcv wheel.
+clean:
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache \
+	    $(DEMO_DIR)
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,251 @@
+"""What mmwsl stands on, and what it mends there.
+
+Nothing here imports torch, mmengine or mmcv before it is called, so that a
+broken environment can still be described.
+"""
+
+import importlib
+import pickle
+import re
+import sys
+from importlib import metadata
+from importlib.util import find_spec
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Tuple,
+    Union,
+)
+
+_STATISTICS = ('min', 'max', 'current', 'mean')
+
+
+class Requirement(NamedTuple):
+    """A package that mmwsl cannot do without.
+
+    Attributes:
+        module: The import name.
+        distributions: The names under which package indices know it. The
+            maintained fork of OpenMMLab keeps the import names and prefixes
+            its distributions with ``onedl-``.
+        minimum: The first version that works.
+        below: The first version that is no longer accepted.
+        cure: The command that installs the version that mmwsl is tested
+            with.
+    """
+
+    module: str
+    distributions: Tuple[str, ...]
+    minimum: str
+    below: str
+    cure: str
+
+
+REQUIREMENTS: Tuple[Requirement, ...] = (
+    Requirement(
+        'torch',
+        ('torch',),
+        '2.1.0',
+        '3',
+        'pip install torch==2.11.0 torchvision==0.26.0',
+    ),
+    Requirement(
+        'torchvision',
+        ('torchvision',),
+        '0.16.0',
+        '1',
+        'pip install torch==2.11.0 torchvision==0.26.0',
+    ),
+    Requirement(
+        'mmengine',
+        ('mmengine', 'mmengine-lite', 'onedl-mmengine'),
+        '0.10.0',
+        '1',
+        'pip install mmengine==0.10.7',
+    ),
+    Requirement(
+        'mmcv',
+        ('mmcv', 'mmcv-lite', 'onedl-mmcv'),
+        '2.0.0',
+        '3',
+        'CFLAGS=-g0 MMCV_WITH_OPS=1 pip install --no-cache-dir '
+        '--no-build-isolation mmcv==2.1.0',
+    ),
+)
+
+
+def release(version: str) -> Tuple[int, ...]:
+    """Return the numbers at the start of a version.
+
+    Args:
+        version: For example ``'2.11.0+cu128'``.
+
+    Returns:
+        For example ``(2, 11, 0)``. Suffixes of pre-releases and local builds
+        are dropped: a nightly build counts as its release.
+    """
+    match = re.match(r'\d+(\.\d+)*', version)
+    return tuple(map(int, match.group().split('.'))) if match else ()
+
+
+def distribution_version(*names: str) -> Optional[str]:
+    """Return the version of the first installed distribution, or None."""
+    for name in names:
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def installed_versions() -> Dict[str, str]:
+    """Return the versions of the required packages by import name.
+
+    A package that was put on the path without metadata (a source checkout)
+    is imported for its ``__version__``; missing packages have no entry.
+    """
+    found = {}
+    for requirement in REQUIREMENTS:
+        version = distribution_version(*requirement.distributions)
+        if version is None and find_spec(requirement.module) is not None:
+            module = importlib.import_module(requirement.module)
+            version = getattr(module, '__version__', None)
+        if version is not None:
+            found[requirement.module] = version
+    return found
+
+
+def requirement_error(
+    requirement: Requirement, version: Optional[str]
+) -> Optional[str]:
+    """Say in one sentence what is wrong with a required package.
+
+    Args:
+        requirement: The package.
+        version: The version found, None if it is missing.
+
+    Returns:
+        The sentence, or None if the version fits.
+    """
+    if version is not None:
+        lower, upper = map(release, (requirement.minimum, requirement.below))
+        if lower <= release(version) < upper:
+            return None
+    found = 'is not installed' if version is None else f'{version} was found'
+    return (
+        f'mmwsl needs {requirement.module} >= {requirement.minimum}, '
+        f'< {requirement.below}, but {requirement.module} {found}; '
+        f'run: {requirement.cure}'
+    )
+
+
+def check_requirements(versions: Optional[Mapping[str, str]] = None) -> None:
+    """Check the packages that mmwsl cannot do without.
+
+    Args:
+        versions: Versions by import name. What is installed by default.
+
+    Raises:
+        ImportError: If one is missing or of a version that does not fit.
+    """
+    if versions is None:
+        versions = installed_versions()
+    for requirement in REQUIREMENTS:
+        error = requirement_error(
+            requirement, versions.get(requirement.module)
+        )
+        if error is not None:
+            raise ImportError(error)
+
+
+def runs_doctor() -> bool:
+    """Whether this import is the first step of ``python -m mmwsl.doctor``.
+
+    While Python looks for the module that ``-m`` names, it imports the
+    packages around it with ``sys.argv[0] == '-m'``. ``sys.orig_argv`` is
+    new in Python 3.10; before that, any module of mmwsl counts.
+    """
+    if getattr(sys, 'argv', [''])[:1] != ['-m']:
+        return False
+    return 'mmwsl.doctor' in getattr(sys, 'orig_argv', ['mmwsl.doctor'])
+
+
+def register_config_scope() -> None:
+    """Make ``_base_ = 'mmwsl::...'`` known to mmengine.
+
+    mmengine keeps a table of the packages whose configs may be inherited.
+    The entry names a module, not the distribution: mmengine then finds the
+    package by the import system, which is right for every kind of install,
+    while ``pkg_resources`` misplaces editable ones.
+    """
+    utils = importlib.import_module('mmengine.config.utils')
+    utils.MODULE2PACKAGE.setdefault('mmwsl', 'mmwsl.version')
+
+
+def allow_mmengine_checkpoints() -> None:
+    """Let ``torch.load`` read the checkpoints that mmengine writes.
+
+    Since torch 2.6 ``torch.load`` refuses every pickled object outside an
+    allow-list. mmengine 0.10 neither extends that list nor turns it off, so
+    that it cannot read its own checkpoints, which hold the logs as
+    ``HistoryBuffer``. This adds exactly what those need; everything else is
+    refused as before. Older torch has no such default and stays untouched.
+    """
+    import torch
+
+    if release(torch.__version__) >= (2, 6):
+        torch.serialization.add_safe_globals(_checkpoint_globals())
+
+
+def _checkpoint_globals() -> List[Union[Callable, Tuple[Callable, str]]]:
+    """What a checkpoint of mmengine holds beside tensors and containers.
+
+    The log history is numpy arrays, the best score so far a numpy scalar.
+    numpy 2 moved the functions that restore them, so each is listed under
+    both names: a checkpoint may come from the other numpy.
+    """
+    import numpy as np
+    from mmengine.logging import HistoryBuffer
+
+    try:
+        multiarray = importlib.import_module('numpy._core.multiarray')
+    except ImportError:
+        multiarray = importlib.import_module('numpy.core.multiarray')
+    allowed: List[Any] = [HistoryBuffer, np.ndarray, np.dtype]
+    allowed += {type(np.dtype(code)) for code in '?bBhHiIlLqQefd'}
+    for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
+        for name in ('_reconstruct', 'scalar'):
+            allowed.append((getattr(multiarray, name), f'{module}.{name}'))
+    allowed.append((_statistics_method, 'builtins.getattr'))
+    return allowed
+
+
+def _statistics_method(owner: Any, name: str) -> Callable:
+    """Stand in for ``getattr`` while a checkpoint is read.
+
+    A ``HistoryBuffer`` holds its statistics methods, which pickle writes as
+    ``getattr(HistoryBuffer, 'mean')``. An unrestricted ``getattr`` on the
+    allow-list would hand any pickle the means to run code.
+
+    Args:
+        owner: The object to look at.
+        name: The attribute to look up.
+
+    Returns:
+        The method.
+
+    Raises:
+        pickle.UnpicklingError: If it is not one of those methods.
+    """
+    from mmengine.logging import HistoryBuffer
+
+    if owner is not HistoryBuffer or name not in _STATISTICS:
+        raise pickle.UnpicklingError(
+            f'refused to look up {name!r} on {owner!r} for a checkpoint'
+        )
+    return getattr(HistoryBuffer, name)
