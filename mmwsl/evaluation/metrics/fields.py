@@ -1,0 +1,112 @@
+"""Reading sample fields, with errors that say what provides them."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, Optional, Sequence
+
+import numpy as np
+import torch
+
+_PROVIDERS = {
+    'pred_score': 'the model must predict class scores (a classifier head)',
+    'pred_maps': (
+        'the model must predict class maps (for example head=dict('
+        "type='CAMHead', ...))"
+    ),
+    'pred_map_labels': 'the model must list the classes of its pred_maps',
+    'gt_label': (
+        "the evaluation pipeline must end with dict(type='PackWSLInputs') "
+        'and the dataset must have image labels'
+    ),
+    'saliency': (
+        'the evaluation pipeline must load saliency maps before '
+        "dict(type='PackWSLInputs')"
+    ),
+}
+
+
+def field(sample: Mapping[str, Any], key: str) -> Any:
+    """A sample's field.
+
+    Args:
+        sample (Mapping): A data sample as a dict.
+        key (str): Name of the field.
+
+    Returns:
+        Any: The field's value.
+
+    Raises:
+        ValueError: If the field is missing; the message names the config
+            line that provides it.
+    """
+    value = sample.get(key)
+    if value is not None:
+        return value
+    provider = _PROVIDERS.get(key)
+    if provider is None and key.startswith('gt_'):
+        provider = (
+            'the evaluation pipeline needs '
+            "dict(type='LoadEvalAnnotations', with_seg_map=True) and "
+            f"dict(type='PackWSLInputs', eval_keys=('{key}',))"
+        )
+    raise ValueError(f'{image_name(sample)}: no {key}: {provider}')
+
+
+def array(value: Any) -> np.ndarray:
+    """A tensor or anything like an array as numpy array."""
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu()
+        # numpy has no bfloat16, which mixed precision may leave behind.
+        if value.is_floating_point() and value.dtype != torch.float64:
+            value = value.float()
+        return value.numpy()
+    return np.asarray(value)
+
+
+def pixels(sample: Mapping[str, Any], key: str) -> np.ndarray:
+    """The data of a PixelData field; (1, H, W) becomes (H, W)."""
+    data = array(field(sample, key)['data'])
+    return data[0] if data.ndim == 3 and key != 'pred_maps' else data
+
+
+def label_indices(
+    sample: Mapping[str, Any], key: str, num_classes: Optional[int] = None
+) -> np.ndarray:
+    """Class indices of a label field as (K,) int64.
+
+    Raises:
+        ValueError: If the field is missing or an index is no class.
+    """
+    labels = array(field(sample, key)).reshape(-1).astype(np.int64)
+    if num_classes is not None and not (
+        np.isin(labels, np.arange(num_classes)).all()
+    ):
+        raise ValueError(
+            f'{image_name(sample)}: {key} {labels.tolist()} is not in '
+            f'0..{num_classes - 1}'
+        )
+    return labels
+
+
+def image_name(sample: Mapping[str, Any]) -> str:
+    """The sample's image id, for messages."""
+    return str(sample.get('img_id') or sample.get('img_path') or 'sample')
+
+
+def class_names(
+    dataset_meta: Optional[Mapping[str, Any]], num_classes: int
+) -> Sequence[str]:
+    """The dataset's class names; numbers where it has none.
+
+    Raises:
+        ValueError: If the dataset has another number of classes.
+    """
+    names = (dataset_meta or {}).get('classes')
+    if not names:
+        return [str(c) for c in range(num_classes)]
+    if len(names) != num_classes:
+        raise ValueError(
+            f'the model predicts {num_classes} classes, the dataset has '
+            f'{len(names)}: set num_classes of the head to {len(names)}'
+        )
+    return list(names)

@@ -1,0 +1,187 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+from mmengine.evaluator import Evaluator
+from mmengine.structures import PixelData
+
+from mmwsl.evaluation import SeedIoUMetric
+from mmwsl.structures import WSLDataSample
+
+CLASSES = ('cat', 'dog', 'cow')
+# Background, cat, dog, ignored; the first dog pixel is no body.
+MASK = [[0, 1, 2, 2, 255]]
+BODY = [[0, 1, 255, 2, 255]]
+MAPS = [[[0.3, 0.9, 0.2, 0.2, 1.0]], [[0.1, 0.1, 0.9, 0.4, 0.0]]]
+
+
+@pytest.fixture
+def messages(monkeypatch):
+    """What the metric prints; mmengine's logger keeps it from caplog."""
+    printed = []
+    monkeypatch.setattr(
+        'mmwsl.evaluation.metrics.seed_iou_metric.print_log',
+        lambda message, **kwargs: printed.append(message),
+    )
+    return printed
+
+
+def sample(maps=MAPS, labels=(0, 1), mask=MASK, body=None, img_id='a/b'):
+    result = WSLDataSample(metainfo={'img_id': img_id})
+    result.set_gt_label([0], 3).set_pred_score([0.9, 0.8, 0.1])
+    result.pred_map_labels = torch.tensor(labels, dtype=torch.long)
+    result.pred_maps = PixelData(data=torch.tensor(maps))
+    result.gt_sem_seg = PixelData(data=torch.tensor([mask]))
+    if body is not None:
+        result.gt_body_seg = PixelData(data=torch.tensor([body]))
+    return result
+
+
+def evaluate(samples, **kwargs):
+    evaluator = Evaluator(dict(type='SeedIoUMetric', **kwargs))
+    evaluator.dataset_meta = {'classes': CLASSES}
+    for one in samples:
+        evaluator.process([one])
+    return evaluator.evaluate(len(samples))
+
+
+def test_known_answer_through_the_evaluator():
+    metrics = evaluate([sample(body=BODY)], thresholds=[0.1, 0.5])
+    # 0.1: background is lost to cat: IoU 0, 1/2, 1 -> 50.
+    # 0.5: the weak dog pixel is lost to background: 1/2, 1, 1/2 -> 66.67.
+    assert metrics == {
+        'mIoU': 66.67,
+        'mPrecision': 83.33,
+        'mRecall': 83.33,
+        'best_threshold': 0.5,
+        # On bodies: cat 1 of 1, dog 0 of 1.
+        'body_recall': 50.0,
+    }
+
+
+def test_default_sweep_finds_the_threshold_between():
+    metrics = evaluate([sample()])
+    assert metrics['mIoU'] == 100
+    assert metrics['best_threshold'] == 0.3
+    assert 'body_recall' not in metrics
+
+
+def test_fixed_threshold_and_best_by():
+    metrics = evaluate(
+        [sample()],
+        thresholds=[0.1, 0.35],
+        fixed_threshold=0.5,
+        best_by='mRecall',
+        prefix='seed',
+    )
+    assert metrics['seed/mIoU@fixed'] == 66.67
+    assert metrics['seed/best_threshold'] == 0.35
+
+
+def test_given_labels_drop_other_maps():
+    # Only cat is in gt_label: without the dog map its pixels are background.
+    metrics = evaluate([sample()], thresholds=[0.5], labels='given')
+    assert metrics['mIoU'] == pytest.approx(100 * (1 / 3 + 1) / 3, abs=0.01)
+
+
+def test_power_background_reports_exponent_and_threshold():
+    metrics = evaluate([sample()], background='power', thresholds=[1, 2, 9])
+    # (1 - m) ^ 2 equals m at 0.382: between 0.3 and 0.4.
+    assert metrics['best_alpha'] == 2
+    assert metrics['best_threshold'] == pytest.approx(0.381966, abs=1e-6)
+    assert metrics['mIoU'] == 100
+
+
+def test_saliency_background_is_resized_to_the_mask():
+    one = sample()
+    saliency = torch.tensor([[[0.1, 0.9, 0.9, 0.9, 0.5]] * 2])
+    one.saliency = PixelData(data=saliency)
+    metrics = evaluate([one], background='saliency')
+    assert metrics == {'mIoU': 100.0, 'mPrecision': 100.0, 'mRecall': 100.0}
+
+
+def test_no_map_kept():
+    empty = sample(maps=np.zeros((0, 1, 5), np.float32), labels=())
+    metrics = evaluate([empty, sample()], thresholds=[0.35])
+    # Background 2 of 2 + 3 wrong; cat 1 of 2; dog 2 of 4.
+    assert metrics['mIoU'] == pytest.approx(100 * (0.4 + 0.5 + 0.5) / 3, 0.01)
+
+
+def test_bfloat16_maps():
+    one = sample()
+    one.pred_maps = PixelData(data=one.pred_maps.data.bfloat16())
+    assert evaluate([one])['mIoU'] == 100
+
+
+def test_table_names_classes_and_bodies(messages):
+    evaluate([sample(body=BODY)], thresholds=[0.5])
+    table = next(x for x in messages if 'IoU' in x)
+    assert 'background 0.5' in table
+    rows = {
+        x.split()[1]: x.split()[3::2] for x in table.splitlines() if 'd' in x
+    }
+    assert rows['dog'] == ['50.00', '100.00', '50.00', '0.00']
+    cow = next(x for x in table.splitlines() if 'cow' in x)
+    assert cow.split()[3::2] == ['-', '-', '-', '-']
+
+
+@pytest.mark.parametrize('suffix', ['json', 'csv'])
+def test_sweep_file(tmp_path, suffix):
+    path = tmp_path / 'new' / f'sweep.{suffix}'
+    evaluate([sample()], thresholds=[0.1, 0.35], out_file=str(path))
+    if suffix == 'json':
+        rows = json.loads(path.read_text())
+    else:
+        rows = list(csv.DictReader(path.open()))
+    assert [float(row['threshold']) for row in rows] == [0.1, 0.35]
+    assert [float(row['mIoU']) for row in rows] == [50, 100]
+
+
+@pytest.mark.parametrize(
+    ('key', 'message'),
+    [
+        ('gt_sem_seg', r"LoadEvalAnnotations.*eval_keys=\('gt_sem_seg',\)"),
+        ('pred_maps', 'the model must predict class maps'),
+        ('pred_map_labels', 'the classes of its pred_maps'),
+    ],
+)
+def test_missing_field_names_what_provides_it(key, message):
+    data = {k: v for k, v in sample().to_dict().items() if k != key}
+    metric = SeedIoUMetric()
+    metric.dataset_meta = {'classes': CLASSES}
+    with pytest.raises(ValueError, match=f'^a/b: no {key}: .*{message}'):
+        metric.process(None, [data])
+
+
+def test_missing_saliency():
+    with pytest.raises(ValueError, match='^a/b: no saliency: .*pipeline'):
+        evaluate([sample()], background='saliency')
+
+
+def test_mask_of_another_size_names_the_image():
+    with pytest.raises(ValueError, match='^a/b: .*differ in size'):
+        evaluate([sample(mask=[[0, 1]])])
+
+
+@pytest.mark.parametrize(
+    ('kwargs', 'message'),
+    [
+        ({'background': 'none'}, 'background must be'),
+        ({'background': 'saliency', 'thresholds': [0.1]}, 'no threshold'),
+        ({'labels': 'all'}, 'labels must be'),
+        ({'best_by': 'IoU'}, 'best_by must be'),
+        ({'thresholds': []}, 'empty'),
+        ({'background': 'power', 'thresholds': [-1]}, 'alphas'),
+        ({'out_file': 'a.txt'}, 'json'),
+    ],
+)
+def test_rejects_settings(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        SeedIoUMetric(**kwargs)
+
+
+def test_empty_dataset():
+    with pytest.raises(ValueError, match='no image'):
+        SeedIoUMetric().compute_metrics([])
