@@ -28,7 +28,9 @@ def merge_views(
     Returns:
         (K, H, W) >= 0.
     """
-    merged = views[0].new_zeros((views[0].shape[0], *size))
+    merged = views[0].new_zeros(
+        (views[0].shape[0], *size), dtype=torch.float32
+    )
     if merged.numel() == 0:
         return merged
     for view in views:

@@ -1,0 +1,45 @@
+# The images of 2007 in PASCAL VOC 2012's segmentation sets: 311 for training
+# and 160 for validation. Only image labels reach the training.
+data_root = 'data/voc12_2007'
+train_pipeline = [
+    dict(type='LoadWSLImage'),
+    dict(type='RandomResizedCrop', scale=256, crop_ratio_range=(0.4, 1.0)),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='ColorJitter', brightness=0.3, contrast=0.3, saturation=0.3),
+    dict(type='PackWSLInputs'),
+]
+test_pipeline = [
+    dict(type='LoadWSLImage'),
+    dict(type='Resize', scale=(384, 320), keep_ratio=True),
+    dict(type='LoadEvalAnnotations', with_seg_map=True),
+    dict(type='PackWSLInputs', eval_keys=('gt_sem_seg',)),
+]
+train_dataloader = dict(
+    batch_size=16,
+    num_workers=2,
+    persistent_workers=True,
+    drop_last=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type='VOCImageLevelDataset',
+        data_root=data_root,
+        ann_file='ImageSets/Segmentation/train.txt',
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='VOCImageLevelDataset',
+        data_root=data_root,
+        ann_file='ImageSets/Segmentation/val.txt',
+        test_mode=True,
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = [dict(type='MultiLabelMetric'), dict(type='SeedIoUMetric')]
+test_evaluator = val_evaluator

@@ -1,0 +1,19 @@
+weights = 'weights/mobilenet_v2_imagenet.pth'
+model = dict(
+    type='WSLClassifier',
+    data_preprocessor=dict(
+        type='WSLDataPreprocessor',
+        mean=[127.5, 127.5, 127.5],
+        std=[127.5, 127.5, 127.5],
+        bgr_to_rgb=True,
+    ),
+    backbone=dict(
+        type='TorchvisionBackbone',
+        arch='mobilenet_v2',
+        output_stride=16,
+        norm_eval=True,
+        init_cfg=dict(type='Pretrained', checkpoint=weights),
+    ),
+    head=dict(type='CAMHead', num_classes=20, in_channels=1280),
+    test_cfg=dict(scales=(0.5, 1.0, 1.5, 2.0), flip=True),
+)

@@ -1,0 +1,132 @@
+"""Tests of the stage-1 model with a backbone that can be followed by hand."""
+
+from typing import Any, Dict, Tuple
+
+import pytest
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmwsl.models.classifiers import WSLClassifier
+from mmwsl.registry import MODELS
+from mmwsl.structures import WSLDataSample
+
+
+@MODELS.register_module(force=True)
+class PoolBackbone(BaseModule):
+    """Average pooling of stride 2, and a count of its calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = nn.AvgPool2d(2)
+        self.sizes: list = []
+
+    def forward(self, inputs: Tensor) -> Tuple[Tensor, ...]:
+        self.sizes.append(tuple(inputs.shape[-2:]))
+        return (self.pool(inputs),)
+
+
+def make_model(**kwargs: Any) -> WSLClassifier:
+    model = WSLClassifier(
+        backbone=dict(type='PoolBackbone'),
+        head=dict(type='CAMHead', num_classes=3, in_channels=3),
+        **kwargs,
+    )
+    with torch.no_grad():
+        model.head.classifier.weight.copy_(torch.eye(3)[:, :, None, None])
+        model.head.classifier.bias.zero_()
+    return model
+
+
+def make_batch(size: int = 8) -> Dict[str, Any]:
+    sample = WSLDataSample(
+        metainfo=dict(
+            img_id='a', ori_shape=(size, size), img_shape=(size, size)
+        )
+    )
+    image = torch.randint(0, 256, (3, size, size), dtype=torch.uint8)
+    return dict(inputs=[image], data_samples=[sample.set_gt_label([1], 3)])
+
+
+def test_modes() -> None:
+    model = make_model()
+    inputs = torch.rand(2, 3, 8, 8)
+    maps = model(inputs)
+    assert torch.allclose(maps, nn.functional.avg_pool2d(inputs, 2))
+    assert torch.equal(maps, model.class_maps(inputs))
+    batch = model.data_preprocessor(make_batch())
+    losses = model(**batch, mode='loss')
+    assert losses['loss_cls'].requires_grad
+    (sample,) = model(**batch, mode='predict')
+    assert sample.pred_maps.data.shape == (1, 8, 8)
+    with pytest.raises(ValueError, match="got 'infer'"):
+        model(**batch, mode='infer')
+    with pytest.raises(ValueError, match='needs data_samples'):
+        model(batch['inputs'], mode='loss')
+
+
+def test_validation_has_one_view_and_testing_all() -> None:
+    model = make_model(test_cfg=dict(scales=(0.5, 1.0, 2.0), flip=True))
+    model.val_step(make_batch())
+    assert model.backbone.sizes == [(8, 8)]
+    model.backbone.sizes.clear()
+    model.test_step(make_batch())
+    assert model.backbone.sizes == [
+        (4, 4),
+        (4, 4),
+        (8, 8),
+        (8, 8),
+        (16, 16),
+        (16, 16),
+    ]
+
+
+def test_flipped_view_is_flipped_back() -> None:
+    # The pooling commutes with mirroring, so both views are one.
+    batch = make_batch()
+    (plain,) = make_model().test_step(batch)
+    plain_maps = plain.pred_maps.data.clone()
+    (flipped,) = make_model(test_cfg=dict(flip=True)).test_step(batch)
+    assert torch.allclose(plain_maps, flipped.pred_maps.data, atol=1e-6)
+
+
+def test_neck() -> None:
+    @MODELS.register_module(force=True)
+    class Doubling(BaseModule):
+        def forward(self, feats: Tuple[Tensor, ...]) -> Tensor:
+            return 2 * feats[0]
+
+    model = make_model(neck=dict(type='Doubling'))
+    inputs = torch.rand(1, 3, 4, 4)
+    expected = 2 * nn.functional.avg_pool2d(inputs, 2)
+    assert torch.allclose(model(inputs), expected)
+
+
+def test_channels_last_gives_the_same() -> None:
+    torch.manual_seed(1)
+    config = dict(type='TorchvisionBackbone', arch='resnet18')
+    head = dict(type='CAMHead', num_classes=3, in_channels=512)
+    last = WSLClassifier(backbone=config, head=head).eval()
+    first = WSLClassifier(
+        backbone=config, head=head, channels_last=False
+    ).eval()
+    first.load_state_dict(last.state_dict())
+    weight = next(p for p in last.parameters() if p.shape[-1] == 3)
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    weight = next(p for p in first.parameters() if p.shape[-1] == 3)
+    assert weight.is_contiguous()
+    inputs = torch.rand(1, 3, 64, 64)
+    assert torch.allclose(last(inputs), first(inputs), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ('test_cfg', 'message'),
+    [
+        (dict(scale=(1.0,)), r"unknown keys \['scale'\]"),
+        (dict(scales=()), 'positive numbers'),
+        (dict(scales=(0.0, 1.0)), 'positive numbers'),
+    ],
+)
+def test_bad_test_cfg(test_cfg: Dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_model(test_cfg=test_cfg)
