@@ -184,8 +184,12 @@ def _set_geometry(layer: Layer, stride: Sides, factor: int) -> None:
         if factor > 1:
             raise ValueError(f'{layer} cannot be dilated')
     else:
-        rows, columns = pair(layer.dilation)
-        layer.dilation = (rows * factor, columns * factor)
+        # torch runs a dilated 1 x 1 kernel by a slower algorithm.
+        rows, columns = (
+            old * factor if size > 1 else old
+            for old, size in zip(pair(layer.dilation), pair(layer.kernel_size))
+        )
+        layer.dilation = (rows, columns)
     layer.stride = stride
 
 

@@ -227,7 +227,9 @@ def truncate(
     old = next(node for node in graph.nodes if node.op == 'output')
     graph.erase_node(old)
     graph.output(tuple(outputs))
-    graph.eliminate_dead_code()
+    for node in reversed(list(graph.nodes)):
+        if not node.users and node.op not in ('placeholder', 'output'):
+            graph.erase_node(node)
 
 
 def _disable_inplace(model: nn.Module, node: fx.Node) -> None:
