@@ -2,9 +2,11 @@
 
 from mmwsl.datasets import transforms
 from mmwsl.datasets.base import WSLDataset, base_datasets, set_epoch
+from mmwsl.datasets.toy import ToyDataset
 from mmwsl.datasets.voc import VOCImageLevelDataset
 
 __all__ = [
+    'ToyDataset',
     'VOCImageLevelDataset',
     'WSLDataset',
     'base_datasets',
