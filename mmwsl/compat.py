@@ -19,7 +19,6 @@ from typing import (
     NamedTuple,
     Optional,
     Tuple,
-    Union,
 )
 
 _STATISTICS = ('min', 'max', 'current', 'mean')
@@ -202,12 +201,14 @@ def allow_mmengine_checkpoints() -> None:
         torch.serialization.add_safe_globals(_checkpoint_globals())
 
 
-def _checkpoint_globals() -> List[Union[Callable, Tuple[Callable, str]]]:
+def _checkpoint_globals() -> List[Tuple[Callable, str]]:
     """What a checkpoint of mmengine holds beside tensors and containers.
 
     The log history is numpy arrays, the best score so far a numpy scalar.
     numpy 2 moved the functions that restore them, so each is listed under
-    both names: a checkpoint may come from the other numpy.
+    both names: a checkpoint may come from the other numpy. All entries carry
+    their names: the fork of mmengine removes the plain ones that it adds for
+    a moment, and would take ours along.
     """
     import numpy as np
     from mmengine.logging import HistoryBuffer
@@ -216,8 +217,11 @@ def _checkpoint_globals() -> List[Union[Callable, Tuple[Callable, str]]]:
         multiarray = importlib.import_module('numpy._core.multiarray')
     except ImportError:
         multiarray = importlib.import_module('numpy.core.multiarray')
-    allowed: List[Any] = [HistoryBuffer, np.ndarray, np.dtype]
-    allowed += {type(np.dtype(code)) for code in '?bBhHiIlLqQefd'}
+    classes: List[Any] = [HistoryBuffer, np.ndarray, np.dtype]
+    classes += {type(np.dtype(code)) for code in '?bBhHiIlLqQefd'}
+    allowed: List[Tuple[Callable, str]] = [
+        (item, f'{item.__module__}.{item.__qualname__}') for item in classes
+    ]
     for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
         for name in ('_reconstruct', 'scalar'):
             allowed.append((getattr(multiarray, name), f'{module}.{name}'))
