@@ -2,8 +2,17 @@
 
 import mmcv.transforms  # noqa: F401  (registers Resize, RandomFlip, ...)
 
+from mmwsl.datasets.transforms.augment import ColorJitter, RandomResizedCrop
 from mmwsl.datasets.transforms.eval_annotations import LoadEvalAnnotations
 from mmwsl.datasets.transforms.formatting import PackWSLInputs
 from mmwsl.datasets.transforms.loading import LoadWSLImage
+from mmwsl.datasets.transforms.saliency import LoadSaliency
 
-__all__ = ['LoadEvalAnnotations', 'LoadWSLImage', 'PackWSLInputs']
+__all__ = [
+    'ColorJitter',
+    'LoadEvalAnnotations',
+    'LoadSaliency',
+    'LoadWSLImage',
+    'PackWSLInputs',
+    'RandomResizedCrop',
+]

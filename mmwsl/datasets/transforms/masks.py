@@ -21,19 +21,37 @@ def read_index_mask(path: str) -> np.ndarray:
         FileNotFoundError: If there is no such file.
         ValueError: If it is broken or a colour picture.
     """
+    mask = read_plane(path, 'mask')
+    return mask.astype(np.uint8) if mask.dtype == bool else mask
+
+
+def read_plane(path: str, what: str) -> np.ndarray:
+    """Read a picture of one plane as it is stored.
+
+    Args:
+        path (str): A palette, grey or black and white picture.
+        what (str): What it is, for the errors.
+
+    Returns:
+        np.ndarray: (H, W), bool, uint8, uint16 or int32.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is broken or a colour picture.
+    """
     if not os.path.isfile(path):
-        raise FileNotFoundError(f'{path}: mask file does not exist')
+        raise FileNotFoundError(f'{path}: {what} does not exist')
     try:
         with Image.open(path) as picture:
-            mode, mask = picture.mode, np.array(picture)
+            mode, plane = picture.mode, np.array(picture)
     except (OSError, UnidentifiedImageError, SyntaxError) as error:
-        raise ValueError(f'{path}: mask cannot be decoded') from error
-    if mask.ndim != 2:
+        raise ValueError(f'{path}: {what} cannot be decoded') from error
+    if plane.ndim != 2:
         raise ValueError(
-            f'{path}: mask is a colour picture ({mode}); it must hold one '
-            'index a pixel'
+            f'{path}: {what} is a colour picture ({mode}); it must hold one '
+            'value a pixel'
         )
-    return mask.astype(np.uint8) if mask.dtype == bool else mask
+    return plane
 
 
 def decode_segmentation(

@@ -1,0 +1,211 @@
+"""Augmentations that mmcv does not have.
+
+(H, W): size of the image before, (h, w): after a transform.
+"""
+
+import math
+import random
+from typing import Any, Dict, Sequence, Tuple, Union
+
+import cv2
+import mmcv
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mmwsl.registry import TRANSFORMS
+
+Strength = Union[float, Sequence[float]]
+
+
+@TRANSFORMS.register_module()
+class RandomResizedCrop(BaseTransform):
+    """Cut out a random part and resize it, as torchvision does.
+
+    The part's share of the area is uniform and its aspect ratio log-uniform
+    in the given ranges. If ten draws do not fit into the image, it is the
+    largest central part whose aspect ratio is in its range.
+
+    Only ``img`` and ``img_shape`` change: pixel-wise ground truth belongs in
+    evaluation pipelines, which do not crop.
+
+    Args:
+        scale (int | tuple[int]): Width and height of the result, or both.
+        crop_ratio_range (tuple[float]): Range of the part's area over H * W.
+        aspect_ratio_range (tuple[float]): Range of its width over height.
+        interpolation (str): mmcv's name of the interpolation.
+
+    Raises:
+        ValueError: If a range is not ascending or not positive.
+    """
+
+    def __init__(
+        self,
+        scale: Union[int, Tuple[int, int]],
+        crop_ratio_range: Tuple[float, float] = (0.08, 1.0),
+        aspect_ratio_range: Tuple[float, float] = (3 / 4, 4 / 3),
+        interpolation: str = 'bilinear',
+    ) -> None:
+        self.scale = (scale, scale) if isinstance(scale, int) else tuple(scale)
+        for name, limits in (
+            ('crop_ratio_range', crop_ratio_range),
+            ('aspect_ratio_range', aspect_ratio_range),
+        ):
+            if not 0 < limits[0] <= limits[1]:
+                raise ValueError(
+                    f'RandomResizedCrop: {name} must be two ascending '
+                    f'positive numbers, got {limits}'
+                )
+        self.crop_ratio_range = crop_ratio_range
+        self.aspect_ratio_range = aspect_ratio_range
+        self.interpolation = interpolation
+
+    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+        """Crop and resize ``img``."""
+        img = results['img']
+        top, left, height, width = self._draw(*img.shape[:2])
+        results['img'] = mmcv.imresize(
+            img[top : top + height, left : left + width],
+            self.scale,
+            interpolation=self.interpolation,
+        )
+        results['img_shape'] = results['img'].shape[:2]
+        return results
+
+    def _draw(self, height: int, width: int) -> Tuple[int, int, int, int]:
+        """Draw top, left, height and width of the part."""
+        low, high = (math.log(ratio) for ratio in self.aspect_ratio_range)
+        for _ in range(10):
+            area = height * width * random.uniform(*self.crop_ratio_range)
+            ratio = math.exp(random.uniform(low, high))
+            part_width = round(math.sqrt(area * ratio))
+            part_height = round(math.sqrt(area / ratio))
+            if 0 < part_width <= width and 0 < part_height <= height:
+                top = random.randint(0, height - part_height)
+                left = random.randint(0, width - part_width)
+                return top, left, part_height, part_width
+        low, high = self.aspect_ratio_range
+        part_height, part_width = height, width
+        if width / height < low:
+            part_height = max(round(width / low), 1)
+        elif width / height > high:
+            part_width = max(round(height * high), 1)
+        top, left = (height - part_height) // 2, (width - part_width) // 2
+        return top, left, part_height, part_width
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(scale={self.scale}, '
+            f'crop_ratio_range={self.crop_ratio_range}, '
+            f'aspect_ratio_range={self.aspect_ratio_range}, '
+            f'interpolation={self.interpolation!r})'
+        )
+
+
+@TRANSFORMS.register_module()
+class ColorJitter(BaseTransform):
+    """Change brightness, contrast, saturation and hue in random order.
+
+    The meaning of the numbers is torchvision's: a factor is uniform in
+    [max(0, 1 - x), 1 + x], or in the range given; the hue is shifted by a
+    share of the colour circle uniform in [-x, x], or in the range given.
+
+    Args:
+        brightness (float | tuple[float]): Factor on all values.
+        contrast (float | tuple[float]): Factor on the distance to the mean
+            grey value of the image.
+        saturation (float | tuple[float]): Factor on the distance to the grey
+            value of the pixel.
+        hue (float | tuple[float]): At most 0.5.
+
+    Raises:
+        ValueError: If a number is out of range.
+    """
+
+    def __init__(
+        self,
+        brightness: Strength = 0.0,
+        contrast: Strength = 0.0,
+        saturation: Strength = 0.0,
+        hue: Strength = 0.0,
+    ) -> None:
+        self.brightness = _limits('brightness', brightness)
+        self.contrast = _limits('contrast', contrast)
+        self.saturation = _limits('saturation', saturation)
+        self.hue = _limits('hue', hue, center=0.0, low=-0.5, high=0.5)
+
+    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+        """Change the colours of ``img``, uint8 (H, W, 3) in BGR order."""
+        steps = [
+            (adjust_brightness, self.brightness, 1.0),
+            (adjust_contrast, self.contrast, 1.0),
+            (adjust_saturation, self.saturation, 1.0),
+            (adjust_hue, self.hue, 0.0),
+        ]
+        random.shuffle(steps)
+        img = results['img']
+        for adjust, limits, neutral in steps:
+            if tuple(limits) != (neutral, neutral):
+                img = adjust(img, random.uniform(*limits))
+        results['img'] = img
+        return results
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(brightness={self.brightness}, '
+            f'contrast={self.contrast}, saturation={self.saturation}, '
+            f'hue={self.hue})'
+        )
+
+
+def adjust_brightness(img: np.ndarray, factor: float) -> np.ndarray:
+    """Multiply all values by ``factor``: uint8 (H, W, 3)."""
+    table = np.arange(256) * factor
+    return cv2.LUT(img, np.rint(table).clip(0, 255).astype(np.uint8))
+
+
+def adjust_contrast(img: np.ndarray, factor: float) -> np.ndarray:
+    """Multiply the distance to the mean grey value: uint8 (H, W, 3)."""
+    mean = cv2.mean(cv2.cvtColor(img, cv2.COLOR_BGR2GRAY))[0]
+    table = mean + (np.arange(256) - mean) * factor
+    return cv2.LUT(img, np.rint(table).clip(0, 255).astype(np.uint8))
+
+
+def adjust_saturation(img: np.ndarray, factor: float) -> np.ndarray:
+    """Multiply the distance to the pixel's grey value: uint8 (H, W, 3)."""
+    grey = cv2.cvtColor(img, cv2.COLOR_BGR2GRAY)
+    grey = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+    return cv2.addWeighted(img, factor, grey, 1 - factor, 0)
+
+
+def adjust_hue(img: np.ndarray, shift: float) -> np.ndarray:
+    """Shift the hue by a share of the circle: uint8 (H, W, 3).
+
+    mmcv's function of this name fails for negative shifts under numpy 2.
+    """
+    hsv = cv2.cvtColor(img, cv2.COLOR_BGR2HSV_FULL)
+    table = (np.arange(256) + round(shift * 256)) % 256
+    hsv[..., 0] = table.astype(np.uint8)[hsv[..., 0]]
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR_FULL)
+
+
+def _limits(
+    name: str,
+    value: Strength,
+    center: float = 1.0,
+    low: float = 0.0,
+    high: float = math.inf,
+) -> Tuple[float, float]:
+    if isinstance(value, (int, float)):
+        if value < 0:
+            raise ValueError(f'ColorJitter: {name} is negative: {value}')
+        limits = (center - value, center + value)
+        # A factor has no negative values; a shift that is too large is wrong.
+        if center:
+            limits = (max(limits[0], low), limits[1])
+    else:
+        limits = (value[0], value[1])
+    if not low <= limits[0] <= limits[1] <= high:
+        raise ValueError(
+            f'ColorJitter: {name} must be in [{low:g}, {high:g}], got {value}'
+        )
+    return limits

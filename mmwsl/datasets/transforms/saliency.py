@@ -1,0 +1,59 @@
+"""Loading saliency maps that another program has made."""
+
+import os
+from typing import Any, Dict
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mmwsl.datasets.transforms.masks import read_plane
+from mmwsl.registry import TRANSFORMS
+
+# 16-bit pictures come as uint16 or, from some versions of Pillow, as int32.
+_LARGEST = {np.dtype(bool): 1, np.dtype(np.uint8): 255}
+
+
+@TRANSFORMS.register_module()
+class LoadSaliency(BaseTransform):
+    """Load the saliency map of an image from ``folder/img_id.png``.
+
+    It keeps the size of the original image whatever happens to the image:
+    maps of a model are brought to that size as well.
+
+    Required keys: ``img_id``, ``ori_shape``. Added key: ``saliency``, float32
+    (H, W) in [0, 1].
+
+    Args:
+        folder (str): Where the maps are, grey pictures with 8 or 16 bits.
+        suffix (str): What follows the image's id.
+
+    Raises:
+        FileNotFoundError: If the map is missing.
+        ValueError: If it is broken or has another size than its image.
+    """
+
+    def __init__(self, folder: str, suffix: str = '.png') -> None:
+        self.folder = folder
+        self.suffix = suffix
+
+    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+        """Add ``saliency`` to ``results``."""
+        path = os.path.join(self.folder, results['img_id'] + self.suffix)
+        saliency = read_plane(path, 'saliency map')
+        height, width = results['ori_shape']
+        if saliency.shape != (height, width):
+            name = results.get('img_path') or results['img_id']
+            raise ValueError(
+                f'{path}: saliency map is {saliency.shape[1]} x '
+                f'{saliency.shape[0]} pixels, but its image {name} is '
+                f'{width} x {height}'
+            )
+        largest = _LARGEST.get(saliency.dtype, 65535)
+        results['saliency'] = saliency.astype(np.float32) / largest
+        return results
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(folder={self.folder!r}, '
+            f'suffix={self.suffix!r})'
+        )
