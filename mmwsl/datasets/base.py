@@ -45,6 +45,8 @@ class WSLDataset(BaseDataset):
             entry, or if an entry is broken; names the file.
     """
 
+    _fully_initialized: bool
+
     def __init__(
         self,
         *args: Any,

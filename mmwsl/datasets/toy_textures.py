@@ -87,7 +87,5 @@ def _value_noise(
     share = position - left
     share = share * share * (3 - 2 * share)
     right = (left + 1) % cells
-    rows = (
-        grid[left] * (1 - share[:, None]) + grid[right] * share[:, None]
-    )
+    rows = grid[left] * (1 - share[:, None]) + grid[right] * share[:, None]
     return rows[:, left] * (1 - share) + rows[:, right] * share

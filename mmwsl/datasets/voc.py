@@ -27,8 +27,10 @@ class _Line(NamedTuple):
 
 @DATASETS.register_module()
 class VOCImageLevelDataset(WSLDataset):
-    """Image-level labels of data in the `PASCAL VOC
-    <http://host.robots.ox.ac.uk/pascal/VOC/>`_ layout.
+    """Image-level labels of data in PASCAL VOC's layout.
+
+    The layout is that of the `development kit
+    <http://host.robots.ox.ac.uk/pascal/VOC/>`_:
 
     .. code-block:: text
 
@@ -175,7 +177,7 @@ class VOCImageLevelDataset(WSLDataset):
         known = [o for o in objects if o.name in label_of]
         easy = {label_of[o.name] for o in known if not o.difficult}
         hard = {label_of[o.name] for o in known} - easy
-        counts = {label: 0 for label in easy | hard}
+        counts = dict.fromkeys(easy | hard, 0)
         for item in known:
             if self.difficult_count or not item.difficult:
                 counts[label_of[item.name]] += 1

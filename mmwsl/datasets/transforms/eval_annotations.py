@@ -10,6 +10,7 @@ from mmcv.transforms import BaseTransform
 
 from mmwsl.datasets.transforms.masks import (
     class_masks_of_instances,
+    decode_segmentation,
     read_index_mask,
 )
 from mmwsl.registry import TRANSFORMS
@@ -103,7 +104,7 @@ def _seg_map(results: Dict[str, Any], key: str) -> np.ndarray:
     elif key == 'seg_map' and 'segmentations' in annotation:
         return class_masks_of_instances(
             annotation, results['ori_shape'], results['img_id']
-        ).astype(np.int64)
+        )
     else:
         raise _missing(results, key)
     _check_size(results, seg_map.shape, place)
@@ -153,8 +154,6 @@ def _instances(results: Dict[str, Any], with_masks: bool) -> Dict[str, Any]:
 
 def _known_masks(results: Dict[str, Any]) -> Dict[str, Any]:
     """Return instances whose masks the dataset lists one by one."""
-    from mmwsl.datasets.transforms.masks import decode_segmentation
-
     annotation, shape = results['eval_ann'], results['ori_shape']
     masks: Optional[np.ndarray] = annotation.get('masks')
     if masks is None:
@@ -180,9 +179,10 @@ def _masks_of_map(results: Dict[str, Any]) -> Dict[str, Any]:
     mask; number i is the i-th object of the annotation, which says whether
     it is difficult.
     """
-    annotation, place = results['eval_ann'], results['eval_ann'][
-        'instance_map_path'
-    ]
+    annotation, place = (
+        results['eval_ann'],
+        results['eval_ann']['instance_map_path'],
+    )
     instance_map = read_index_mask(place)
     _check_size(results, instance_map.shape, place)
     seg_map = _seg_map(results, 'seg_map')

@@ -3,7 +3,6 @@
 import os
 from typing import Any, Dict, Tuple
 
-import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
@@ -73,13 +72,10 @@ def decode_segmentation(
         ValueError: If run lengths do not fill the image.
     """
     if isinstance(segmentation, list):
-        mask = np.zeros(shape, dtype=np.uint8)
+        mask = np.zeros(shape, dtype=bool)
         for polygon in segmentation:
-            points = np.array(polygon, dtype=np.float64).reshape(-1, 2)
-            # OpenCV puts integers at pixel centres, COCO at pixel corners.
-            points = np.floor(points).astype(np.int32)
-            cv2.fillPoly(mask, [points.reshape(-1, 1, 2)], 1)
-        return mask.astype(bool)
+            mask |= fill_polygon(np.reshape(polygon, (-1, 2)), shape)
+        return mask
     size = tuple(segmentation['size'])
     if size != tuple(shape):
         raise ValueError(
@@ -98,6 +94,30 @@ def decode_segmentation(
     return np.asarray(coco_mask.decode(segmentation)).astype(bool)
 
 
+def fill_polygon(points: np.ndarray, shape: Tuple[int, int]) -> np.ndarray:
+    """Mark the pixels whose centres lie in a polygon.
+
+    Args:
+        points (np.ndarray): Corners (k, 2) as x, y; (0, 0) is the outer
+            corner of the first pixel, whose centre is (0.5, 0.5).
+        shape (tuple[int]): Height H and width W.
+
+    Returns:
+        np.ndarray: bool (H, W); even-odd rule.
+    """
+    height, width = shape
+    crossings = np.zeros((height, width + 1), dtype=np.int64)
+    for (x1, y1), (x2, y2) in zip(points, np.roll(points, -1, axis=0)):
+        low, high = np.ceil(np.clip(sorted((y1, y2)), 0, height) - 0.5)
+        rows = np.arange(int(low), int(high))
+        if rows.size:
+            x = x1 + (rows + 0.5 - y1) * (x2 - x1) / (y2 - y1)
+            columns = np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)
+            crossings[rows, columns] += 1
+    inside: np.ndarray = crossings.cumsum(axis=1)[:, :width] % 2 == 1
+    return inside
+
+
 def _decode_run_lengths(
     counts: Any, shape: Tuple[int, int], name: str
 ) -> np.ndarray:
@@ -114,27 +134,28 @@ def class_masks_of_instances(
 ) -> np.ndarray:
     """Paint the classes of listed instances, the largest one first.
 
-    Crowd regions are painted like objects, where ``crowd`` lists them.
-
     Args:
-        annotation (dict): ``segmentations`` and ``labels`` of the objects
-            and optionally ``crowd_segmentations`` and ``crowd_labels``.
-        shape (tuple[int]): Height and width of the image.
+        annotation (dict): ``segmentations`` and ``labels`` of the objects.
+        shape (tuple[int]): Height H and width W of the image.
         name (str): What to call the image in an error.
 
     Returns:
-        np.ndarray: uint8 or uint16 (H, W), 0 background, c + 1 class c.
+        np.ndarray: int64 (H, W), 0 background, c + 1 class c.
+
+    Raises:
+        ValueError: If a class would be written as 255, which means ignored.
     """
-    items = list(annotation['segmentations']) + list(
-        annotation.get('crowd_segmentations', ())
-    )
-    labels = list(annotation['labels']) + list(
-        annotation.get('crowd_labels', ())
-    )
-    masks = [decode_segmentation(item, shape, name) for item in items]
-    seg_map = np.zeros(shape, dtype=np.int32)
+    labels = annotation['labels']
+    if len(labels) and labels.max() >= 254:
+        raise ValueError(
+            f'{name}: class masks hold at most 254 classes, but an object '
+            f'has the class index {labels.max()}'
+        )
+    masks = [
+        decode_segmentation(item, shape, name)
+        for item in annotation['segmentations']
+    ]
+    seg_map = np.zeros(shape, dtype=np.int64)
     for index in sorted(range(len(masks)), key=lambda i: -masks[i].sum()):
-        # 255 means ignored, so class 254 and those after it are shifted.
-        value = int(labels[index]) + 1
-        seg_map[masks[index]] = value
+        seg_map[masks[index]] = labels[index] + 1
     return seg_map

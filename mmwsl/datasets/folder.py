@@ -1,0 +1,223 @@
+"""Image-level labels of own data: one folder per class, or a CSV file."""
+
+import csv
+import os
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+from mmwsl.datasets.base import DataInfo, WSLDataset
+from mmwsl.datasets.files import (
+    IMG_SUFFIXES,
+    FileIndex,
+    image_id,
+    read_lines,
+)
+from mmwsl.registry import DATASETS
+
+
+class _Row(NamedTuple):
+    """One label of an image; ``label`` '' means none, ``number`` None unknown."""
+
+    place: str
+    path: str
+    label: str
+    number: Optional[int]
+
+
+@DATASETS.register_module()
+class FolderDataset(WSLDataset):
+    """Image-level labels of own data.
+
+    Without ``ann_file`` the name of an image's folder is its class:
+
+    .. code-block:: text
+
+        data_root/cat/1.jpg    data_root/cat/more/2.png    data_root/dog/1.jpg
+
+    With ``ann_file`` it is a CSV file with one of two kinds of lines; an
+    image may have several lines, and a header ``path,...`` is passed over:
+
+    .. code-block:: text
+
+        a/1.jpg,cat|dog        labels; a/1.jpg, is an image of nothing
+        a/1.jpg,cat,3          a label and its number of objects
+
+    Counts are known only if all lines have them; a class without line then
+    has 0, and a line with count 0 gives no label. Names with a comma are
+    quoted.
+
+    Args:
+        ann_file (str): The CSV file, '' for folders.
+        data_prefix (dict): ``img_path`` is the folder of the images; for
+            evaluation ``seg_map_path`` may hold ``<image id>.png``: 0 for
+            background, c + 1 for class c, 255 for ignored pixels.
+        metainfo (dict | None): ``classes``; by default the names that occur,
+            in alphabetical order. Give them to keep the order when a
+            validation set lacks a class.
+        unknown_class (str): 'error' or 'ignore', for names not in classes.
+        **kwargs: Arguments of :class:`WSLDataset`.
+
+    Raises:
+        FileNotFoundError: If the CSV file, or an image that it names, is
+            missing; names file, line and image.
+        ValueError: If a line is broken; names file and line.
+
+    Example:
+        >>> FolderDataset(
+        ...     data_root='data/fruit', ann_file='train.csv',
+        ...     metainfo=dict(classes=['apple', 'pear']))
+    """
+
+    def __init__(
+        self,
+        ann_file: str = '',
+        data_prefix: Optional[Dict[str, str]] = None,
+        unknown_class: str = 'error',
+        **kwargs: Any,
+    ) -> None:
+        if unknown_class not in ('error', 'ignore'):
+            raise ValueError(
+                "unknown_class must be 'error' or 'ignore', got "
+                f'{unknown_class!r}'
+            )
+        self.unknown_class = unknown_class
+        super().__init__(
+            ann_file=ann_file,
+            data_prefix={'img_path': '', **(data_prefix or {})},
+            **kwargs,
+        )
+
+    def load_data_list(self) -> List[DataInfo]:
+        """Read the folders or the CSV file."""
+        rows = self._csv_rows() if self.ann_file else self._folder_rows()
+        if not self.classes:
+            names = sorted({row.label for row in rows if row.label})
+            self._metainfo['classes'] = names
+        rows = self._known_rows(rows)
+        counted = bool(rows) and all(row.number is not None for row in rows)
+        label_of = {name: i for i, name in enumerate(self.classes)}
+        images: Dict[str, Dict[int, int]] = {}
+        for row in rows:
+            counts = images.setdefault(row.path, {})
+            if not row.label:
+                continue
+            label = label_of[row.label]
+            if counted and label in counts:
+                self._problem(
+                    row.place, f'a second count of {row.label!r} in {row.path}'
+                )
+            elif row.number != 0:
+                counts[label] = row.number or 1
+        folder = self.data_prefix['img_path']
+        return [
+            self._entry(
+                image_id(path, folder),
+                path,
+                labels=list(counts),
+                counts=counts if counted else None,
+                eval_ann=self._eval_ann(image_id(path, folder)),
+            )
+            for path, counts in images.items()
+        ]
+
+    def _known_rows(self, rows: List[_Row]) -> List[_Row]:
+        """Leave out the labels that are not in the list of classes."""
+        known, names = [], {'', *self.classes}
+        for row in rows:
+            if row.label in names:
+                known.append(row)
+            elif self.unknown_class == 'error':
+                self._problem(
+                    row.place,
+                    f'class {row.label!r} is not in the list of classes '
+                    "(unknown_class='ignore' passes over it)",
+                )
+            else:
+                known.append(row._replace(label=''))
+        return known
+
+    def _folder_rows(self) -> List[_Row]:
+        root = self.data_prefix['img_path']
+        if not os.path.isdir(root):
+            raise FileNotFoundError(f'{root}: folder of images does not exist')
+        rows = []
+        for folder, subfolders, names in os.walk(root, followlinks=True):
+            subfolders.sort()
+            inside = os.path.relpath(folder, root)
+            if inside == os.curdir:
+                continue
+            label = inside.split(os.sep)[0]
+            for name in sorted(names):
+                if name.lower().endswith(IMG_SUFFIXES):
+                    path = os.path.join(folder, name)
+                    rows.append(_Row(folder, path, label, None))
+        return rows
+
+    def _csv_rows(self) -> List[_Row]:
+        files = FileIndex()
+        rows: List[_Row] = []
+        for number, cells in self._csv_lines():
+            place = f'{self.ann_file}: line {number}'
+            try:
+                path = self._find_image(files, cells[0], place)
+                rows.extend(_parse_cells(place, path, cells))
+            except (FileNotFoundError, ValueError) as error:
+                if not self.collect_problems:
+                    raise
+                self._problem(place, str(error)[len(place) + 1 :].strip())
+        return rows
+
+    def _csv_lines(self) -> Iterator[Tuple[int, List[str]]]:
+        """Yield line number and cells, without header and empty lines."""
+        lines = read_lines(self.ann_file, 'list of images')
+        reader = csv.reader(lines, skipinitialspace=True)
+        for cells in reader:
+            cells = [cell.strip() for cell in cells]
+            header = reader.line_num == 1 and cells[:1] == ['path']
+            if any(cells) and not header:
+                yield reader.line_num, cells
+
+    def _find_image(self, files: FileIndex, name: str, place: str) -> str:
+        if not name:
+            raise ValueError(f'{place}: no path in the first column')
+        path = os.path.join(self.data_prefix['img_path'], name)
+        found = files.find_image(path)
+        if found is None:
+            raise FileNotFoundError(
+                f'{place}: names the image {path}, which does not exist'
+            )
+        return found
+
+    def _eval_ann(self, img_id: str) -> Dict[str, Any]:
+        folder = self.data_prefix.get('seg_map_path')
+        if not folder:
+            return {}
+        return dict(seg_map_path=os.path.join(folder, f'{img_id}.png'))
+
+
+def _parse_cells(place: str, path: str, cells: List[str]) -> List[_Row]:
+    """Parse ``path,label[|label...]`` or ``path,class,count``."""
+    if len(cells) < 2:
+        raise ValueError(
+            f'{place}: 1 column, expected path,label[|label...] or '
+            'path,class,count'
+        )
+    if len(cells) == 3 and _is_number(cells[2]):
+        if not cells[2].isdigit():
+            raise ValueError(
+                f'{place}: count {cells[2]!r} is not a whole number of objects'
+            )
+        if not cells[1]:
+            raise ValueError(f'{place}: a count without class')
+        return [_Row(place, path, cells[1], int(cells[2]))]
+    # Labels may also be spread over columns, some of them empty.
+    labels = [part.strip() for cell in cells[1:] for part in cell.split('|')]
+    kept = [label for label in labels if label] or ['']
+    return [_Row(place, path, label, None) for label in kept]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
