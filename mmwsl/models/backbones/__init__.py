@@ -1,3 +1,4 @@
+from .timm import TimmBackbone
 from .torchvision import TorchvisionBackbone
 
-__all__ = ['TorchvisionBackbone']
+__all__ = ['TimmBackbone', 'TorchvisionBackbone']

@@ -3,7 +3,7 @@
 from typing import Any, Dict, FrozenSet, List, Optional, Sequence, Tuple, Union
 
 import torch
-from mmengine.model import BaseModule, initialize
+from mmengine.model import BaseModule, PretrainedInit, initialize
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -37,8 +37,9 @@ class GraphBackbone(BaseModule):
         out_indices: stages to return. Stages 0, 1, 2, 3 end at strides 4, 8,
             16, 32 of the source network; -1 is the last one.
         frozen_stages: -1 trains all; 0 freezes the stem; k freezes the stem
-            and the first k stages. Frozen BatchNorm stays in eval mode.
+            and the first k stages. What is frozen stays in eval mode.
         norm_eval: keep all BatchNorm layers in eval mode.
+        entry: the method of ``model`` that computes the features.
         key_map: how weight files name the parameters, see ``load_weights``.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` with a file, a
             URL, ``torchvision://NAME`` or ``package://NAME/FILE``, and other
@@ -56,6 +57,7 @@ class GraphBackbone(BaseModule):
         out_indices: Sequence[int] = (-1,),
         frozen_stages: int = -1,
         norm_eval: bool = False,
+        entry: str = 'forward',
         key_map: KeyMap = None,
         init_cfg: InitCfg = None,
     ) -> None:
@@ -65,7 +67,7 @@ class GraphBackbone(BaseModule):
         self.key_map = key_map
         # Parameters that a weight file may hold beyond those in use.
         self._source_keys: FrozenSet[str] = frozenset(model.state_dict())
-        graph = trace(model)
+        graph = trace(model, entry)
         strides = nominal_strides(model, graph)
         stem, *stages = find_stages(model, graph, strides)
         if output_stride is not None:
@@ -85,7 +87,7 @@ class GraphBackbone(BaseModule):
             min(stage.stride, output_stride or stage.stride)
             for stage in outputs
         )
-        self.out_channels = _count_channels(self.net)
+        self.out_channels = _count_channels(self.net, self.out_strides)
         self._freeze()
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
@@ -106,7 +108,9 @@ class GraphBackbone(BaseModule):
         """
         cfgs = self.init_cfg or []
         cfgs = [cfgs] if isinstance(cfgs, dict) else cfgs
-        pretrained = [cfg for cfg in cfgs if cfg['type'] == 'Pretrained']
+        pretrained = [
+            cfg for cfg in cfgs if cfg['type'] in ('Pretrained', PretrainedInit)
+        ]
         if self.is_init or not pretrained:
             super().init_weights()
             return
@@ -114,7 +118,11 @@ class GraphBackbone(BaseModule):
         initialize(self, [cfg for cfg in cfgs if cfg not in pretrained])
         for cfg in pretrained:
             load_weights(
-                self.net, cfg['checkpoint'], self._source_keys, self.key_map
+                self.net,
+                cfg['checkpoint'],
+                self._source_keys,
+                key_map=self.key_map,
+                prefix=cfg.get('prefix'),
             )
         self.is_init = True
 
@@ -123,7 +131,7 @@ class GraphBackbone(BaseModule):
             parent, _, leaf = name.rpartition('.')
             part = getattr(self.net.get_submodule(parent), leaf)
             part.requires_grad_(False)
-            if isinstance(part, _BatchNorm):
+            if isinstance(part, nn.Module):
                 part.eval()
         if self.norm_eval:
             for module in self.net.modules():
@@ -145,18 +153,35 @@ def _select(stages: List[Stage], out_indices: Sequence[int]) -> List[Stage]:
     return [stages[index] for index in out_indices]
 
 
-def _count_channels(net: fx.GraphModule) -> Tuple[int, ...]:
-    """Channels of the outputs, by a run without data (meta tensors)."""
+def _count_channels(
+    net: fx.GraphModule, strides: Sequence[int]
+) -> Tuple[int, ...]:
+    """Channels of the outputs, by a run without data (meta tensors).
+
+    Raises:
+        ValueError: if the outputs are not maps of about these strides.
+    """
     state = {
         key: torch.empty_like(value, device='meta')
         for key, value in net.state_dict().items()
     }
-    # The input is as large as Inception needs it.
-    image = torch.empty(1, 3, 128, 128, device='meta')
+    # As large as Inception needs it, not square so that a transposed or
+    # channels-last layout shows.
+    image = torch.empty(1, 3, 128, 192, device='meta')
     modes = {module: module.training for module in net.modules()}
     net.eval()
     with torch.no_grad():
         outputs = torch.func.functional_call(net, state, (image,))
     for module, mode in modes.items():
         module.training = mode
+    for output, stride in zip(outputs, strides):
+        # Unpadded kernels cost Inception up to half of a map this small.
+        covered = [size * stride for size in output.shape[2:]]
+        if len(covered) != 2 or not (
+            64 <= covered[0] <= 144 and 96 <= covered[1] <= 208
+        ):
+            raise ValueError(
+                f'the network has no maps of stride {stride}: its output has '
+                f'the shape {tuple(output.shape)} for an image of 128 x 192'
+            )
     return tuple(output.shape[1] for output in outputs)

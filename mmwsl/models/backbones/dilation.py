@@ -152,14 +152,24 @@ def _edit(
         _dilate_average(model, node, layer, new, factor, sides)
         return
     _set_geometry(layer, new, factor)
-    symmetric = tuple(before for before, after in sides if before == after)
-    if len(symmetric) < 2:
-        _insert_pad(graph, node, layer, sides)
-        symmetric = (0, 0)
     if not isinstance(layer, nn.Conv2d):
         layer.ceil_mode = layer.ceil_mode and not lost and even
-    if not isinstance(layer.padding, str):
-        layer.padding = symmetric
+    if isinstance(layer.padding, str):
+        return
+    if _fits_layer(layer, sides):
+        layer.padding = (sides[0][0], sides[1][0])
+    else:
+        _insert_pad(graph, node, layer, sides)
+        layer.padding = (0, 0)
+
+
+def _fits_layer(layer: Layer, sides: Tuple[Sides, Sides]) -> bool:
+    # Poolings refuse more padding than half their kernel, even if dilated.
+    return all(
+        before == after
+        and (isinstance(layer, nn.Conv2d) or before <= size // 2)
+        for (before, after), size in zip(sides, pair(layer.kernel_size))
+    )
 
 
 def _padding(

@@ -75,14 +75,26 @@ class FeatureTracer(fx.Tracer):
         return node
 
 
-def trace(model: nn.Module) -> fx.Graph:
+def trace(model: nn.Module, entry: str) -> fx.Graph:
     """Traces a network; functional poolings become modules of ``model``.
 
+    Args:
+        model: the network, which gets new modules.
+        entry: the method to trace.
+
     Raises:
-        ValueError: if the network has functional dropout, whose training
-            flag a graph cannot follow.
+        ValueError: if the network's course depends on its input, or if it
+            has functional dropout, whose training flag a graph cannot
+            follow.
     """
-    graph = FeatureTracer().trace(model)
+    tracer = FeatureTracer()
+    tracer.traced_func_name = entry
+    try:
+        graph = tracer.trace(model)
+    except (fx.proxy.TraceError, RuntimeError, TypeError) as error:
+        raise ValueError(
+            f'{type(model).__name__} cannot be traced: {error}'
+        ) from error
     for node in list(graph.nodes):
         if node.op != 'call_function':
             continue

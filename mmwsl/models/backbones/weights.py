@@ -4,7 +4,9 @@ import importlib.util
 import re
 from importlib import metadata
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Callable, Dict, FrozenSet, List, Optional, Union
+from urllib.error import URLError
 
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader
@@ -28,6 +30,7 @@ def load_weights(
     checkpoint: str,
     source_keys: FrozenSet[str],
     key_map: KeyMap = None,
+    prefix: Optional[str] = None,
 ) -> None:
     """Loads a file into a network; nothing is skipped silently.
 
@@ -35,19 +38,20 @@ def load_weights(
         net: the network to fill.
         checkpoint: anything that mmengine's ``CheckpointLoader`` reads. It
             may be a bare state dict or hold one under ``state_dict``; a
-            ``module.`` prefix is removed, and if there are ``backbone.``
-            keys, only those are read.
+            ``module.`` prefix is removed.
         source_keys: names that the file may hold besides those of ``net``:
             the network's classifier and layers that are not in use.
         key_map: None if the file's names are those of ``net``, the name of
             a renaming in ``KEY_MAPS``, or patterns and replacements.
+        prefix: read only the keys that start so. None stands for
+            ``backbone.`` where the file has such keys.
 
     Raises:
         ValueError: naming the file and the first keys, if a parameter of
             ``net`` is missing in the file or has another shape there, or if
             the file has parameters that the source network does not have.
     """
-    state = _read(checkpoint)
+    state = _strip(_read(checkpoint), prefix)
     wanted = net.state_dict()
     state = _rename(state, key_map, source_keys | frozenset(wanted))
     missing = [
@@ -89,18 +93,34 @@ def _read(checkpoint: str) -> StateDict:
     except KeyError as error:
         # mmengine looks names up in tables without a message of its own.
         raise ValueError(f'{checkpoint}: no weights of that name') from error
+    except URLError as error:
+        raise ConnectionError(
+            f'{checkpoint} cannot be downloaded ({error.reason})'
+        ) from error
+    except (EOFError, RuntimeError, UnpicklingError) as error:
+        why = str(error).split('\n')[0]
+        raise ValueError(f'{checkpoint} cannot be read: {why}') from error
     if isinstance(content, dict) and 'state_dict' in content:
         content = content['state_dict']
     if not isinstance(content, dict) or not all(
         isinstance(value, Tensor) for value in content.values()
     ):
         raise ValueError(f'{checkpoint} is not a state dict of tensors')
-    state = {re.sub(r'^module\.', '', key): v for key, v in content.items()}
-    if any(key.startswith('backbone.') for key in state):
+    return content
+
+
+def _strip(state: StateDict, prefix: Optional[str]) -> StateDict:
+    state = {re.sub(r'^module\.', '', key): v for key, v in state.items()}
+    has_backbone = any(key.startswith('backbone.') for key in state)
+    if prefix is None and has_backbone:
+        prefix = 'backbone.'
+    if prefix is not None:
+        # Our own checkpoints hold the network under the name ``net``.
+        start = re.compile(rf'^{re.escape(prefix.rstrip("."))}\.(net\.)?')
         state = {
-            re.sub(r'^backbone\.(net\.)?', '', key): value
+            start.sub('', key): value
             for key, value in state.items()
-            if key.startswith('backbone.')
+            if start.match(key)
         }
     return {OLD_DENSENET.sub(r'\1\2', key): v for key, v in state.items()}
 
@@ -137,12 +157,13 @@ def efficientnet_key_map(names: FrozenSet[str]) -> Dict[str, str]:
     Returns:
         dict[str, str]: file name -> timm name, for every name.
     """
+    matches = [match for match in map(_TIMM_BLOCK.match, names) if match]
     blocks = sorted(
-        {match.group(1) for match in map(_TIMM_BLOCK.match, names) if match},
+        {match.group(1) for match in matches},
         key=lambda block: [int(number) for number in block.split('.')],
     )
     numbers = {block: index for index, block in enumerate(blocks)}
-    expanding = {name.split('.conv_pwl')[0] for name in names}
+    expanding = {m.group(1) for m in matches if m.group(2) == 'conv_pwl'}
     table = {}
     for name in names:
         match = _TIMM_BLOCK.match(name)
@@ -151,7 +172,7 @@ def efficientnet_key_map(names: FrozenSet[str]) -> Dict[str, str]:
             table[_STEM_HEAD.get(layer, layer) + dot + rest] = name
             continue
         block, layer, rest = match.groups()
-        layers = _EXPANDED if f'blocks.{block}' in expanding else _PLAIN
+        layers = _EXPANDED if block in expanding else _PLAIN
         source = layers.get(layer, layer)
         table[f'_blocks.{numbers[block]}.{source}.{rest}'] = name
     return table
