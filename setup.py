@@ -9,8 +9,9 @@ folder.
 import shutil
 import sys
 from pathlib import Path
+from typing import Dict, Type
 
-from setuptools import setup
+from setuptools import Command, setup
 
 ROOT = Path(__file__).resolve().parent
 MIM_FOLDER = ROOT / 'mmwsl' / '.mim'
@@ -60,6 +61,37 @@ def fill_mim_folder(link: bool) -> None:
             place(source, target, link=False)
 
 
+def commands() -> Dict[str, Type[Command]]:
+    """Return what replaces commands of setuptools.
+
+    ``mim`` and mmengine look for a package beside its metadata, under the
+    name in ``top_level.txt``. An editable install of today's kind leaves
+    nothing there; joined to any folder, an absolute path stays what it is.
+    """
+    try:
+        from setuptools.command.editable_wheel import editable_wheel
+    except ImportError:  # older than such installs
+        return {}
+
+    class EditableWheel(editable_wheel):
+        """An editable install that ``mim`` finds."""
+
+        def run(self) -> None:
+            """Say where the package is, then build."""
+            if self.dist_info_dir is None:
+                self.dist_dir.mkdir(exist_ok=True)
+                dist_info = self.reinitialize_command('dist_info')
+                dist_info.output_dir = self.dist_dir
+                dist_info.ensure_finalized()
+                dist_info.run()
+                self.dist_info_dir = dist_info.dist_info_dir
+            path = Path(self.dist_info_dir, 'top_level.txt')
+            path.write_text(f'{MIM_FOLDER.parent}\n', encoding='utf-8')
+            super().run()
+
+    return {'editable_wheel': EditableWheel}
+
+
 def main() -> None:
     """Fill ``mmwsl/.mim`` as the command asks for, then run the command."""
     editable = any(command in sys.argv for command in EDITABLE_COMMANDS)
@@ -70,7 +102,7 @@ def main() -> None:
     if editable or copying:
         fill_mim_folder(link=editable)
     try:
-        setup()
+        setup(cmdclass=commands())
     finally:
         if copying and linked:
             fill_mim_folder(link=True)

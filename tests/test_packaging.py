@@ -164,7 +164,9 @@ def test_build_keeps_the_links(
     configs = sources / 'mmwsl' / '.mim' / 'configs'
     linked: List[bool] = []
     monkeypatch.setattr(
-        setup, 'setup', lambda: linked.append(configs.is_symlink())
+        setup,
+        'setup',
+        lambda **kwargs: linked.append(configs.is_symlink()),
     )
     for command in ('develop', 'bdist_wheel'):
         monkeypatch.setattr(sys, 'argv', ['setup.py', command])
@@ -199,6 +201,9 @@ def test_metafiles_name_every_config(repo_root: Path) -> None:
         if '_base_' not in path.parts
     }
     assert set(named) == present
+    # mim finds configs by their file names alone, bases included.
+    names = [path.name for path in (repo_root / 'configs').rglob('*.py')]
+    assert len(names) == len(set(names))
 
 
 def test_metafile_entries(repo_root: Path) -> None:
