@@ -15,7 +15,7 @@ from mmwsl.registry import DATASETS
 
 
 class _Row(NamedTuple):
-    """One label of an image; ``label`` '' means none, ``number`` None unknown."""
+    """One label of an image; '' is no label, None an unknown number."""
 
     place: str
     path: str

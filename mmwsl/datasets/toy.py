@@ -8,7 +8,8 @@ import numpy as np
 from mmwsl.datasets.base import DataInfo, WSLDataset
 from mmwsl.datasets.palettes import VOC_PALETTE
 from mmwsl.datasets.toy_render import render
-from mmwsl.datasets.toy_scene import ToyScene, ToyStyle, draw_scene
+from mmwsl.datasets.toy_scene import ToyScene, draw_scene
+from mmwsl.datasets.toy_style import ToyStyle
 from mmwsl.datasets.transforms.eval_annotations import boxes_of_masks
 from mmwsl.registry import DATASETS
 
@@ -40,7 +41,7 @@ class ToyDataset(WSLDataset):
             to 1.
         empty_prob (float): Share of pictures without objects.
         style (dict | None): Other constants of
-            :class:`mmwsl.datasets.toy_scene.ToyStyle`.
+            :class:`mmwsl.datasets.toy_style.ToyStyle`.
         **kwargs: Arguments of :class:`WSLDataset`.
 
     Raises:

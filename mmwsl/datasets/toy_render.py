@@ -9,12 +9,17 @@ from typing import Tuple
 import cv2
 import numpy as np
 
-from mmwsl.datasets.toy_scene import NUM_HUES, Placed, ToyScene, ToyStyle
+from mmwsl.datasets.toy_scene import Placed, ToyScene
+from mmwsl.datasets.toy_style import NUM_HUES, ToyStyle
 from mmwsl.datasets.toy_textures import (
     NUM_PATTERNS,
     TextureBank,
     texture_bank,
 )
+
+# 70 % of a grey value; a ramp of at most 75 is added to it.
+_CLOUD_TABLE = (np.arange(256) * 7 // 10).astype(np.uint8)
+_RAMP = np.arange(256)[:, None] / 255
 
 
 def render(
@@ -41,7 +46,7 @@ def render(
         _draw_body(rng, bank, img, placed)
         _draw_head(rng, bank, style, img, placed, num_classes)
     noise = _cut(rng, bank.grain, size, size)
-    return cv2.add(img, noise, dtype=cv2.CV_8U)
+    return cv2.add(img, np.ascontiguousarray(noise), dtype=cv2.CV_8U)
 
 
 def _background(
@@ -51,9 +56,8 @@ def _background(
     first, second, third = rng.integers(len(bank.clouds), size=3)
     cloud = _cut(rng, bank.clouds[first], size, size)
     where = _cut(rng, bank.clouds[second], size, size)
-    light = np.linspace(0, 255, size, dtype=np.float32).astype(np.uint8)
-    ramp = np.broadcast_to(light[:, None], (size, size))
-    value = cv2.addWeighted(cloud, 0.7, ramp, 0.3, 0)
+    light = (np.arange(size) * 76 // size).astype(np.uint8)
+    value = _CLOUD_TABLE[cloud] + light[:, None]
     img = _table(_dull_colors(rng, 3, 0.05, 0.3))[value]
     other = _cut(rng, bank.clouds[third], size, size)
     patches = where > int(rng.integers(110, 190))
@@ -122,16 +126,17 @@ def _cut(
         window = window[:, ::-1]
     if mirror & 2:
         window = window[::-1]
-    return np.ascontiguousarray(window)
+    return window
 
 
 def _table(colors: np.ndarray) -> np.ndarray:
     """Interpolate colours (k, 3) over the grey values: uint8 (256, 3)."""
-    position = np.arange(256) * ((len(colors) - 1) / 255)
-    left = np.minimum(position.astype(np.int64), len(colors) - 2)
-    share = (position - left)[:, None]
-    mixed = colors[left] * (1 - share) + colors[left + 1] * share
-    return np.rint(mixed).astype(np.uint8)
+    if len(colors) == 2:
+        mixed = colors[0] + _RAMP * (colors[1] - colors[0])
+    else:
+        half = _table(colors[:2])[::2], _table(colors[1:])[::2]
+        return np.concatenate(half)
+    return (mixed + 0.5).astype(np.uint8)
 
 
 def _dull_colors(

@@ -6,89 +6,34 @@ share. (H, W): size of the picture.
 """
 
 import math
-from dataclasses import dataclass
 from typing import List, NamedTuple, Optional, Tuple
 
 import cv2
 import numpy as np
 
-from mmwsl.datasets.toy_textures import NUM_FAMILIES
-
-NUM_SHAPES = 3
-NUM_HUES = 5
+from mmwsl.datasets.toy_style import (
+    ToyObject,
+    ToyStyle,
+    draw_labels,
+    draw_object,
+)
 
 _ANGLES = np.arange(24) * (2 * math.pi / 24)
 _COS, _SIN = np.cos(_ANGLES), np.sin(_ANGLES)
+_CIRCLE = np.stack([_COS, _SIN], axis=1)
+_WAVES = np.stack([2 * _ANGLES, 3 * _ANGLES, 5 * _ANGLES])
 
 
 def _unit_shapes() -> np.ndarray:
     """Return the outlines (NUM_SHAPES, 24, 2): ellipse, box and bean."""
-    ellipse = np.stack([_COS, _SIN], axis=1)
     power = (np.abs(_COS) ** 5 + np.abs(_SIN) ** 5) ** -0.2
-    box = ellipse * (0.92 * power)[:, None]
-    bean = ellipse * np.array([1.0, 1.0])
+    box = _CIRCLE * (0.92 * power)[:, None]
+    bean = _CIRCLE.copy()
     bean[:, 1] += 0.35 * (bean[:, 0] ** 2 - 0.5)
-    return np.stack([ellipse, box, bean])
+    return np.stack([_CIRCLE, box, bean])
 
 
 _SHAPES = _unit_shapes()
-
-
-@dataclass(frozen=True)
-class ToyStyle:
-    """Constants of the toy pictures; lengths are shares of the side.
-
-    Attributes:
-        class_shares: Probability of 1, 2, 3, ... classes in a picture.
-        count_shares: Probability of 1, 2, 3, ... objects of a class.
-        max_objects: Most objects in a picture.
-        empty_prob: Probability of a picture without objects.
-        body_evidence: Probability that shape, hue and texture of a body are
-            the favourites of its class, each on its own; otherwise they are
-            drawn without regard to the class.
-        long_side: Range of a lone object's longer body axis.
-        crowding: Objects shrink with their number to this negative power.
-        aspect: Range of the longer axis over the shorter one.
-        head_share: Range of the head's share of an object's area.
-        head_angle: Range of the head's place, in radians from the tip.
-        min_visible: Least share of an object that stays visible.
-        min_head_visible: Least share of a head that stays visible.
-        attempts: Places tried before an object is left out.
-        hue_jitter: Largest change of a head's hue, as share of the circle.
-    """
-
-    class_shares: Tuple[float, ...] = (0.5, 0.32, 0.18)
-    count_shares: Tuple[float, ...] = (
-        0.44,
-        0.22,
-        0.12,
-        0.08,
-        0.05,
-        0.04,
-        0.03,
-        0.02,
-    )
-    max_objects: int = 10
-    empty_prob: float = 0.0
-    body_evidence: float = 0.3
-    long_side: Tuple[float, float] = (0.45, 0.72)
-    crowding: float = 0.38
-    aspect: Tuple[float, float] = (1.3, 2.1)
-    head_share: Tuple[float, float] = (0.12, 0.18)
-    head_angle: float = 0.7
-    min_visible: float = 0.6
-    min_head_visible: float = 0.75
-    attempts: int = 16
-    hue_jitter: float = 0.015
-
-
-class ToyObject(NamedTuple):
-    """One object: its class and the looks of its body."""
-
-    label: int
-    shape: int
-    hue: int
-    texture: int
 
 
 class Placed(NamedTuple):
@@ -107,8 +52,11 @@ class Placed(NamedTuple):
     head: np.ndarray
 
 
-class ToyScene(NamedTuple):
+class ToyScene:
     """The objects of a picture, the lowest first.
+
+    Args:
+        size (int): H = W, in pixels.
 
     Attributes:
         objects (list[Placed]): n objects.
@@ -116,9 +64,47 @@ class ToyScene(NamedTuple):
         part (np.ndarray): uint8 (H, W), the same for visible heads only.
     """
 
-    objects: List[Placed]
-    owner: np.ndarray
-    part: np.ndarray
+    def __init__(self, size: int) -> None:
+        self.objects: List[Placed] = []
+        self.owner = np.zeros((size, size), dtype=np.uint8)
+        self.part = np.zeros((size, size), dtype=np.uint8)
+        # Pixels of object and head, (n, 2): all of them, and those visible.
+        self._areas = np.zeros((0, 2), dtype=np.int64)
+        self._visible = np.zeros((0, 2), dtype=np.int64)
+
+    def put(self, placed: Placed, style: ToyStyle) -> bool:
+        """Lay an object on top, unless it hides too much of another one.
+
+        Args:
+            placed (Placed): The object.
+            style (ToyStyle): How much of an object must stay visible.
+
+        Returns:
+            bool: Whether it was laid there.
+        """
+        top, bottom, left, right = placed.box
+        owner = self.owner[top:bottom, left:right]
+        part = self.part[top:bottom, left:right]
+        length = len(self.objects) + 1
+        hidden = np.stack(
+            [
+                np.bincount(plane[placed.mask], minlength=length)[1:]
+                for plane in (owner, part)
+            ],
+            axis=1,
+        )
+        visible = self._visible - hidden
+        limits = (style.min_visible, style.min_head_visible)
+        if (visible < self._areas * limits).any():
+            return False
+        self.objects.append(placed)
+        owner[placed.mask] = length
+        part[placed.mask] = 0
+        part[placed.head] = length
+        area = np.array([[placed.mask.sum(), placed.head.sum()]])
+        self._areas = np.concatenate([self._areas, area])
+        self._visible = np.concatenate([visible, area])
+        return True
 
 
 def draw_scene(
@@ -135,108 +121,42 @@ def draw_scene(
     Returns:
         ToyScene: Objects of which enough is visible to count them.
     """
-    labels = _draw_labels(rng, style, num_classes)
-    scene = ToyScene(
-        [],
-        np.zeros((size, size), dtype=np.uint8),
-        np.zeros((size, size), dtype=np.uint8),
-    )
-    areas: List[Tuple[int, int]] = []
-    scale = max(len(labels), 1) ** -style.crowding
+    labels = draw_labels(rng, style, num_classes)
+    scene = ToyScene(size)
+    scale = size * max(len(labels), 1) ** -style.crowding
     for label in labels:
-        item = _draw_object(rng, style, label)
+        item = draw_object(rng, style, label)
         for attempt in range(style.attempts):
             # Smaller and smaller: a place is nearly always found.
-            shrunk = scale * 0.96**attempt
-            placed = _try_place(rng, style, scene, areas, item, shrunk)
-            if placed is not None:
-                _put(scene, areas, placed)
+            unit = scale * 0.96**attempt
+            placed = _try_place(rng, style, item, unit, size)
+            if placed is not None and scene.put(placed, style):
                 break
     return scene
-
-
-def _draw_labels(
-    rng: np.random.Generator, style: ToyStyle, num_classes: int
-) -> List[int]:
-    """Draw the class of each object, in random order."""
-    if rng.random() < style.empty_prob:
-        return []
-    number = 1 + _pick(rng, style.class_shares)
-    classes = rng.permutation(num_classes)[:number]
-    labels: List[int] = []
-    for index, label in enumerate(classes.tolist()):
-        # Each class that is still to come keeps room for one object.
-        room = style.max_objects - len(labels) - (number - 1 - index)
-        count = min(1 + _pick(rng, style.count_shares), room)
-        labels += [label] * count
-    order: List[int] = rng.permutation(labels).tolist()
-    return order
-
-
-def _pick(rng: np.random.Generator, shares: Tuple[float, ...]) -> int:
-    """Draw an index with probabilities proportional to ``shares``."""
-    point = rng.random() * sum(shares)
-    for index, share in enumerate(shares):
-        point -= share
-        if point < 0:
-            return index
-    return len(shares) - 1
-
-
-def _draw_object(
-    rng: np.random.Generator, style: ToyStyle, label: int
-) -> ToyObject:
-    favourites = (label % NUM_SHAPES, label % NUM_HUES, label % NUM_FAMILIES)
-    looks = []
-    for number, favourite in zip(
-        (NUM_SHAPES, NUM_HUES, NUM_FAMILIES), favourites
-    ):
-        drawn = int(rng.integers(number))
-        loyal = rng.random() < style.body_evidence
-        looks.append(favourite if loyal else drawn)
-    return ToyObject(label, *looks)
 
 
 def _try_place(
     rng: np.random.Generator,
     style: ToyStyle,
-    scene: ToyScene,
-    areas: List[Tuple[int, int]],
     item: ToyObject,
-    scale: float,
+    unit: float,
+    size: int,
 ) -> Optional[Placed]:
-    """Draw a place and return the object if it hides too little there."""
-    size = scene.owner.shape[0]
-    body, head = _outlines(rng, style, item, scale * size)
+    """Draw a place; None if too little of the object is in the picture."""
+    body, head = _outlines(rng, style, item, unit)
     center = (0.08 + 0.84 * rng.random(2)) * size
-    body, head = (np.rint(o + center).astype(np.int32) for o in (body, head))
+    body = np.rint(body + center).astype(np.int32)
+    head = np.rint(head + center).astype(np.int32)
     placed = _rasterise(item, body, head, size)
     if placed is None:
         return None
-    full = cv2.contourArea(body) + 0.5 * cv2.contourArea(head)
+    head_area = cv2.contourArea(head)
+    area = cv2.contourArea(body) + 0.5 * head_area
     if (
-        placed.mask.sum() < style.min_visible * full
-        or placed.head.sum() < style.min_head_visible * cv2.contourArea(head)
+        placed.mask.sum() < style.min_visible * area
+        or placed.head.sum() < style.min_head_visible * head_area
     ):
         return None
-    top, bottom, left, right = placed.box
-    window = (slice(top, bottom), slice(left, right))
-    hidden = np.bincount(
-        scene.owner[window][placed.mask], minlength=len(areas) + 1
-    )
-    hidden_head = np.bincount(
-        scene.part[window][placed.mask], minlength=len(areas) + 1
-    )
-    visible = np.bincount(scene.owner.ravel(), minlength=len(areas) + 1)
-    visible_head = np.bincount(scene.part.ravel(), minlength=len(areas) + 1)
-    for index, (area, head_area) in enumerate(areas, 1):
-        left_over = visible[index] - hidden[index]
-        left_head = visible_head[index] - hidden_head[index]
-        if (
-            left_over < style.min_visible * area
-            or left_head < style.min_head_visible * head_area
-        ):
-            return None
     return placed
 
 
@@ -251,11 +171,8 @@ def _outlines(
     long_axis = _between(style.long_side, numbers[0]) * unit / 2
     short_axis = long_axis / _between(style.aspect, numbers[1])
     # Three slow waves make every outline its own.
-    wobble = 1 + 0.07 * (
-        np.cos(2 * _ANGLES + 6.28 * numbers[2])
-        + np.cos(3 * _ANGLES + 6.28 * numbers[3])
-        + 0.5 * np.cos(5 * _ANGLES + 6.28 * numbers[4])
-    )
+    waves = np.cos(_WAVES + 2 * math.pi * numbers[2:5, None])
+    wobble = 1 + 0.07 * waves[0] + 0.07 * waves[1] + 0.035 * waves[2]
     body = _SHAPES[item.shape] * wobble[:, None] * (long_axis, short_axis)
     share = _between(style.head_share, numbers[5])
     # About half of the head lies on the body and half of it sticks out.
@@ -264,9 +181,7 @@ def _outlines(
     tip = (2 * numbers[6] - 1) * style.head_angle
     direction = body[round(tip / (2 * math.pi) * 24) % 24]
     squash = 1 + 0.25 * (2 * numbers[7] - 1)
-    head = direction * 0.93 + np.stack(
-        [_COS * radius * squash, _SIN * radius / squash], axis=1
-    )
+    head = direction * 0.93 + _CIRCLE * (radius * squash, radius / squash)
     turn = 2 * math.pi * numbers[8]
     cos, sin = math.cos(turn), math.sin(turn)
     rotation = np.array([[cos, sin], [-sin, cos]])
@@ -296,17 +211,3 @@ def _rasterise(
         mask.astype(bool),
         head_mask.astype(bool),
     )
-
-
-def _put(
-    scene: ToyScene, areas: List[Tuple[int, int]], placed: Placed
-) -> None:
-    """Lay an object on top."""
-    scene.objects.append(placed)
-    top, bottom, left, right = placed.box
-    window = (slice(top, bottom), slice(left, right))
-    number = len(scene.objects)
-    scene.owner[window][placed.mask] = number
-    scene.part[window][placed.mask] = 0
-    scene.part[window][placed.head] = number
-    areas.append((int(placed.mask.sum()), int(placed.head.sum())))
