@@ -154,7 +154,7 @@ class SeedIoUMetric(BaseMetric):
             except ValueError as error:
                 name = image_name(sample)
                 text = str(error)
-                if text.startswith(name):
+                if text.startswith(f'{name}: '):
                     raise
                 raise ValueError(f'{name}: {text}') from None
 
@@ -208,9 +208,9 @@ class SeedIoUMetric(BaseMetric):
         if self.per_class:
             names = class_names(self.dataset_meta, scores['iou'].shape[1] - 1)
             table = seed_table(scores, index, names, body_scores)
+            setting = self._setting(threshold, alpha)
             print_log(
-                f'seeds, {self._setting(threshold, alpha)} (percent):\n{table}',
-                logger='current',
+                f'seeds, {setting} (percent):\n{table}', logger='current'
             )
         if self.out_file is not None:
             rows = sweep_rows(scores, self.thresholds, self.alphas)

@@ -1,0 +1,132 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.structures import InstanceData, PixelData
+
+from mmwsl.registry import VISUALIZERS
+from mmwsl.structures import WSLDataSample
+from mmwsl.visualization.visualizer import WSLVisualizer
+
+META = {'classes': ('cat', 'dog'), 'palette': [[250, 0, 0], [0, 250, 0]]}
+IMAGE = np.full((20, 30, 3), 100, np.uint8)
+
+
+@pytest.fixture
+def visualizer():
+    result = VISUALIZERS.build(
+        dict(type='WSLVisualizer', name='small', shortest=40, longest=60)
+    )
+    result.dataset_meta = META
+    return result
+
+
+def sample(truth=True):
+    result = WSLDataSample(metainfo={'img_id': 'x/1'})
+    result.set_gt_label([0], 2).set_pred_score([0.25, 0.75])
+    maps = torch.zeros(2, 20, 30)
+    maps[0, :, :15] = 1
+    result.pred_maps = PixelData(data=maps)
+    result.pred_map_labels = torch.tensor([0, 1])
+    result.pred_sem_seg = PixelData(data=torch.ones(1, 20, 30).long())
+    if truth:
+        mask = torch.zeros(1, 20, 30).long()
+        mask[:, 10:] = 2
+        result.gt_sem_seg = PixelData(data=mask)
+        result.gt_instances = InstanceData(
+            bboxes=torch.tensor([[0.0, 10.0, 30.0, 20.0]]),
+            labels=torch.tensor([1]),
+        )
+    return result
+
+
+def test_tiles_in_order(visualizer):
+    tiles = visualizer.draw_tiles(IMAGE, sample())
+    assert [x.text for x in tiles] == [
+        'x/1',
+        'truth: cat',
+        'prediction',
+        'dog 0.75',
+        'cat 0.25',
+    ]
+    assert {x.image.shape for x in tiles} == {(40, 60, 3)}
+    # dog is not among the given labels.
+    assert tiles[3].color != tiles[4].color
+    truth, prediction, cat = tiles[1].image, tiles[2].image, tiles[4].image
+    assert (truth[5, 30] == 100).all()
+    assert truth[30, 30, 1] > 150
+    # The box is drawn at display size, its lines in the full colour.
+    assert truth[20, 30].tolist() == [0, 250, 0]
+    assert (prediction[..., 0] > 150).all()
+    assert int(cat[20, 5, 0]) > int(cat[20, 55, 0])
+
+
+def test_parts_can_be_left_out(visualizer):
+    one = sample()
+    texts = [
+        x.text for x in visualizer.draw_tiles(IMAGE, one, draw_pred=False)
+    ]
+    assert texts == ['x/1', 'truth: cat']
+    tiles = visualizer.draw_tiles(IMAGE, one, draw_gt=False)
+    assert 'truth: cat' not in [x.text for x in tiles]
+    assert len({x.color for x in tiles}) == 1
+
+
+def test_without_masks_the_labels_stand_at_the_input(visualizer):
+    tiles = visualizer.draw_tiles(IMAGE, sample(truth=False))
+    assert [x.text for x in tiles[:2]] == ['x/1: cat', 'prediction']
+
+
+def test_image_alone_and_no_kept_map(visualizer):
+    assert len(visualizer.draw_tiles(IMAGE)) == 1
+    empty = WSLDataSample()
+    empty.pred_maps = PixelData(data=torch.zeros(0, 20, 30))
+    empty.pred_map_labels = torch.zeros(0).long()
+    assert len(visualizer.draw_tiles(IMAGE, empty)) == 1
+
+
+def test_unknown_class_names():
+    plain = WSLVisualizer()
+    texts = [x.text for x in plain.draw_tiles(IMAGE, sample())]
+    assert 'class 1 0.75' in texts
+
+
+def test_panel_is_written(visualizer, tmp_path):
+    path = tmp_path / 'x' / '1.png'
+    visualizer.add_datasample('x/1', IMAGE, sample(), out_file=str(path))
+    picture = cv2.imread(str(path))
+    assert picture.shape[1] == 5 * 60 + 4 * 4
+    # The first tile is the input.
+    assert (picture[-40:, :60] == 100).all()
+
+
+def test_without_file_the_backends_get_the_panel(tmp_path):
+    visualizer = VISUALIZERS.build(
+        dict(
+            type='WSLVisualizer',
+            name='local',
+            vis_backends=[dict(type='LocalVisBackend')],
+            save_dir=str(tmp_path),
+        )
+    )
+    visualizer.add_datasample('x/1', IMAGE, sample(), step=3)
+    assert (tmp_path / 'vis_data/vis_image/x_1_3.png').is_file()
+
+
+def test_show_without_display_is_an_error(visualizer, monkeypatch):
+    monkeypatch.setattr('matplotlib.pyplot.get_backend', lambda: 'agg')
+    with pytest.raises(ValueError, match='no display.*--show-dir'):
+        visualizer.add_datasample('x', IMAGE, sample(), show=True)
+
+
+def test_photograph_with_mask(visualizer, shared_dir):
+    root = shared_dir / 'data' / 'voc12_2007'
+    name = '2007_000033'
+    image = cv2.imread(str(root / 'JPEGImages' / f'{name}.jpg'))[..., ::-1]
+    one = WSLDataSample(metainfo={'img_id': name})
+    mask = torch.zeros(1, *image.shape[:2]).long()
+    one.gt_sem_seg = PixelData(data=mask)
+    tiles = visualizer.draw_tiles(image, one)
+    assert [x.text for x in tiles] == [name, 'truth']
+    # A mask of background changes nothing.
+    np.testing.assert_array_equal(tiles[0].image, tiles[1].image)
