@@ -24,3 +24,23 @@ METRICS = _child(root.METRICS, 'mmwsl.evaluation')
 HOOKS = _child(root.HOOKS, 'mmwsl.engine')
 LOOPS = _child(root.LOOPS, 'mmwsl.engine')
 VISUALIZERS = _child(root.VISUALIZERS, 'mmwsl.visualization')
+
+# mmengine warns at every look-up in a tree that does not know the scope.
+# These children hold nothing; they only tell it where to go on.
+_EMPTY = [
+    Registry(parent.name, parent=parent, scope='mmwsl')
+    for parent in (
+        root.DATA_SAMPLERS,
+        root.EVALUATOR,
+        root.FUNCTIONS,
+        root.LOG_PROCESSORS,
+        root.MODEL_WRAPPERS,
+        root.OPTIM_WRAPPERS,
+        root.OPTIM_WRAPPER_CONSTRUCTORS,
+        root.OPTIMIZERS,
+        root.PARAM_SCHEDULERS,
+        root.RUNNERS,
+        root.VISBACKENDS,
+        root.WEIGHT_INITIALIZERS,
+    )
+]

@@ -59,7 +59,7 @@ class WSLDataset(BaseDataset):
         self.collect_problems = collect_problems
         self.problems: List[Tuple[str, str]] = []
         # Shared memory: persistent workers see epochs set after their start.
-        self._epoch = torch.full((1,), -1, dtype=torch.long).share_memory_()
+        self._epoch = torch.tensor([-1, seed]).share_memory_()
         super().__init__(*args, max_refetch=max_refetch, **kwargs)
 
     @property
@@ -109,13 +109,15 @@ class WSLDataset(BaseDataset):
             return self.data_list
         return [info for info in self.data_list if len(info['gt_label'])]
 
-    def set_epoch(self, epoch: int) -> None:
+    def set_epoch(self, epoch: int, seed: Optional[int] = None) -> None:
         """Draw augmentations from (seed, epoch, index) from now on.
 
         Args:
             epoch (int): 0 or larger; a negative one ends the reseeding.
+            seed (int | None): Seed of the run, instead of the dataset's own.
         """
-        self._epoch.share_memory_().fill_(epoch)
+        key = [epoch, self.seed if seed is None else seed]
+        self._epoch.share_memory_().copy_(torch.tensor(key))
 
     def prepare_data(self, idx: int) -> Any:
         """Return one entry after the pipeline.
@@ -126,13 +128,13 @@ class WSLDataset(BaseDataset):
         Raises:
             ValueError: If the pipeline fails; names the image.
         """
-        epoch = int(self._epoch)
+        epoch, seed = self._epoch.tolist()
         if epoch < 0:
             return self._run_pipeline(idx)
         # Workers have random states of their own; the main process' states
         # belong to the training and must not depend on data loading.
         states = None if get_worker_info() else _random_states()
-        _seed_all([self.seed, epoch, idx % len(self)])
+        _seed_all([seed, epoch, idx % len(self)])
         try:
             return self._run_pipeline(idx)
         finally:
@@ -242,11 +244,11 @@ def base_datasets(dataset: Any) -> Iterator[Any]:
         yield dataset
 
 
-def set_epoch(dataset: Any, epoch: int) -> None:
+def set_epoch(dataset: Any, epoch: int, seed: Optional[int] = None) -> None:
     """Set the epoch of every :class:`WSLDataset` inside ``dataset``."""
     for inner in base_datasets(dataset):
         if isinstance(inner, WSLDataset):
-            inner.set_epoch(epoch)
+            inner.set_epoch(epoch, seed)
 
 
 def _seed_all(key: Sequence[int]) -> None:
