@@ -1,0 +1,121 @@
+"""Write labelled pictures of a config's data, as its pipeline leaves them.
+
+``python tools/analysis_tools/browse_dataset.py CONFIG --split train
+--out-dir DIR``
+"""
+
+import argparse
+import os
+from typing import Any, List, Optional, Sequence
+
+import numpy as np
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+
+from mmwsl.apis import friendly_errors, load_config
+from mmwsl.datasets import set_epoch
+from mmwsl.registry import DATASETS
+from mmwsl.visualization.batch_images import original_image
+from mmwsl.visualization.tiles import Tile, contact_sheet, panel
+from mmwsl.visualization.visualizer import WSLVisualizer
+from mmwsl.visualization.writing import safe_path, write_image
+
+
+def describe(sample: Any, classes: Sequence[str]) -> str:
+    """Return class names, with counts where they are known.
+
+    Example:
+        'cat 2, dog' for two cats and a dog.
+    """
+    counts = sample.get('gt_count')
+    words = []
+    for label in sample.gt_label.tolist():
+        number = 1 if counts is None else int(counts[label])
+        name = classes[label]
+        words.append(name if number == 1 else f'{name} {number}')
+    return ', '.join(words) or 'no label'
+
+
+def tiles_of(
+    packed: Any, classes: Sequence[str], visualizer: WSLVisualizer
+) -> List[Tile]:
+    """Return the picture of an entry and, if it has one, its ground truth."""
+    sample = packed['data_samples']
+    inputs = packed['inputs']
+    # Test-time augmentation packs several views; the first is plain.
+    if isinstance(sample, (list, tuple)):
+        sample, inputs = sample[0], inputs[0]
+    has_truth = 'gt_sem_seg' in sample or 'gt_instances' in sample
+    if has_truth:
+        image = original_image(inputs, sample, sample)
+    else:
+        pixels = inputs.permute(1, 2, 0).numpy()
+        image = np.ascontiguousarray(pixels[..., ::-1])
+    tiles = visualizer.draw_tiles(image, sample, draw_pred=False)
+    title = f'{sample.img_id}: {describe(sample, classes)}'
+    return [tiles[0]._replace(text=title), *tiles[1:]]
+
+
+def browse(cfg: Config, args: argparse.Namespace) -> str:
+    """Write the pictures and return the path of the contact sheet."""
+    init_default_scope(cfg.get('default_scope', 'mmwsl'))
+    loader = cfg.get(f'{args.split}_dataloader')
+    if not loader:
+        raise ValueError(f'{args.config}: no {args.split}_dataloader')
+    if args.number < 1:
+        raise ValueError(f'--number must be at least 1, got {args.number}')
+    dataset = DATASETS.build(loader['dataset'])
+    set_epoch(dataset, 0)
+    visualizer = WSLVisualizer()
+    visualizer.dataset_meta = dataset.metainfo
+    classes = dataset.metainfo['classes']
+    number = min(args.number, len(dataset))
+    rows = []
+    # Spread over the set: its beginning often shows one class only.
+    for index in np.linspace(0, len(dataset) - 1, number).astype(int).tolist():
+        packed = dataset[index]
+        tiles = tiles_of(packed, classes, visualizer)
+        name = safe_path(tiles[0].text.split(': ')[0])
+        write_image(os.path.join(args.out_dir, f'{name}.jpg'), panel(tiles))
+        rows.append(tiles)
+    sheet = os.path.join(args.out_dir, f'contact_sheet_{args.split}.jpg')
+    # Rows of single pictures are joined so that the sheet is not a tower.
+    if max(len(row) for row in rows) == 1:
+        rows = [sum(rows[i : i + 6], []) for i in range(0, len(rows), 6)]
+    write_image(sheet, contact_sheet(rows))
+    return sheet
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description="Write labelled pictures of a config's data"
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--split', choices=['train', 'val', 'test'], default='train'
+    )
+    parser.add_argument('--out-dir', required=True, help='folder to write')
+    parser.add_argument(
+        '--number', type=int, default=24, help='most pictures to write'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override the config: key=value, nested keys with dots',
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Write the pictures."""
+    args = parse_args(argv)
+    with friendly_errors():
+        sheet = browse(load_config(args.config, args.cfg_options), args)
+    print(f'contact sheet: {sheet}')
+    return 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

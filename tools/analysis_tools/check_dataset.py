@@ -1,0 +1,258 @@
+"""Read every entry of a config's data sets and list what is broken.
+
+``python tools/analysis_tools/check_dataset.py CONFIG``; exit code 1 if
+anything is broken.
+"""
+
+import argparse
+import copy
+import inspect
+import sys
+from collections import Counter
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+
+import numpy as np
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+from mmengine.utils import ProgressBar
+
+from mmwsl.apis import friendly_errors, load_config
+from mmwsl.datasets import WSLDataset
+from mmwsl.registry import DATASETS
+
+Problem = Tuple[str, str]
+
+# The transforms that read files; the others cannot find a broken one.
+_LOADING = ('LoadEvalAnnotations', 'LoadSaliency')
+_LARGEST_MATRIX = 25
+
+
+class Statistics:
+    """What a data set holds; C is its number of classes."""
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self.classes = classes
+        size = len(classes)
+        self.together = np.zeros((size, size), dtype=np.int64)
+        self.objects = np.zeros(size, dtype=np.int64)
+        self.difficult = np.zeros(size, dtype=np.int64)
+        self.numbers: Counter = Counter()
+        self.sizes: List[Tuple[int, int]] = []
+        self.images = self.unlabelled = self.counted = 0
+
+    def add_labels(self, info: Dict[str, Any]) -> None:
+        """Add what the annotation of an image says."""
+        labels = info['gt_label']
+        self.images += 1
+        self.unlabelled += not len(labels)
+        self.together[np.ix_(labels, labels)] += 1
+        self.difficult[info['gt_label_difficult']] += 1
+        if 'gt_count' in info:
+            self.counted += 1
+            self.objects += info['gt_count']
+            self.numbers.update(
+                min(number, 10) for number in info['gt_count'][labels].tolist()
+            )
+
+    def absent(self) -> List[str]:
+        """Return the classes that no image shows."""
+        present = np.diag(self.together) > 0
+        return [n for n, shown in zip(self.classes, present) if not shown]
+
+    def lines(self) -> Iterator[str]:
+        """Yield the report."""
+        yield f'{self.images} images, {self.unlabelled} without label'
+        yield from self._size_lines()
+        yield from self._class_lines()
+        yield from self._count_lines()
+        yield from self._matrix_lines()
+
+    def _size_lines(self) -> Iterator[str]:
+        if not self.sizes:
+            return
+        sizes = np.array(self.sizes)
+        low, high = sizes.min(axis=0), sizes.max(axis=0)
+        middle = np.median(sizes, axis=0).astype(np.int64)
+        yield (
+            f'image size (width x height): smallest {low[1]} x {low[0]}, '
+            f'median {middle[1]} x {middle[0]}, largest {high[1]} x {high[0]},'
+            f' {len(set(self.sizes))} different'
+        )
+
+    def _class_lines(self) -> Iterator[str]:
+        width = max(len(name) for name in self.classes)
+        yield f'{"class":{width}}  images  share  objects  difficult only'
+        for label, name in enumerate(self.classes):
+            images = int(self.together[label, label])
+            objects = str(self.objects[label]) if self.counted else '-'
+            share = 100 * images / max(self.images, 1)
+            yield (
+                f'{name:{width}}  {images:6d}  {share:4.1f}%  {objects:>7}  '
+                f'{self.difficult[label]:14d}'
+            )
+
+    def _count_lines(self) -> Iterator[str]:
+        if not self.counted:
+            yield 'counts: unknown'
+            return
+        shown = ', '.join(
+            f'{number if number < 10 else "10 or more"}: {times}'
+            for number, times in sorted(self.numbers.items())
+        )
+        yield f'objects of a class in an image: {shown}'
+
+    def _matrix_lines(self) -> Iterator[str]:
+        size = len(self.classes)
+        if size <= _LARGEST_MATRIX:
+            yield 'images that show both classes:'
+            header = ''.join(f'{label:5d}' for label in range(size))
+            yield f'{"":>19}{header}'
+            for label, row in enumerate(self.together):
+                cells = ''.join(f'{number or ".":>5}' for number in row)
+                yield f'{label:3d} {self.classes[label][:15]:15}{cells}'
+            return
+        yield 'classes that are most often together:'
+        rows, columns = np.triu_indices(size, 1)
+        pairs = self.together[rows, columns]
+        for index in np.argsort(-pairs, kind='stable')[:20]:
+            first, second = rows[index], columns[index]
+            yield (
+                f'{self.classes[first]} + {self.classes[second]}: '
+                f'{pairs[index]}'
+            )
+
+
+def base_configs(config: Any) -> Iterator[Dict[str, Any]]:
+    """Yield the configs of the data sets inside wrappers, depth first."""
+    inner = config.get('datasets', config.get('dataset'))
+    if inner is None:
+        yield config
+        return
+    for item in inner if isinstance(inner, (list, tuple)) else [inner]:
+        yield from base_configs(item)
+
+
+def loading_part(pipeline: Sequence[Any]) -> List[Any]:
+    """Return the transforms that read files, an image loader first."""
+    loaders = [t for t in pipeline if t.get('type') == 'LoadWSLImage']
+    others = [t for t in pipeline if t.get('type') in _LOADING]
+    return [*(loaders[:1] or [dict(type='LoadWSLImage')]), *others]
+
+
+def check(config: Dict[str, Any]) -> Tuple[List[Problem], List[str]]:
+    """Check one data set.
+
+    Args:
+        config (dict): Its config, not that of a wrapper.
+
+    Returns:
+        tuple: Broken items as (file, message), and the lines of the report.
+    """
+    config = copy.deepcopy(dict(config))
+    kind = config.get('type')
+    found = DATASETS.get(kind) if isinstance(kind, str) else kind
+    if found is None:
+        return [(str(kind), 'no such data set type is registered')], []
+    if not (inspect.isclass(found) and issubclass(found, WSLDataset)):
+        return [], [f'{kind} is not of mmwsl: not checked']
+    config['pipeline'] = loading_part(config.get('pipeline', ()))
+    config.update(collect_problems=True, lazy_init=True)
+    problems: List[Problem] = []
+    try:
+        dataset = DATASETS.build(config)
+        # The very list: it keeps what was found before an error ends all.
+        problems = dataset.problems
+        dataset.full_init()
+    except (OSError, TypeError, ValueError) as error:
+        return [*problems, _split(error)], []
+    statistics = Statistics(dataset.classes)
+    problems += _read_all(dataset, statistics)
+    lines = list(statistics.lines())
+    lines += [
+        f'warning: no image shows the class {name!r}'
+        for name in statistics.absent()
+    ]
+    return problems, lines
+
+
+def _read_all(dataset: WSLDataset, statistics: Statistics) -> List[Problem]:
+    problems = []
+    # Nobody watches a bar in a log file, and it would fill the file.
+    show = sys.stderr.isatty()
+    bar = ProgressBar(len(dataset), file=sys.stderr) if show else None
+    for index in range(len(dataset)):
+        try:
+            info = dataset[index]
+        except Exception as error:
+            problems.append(_split(error))
+        else:
+            statistics.add_labels(info)
+            statistics.sizes.append(info['ori_shape'])
+        if bar is not None:
+            bar.update()
+    if show:
+        print(file=sys.stderr)
+    return problems
+
+
+def _split(error: BaseException) -> Problem:
+    text = ' '.join(str(error).split())
+    place, separator, message = text.partition(': ')
+    return (place, message) if separator else (type(error).__name__, text)
+
+
+def check_config(cfg: Config) -> int:
+    """Check all sets of a config, print reports, return broken items."""
+    init_default_scope(cfg.get('default_scope', 'mmwsl'))
+    seen: List[Tuple[str, Any]] = []
+    total = 0
+    for split in ('train', 'val', 'test'):
+        loader = cfg.get(f'{split}_dataloader')
+        if not loader:
+            continue
+        for number, config in enumerate(base_configs(loader['dataset'])):
+            name = split if number == 0 else f'{split} ({number + 1})'
+            same = [other for other, known in seen if known == config]
+            if same:
+                print(f'== {name}: the same as {same[0]}\n')
+                continue
+            seen.append((name, config))
+            problems, lines = check(config)
+            total += len(problems)
+            print(f'== {name}: {config.get("type")}')
+            for line in lines:
+                print(line)
+            for place, message in problems:
+                print(f'broken: {place}: {message}')
+            print(f'{len(problems)} broken items\n')
+    if not seen:
+        raise ValueError(f'{cfg.filename}: the config has no data set')
+    return total
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description="Read every entry of a config's data sets"
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override the config: key=value, nested keys with dots',
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Check; 1 if anything is broken."""
+    args = parse_args(argv)
+    with friendly_errors():
+        total = check_config(load_config(args.config, args.cfg_options))
+    print(f'{total} broken items in all')
+    return 1 if total else 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())
