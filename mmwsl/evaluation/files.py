@@ -1,0 +1,270 @@
+"""Reading scores and maps that other programs wrote.
+
+n: images, C: classes of the dataset, K: maps of an image.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from typing import (
+    Any,
+    Dict,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
+
+import numpy as np
+
+from mmwsl.datasets.files import IMG_SUFFIXES, read_lines
+
+MAP_SUFFIXES = ('.npz', '.npy', '.png')
+
+
+class ClassScores(NamedTuple):
+    """Image ids (n,), scores (n, C) and, if the file has them, names (C,)."""
+
+    ids: List[str]
+    scores: np.ndarray
+    classes: Optional[List[str]]
+
+
+def read_class_scores(path: str) -> ClassScores:
+    """Read the class scores of many images.
+
+    Args:
+        path (str): A ``.npz`` with ``ids`` (n,), ``scores`` (n, C) and
+            perhaps ``classes`` (C,), or a ``.csv`` with an image and C
+            numbers in each line and perhaps a header with class names.
+
+    Returns:
+        ClassScores: Ids are without image suffix.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the content is not as described; names the file.
+    """
+    if path.endswith('.npz'):
+        data = _load(path)
+        if 'ids' not in data or 'scores' not in data:
+            raise ValueError(
+                f'{path}: expected the arrays ids and scores, found '
+                f'{sorted(data)}'
+            )
+        ids = [str(x) for x in data['ids'].tolist()]
+        scores, names = data['scores'], data.get('classes')
+        classes = None if names is None else [str(x) for x in names.tolist()]
+    else:
+        ids, scores, classes = _read_score_csv(path)
+    if scores.ndim != 2 or len(scores) != len(ids):
+        raise ValueError(
+            f'{path}: scores have shape {scores.shape}, expected one row of '
+            f'class scores for each of {len(ids)} ids'
+        )
+    if classes is not None and len(classes) != scores.shape[1]:
+        raise ValueError(
+            f'{path}: {len(classes)} class names for {scores.shape[1]} scores'
+        )
+    ids = [without_suffix(x) for x in ids]
+    for name, row in zip(ids, scores):
+        if not np.isfinite(row).all():
+            raise ValueError(f'{path}: {name}: scores hold NaN or infinity')
+    if len(set(ids)) != len(ids):
+        double = next(x for x in ids if ids.count(x) > 1)
+        raise ValueError(f'{path}: {double} occurs more than once')
+    return ClassScores(ids, scores, classes)
+
+
+def _read_score_csv(
+    path: str,
+) -> Tuple[List[str], np.ndarray, Optional[List[str]]]:
+    rows = [x for x in csv.reader(read_lines(path, 'score file')) if any(x)]
+    if not rows:
+        raise ValueError(f'{path}: no line with scores')
+    classes = None
+    if all(_numbers([cell]) is None for cell in rows[0][1:]):
+        classes = [x.strip() for x in rows.pop(0)[1:]]
+    width = len(rows[0]) if rows else 0
+    values = []
+    for row in rows:
+        numbers = _numbers(row[1:])
+        if numbers is None or len(row) != width or width < 2:
+            raise ValueError(
+                f'{path}: {row[0]}: expected an image and {width - 1} numbers'
+            )
+        values.append(numbers)
+    ids = [row[0].strip() for row in rows]
+    return ids, np.array(values, np.float64).reshape(len(rows), -1), classes
+
+
+def _numbers(cells: Sequence[str]) -> Optional[List[float]]:
+    try:
+        return [float(cell) for cell in cells]
+    except ValueError:
+        return None
+
+
+def read_image_labels(path: str) -> Dict[str, List[str]]:
+    """Read a CSV file ``path,label[|label...]`` or ``path,label,count``.
+
+    Args:
+        path (str): The file; a header ``path,...`` is passed over. An image
+            may have several lines.
+
+    Returns:
+        dict: Labels, as text, of each image id (without image suffix).
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a line has no label column.
+    """
+    labels: Dict[str, List[str]] = {}
+    lines = read_lines(path, 'label file')
+    for number, cells in enumerate(csv.reader(lines), 1):
+        cells = [cell.strip() for cell in cells]
+        if not any(cells) or (number == 1 and cells[0] == 'path'):
+            continue
+        if len(cells) < 2:
+            raise ValueError(f'{path}: line {number}: expected path,label')
+        known = labels.setdefault(without_suffix(cells[0]), [])
+        if len(cells) == 3 and cells[2].isdigit():
+            cells = cells[:2] if int(cells[2]) else cells[:1]
+        for cell in cells[1:]:
+            known += [x.strip() for x in cell.split('|') if x.strip()]
+    return labels
+
+
+def read_class_names(text: str) -> List[str]:
+    """Class names from a text file with one a line, or 'a,b,c'."""
+    if os.path.isfile(text):
+        names = [x.strip() for x in read_lines(text, 'class list')]
+        return [x for x in names if x]
+    if ',' not in text:
+        raise FileNotFoundError(f'{text}: class list does not exist')
+    return [x.strip() for x in text.split(',') if x.strip()]
+
+
+def class_indices(
+    labels: Sequence[str], classes: Sequence[str], place: str
+) -> np.ndarray:
+    """Indices (K,) of class names, sorted.
+
+    Raises:
+        ValueError: If a name is not in ``classes``; begins with ``place``.
+    """
+    unknown = [x for x in labels if x not in classes]
+    if unknown:
+        raise ValueError(
+            f'{place}: class {unknown[0]!r} is not in the list of classes'
+        )
+    return np.array(sorted({list(classes).index(x) for x in labels}), np.int64)
+
+
+def read_maps(
+    path: str, num_classes: int, allow_pickle: bool = False
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Read the class maps of one image.
+
+    Args:
+        path (str): A ``.npz`` with ``maps`` (K, H, W) and ``labels`` (K,);
+            or a ``.npy`` with (C, H, W).
+        num_classes (int): C.
+        allow_pickle (bool): Also read pickled dicts ``{class index: (H, W)}``
+            or with ``keys`` (K,) and ``high_res`` (K, H, W), as several CAM
+            programs write them. A pickle can run any code when it is read.
+
+    Returns:
+        tuple: Maps (K, H, W) and class indices (K,).
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the content is not as described; names the file.
+    """
+    data = _load(path, allow_pickle)
+    if isinstance(data, np.ndarray) and data.dtype != object:
+        if data.ndim != 3 or len(data) != num_classes:
+            raise ValueError(
+                f'{path}: shape {data.shape}, expected ({num_classes}, H, W)'
+            )
+        return data, np.arange(num_classes)
+    if isinstance(data, np.ndarray):
+        data = data.item() if data.ndim == 0 else {}
+    for labels, maps in (('labels', 'maps'), ('keys', 'high_res')):
+        if labels in data and maps in data:
+            return np.asarray(data[maps]), np.asarray(data[labels])
+    if data and all(isinstance(x, (int, np.integer)) for x in data):
+        return np.stack(list(data.values())), np.array(list(data))
+    raise ValueError(
+        f'{path}: expected the arrays maps and labels, found '
+        f'{sorted(map(str, data))}'
+    )
+
+
+def _load(path: str, allow_pickle: bool = False) -> Any:
+    """An array or a dict of arrays from .npy or .npz."""
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f'{path}: file does not exist')
+    try:
+        data = np.load(path, allow_pickle=allow_pickle)
+        return data if isinstance(data, np.ndarray) else dict(data)
+    except ValueError as error:
+        if 'allow_pickle' not in str(error):
+            raise ValueError(f'{path}: {error}') from error
+        raise ValueError(
+            f'{path}: holds a pickle, which can run any code when it is read; '
+            'give --allow-pickle if you trust it'
+        ) from error
+    except Exception as error:
+        raise ValueError(f'{path}: cannot be read: {error}') from error
+
+
+def find_map_files(folder: str) -> Dict[str, str]:
+    """The .npz, .npy or .png files of a folder and its sub-folders.
+
+    Returns:
+        dict: Path of each image id, sorted by id.
+
+    Raises:
+        FileNotFoundError: If there is no such folder or no such file in it.
+        ValueError: If an image has several files.
+    """
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f'{folder}: folder of maps does not exist')
+    found: Dict[str, str] = {}
+    for root, _, names in os.walk(folder):
+        for name in names:
+            stem, suffix = os.path.splitext(os.path.join(root, name))
+            if suffix not in MAP_SUFFIXES:
+                continue
+            img_id = os.path.relpath(stem, folder).replace(os.sep, '/')
+            if img_id in found:
+                raise ValueError(
+                    f'{folder}: {img_id} has more than one file of maps'
+                )
+            found[img_id] = os.path.join(root, name)
+    if not found:
+        raise FileNotFoundError(
+            f'{folder}: holds no {", ".join(MAP_SUFFIXES)} file'
+        )
+    return dict(sorted(found.items()))
+
+
+def without_suffix(path: str) -> str:
+    """An image id: the path without a suffix of images or maps."""
+    stem, suffix = os.path.splitext(path)
+    known = suffix.lower() in (*IMG_SUFFIXES, *MAP_SUFFIXES)
+    return (stem if known else path).replace('\\', '/')
+
+
+def write_metrics(path: str, metrics: Mapping[str, float]) -> None:
+    """Write metrics as JSON, null for what is undefined."""
+    # JSON knows no NaN.
+    plain = {k: None if np.isnan(v) else v for k, v in metrics.items()}
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    with open(path, 'w', encoding='utf-8') as file:
+        json.dump(plain, file, indent=1)

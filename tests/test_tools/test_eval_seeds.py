@@ -1,0 +1,165 @@
+import importlib.util
+import json
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture(scope='module')
+def tool(repo_root):
+    path = repo_root / 'tools' / 'analysis_tools' / 'eval_seeds.py'
+    spec = importlib.util.spec_from_file_location('eval_seeds', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# Background, cat, dog, dog, ignored.
+MASK = np.array([[0, 1, 2, 2, 255]], np.uint8)
+MAPS = np.array([[[0.3, 0.9, 0.2, 0.2, 1.0]], [[0.1, 0.1, 0.9, 0.4, 0.0]]])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ('maps', 'masks'):
+        (tmp_path / name / 'a').mkdir(parents=True)
+    save_mask(tmp_path / 'masks/a/1.png', MASK)
+    return tmp_path
+
+
+def save_mask(path, mask):
+    """Write a palette picture, as VOC's masks are."""
+    image = Image.fromarray(mask)
+    image.putpalette([i % 256 for i in range(768)])
+    image.save(path)
+
+
+def run(tool, folder, *args):
+    out = folder / 'metrics.json'
+    argv = [
+        str(folder / 'maps'),
+        str(folder / 'masks'),
+        '--classes',
+        'cat,dog',
+    ]
+    assert tool.main([*argv, '--out', str(out), *args]) == 0
+    return json.loads(out.read_text())
+
+
+def fails(tool, folder, capsys, *args):
+    with pytest.raises(SystemExit) as error:
+        run(tool, folder, *args)
+    assert error.value.code == 1
+    return capsys.readouterr().err.splitlines()[0]
+
+
+def test_npz_known_answer(tool, folder):
+    np.savez(folder / 'maps/a/1.npz', maps=MAPS[::-1], labels=[1, 0])
+    metrics = run(tool, folder)
+    assert metrics['mIoU'] == 100
+    # In double precision the pixel at 0.3 is lost below 0.3 only.
+    assert metrics['best_threshold'] == 0.3
+    metrics = run(
+        tool, folder, '--thresholds', '0.1', '0.5', '--fixed-threshold', '0.1'
+    )
+    # See test_seed_iou_metric for the counts.
+    assert metrics['mIoU'] == 66.67
+    assert metrics['mIoU@fixed'] == 50
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        {0: MAPS[0], 1: MAPS[1]},
+        {'keys': np.array([0, 1]), 'high_res': MAPS, 'cam': MAPS[..., ::2]},
+    ],
+)
+def test_pickled_dicts_need_consent(tool, folder, capsys, content):
+    np.save(folder / 'maps/a/1.npy', content, allow_pickle=True)
+    line = fails(tool, folder, capsys)
+    assert 'a/1.npy' in line
+    assert '--allow-pickle' in line
+    assert run(tool, folder, '--allow-pickle')['mIoU'] == 100
+
+
+def test_npy_with_given_labels_and_list(tool, folder):
+    np.save(folder / 'maps/a/1.npy', MAPS)
+    np.save(folder / 'maps/a/2.npy', MAPS)
+    (folder / 'list.txt').write_text('a/1.jpg 1\n\n')
+    (folder / 'labels.csv').write_text('a/1.jpg,cat\n')
+    listed = ('--list', str(folder / 'list.txt'))
+    assert run(tool, folder, *listed)['mIoU'] == 100
+    given = ('--labels', str(folder / 'labels.csv'))
+    metrics = run(tool, folder, *listed, *given, '--thresholds', '0.5')
+    assert metrics['mIoU'] == pytest.approx(100 * (1 / 3 + 1) / 3, abs=0.01)
+
+
+def test_saliency_and_power(tool, folder):
+    np.save(folder / 'maps/a/1.npy', MAPS)
+    (folder / 'saliency/a').mkdir(parents=True)
+    plane = np.array([[20, 230, 230, 230, 0]], np.uint8)
+    cv2.imwrite(str(folder / 'saliency/a/1.png'), plane)
+    saliency = ('--saliency', str(folder / 'saliency'))
+    metrics = run(tool, folder, '--background', 'saliency', *saliency)
+    assert metrics['mIoU'] == 100
+    sweep = folder / 'sweep.json'
+    metrics = run(tool, folder, '--background', 'power', '--sweep', str(sweep))
+    assert metrics['mIoU'] == 100
+    assert len(json.loads(sweep.read_text())) == 21
+
+
+def test_label_maps(tool, folder, capsys):
+    save_mask(folder / 'maps/a/1.png', np.array([[0, 1, 2, 255, 0]], np.uint8))
+    metrics = run(tool, folder)
+    assert metrics == {
+        'mIoU': 100,
+        'mPrecision': 100,
+        'mRecall': 100,
+        # One of four scored pixels is left out by the prediction.
+        'coverage': 75,
+    }
+    assert '| dog' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ('maps', 'message'),
+    [
+        (MAPS[:1], 'shape (1, 1, 5), expected (2, H, W)'),
+        (MAPS[0], 'shape (1, 5)'),
+        (MAPS * 2, 'maps must be in [0, 1]'),
+        (MAPS * np.nan, 'without NaN'),
+        (MAPS[..., :3], 'differ in size'),
+    ],
+)
+def test_bad_maps_name_the_file(tool, folder, capsys, maps, message):
+    np.save(folder / 'maps/a/1.npy', maps)
+    line = fails(tool, folder, capsys)
+    assert line.startswith(f'error: {folder}/maps/a/1.npy: ')
+    assert message in line
+
+
+def test_missing_files(tool, folder, capsys):
+    assert 'holds no .npz, .npy, .png' in fails(tool, folder, capsys)
+    np.savez(folder / 'maps/a/2.npz', maps=MAPS, labels=[0, 1])
+    assert 'masks/a/2.png: mask does not' in fails(tool, folder, capsys)
+    (folder / 'list.txt').write_text('a/1\na/2\n')
+    line = fails(tool, folder, capsys, '--list', str(folder / 'list.txt'))
+    assert 'no maps for 1 of 2 images' in line
+    line = fails(tool, folder, capsys, '--classes', str(folder / 'no.txt'))
+    assert 'no.txt: class list does not exist' in line
+
+
+def test_label_map_with_unknown_class(tool, folder, capsys):
+    save_mask(folder / 'maps/a/1.png', MASK + 7)
+    line = fails(tool, folder, capsys)
+    assert 'a/1.png: prediction holds values other than 0..2' in line
+
+
+def test_both_kinds_of_maps(tool, folder, capsys):
+    np.save(folder / 'maps/a/1.npy', MAPS)
+    save_mask(folder / 'maps/a/2.png', MASK)
+    assert 'both class maps and label maps' in fails(tool, folder, capsys)
+    save_mask(folder / 'maps/a/1.png', MASK)
+    assert 'more than one file' in fails(tool, folder, capsys)

@@ -1,0 +1,175 @@
+"""Score class scores of another program.
+
+``python tools/analysis_tools/eval_scores.py SCORES --labels labels.csv`` or
+``... SCORES --config CONFIG`` prints what MultiLabelMetric prints.
+"""
+
+import argparse
+import json
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+from mmengine.config import DictAction
+from mmengine.registry import init_default_scope
+
+from mmwsl.apis import friendly_errors, load_config
+from mmwsl.evaluation import AccuracyMetric, MultiLabelMetric
+from mmwsl.evaluation.files import (
+    ClassScores,
+    class_indices,
+    read_class_names,
+    read_class_scores,
+    read_image_labels,
+    write_metrics,
+)
+from mmwsl.registry import DATASETS
+
+Truth = Dict[str, Dict[str, np.ndarray]]
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Score class scores of another program'
+    )
+    parser.add_argument(
+        'scores',
+        help='.csv with an image and C scores a line (class names in a '
+        'header, if any), or .npz with ids (n,) and scores (n, C)',
+    )
+    truth = parser.add_mutually_exclusive_group(required=True)
+    truth.add_argument('--labels', help='.csv of path,label[|label...]')
+    truth.add_argument('--config', help='config whose dataset has the labels')
+    parser.add_argument(
+        '--split', default='test', choices=['train', 'val', 'test']
+    )
+    parser.add_argument(
+        '--classes', help='class names: a text file with one a line, or a,b,c'
+    )
+    parser.add_argument(
+        '--threshold',
+        type=float,
+        default=0.5,
+        help='score from which a class counts as predicted',
+    )
+    parser.add_argument(
+        '--count-difficult',
+        action='store_true',
+        help='do not leave out classes of which an image shows difficult '
+        'objects only',
+    )
+    parser.add_argument(
+        '--single-label',
+        action='store_true',
+        help='one label for each image: top-1 and top-5 accuracy',
+    )
+    parser.add_argument('--out', help='write the metrics to this .json')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    return parser.parse_args(argv)
+
+
+def truth_of_config(args: argparse.Namespace) -> Tuple[Truth, List[str]]:
+    """Labels and class names of a config's dataset."""
+    cfg = load_config(args.config, args.cfg_options)
+    init_default_scope(cfg.get('default_scope', 'mmwsl'))
+    loader = cfg.get(f'{args.split}_dataloader')
+    if not loader:
+        raise ValueError(f'{args.config}: no {args.split}_dataloader')
+    dataset = DATASETS.build({**loader['dataset'], 'pipeline': []})
+    truth = {}
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        keys = ('gt_label', 'gt_label_difficult')
+        truth[info['img_id']] = {k: info[k] for k in keys if k in info}
+    return truth, list(dataset.metainfo['classes'])
+
+
+def truth_of_csv(
+    args: argparse.Namespace, given: ClassScores
+) -> Tuple[Truth, List[str]]:
+    """Labels and class names without a config."""
+    labels = read_image_labels(args.labels)
+    if args.classes:
+        classes = read_class_names(args.classes)
+    elif given.classes:
+        classes = given.classes
+    else:
+        classes = sorted({x for names in labels.values() for x in names})
+    truth = {
+        img_id: {
+            'gt_label': class_indices(
+                names, classes, f'{args.labels}: {img_id}'
+            )
+        }
+        for img_id, names in labels.items()
+    }
+    return truth, classes
+
+
+def match(
+    given: ClassScores, truth: Truth, classes: List[str], path: str
+) -> List[Dict[str, Any]]:
+    """Samples of all images in the ground truth's order."""
+    if given.scores.shape[1] != len(classes):
+        raise ValueError(
+            f'{path}: {given.scores.shape[1]} scores for each image, but '
+            f'there are {len(classes)} classes'
+        )
+    columns = list(range(len(classes)))
+    if given.classes and sorted(given.classes) != sorted(classes):
+        unknown = sorted(set(given.classes) - set(classes))
+        raise ValueError(f'{path}: unknown class names {unknown}')
+    if given.classes:
+        columns = [given.classes.index(name) for name in classes]
+    rows = {img_id: row for row, img_id in enumerate(given.ids)}
+    missing = [img_id for img_id in truth if img_id not in rows]
+    if missing:
+        raise ValueError(
+            f'{path}: no scores for {len(missing)} of {len(truth)} images, '
+            f'the first is {missing[0]}'
+        )
+    extra = len(rows) - len(truth)
+    if extra:
+        print(f'{extra} images of {path} have no labels and are left out')
+    samples = []
+    for img_id, labels in truth.items():
+        score = torch.from_numpy(given.scores[rows[img_id]][columns])
+        tensors = {k: torch.as_tensor(v) for k, v in labels.items()}
+        samples.append({'img_id': img_id, 'pred_score': score, **tensors})
+    return samples
+
+
+def evaluate(args: argparse.Namespace) -> Dict[str, float]:
+    """Score as the command line says."""
+    given = read_class_scores(args.scores)
+    if args.config:
+        truth, classes = truth_of_config(args)
+    else:
+        truth, classes = truth_of_csv(args, given)
+    metric: Any
+    if args.single_label:
+        metric = AccuracyMetric()
+    else:
+        metric = MultiLabelMetric(
+            args.threshold, ignore_difficult=not args.count_difficult
+        )
+    metric.dataset_meta = {'classes': classes}
+    samples = match(given, truth, classes, args.scores)
+    metric.process(None, samples)
+    return metric.evaluate(len(samples))
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Print the metrics and, with --out, write them."""
+    args = parse_args(argv)
+    with friendly_errors():
+        metrics = evaluate(args)
+        print(json.dumps(metrics))
+        if args.out:
+            write_metrics(args.out, metrics)
+    return 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

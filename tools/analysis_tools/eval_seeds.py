@@ -1,0 +1,205 @@
+"""Score class maps or label maps of another program.
+
+``python tools/analysis_tools/eval_seeds.py MAPS MASKS --classes names.txt``
+prints what SeedIoUMetric prints.
+"""
+
+import argparse
+import json
+import os
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+
+from mmwsl.apis import friendly_errors
+from mmwsl.datasets.files import read_lines
+from mmwsl.datasets.transforms.masks import read_index_mask
+from mmwsl.evaluation import SeedIoUMetric
+from mmwsl.evaluation.files import (
+    class_indices,
+    find_map_files,
+    read_class_names,
+    read_image_labels,
+    read_maps,
+    without_suffix,
+    write_metrics,
+)
+from mmwsl.evaluation.functional import (
+    label_map_histograms,
+    seed_scores,
+    seed_summary,
+    seed_table,
+)
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Score class maps or label maps of another program'
+    )
+    parser.add_argument(
+        'maps',
+        help='folder of <image id>.npz (maps (K, H, W) in [0, 1] and labels '
+        '(K,)), .npy (C, H, W), or label maps .png (0 background, c + 1 '
+        'class c, 255 left out)',
+    )
+    parser.add_argument('masks', help='folder of <image id>.png')
+    parser.add_argument(
+        '--classes',
+        required=True,
+        help='names of the foreground classes: a text file, or a,b,c',
+    )
+    parser.add_argument('--list', help='text file of the image ids to score')
+    parser.add_argument(
+        '--labels',
+        help='.csv of path,label[|label...]: only maps of these classes count',
+    )
+    parser.add_argument(
+        '--background',
+        default='constant',
+        choices=['constant', 'power', 'saliency'],
+    )
+    parser.add_argument(
+        '--thresholds',
+        nargs='+',
+        type=float,
+        help='background scores, or exponents with --background power',
+    )
+    parser.add_argument('--fixed-threshold', type=float)
+    parser.add_argument(
+        '--saliency', help='folder of <image id>.png, 255 is salient'
+    )
+    parser.add_argument(
+        '--allow-pickle',
+        action='store_true',
+        help='read .npy files that hold pickled dicts; only if you trust them',
+    )
+    parser.add_argument(
+        '--sweep', help='write the sweep to this .json or .csv'
+    )
+    parser.add_argument('--out', help='write the metrics to this .json')
+    args = parser.parse_args(argv)
+    if args.background == 'saliency' and not args.saliency:
+        parser.error('--background saliency needs --saliency FOLDER')
+    return args
+
+
+def map_files(args: argparse.Namespace) -> Dict[str, str]:
+    """The map file of each image to score."""
+    files = find_map_files(args.maps)
+    if args.list:
+        lines = [x.split() for x in read_lines(args.list, 'list of images')]
+        ids = [without_suffix(words[0]) for words in lines if words]
+        missing = [img_id for img_id in ids if img_id not in files]
+        if missing:
+            raise FileNotFoundError(
+                f'{args.maps}: no maps for {len(missing)} of {len(ids)} '
+                f'images of {args.list}, the first is {missing[0]}'
+            )
+        files = {img_id: files[img_id] for img_id in ids}
+    if not files:
+        raise ValueError(f'{args.list}: names no image')
+    kinds = {os.path.splitext(path)[1] == '.png' for path in files.values()}
+    if len(kinds) > 1:
+        raise ValueError(f'{args.maps}: holds both class maps and label maps')
+    return files
+
+
+def pixel_data(array: np.ndarray) -> Dict[str, torch.Tensor]:
+    """An array as a field of a sample."""
+    return {'data': torch.from_numpy(np.ascontiguousarray(array))}
+
+
+def samples(
+    args: argparse.Namespace, files: Dict[str, str], classes: List[str]
+) -> Iterator[Tuple[str, Dict[str, Any]]]:
+    """File and sample of each image."""
+    given = read_image_labels(args.labels) if args.labels else None
+    for img_id, path in files.items():
+        maps, labels = read_maps(path, len(classes), args.allow_pickle)
+        mask = read_index_mask(os.path.join(args.masks, f'{img_id}.png'))
+        sample: Dict[str, Any] = {
+            'img_id': img_id,
+            'pred_maps': pixel_data(maps),
+            'pred_map_labels': torch.from_numpy(labels),
+            'gt_sem_seg': pixel_data(mask.astype(np.int64)[None]),
+        }
+        if given is not None:
+            if img_id not in given:
+                raise ValueError(f'{args.labels}: no line for {img_id}')
+            place = f'{args.labels}: {img_id}'
+            indices = class_indices(given[img_id], classes, place)
+            sample['gt_label'] = torch.from_numpy(indices)
+        if args.saliency and args.background == 'saliency':
+            saliency = os.path.join(args.saliency, f'{img_id}.png')
+            plane = read_index_mask(saliency).astype(np.float32) / 255
+            sample['saliency'] = pixel_data(plane[None])
+        yield path, sample
+
+
+def evaluate_maps(
+    args: argparse.Namespace, files: Dict[str, str], classes: List[str]
+) -> Dict[str, float]:
+    """Score class maps with the metric of the runs."""
+    metric = SeedIoUMetric(
+        args.thresholds,
+        background=args.background,
+        labels='given' if args.labels else 'predicted',
+        fixed_threshold=args.fixed_threshold,
+        out_file=args.sweep,
+    )
+    metric.dataset_meta = {'classes': classes}
+    for path, sample in samples(args, files, classes):
+        try:
+            metric.process(None, [sample])
+        except ValueError as error:
+            raise ValueError(f'{path}: {error}') from error
+    return metric.evaluate(len(files))
+
+
+def evaluate_label_maps(
+    args: argparse.Namespace, files: Dict[str, str], classes: List[str]
+) -> Dict[str, float]:
+    """Score finished label maps; ``coverage`` says how much they label."""
+    hists, labelled, total = [], 0, 0
+    for img_id, path in files.items():
+        pred = read_index_mask(path)
+        mask = read_index_mask(os.path.join(args.masks, f'{img_id}.png'))
+        try:
+            hists.append(label_map_histograms(pred, mask, len(classes)))
+        except ValueError as error:
+            raise ValueError(f'{path}: {error}') from error
+        valid = mask != 255
+        labelled += int((valid & (pred != 255)).sum())
+        total += int(valid.sum())
+    scores = seed_scores(hists)
+    print(seed_table(scores, 0, classes))
+    coverage = round(100 * labelled / max(total, 1), 2)
+    return {**seed_summary(scores, 0), 'coverage': coverage}
+
+
+def evaluate(args: argparse.Namespace) -> Dict[str, float]:
+    """Score as the command line says."""
+    classes = read_class_names(args.classes)
+    if not os.path.isdir(args.masks):
+        raise FileNotFoundError(f'{args.masks}: folder of masks is missing')
+    files = map_files(args)
+    if next(iter(files.values())).endswith('.png'):
+        return evaluate_label_maps(args, files, classes)
+    return evaluate_maps(args, files, classes)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Print the metrics and, with --out, write them."""
+    args = parse_args(argv)
+    with friendly_errors():
+        metrics = evaluate(args)
+        print(json.dumps(metrics))
+        if args.out:
+            write_metrics(args.out, metrics)
+    return 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())
