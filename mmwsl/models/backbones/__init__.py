@@ -1,3 +1,5 @@
+"""Backbones: any CNN of torchvision or timm, by one wrapper each."""
+
 from .timm import TimmBackbone
 from .torchvision import TorchvisionBackbone
 

@@ -50,6 +50,8 @@ class GraphBackbone(BaseModule):
         ValueError: if a stage or the stride does not exist in the network.
     """
 
+    _is_init: bool
+
     def __init__(
         self,
         model: nn.Module,
@@ -67,27 +69,15 @@ class GraphBackbone(BaseModule):
         self.key_map = key_map
         # Parameters that a weight file may hold beyond those in use.
         self._source_keys: FrozenSet[str] = frozenset(model.state_dict())
-        graph = trace(model, entry)
-        strides = nominal_strides(model, graph)
-        stem, *stages = find_stages(model, graph, strides)
-        if output_stride is not None:
-            check_output_stride(output_stride, stages[-1].stride)
-        outputs = _select(stages, out_indices)
-        if not -1 <= frozen_stages <= len(stages):
-            raise ValueError(
-                f'frozen_stages must be in [-1, {len(stages)}], '
-                f'got {frozen_stages}'
-            )
-        truncate(model, graph, [stage.node for stage in outputs])
-        if output_stride is not None:
-            replace_stride(model, graph, strides, output_stride)
-        self._parts = split_targets(graph, [s.node for s in (stem, *stages)])
-        self.net = fx.GraphModule(model, graph, type(model).__name__)
-        self.out_strides = tuple(
-            min(stage.stride, output_stride or stage.stride)
-            for stage in outputs
+        self.net, self.out_strides, self._parts = _build_net(
+            model, entry, output_stride, out_indices
         )
         self.out_channels = _count_channels(self.net, self.out_strides)
+        if not -1 <= frozen_stages < len(self._parts):
+            raise ValueError(
+                f'frozen_stages must be in [-1, {len(self._parts) - 1}], '
+                f'got {frozen_stages}'
+            )
         self._freeze()
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
@@ -109,9 +99,11 @@ class GraphBackbone(BaseModule):
         cfgs = self.init_cfg or []
         cfgs = [cfgs] if isinstance(cfgs, dict) else cfgs
         pretrained = [
-            cfg for cfg in cfgs if cfg['type'] in ('Pretrained', PretrainedInit)
+            cfg
+            for cfg in cfgs
+            if cfg['type'] in ('Pretrained', PretrainedInit)
         ]
-        if self.is_init or not pretrained:
+        if self._is_init or not pretrained:
             super().init_weights()
             return
         # mmengine's own loader skips parameters that do not fit.
@@ -124,7 +116,7 @@ class GraphBackbone(BaseModule):
                 key_map=self.key_map,
                 prefix=cfg.get('prefix'),
             )
-        self.is_init = True
+        self._is_init = True
 
     def _freeze(self) -> None:
         for name in sum(self._parts[: self.frozen_stages + 1], []):
@@ -137,6 +129,28 @@ class GraphBackbone(BaseModule):
             for module in self.net.modules():
                 if isinstance(module, _BatchNorm):
                     module.eval()
+
+
+def _build_net(
+    model: nn.Module,
+    entry: str,
+    output_stride: Optional[int],
+    out_indices: Sequence[int],
+) -> Tuple[fx.GraphModule, Tuple[int, ...], List[List[str]]]:
+    """The network in use, its strides, and what belongs to stem and stages."""
+    graph = trace(model, entry)
+    strides = nominal_strides(model, graph)
+    stem, *stages = find_stages(model, graph, strides)
+    if output_stride is not None:
+        check_output_stride(output_stride, stages[-1].stride)
+    outputs = _select(stages, out_indices)
+    truncate(model, graph, [stage.node for stage in outputs])
+    if output_stride is not None:
+        replace_stride(model, graph, strides, output_stride)
+    parts = split_targets(graph, [stage.node for stage in (stem, *stages)])
+    net = fx.GraphModule(model, graph, type(model).__name__)
+    real = [min(s.stride, output_stride or s.stride) for s in outputs]
+    return net, tuple(real), parts
 
 
 def _select(stages: List[Stage], out_indices: Sequence[int]) -> List[Stage]:

@@ -18,7 +18,6 @@ Padding keeps all maps aligned with the image:
 
 from typing import Dict, Tuple, Union
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
@@ -56,7 +55,7 @@ class DilatedAvgPool2d(nn.Module):
         """Pools (N, C, H, W) maps."""
         if self.count_include_pad:
             return self._sum(x) / (self.kernel_size[0] * self.kernel_size[1])
-        counts = self._sum(x.new_ones((1, 1) + tuple(x.shape[2:])))
+        counts = self._sum(x.new_ones((1, 1, *x.shape[2:])))
         return self._sum(x) / counts
 
     def _sum(self, x: Tensor) -> Tensor:
@@ -64,15 +63,15 @@ class DilatedAvgPool2d(nn.Module):
         x = F.pad(x, columns + rows)
         for dim, taps in zip((2, 3), self.kernel_size):
             size = x.shape[dim] - self.dilation * (taps - 1)
-            x = torch.stack(
-                [
-                    x.narrow(dim, tap * self.dilation, size)
-                    for tap in range(taps)
-                ]
-            ).sum(0)
+            shifts = [tap * self.dilation for tap in range(taps)]
+            total = x.narrow(dim, 0, size)
+            for shift in shifts[1:]:
+                total = total + x.narrow(dim, shift, size)
+            x = total
         return x
 
     def extra_repr(self) -> str:
+        """The arguments, as torch prints a layer's."""
         return (
             f'kernel_size={self.kernel_size}, dilation={self.dilation}, '
             f'padding={self.padding}, '
@@ -115,7 +114,7 @@ def replace_stride(
             continue
         layer = model.get_submodule(node.target)
         before = [strides[n] for n in node.all_input_nodes]
-        if not isinstance(layer, (nn.Conv2d,) + POOLS) or before[0] is None:
+        if not isinstance(layer, (nn.Conv2d, *POOLS)) or before[0] is None:
             continue
         stride = seen.setdefault(node.target, before[0])
         if stride != before[0]:
@@ -235,4 +234,4 @@ def _insert_pad(
             {'mode': 'constant', 'value': value},
         )
     padded.meta.update(node.meta)
-    node.args = (padded,) + node.args[1:]
+    node.args = (padded, *node.args[1:])

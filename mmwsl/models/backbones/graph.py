@@ -26,7 +26,7 @@ from torch.nn.modules.conv import _ConvNd
 POOLS = (nn.MaxPool2d, nn.AvgPool2d)
 GLOBAL_POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 # Subclasses of these elsewhere (timm) hold state that must not be traced.
-LEAVES = (_ConvNd, _BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.Linear) + POOLS
+LEAVES = (_ConvNd, _BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.Linear, *POOLS)
 CLASSIFIERS = ('classifier', 'fc', 'head', 'AuxLogits', 'aux1', 'aux2')
 FIRST_STAGE_STRIDE = 4
 
@@ -49,6 +49,7 @@ class FeatureTracer(fx.Tracer):
         self._scopes = ['']
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Whether a module stays one node."""
         childless = next(m.children(), None) is None
         return (
             childless
@@ -63,6 +64,7 @@ class FeatureTracer(fx.Tracer):
         args: Tuple[Any, ...],
         kwargs: Dict[str, Any],
     ) -> Any:
+        """Follows a call and keeps the path of the module."""
         self._scopes.append(self.path_of_module(m))
         try:
             return super().call_module(m, forward, args, kwargs)
@@ -70,6 +72,7 @@ class FeatureTracer(fx.Tracer):
             self._scopes.pop()
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
+        """Adds a node that knows its module path."""
         node = super().create_node(*args, **kwargs)
         node.meta['scope'] = self._scopes[-1]
         return node
@@ -109,15 +112,17 @@ def trace(model: nn.Module, entry: str) -> fx.Graph:
 
 
 def _pool_to_module(model: nn.Module, graph: fx.Graph, node: fx.Node) -> None:
-    kwargs = {
+    args: Any = node.args[1:]
+    kwargs: Dict[str, Any] = {
         key: value
         for key, value in node.kwargs.items()
         if key not in ('input', 'return_indices')
     }
+    kind: Callable[..., nn.Module]
     kind = nn.MaxPool2d if node.target is F.max_pool2d else nn.AvgPool2d
     name = '.'.join(filter(None, [node.meta['scope'], node.name]))
     parent, _, leaf = name.rpartition('.')
-    setattr(model.get_submodule(parent), leaf, kind(*node.args[1:], **kwargs))
+    setattr(model.get_submodule(parent), leaf, kind(*args, **kwargs))
     with graph.inserting_before(node):
         new = graph.call_module(name, (node.all_input_nodes[0],))
     new.meta.update(node.meta)
@@ -146,10 +151,10 @@ def nominal_strides(model: nn.Module, graph: fx.Graph) -> Strides:
         if node.op == 'placeholder':
             stride = 1
         elif node.op == 'call_module' and stride is not None:
-            module = model.get_submodule(node.target)
+            module = model.get_submodule(str(node.target))
             if isinstance(module, GLOBAL_POOLS):
                 stride = None
-            elif isinstance(module, (nn.Conv2d,) + POOLS):
+            elif isinstance(module, (nn.Conv2d, *POOLS)):
                 stride *= max(pair(module.stride))
         elif _is_global_pool(node):
             stride = None
@@ -177,7 +182,7 @@ def _ends_of_blocks(nodes: Sequence[fx.Node]) -> List[fx.Node]:
     for index, node in enumerate(nodes):
         is_cut = reach <= index
         uses = [order[user] for user in node.users if user in order]
-        reach = max([reach] + uses)
+        reach = max([reach, *uses])
         is_last = index + 1 == len(nodes)
         if is_cut and (is_last or _block(nodes[index + 1]) != _block(node)):
             ends.append(node)
@@ -204,7 +209,9 @@ def find_stages(
         and node.op != 'output'
         and node.meta['scope'].split('.')[0] not in CLASSIFIERS
     ]
-    ends = [node for node in _ends_of_blocks(nodes) if node.op != 'placeholder']
+    ends = [
+        node for node in _ends_of_blocks(nodes) if node.op != 'placeholder'
+    ]
     last: Dict[int, fx.Node] = {strides[node] or 1: node for node in ends}
     stages = [Stage(last[stride], stride) for stride in sorted(last)]
     if stages and _only_pools(model, nodes, strides, stages[-1]):
@@ -224,7 +231,7 @@ def _only_pools(
     at_stride = [node for node in nodes if strides[node] == stage.stride]
     return all(
         node.op == 'call_module'
-        and isinstance(model.get_submodule(node.target), POOLS)
+        and isinstance(model.get_submodule(str(node.target)), POOLS)
         for node in at_stride
     )
 
@@ -247,7 +254,7 @@ def truncate(
 def _disable_inplace(model: nn.Module, node: fx.Node) -> None:
     # An in-place activation behind a stage would change what it returns.
     if node.op == 'call_module':
-        module = model.get_submodule(node.target)
+        module: Any = model.get_submodule(str(node.target))
         if getattr(module, 'inplace', False):
             module.inplace = False
     elif node.kwargs.get('inplace'):
