@@ -18,6 +18,7 @@ from mmwsl.known_breaks import (
     LITE,
     OPS,
     PKG_RESOURCES,
+    VISION,
     Versions,
     diagnose,
     family,
@@ -48,7 +49,7 @@ def collect_versions() -> Dict[str, str]:
 
     Returns:
         Versions by distribution name; missing packages have no entry.
-        ``opencv`` stands for any of OpenCV's distributions, and two
+        ``opencv`` stands for any of OpenCV's distributions, and
         capabilities are 'yes' or the reason why not.
     """
     versions = {'python': platform.python_version()}
@@ -60,14 +61,15 @@ def collect_versions() -> Dict[str, str]:
     if opencv is not None:
         versions['opencv'] = opencv
     versions[PKG_RESOURCES] = 'yes' if find_spec(PKG_RESOURCES) else 'missing'
-    versions[OPS] = _ops_state()
+    versions[VISION] = _import_state('torchvision')
+    versions[OPS] = _import_state('mmcv._ext')
     return versions
 
 
-def _ops_state() -> str:
-    """Return 'yes' if mmcv's compiled ops load, else the reason."""
+def _import_state(module: str) -> str:
+    """Return 'yes' if a module can be imported, else the reason."""
     try:
-        importlib.import_module('mmcv._ext')
+        importlib.import_module(module)
     # A library built for another torch may raise anything.
     except Exception as error:
         lines = str(error).splitlines() or [type(error).__name__]

@@ -18,6 +18,7 @@ FORK = (
 # The same packages under other names on the index.
 LITE = ('mmengine-lite', 'mmcv-lite')
 OPS = 'compiled ops of mmcv'
+VISION = 'import of torchvision'
 PKG_RESOURCES = 'pkg_resources'
 
 Versions = Mapping[str, str]
@@ -135,17 +136,29 @@ def _check_family(versions: Versions) -> List[Finding]:
 def _check_torchvision(versions: Versions) -> List[Finding]:
     torch = _version(versions, 'torch')
     vision = _version(versions, 'torchvision')
-    # torch 2.N and torchvision 0.(N + 15) are released together.
-    if not torch or not vision or torch[0] != 2 or vision[0] != 0:
+    if not torch or not vision:
         return []
-    if vision[1] == torch[1] + 15:
+    # torch 2.N and torchvision 0.(N + 15) are released together.
+    released_as_2 = torch[0] == 2 and vision[0] == 0
+    if released_as_2 and vision[1] != torch[1] + 15:
+        return [
+            Finding(
+                'error',
+                f'torchvision {versions["torchvision"]} was built for torch '
+                f'2.{vision[1] - 15}, not for {versions["torch"]}',
+                f'pip install "torchvision==0.{torch[1] + 15}.*"',
+            )
+        ]
+    state = versions.get(VISION, 'yes')
+    if state == 'yes':
         return []
     return [
         Finding(
             'error',
-            f'torchvision {versions["torchvision"]} was built for torch '
-            f'2.{vision[1] - 15}, not for {versions["torch"]}',
-            f'pip install "torchvision==0.{torch[1] + 15}.*"',
+            f'torchvision cannot be imported ({state}), as when one of torch '
+            'and torchvision is a build for the CPU and the other is not',
+            'pip install --force-reinstall torch torchvision, both in the '
+            'wanted versions and from the same index',
         )
     ]
 

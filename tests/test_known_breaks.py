@@ -4,7 +4,14 @@ from typing import Dict, List, Optional
 
 import pytest
 
-from mmwsl.known_breaks import OPS, PKG_RESOURCES, Finding, diagnose, family
+from mmwsl.known_breaks import (
+    OPS,
+    PKG_RESOURCES,
+    VISION,
+    Finding,
+    diagnose,
+    family,
+)
 
 CLASSIC = {
     'python': '3.11.7',
@@ -114,6 +121,12 @@ def test_family() -> None:
             'error',
             'was built for torch 2.10',
             'torchvision==0.26.*',
+        ),
+        (
+            {**FORK, VISION: 'operator torchvision::nms does not exist'},
+            'error',
+            'cannot be imported (operator torchvision::nms does not exist)',
+            'from the same index',
         ),
         (
             changed(CLASSIC, ftfy=None, regex=None),
