@@ -31,8 +31,8 @@ def describe(sample: Any, classes: Sequence[str]) -> str:
     words = []
     for label in sample.gt_label.tolist():
         number = 1 if counts is None else int(counts[label])
-        name = classes[label]
-        words.append(name if number == 1 else f'{name} {number}')
+        suffix = {0: ' (difficult)', 1: ''}.get(number, f' {number}')
+        words.append(classes[label] + suffix)
     return ', '.join(words) or 'no label'
 
 
@@ -79,9 +79,11 @@ def browse(cfg: Config, args: argparse.Namespace) -> str:
         write_image(os.path.join(args.out_dir, f'{name}.jpg'), panel(tiles))
         rows.append(tiles)
     sheet = os.path.join(args.out_dir, f'contact_sheet_{args.split}.jpg')
-    # Rows of single pictures are joined so that the sheet is not a tower.
-    if max(len(row) for row in rows) == 1:
-        rows = [sum(rows[i : i + 6], []) for i in range(0, len(rows), 6)]
+    # Short rows are joined so that the sheet is not a tower.
+    joined = max(1, 6 // max(len(row) for row in rows))
+    rows = [
+        sum(rows[i : i + joined], []) for i in range(0, len(rows), joined)
+    ]
     write_image(sheet, contact_sheet(rows))
     return sheet
 

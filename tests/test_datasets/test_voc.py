@@ -1,0 +1,231 @@
+import numpy as np
+import pytest
+
+from mmwsl.datasets import VOCImageLevelDataset
+from mmwsl.datasets.palettes import VOC_PALETTE
+from mmwsl.registry import DATASETS
+
+CAT, DOG, PERSON = 7, 11, 14
+
+
+def read(folder, **kwargs):
+    return VOCImageLevelDataset(data_root=str(folder.root), **kwargs)
+
+
+def infos(data):
+    return [data.get_data_info(i) for i in range(len(data))]
+
+
+def test_labels_and_counts_with_the_default_policy(voc):
+    first, second, third, fourth = infos(read(voc))
+    assert first['img_id'] == 'a'
+    assert first['img_path'].endswith('JPEGImages/a.jpg')
+    assert second['img_path'].endswith('JPEGImages/b.png')
+    assert first['gt_label'].tolist() == [CAT, DOG]
+    assert first['gt_count'][[CAT, DOG, PERSON]].tolist() == [2, 1, 0]
+    assert first['gt_count'].shape == (20,)
+    # The hard dog is a label, kept apart, and does not count.
+    assert second['gt_label'].tolist() == [DOG, PERSON]
+    assert second['gt_label_difficult'].tolist() == [DOG]
+    assert second['gt_count'][[DOG, PERSON]].tolist() == [0, 1]
+    assert third['gt_label_difficult'].tolist() == []
+    # A hard cat beside an easy one changes nothing.
+    assert fourth['gt_label'].tolist() == [CAT]
+    assert fourth['gt_label_difficult'].tolist() == []
+    assert fourth['gt_count'][CAT] == 1
+
+
+def test_difficult_options(voc):
+    data = read(voc, difficult_label=False, difficult_count=True)
+    second, fourth = data.get_data_info(1), data.get_data_info(3)
+    assert second['gt_label'].tolist() == [PERSON]
+    assert second['gt_label_difficult'].tolist() == [DOG]
+    assert second['gt_count'][[DOG, PERSON]].tolist() == [1, 1]
+    assert fourth['gt_count'][CAT] == 2
+
+
+def test_training_entries_hold_no_ground_truth(voc):
+    for info in infos(read(voc)):
+        assert set(info) == {
+            'img_id',
+            'img_path',
+            'gt_label',
+            'gt_label_difficult',
+            'gt_count',
+            'num_classes',
+            'sample_idx',
+        }
+
+
+def test_boxes_in_test_mode(voc):
+    truth = read(voc, test_mode=True).get_data_info(1)['eval_ann']
+    # xmin 3 is the third pixel, which starts at 2; xmax 10 ends at 10.
+    assert truth['boxes'].tolist() == [[2, 1, 10, 9], [2, 1, 10, 9]]
+    assert truth['labels'].tolist() == [DOG, PERSON]
+    assert truth['difficult'].tolist() == [True, False]
+    assert truth['seg_map_path'].endswith('SegmentationClass/b.png')
+
+
+def test_own_classes(voc):
+    classes = dict(classes=['person', 'cat', 'dog'])
+    assert read(voc, metainfo=classes).get_cat_ids(0) == [1, 2]
+    cats = dict(metainfo=dict(classes=['cat']))
+    with pytest.raises(ValueError, match=r"a.xml: class 'dog' is not in"):
+        read(voc, **cats)
+    data = read(voc, unknown_class='ignore', **cats)
+    assert [i['gt_label'].tolist() for i in infos(data)] == [[0], [], [], [0]]
+    keep = dict(filter_empty_gt=True)
+    assert len(read(voc, unknown_class='ignore', filter_cfg=keep, **cats)) == 2
+
+
+@pytest.mark.parametrize('end', ['', '\n', '\n\n'])
+def test_image_sets_with_flags_and_any_end(voc, end):
+    path = voc.write_list(['a  1', 'b -1', 'c  0'], end)
+    data = read(voc, ann_file='ImageSets/Main/train.txt')
+    assert len(data) == 3
+    assert data.get_cat_ids(0) == [CAT, DOG]
+    # An absolute list and one with Windows line ends are as good.
+    path.write_bytes(b'a\r\nb\r\n')
+    assert len(read(voc, ann_file=str(path))) == 2
+
+
+def test_plain_list_gives_labels_without_counts(voc):
+    path = voc.root / 'list.txt'
+    path.write_text('a.jpg person cat\nJPEGImages/b.png dog\nc dog dog\n')
+    first, second, third = infos(read(voc, ann_file='list.txt'))
+    assert first['gt_label'].tolist() == [CAT, PERSON]
+    assert second['img_id'] == 'b'
+    assert second['gt_label'].tolist() == [DOG]
+    assert third['gt_label'].tolist() == [DOG]
+    assert 'gt_count' not in first
+
+
+def test_plain_list_errors(voc):
+    path = voc.root / 'list.txt'
+    path.write_text('a.jpg cat\nb.png unicorn\n')
+    with pytest.raises(ValueError, match=r"list.txt: line 2: class 'unicorn"):
+        read(voc, ann_file='list.txt')
+    path.write_text('a.jpg cat\nb.png\n')
+    with pytest.raises(ValueError, match='list.txt: line 2 names no class'):
+        read(voc, ann_file='list.txt')
+    data = read(voc, ann_file='list.txt', allow_empty=True)
+    assert data.get_cat_ids(1) == []
+
+
+def test_ids_in_sub_folders_differ(voc, write_image):
+    for name in ('x/1', 'y/1'):
+        write_image(voc.root / 'JPEGImages' / f'{name}.jpg')
+    (voc.root / 'list.txt').write_text('x/1.jpg cat\ny/1.jpg dog\n')
+    data = read(voc, ann_file='list.txt')
+    assert [info['img_id'] for info in infos(data)] == ['x/1', 'y/1']
+
+
+def test_a_dot_in_a_name_is_no_suffix(empty_voc):
+    empty_voc.add('v1.5', [('cat', 0, (1, 1, 2, 2))])
+    info = read(empty_voc).get_data_info(0)
+    assert info['img_path'].endswith('v1.5.jpg')
+    assert info['img_id'] == 'v1.5'
+
+
+def test_list_that_names_a_missing_image(voc):
+    voc.write_list(['a', 'nothing'])
+    with pytest.raises(
+        FileNotFoundError, match=r'train.txt: line 2 .*JPEGImages/nothing,'
+    ):
+        read(voc)
+
+
+def test_missing_list_and_annotation(voc):
+    with pytest.raises(FileNotFoundError, match='val.txt: list of images'):
+        read(voc, ann_file='ImageSets/Main/val.txt')
+    (voc.root / 'Annotations' / 'b.xml').unlink()
+    with pytest.raises(FileNotFoundError, match=r'line 2 .*b.xml'):
+        read(voc)
+
+
+def test_empty_list(voc):
+    voc.write_list([])
+    with pytest.raises(ValueError, match='no entry .*train.txt'):
+        read(voc)
+
+
+def test_double_names(voc):
+    voc.write_list(['a', 'b', 'a'])
+    with pytest.raises(ValueError, match=r"a.jpg: image id 'a' is already"):
+        read(voc)
+
+
+def test_xml_without_objects(empty_voc):
+    empty_voc.add('e', [])
+    with pytest.raises(ValueError, match='e.xml: XML without objects'):
+        read(empty_voc)
+    info = read(empty_voc, allow_empty=True, test_mode=True).get_data_info(0)
+    assert info['gt_label'].tolist() == []
+    assert info['gt_count'].sum() == 0
+    assert info['eval_ann']['boxes'].shape == (0, 4)
+
+
+def test_collecting_finds_all_problems(voc):
+    annotations = voc.root / 'Annotations'
+    (annotations / 'a.xml').write_text('<annotation><object>')
+    text = (annotations / 'c.xml').read_text()
+    (annotations / 'c.xml').write_text(text.replace('person', 'unicorn'))
+    voc.write_list(['a', 'b', 'c', 'd', 'nothing', 'b'])
+    data = read(voc, collect_problems=True)
+    assert [info['img_id'] for info in infos(data)] == ['b', 'd']
+    messages = [f'{path}: {message}' for path, message in data.problems]
+    assert len(messages) == 4
+    for part, message in zip(
+        ('a.xml: XML does not parse', 'unicorn', 'line 5', "id 'b'"), messages
+    ):
+        assert part in message
+        assert '\n' not in message
+
+
+def test_wrong_options():
+    with pytest.raises(ValueError, match='labels_from must be one of'):
+        VOCImageLevelDataset(labels_from='json')
+    with pytest.raises(ValueError, match='unknown_class must be one of'):
+        VOCImageLevelDataset(unknown_class='skip')
+
+
+def test_palette_is_that_of_the_development_kit():
+    assert VOC_PALETTE[0] == (128, 0, 0)
+    assert VOC_PALETTE[CAT] == (64, 0, 0)
+    assert VOC_PALETTE[19] == (0, 64, 128)
+
+
+def test_errors_pass_through_the_registry(voc):
+    voc.write_list(['nothing'])
+    config = dict(type='VOCImageLevelDataset', data_root=str(voc.root))
+    with pytest.raises(FileNotFoundError, match='train.txt: line 1'):
+        DATASETS.build(config)
+
+
+def test_the_photographs_of_2007(shared_dir):
+    root = shared_dir / 'data' / 'voc12_2007'
+    data = VOCImageLevelDataset(
+        data_root=str(root),
+        ann_file='ImageSets/Segmentation/val.txt',
+        test_mode=True,
+        pipeline=[
+            dict(type='LoadWSLImage'),
+            dict(type='LoadEvalAnnotations', with_instances=True),
+            dict(
+                type='PackWSLInputs', eval_keys=('gt_sem_seg', 'gt_instances')
+            ),
+        ],
+    )
+    # 160 line ends, but the last line has none.
+    assert len(data) == 161
+    sample = data[0]['data_samples']
+    assert sample.img_id == '2007_000033'
+    assert sample.gt_count.nonzero().tolist() == [[0]]
+    assert sample.gt_count[0] == 3
+    present = np.unique(sample.gt_sem_seg.data)
+    assert present.tolist() == [0, 1, 255]
+    # The mask's pixels lie in the boxes, which an error by one shows.
+    rows, columns = np.nonzero(sample.gt_sem_seg.data[0].numpy() == 1)
+    boxes = sample.gt_instances.bboxes.numpy()
+    assert abs(columns.min() - boxes[:, 0].min()) <= 2
+    assert abs(rows.max() + 1 - boxes[:, 3].max()) <= 2
