@@ -180,10 +180,13 @@ def register_config_scope() -> None:
     mmengine keeps a table of the packages whose configs may be inherited.
     The entry names a module, not the distribution: mmengine then finds the
     package by the import system, which is right for every kind of install,
-    while ``pkg_resources`` misplaces editable ones.
+    while ``pkg_resources`` misplaces editable ones. In the same way mmseg of
+    the fork is found, whose distribution has a name that the table lacks.
     """
     utils = importlib.import_module('mmengine.config.utils')
     utils.MODULE2PACKAGE.setdefault('mmwsl', 'mmwsl.version')
+    if distribution_version('onedl-mmsegmentation') is not None:
+        utils.MODULE2PACKAGE['mmseg'] = 'mmseg'
 
 
 def allow_mmengine_checkpoints() -> None:

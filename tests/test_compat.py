@@ -302,3 +302,10 @@ def test_configs_inherit_by_scope(tmp_path: Path) -> None:
     config = tmp_path / 'config.py'
     config.write_text("_base_ = 'mmwsl::_base_/default_runtime.py'\n")
     assert Config.fromfile(config).default_scope == 'mmwsl'
+
+
+def test_configs_inherit_from_mmseg(tmp_path: Path) -> None:
+    pytest.importorskip('mmseg')
+    config = tmp_path / 'config.py'
+    config.write_text("_base_ = 'mmseg::_base_/default_runtime.py'\n")
+    assert Config.fromfile(config).default_scope == 'mmseg'
