@@ -14,9 +14,7 @@ IMAGE = np.full((20, 30, 3), 100, np.uint8)
 
 @pytest.fixture
 def visualizer():
-    result = VISUALIZERS.build(
-        dict(type='WSLVisualizer', name='small', shortest=40, longest=60)
-    )
+    result = WSLVisualizer(shortest=40, longest=60)
     result.dataset_meta = META
     return result
 

@@ -29,10 +29,10 @@ class MultiLabelMetric(BaseMetric):
     """Mean average precision and thresholded scores of image labels.
 
     Reads ``pred_score`` (C,), ``gt_label`` (K,) and, if there,
-    ``gt_label_difficult`` (J,). Reports in percent ``mAP``, the macro means
-    ``mPrecision``, ``mRecall``, ``mF1`` and, over all decisions together,
-    ``precision``, ``recall``, ``F1``. A class that is in no image is left out
-    of the macro means, with a warning.
+    ``gt_label_difficult`` (J,). Reports in percent the means over classes
+    ``mAP`` and ``mF1`` and, over all decisions together, ``precision``,
+    ``recall`` and ``F1``. A class that is in no image is left out of the
+    means, with a warning.
 
     Args:
         threshold (float): Score from which a class counts as predicted.
@@ -104,10 +104,7 @@ class MultiLabelMetric(BaseMetric):
             )
         if self.per_class:
             print_log(self._table(names, values), logger='current')
-        metrics = {
-            key: percent(values[key])
-            for key in ('mAP', 'mPrecision', 'mRecall', 'mF1')
-        }
+        metrics = {key: percent(values[key]) for key in ('mAP', 'mF1')}
         for key in ('precision', 'recall', 'F1'):
             metrics[key] = percent(values['micro_' + key.lower()])
         return metrics

@@ -1,20 +1,28 @@
 """Metrics come out the same on one and on two processes."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from mmengine.dataset import DefaultSampler
 from mmengine.evaluator import Evaluator
 from mmengine.registry import init_default_scope
+
+import mmwsl
 
 CLASSES = ('cat', 'dog', 'cow', 'cup', 'car', 'bus')
 # Odd, so that one of two processes gets a padded image.
 SIZE = 7
 METRICS = [
-    dict(type='MultiLabelMetric', prefix='cls'),
-    dict(type='SeedIoUMetric', prefix='seed', fixed_threshold=0.4),
-    dict(type='AccuracyMetric', topk=(1, 3), prefix='acc'),
+    # Without prefixes: no two metrics may share a key.
+    dict(type='MultiLabelMetric'),
+    dict(type='SeedIoUMetric', fixed_threshold=0.4),
+    dict(type='AccuracyMetric', topk=(1, 3)),
 ]
 
 
@@ -35,9 +43,9 @@ def sample(index):
     }
 
 
-def evaluate(collect_dir=None):
+def evaluate():
     init_default_scope('mmwsl')
-    evaluator = Evaluator([dict(x, collect_dir=collect_dir) for x in METRICS])
+    evaluator = Evaluator([dict(x) for x in METRICS])
     evaluator.dataset_meta = {'classes': CLASSES}
     for index in DefaultSampler(range(SIZE), shuffle=False):
         evaluator.process([sample(index)])
@@ -48,17 +56,34 @@ def worker(rank, folder):
     dist.init_process_group(
         'gloo', f'file://{folder}/store', rank=rank, world_size=2
     )
-    torch.set_num_threads(1)
     metrics = evaluate()
-    torch.save(metrics, f'{folder}/{rank}.pt')
+    (Path(folder) / f'{rank}.json').write_text(json.dumps(metrics))
     dist.destroy_process_group()
 
 
-def test_two_processes_equal_one(tmp_path, monkeypatch):
+def test_two_processes_equal_one(tmp_path):
+    packages = str(Path(mmwsl.__file__).parents[1])
+    environment = {
+        **os.environ,
+        'PYTHONPATH': packages,
+        'OMP_NUM_THREADS': '1',
+    }
     # Results are exchanged through a folder in the current one.
-    monkeypatch.chdir(tmp_path)
-    mp.spawn(worker, (str(tmp_path),), nprocs=2)
+    workers = [
+        subprocess.Popen(
+            [sys.executable, __file__, str(rank), str(tmp_path)],
+            cwd=tmp_path,
+            env={**os.environ, **settings},
+        )
+        for rank in range(2)
+    ]
+    assert [process.wait(timeout=120) for process in workers] == [0, 0]
     expected = evaluate()
-    assert len(expected) == 7 + 6 + 2
+    assert len(expected) == 5 + 6 + 2
     for rank in range(2):
-        assert torch.load(tmp_path / f'{rank}.pt') == expected
+        metrics = json.loads((tmp_path / f'{rank}.json').read_text())
+        assert metrics == expected
+
+
+if __name__ == '__main__':
+    worker(int(sys.argv[1]), sys.argv[2])
