@@ -11,8 +11,11 @@ demo: setup
 	$(PYTHON_VENV) tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO_DIR)
 	$(PYTHON_VENV) tools/test.py $(DEMO_CONFIG) \
 	    "$$(cat $(DEMO_DIR)/last_checkpoint)" \
-	    --work-dir $(DEMO_DIR) --show-dir pictures
-	@$(PYTHON_VENV) scripts/summarize_run.py $(DEMO_DIR)
+	    --work-dir $(DEMO_DIR) --show-dir $(DEMO_DIR)/pictures
+	@echo
+	@echo 'Metrics of $(DEMO_CONFIG):'
+	@$(PYTHON_VENV) scripts/print_metrics.py $(DEMO_DIR)
+	@echo 'Pictures: $(abspath $(DEMO_DIR)/pictures)'
 
 test: setup
 	$(PYTHON_VENV) -m pytest -q
