@@ -19,9 +19,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
     parser = runner_parser('Test a model')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument(
-        '--out', help='pickle file (.pkl) for all predictions'
-    )
+    parser.add_argument('--out', help='pickle file (.pkl) for all predictions')
     parser.add_argument(
         '--show', action='store_true', help='show pictures in a window'
     )

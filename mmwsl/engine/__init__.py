@@ -1,3 +1,3 @@
 """Hooks and loops."""
 
-from mmwsl.engine.hooks import *  # noqa: F401,F403
+from mmwsl.engine.hooks import *  # noqa: F403

@@ -1,8 +1,8 @@
 """Models and their parts; importing registers them."""
 
-from mmwsl.models.backbones import *  # noqa: F401,F403
-from mmwsl.models.classifiers import *  # noqa: F401,F403
-from mmwsl.models.data_preprocessors import *  # noqa: F401,F403
-from mmwsl.models.heads import *  # noqa: F401,F403
-from mmwsl.models.layers import *  # noqa: F401,F403
-from mmwsl.models.losses import *  # noqa: F401,F403
+from mmwsl.models.backbones import *  # noqa: F403
+from mmwsl.models.classifiers import *  # noqa: F403
+from mmwsl.models.data_preprocessors import *  # noqa: F403
+from mmwsl.models.heads import *  # noqa: F403
+from mmwsl.models.layers import *  # noqa: F403
+from mmwsl.models.losses import *  # noqa: F403

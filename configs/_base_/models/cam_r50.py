@@ -10,9 +10,7 @@ model = dict(
         type='TorchvisionBackbone',
         arch='resnet50',
         output_stride=16,
-        init_cfg=dict(
-            type='Pretrained', checkpoint='torchvision://resnet50'
-        ),
+        init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50'),
     ),
     head=dict(type='CAMHead', num_classes=20, in_channels=2048),
     # CAM's customary multi-scale and mirrored testing.

@@ -4,6 +4,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn.functional as F
+from mmengine.dist import all_reduce, get_world_size
 from mmengine.model import BaseModel
 from torch import Tensor
 
@@ -129,6 +130,22 @@ class WSLClassifier(BaseModel):
         return self._run_forward(
             self.data_preprocessor(data, False), mode='test'
         )
+
+    def parse_losses(
+        self, losses: Dict[str, Tensor]
+    ) -> Tuple[Tensor, Dict[str, Tensor]]:
+        """Sum the losses, and log their means over all processes.
+
+        mmengine logs those of the first process alone.
+        """
+        loss, log_vars = super().parse_losses(losses)
+        if get_world_size() > 1:
+            values = torch.stack(
+                [v.detach().float() for v in log_vars.values()]
+            )
+            all_reduce(values, op='mean')
+            log_vars = type(log_vars)(zip(log_vars, values))
+        return loss, log_vars
 
     def _views(self, inputs: Tensor) -> List[Tensor]:
         """Return the class maps (N, C, h, w) of every scale and flip."""

@@ -85,7 +85,9 @@ class CAMHead(BaseModule):
         self.background_value = background_value
         self.dropout = nn.Dropout2d(dropout)
         self.classifier = nn.Conv2d(in_channels, num_classes, 1)
-        kind = 'MultiLabelSoftMarginLoss' if multi_label else 'CrossEntropyLoss'
+        kind = (
+            'MultiLabelSoftMarginLoss' if multi_label else 'CrossEntropyLoss'
+        )
         self.loss_module = MODELS.build(loss or dict(type=f'mmwsl.{kind}'))
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:

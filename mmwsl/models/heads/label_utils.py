@@ -27,7 +27,8 @@ def stack_gt_scores(
     for sample in data_samples:
         if 'gt_score' not in sample:
             raise ValueError(
-                f"{_name(sample)}: the sample has no image labels ('gt_score')."
+                f'{_name(sample)}: the sample has no image labels '
+                "('gt_score')."
             )
         if len(sample.gt_score) != num_classes:
             raise ValueError(

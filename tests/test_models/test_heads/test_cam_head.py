@@ -142,7 +142,7 @@ def test_unknown_choices(kwargs: Any) -> None:
 def test_labels_of_another_number_of_classes() -> None:
     with pytest.raises(ValueError, match='has 3 classes, .*num_classes=2'):
         make_head().loss((FEATURE,), [make_sample([0], num_classes=3)])
-    with pytest.raises(ValueError, match="no image labels"):
+    with pytest.raises(ValueError, match='no image labels'):
         make_head().loss((FEATURE,), [WSLDataSample()])
 
 

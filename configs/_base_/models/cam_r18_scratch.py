@@ -1,0 +1,13 @@
+model = dict(
+    type='WSLClassifier',
+    data_preprocessor=dict(
+        type='WSLDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+    ),
+    backbone=dict(
+        type='TorchvisionBackbone', arch='resnet18', output_stride=8
+    ),
+    head=dict(type='CAMHead', num_classes=6, in_channels=512),
+)

@@ -1,0 +1,82 @@
+"""Every config builds, trains a step, predicts and is evaluated."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.evaluator import Evaluator
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+
+from mmwsl.registry import HOOKS, MODELS, VISUALIZERS
+from stage1_data import config_files, small_config, write_data
+
+
+@pytest.fixture(scope='module')
+def data_root(tmp_path_factory):
+    root = tmp_path_factory.mktemp('data')
+    write_data(root)
+    return root
+
+
+def test_there_are_configs():
+    assert 'cam/cam_r18_toy.py' in config_files()
+
+
+@pytest.mark.parametrize('name', config_files())
+def test_config(name, data_root):
+    cfg = small_config(name, data_root)
+    if 'Timm' in cfg.model.backbone.type:
+        pytest.importorskip('timm')
+    init_default_scope(cfg.default_scope)
+    model = MODELS.build(cfg.model)
+    optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    before = {k: v.clone() for k, v in model.named_parameters()}
+
+    train_loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
+    model.train()
+    logged = model.train_step(next(iter(train_loader)), optim_wrapper)
+    assert torch.isfinite(logged['loss'])
+    moved = [k for k, v in model.named_parameters() if not v.equal(before[k])]
+    assert any(key.startswith('head.') for key in moved)
+    assert any(key.startswith('backbone.') for key in moved)
+
+    test_loader = Runner.build_dataloader(cfg.test_dataloader, seed=0)
+    evaluator = Evaluator(cfg.test_evaluator)
+    evaluator.dataset_meta = test_loader.dataset.metainfo
+    with torch.no_grad():
+        for batch in test_loader:
+            samples = model.eval().test_step(batch)
+            evaluator.process(samples, batch)
+    metrics = evaluator.evaluate(len(test_loader.dataset))
+    assert metrics
+    assert all(np.isfinite(value) for value in metrics.values())
+
+
+@pytest.mark.parametrize('name', config_files())
+def test_hooks_and_visualizer_build(name, data_root, tmp_path):
+    cfg = small_config(name, data_root)
+    init_default_scope(cfg.default_scope)
+    for hook in [*cfg.default_hooks.values(), *cfg.get('custom_hooks', [])]:
+        assert HOOKS.build(hook) is not None
+    visualizer = VISUALIZERS.build(
+        dict(cfg.visualizer, name=name, save_dir=str(tmp_path))
+    )
+    assert visualizer is not None
+
+
+def test_number_of_classes_fits(data_root):
+    for name in config_files():
+        cfg = small_config(name, data_root)
+        init_default_scope(cfg.default_scope)
+        dataset = Runner.build_dataloader(cfg.train_dataloader).dataset
+        classes = dataset.metainfo['classes']
+        assert len(classes) == cfg.model.head.num_classes, name
+
+
+def test_bases_stand_alone():
+    folder = Path(__file__).resolve().parents[1] / 'configs' / '_base_'
+    for path in sorted(folder.rglob('*.py')):
+        assert '_base_ =' not in path.read_text(), path
