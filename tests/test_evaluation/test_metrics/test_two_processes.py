@@ -63,11 +63,7 @@ def worker(rank, folder):
 
 def test_two_processes_equal_one(tmp_path):
     packages = str(Path(mmwsl.__file__).parents[1])
-    environment = {
-        **os.environ,
-        'PYTHONPATH': packages,
-        'OMP_NUM_THREADS': '1',
-    }
+    settings = {'PYTHONPATH': packages, 'OMP_NUM_THREADS': '1'}
     # Results are exchanged through a folder in the current one.
     workers = [
         subprocess.Popen(
