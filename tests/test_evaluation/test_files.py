@@ -1,0 +1,57 @@
+import json
+
+import pytest
+
+from mmwsl.evaluation.files import (
+    class_indices,
+    read_class_names,
+    read_image_labels,
+    without_suffix,
+    write_metrics,
+)
+
+
+def test_image_labels(tmp_path):
+    path = tmp_path / 'labels.csv'
+    path.write_text(
+        'path,label\n'
+        'a/1.jpg,cat|dog\n'
+        'a/2.v1,cat,3\n'
+        'a/2.v1,dog,0\n'
+        '"b,c.png",cow,cat\n'
+        'empty.png,\n'
+    )
+    assert read_image_labels(str(path)) == {
+        'a/1': ['cat', 'dog'],
+        'a/2.v1': ['cat'],
+        'b,c': ['cow', 'cat'],
+        'empty': [],
+    }
+    path.write_text('a/1.jpg\n')
+    with pytest.raises(ValueError, match='labels.csv: line 1'):
+        read_image_labels(str(path))
+
+
+def test_class_names_and_indices(tmp_path):
+    names = tmp_path / 'names.txt'
+    names.write_text('potted plant\n\ncat\n')
+    classes = read_class_names(str(names))
+    assert classes == ['potted plant', 'cat']
+    assert read_class_names('a, b') == ['a', 'b']
+    indices = class_indices(['cat', 'potted plant', 'cat'], classes, 'x')
+    assert indices.tolist() == [0, 1]
+    with pytest.raises(ValueError, match="^x: class 'dog' is not"):
+        class_indices(['dog'], classes, 'x')
+    with pytest.raises(FileNotFoundError, match='gone.txt'):
+        read_class_names('gone.txt')
+
+
+def test_only_known_suffixes_are_cut():
+    assert without_suffix('a\\b.JPG') == 'a/b'
+    assert without_suffix('a/b.c') == 'a/b.c'
+
+
+def test_metrics_are_valid_json(tmp_path):
+    path = tmp_path / 'new' / 'out.json'
+    write_metrics(str(path), {'mAP': float('nan'), 'F1': 1.5})
+    assert json.loads(path.read_text()) == {'mAP': None, 'F1': 1.5}
