@@ -201,13 +201,16 @@ def _check_opencv(versions: Versions) -> List[Finding]:
 
 def _check_setuptools(versions: Versions) -> List[Finding]:
     setuptools = _version(versions, 'setuptools')
-    if versions.get(PKG_RESOURCES, 'yes') != 'yes':
+    # The fork does without pkg_resources.
+    needed_by = [n for n in ('mmengine', 'openmim') if n in versions]
+    if versions.get(PKG_RESOURCES, 'yes') != 'yes' and needed_by:
         return [
             Finding(
                 'warning',
                 'pkg_resources is missing, which left setuptools in version '
-                "82: mmengine needs it for bases of configs such as 'mmseg::'"
-                ', and openmim and the build of mmcv for everything',
+                f'82: {" and ".join(needed_by)} cannot find installed '
+                "packages without it, bases of configs such as 'mmseg::' "
+                'among them, and mmcv cannot be built',
                 'pip install setuptools==79.0.1',
             )
         ]
@@ -216,7 +219,7 @@ def _check_setuptools(versions: Versions) -> List[Finding]:
             Finding(
                 'warning',
                 f'setuptools {versions["setuptools"]} installs editable '
-                'packages where openmim does not find their configs',
+                'packages where openmim does not find the configs of most',
                 'pip install setuptools==79.0.1, then install again',
             )
         ]

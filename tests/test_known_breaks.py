@@ -63,7 +63,9 @@ def faults(versions: Dict[str, str]) -> List[Finding]:
     return [item for item in diagnose(versions) if item.level != 'note']
 
 
-@pytest.mark.parametrize('versions', [CLASSIC, OLD, FORK])
+@pytest.mark.parametrize(
+    'versions', [CLASSIC, OLD, FORK, {**FORK, PKG_RESOURCES: 'missing'}]
+)
 def test_supported_stacks_are_sound(versions: Dict[str, str]) -> None:
     assert faults(versions) == []
 
