@@ -136,7 +136,7 @@ class FolderDataset(WSLDataset):
         return known
 
     def _folder_rows(self) -> List[_Row]:
-        root = self.data_prefix['img_path']
+        root = os.path.normpath(self.data_prefix['img_path'])
         if not os.path.isdir(root):
             raise FileNotFoundError(f'{root}: folder of images does not exist')
         rows = []

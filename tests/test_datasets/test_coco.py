@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+
+from mmwsl.datasets import COCOImageLevelDataset
+
+BICYCLE, DOG = 0, 1
+
+
+def infos(data):
+    return [data.get_data_info(i) for i in range(len(data))]
+
+
+def test_known_answer(coco):
+    data = COCOImageLevelDataset(**coco.write())
+    assert data.classes == ('bicycle', 'dog')
+    first, second, third = infos(data)
+    assert [i['img_id'] for i in (first, second, third)] == [
+        'x/1',
+        'x/2',
+        'x/3',
+    ]
+    assert first['gt_label'].tolist() == [DOG]
+    assert first['gt_count'].tolist() == [0, 2]
+    # The crowd of bicycles gives a label, but no number.
+    assert second['gt_label'].tolist() == [BICYCLE, DOG]
+    assert second['gt_label_difficult'].tolist() == [BICYCLE]
+    assert second['gt_count'].tolist() == [0, 1]
+    assert third['gt_label'].tolist() == []
+    assert 'eval_ann' not in first
+
+
+def test_crowd_options(coco):
+    data = COCOImageLevelDataset(
+        crowd_label=False, crowd_count=True, **coco.write()
+    )
+    second = data.get_data_info(1)
+    assert second['gt_label'].tolist() == [DOG]
+    assert second['gt_label_difficult'].tolist() == [BICYCLE]
+    assert second['gt_count'].tolist() == [1, 1]
+
+
+def test_ground_truth_in_test_mode(coco):
+    data = COCOImageLevelDataset(
+        test_mode=True,
+        pipeline=[
+            dict(type='LoadWSLImage'),
+            dict(type='LoadEvalAnnotations', with_masks=True),
+        ],
+        **coco.write(),
+    )
+    truth = data[0]['eval_gt']
+    instances = truth['gt_instances']
+    assert instances['bboxes'].tolist() == [[2, 3, 6, 8], [0, 0, 2, 2]]
+    assert instances['masks'].sum(axis=(1, 2)).tolist() == [20, 4]
+    expected = np.zeros((12, 16), dtype=np.int64)
+    expected[3:8, 2:6] = expected[:2, :2] = DOG + 1
+    assert np.array_equal(truth['gt_sem_seg'], expected)
+    truth = data[1]['eval_gt']
+    assert truth['gt_instances']['difficult'].tolist() == [True, False]
+    # The crowd is the first column, the dog the right half.
+    assert (truth['gt_sem_seg'][:, 0] == BICYCLE + 1).all()
+    assert (truth['gt_sem_seg'][:, 1:8] == 0).all()
+    assert (truth['gt_sem_seg'][:, 8:] == DOG + 1).all()
+    assert data[2]['eval_gt']['gt_instances']['masks'].shape == (0, 12, 16)
+    assert not data[2]['eval_gt']['gt_sem_seg'].any()
+
+
+def test_own_classes(coco):
+    config = coco.write()
+    dogs = dict(classes=['dog'])
+    data = COCOImageLevelDataset(metainfo=dogs, **config)
+    assert [i['gt_label'].tolist() for i in infos(data)] == [[0], [0], []]
+    with pytest.raises(ValueError, match=r"ann.json: category 'bicycle'"):
+        COCOImageLevelDataset(metainfo=dogs, unknown_class='error', **config)
+
+
+def test_missing_image(coco):
+    coco.content['images'][1]['file_name'] = 'x/none.jpg'
+    config = coco.write()
+    with pytest.raises(
+        FileNotFoundError, match=r'ann.json: image 3 is .*none'
+    ):
+        COCOImageLevelDataset(**config)
+    data = COCOImageLevelDataset(collect_problems=True, **config)
+    assert len(data) == 2
+    assert 'none.jpg' in data.problems[0][1]
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'message'),
+    [
+        ('image_id', 5, 'annotation 2 has the unknown image_id 5'),
+        ('category_id', 1, 'annotation 2 has the unknown category_id 1'),
+    ],
+)
+def test_dangling_annotations(coco, key, value, message):
+    coco.content['annotations'][1][key] = value
+    with pytest.raises(ValueError, match=f'ann.json: {message}'):
+        COCOImageLevelDataset(**coco.write())
+
+
+def test_broken_files(coco):
+    config = coco.write()
+    path = coco.root / 'ann.json'
+    path.write_text('{"images": [')
+    with pytest.raises(ValueError, match='ann.json: json does not parse'):
+        COCOImageLevelDataset(**config)
+    path.write_text('[]')
+    with pytest.raises(ValueError, match="ann.json: no 'images'"):
+        COCOImageLevelDataset(**config)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match='ann.json: annotation file'):
+        COCOImageLevelDataset(**config)
+    del coco.content['images'][0]['file_name']
+    with pytest.raises(ValueError, match="entry of 'images' has no 'file_n"):
+        COCOImageLevelDataset(**coco.write())
+
+
+def test_no_images(coco):
+    coco.content.update(images=[], annotations=[])
+    with pytest.raises(ValueError, match='no entry .*ann.json'):
+        COCOImageLevelDataset(**coco.write())

@@ -1,0 +1,145 @@
+import pytest
+
+from mmwsl.datasets import FolderDataset
+
+
+def infos(data):
+    return [data.get_data_info(i) for i in range(len(data))]
+
+
+@pytest.fixture
+def fruit(tmp_path, write_image):
+    for name in ('pear/1.jpg', 'apple/1.png', 'apple/big/2.BMP'):
+        write_image(tmp_path / name)
+    (tmp_path / 'apple' / 'notes.txt').write_text('no image')
+    (tmp_path / 'top.txt').write_text('no image')
+    return tmp_path
+
+
+def write(root, text):
+    (root / 'list.csv').write_text(text)
+    return dict(data_root=str(root), ann_file='list.csv')
+
+
+def test_one_folder_a_class(fruit):
+    data = FolderDataset(data_root=str(fruit))
+    assert data.classes == ('apple', 'pear')
+    assert [(i['img_id'], i['gt_label'].tolist()) for i in infos(data)] == [
+        ('apple/1', [0]),
+        ('apple/big/2', [0]),
+        ('pear/1', [1]),
+    ]
+    assert 'gt_count' not in data.get_data_info(0)
+
+
+def test_own_order_of_classes(fruit):
+    root = str(fruit)
+    classes = dict(classes=['pear', 'kiwi', 'apple'])
+    data = FolderDataset(data_root=root, metainfo=classes)
+    assert [i['gt_label'].tolist() for i in infos(data)] == [[2], [2], [0]]
+    pears = dict(classes=['pear'])
+    with pytest.raises(ValueError, match=r"apple: class 'apple' is not in"):
+        FolderDataset(data_root=root, metainfo=pears)
+    data = FolderDataset(
+        data_root=root, metainfo=pears, unknown_class='ignore'
+    )
+    assert [i['gt_label'].tolist() for i in infos(data)] == [[], [], [0]]
+
+
+def test_missing_and_empty_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match='none: folder of images'):
+        FolderDataset(data_root=str(tmp_path / 'none'))
+    with pytest.raises(ValueError, match='FolderDataset: '):
+        FolderDataset(data_root=str(tmp_path))
+
+
+@pytest.mark.parametrize('header', ['', 'path,labels\n', '\ufeffpath,label\n'])
+def test_csv_of_labels(fruit, header):
+    text = 'pear/1.jpg, apple|pear\n\napple/1.png,"red, round"\n'
+    data = FolderDataset(**write(fruit, header + text + 'apple/big/2.BMP,'))
+    assert data.classes == ('apple', 'pear', 'red, round')
+    assert [(i['img_id'], i['gt_label'].tolist()) for i in infos(data)] == [
+        ('pear/1', [0, 1]),
+        ('apple/1', [2]),
+        ('apple/big/2', []),
+    ]
+    assert 'gt_count' not in data.get_data_info(0)
+
+
+def test_csv_of_counts(fruit):
+    text = 'path,class,count\npear/1,pear,3\npear/1,apple,1\napple/1,pear,0\n'
+    data = FolderDataset(**write(fruit, text))
+    first, second = infos(data)
+    assert first['img_path'].endswith('pear/1.jpg')
+    assert first['gt_count'].tolist() == [1, 3]
+    assert first['gt_label'].tolist() == [0, 1]
+    assert second['gt_count'].tolist() == [0, 0]
+    assert second['gt_label'].tolist() == []
+
+
+def test_counts_are_unknown_if_a_line_lacks_one(fruit):
+    text = 'pear/1.jpg,pear,3\napple/1.png,apple\n'
+    first, second = infos(FolderDataset(**write(fruit, text)))
+    assert 'gt_count' not in first
+    assert second['gt_label'].tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ('line', 'message'),
+    [
+        ('apple/1.png,apple,-1', "count '-1' is not a whole number"),
+        ('apple/1.png,apple,1.5', "count '1.5' is not a whole number"),
+        ('apple/1.png,apple,nan', "count 'nan' is not a whole number"),
+        ('apple/1.png,,2', 'a count without class'),
+        ('apple/1.png', '1 column, expected path,label'),
+        (',apple', 'no path in the first column'),
+        ('pear/1.jpg,pear,2', "a second count of 'pear'"),
+    ],
+)
+def test_broken_lines(fruit, line, message):
+    config = write(fruit, f'pear/1.jpg,pear,3\n{line}\n')
+    with pytest.raises(ValueError, match=f'list.csv: line 2: {message}'):
+        FolderDataset(**config)
+    data = FolderDataset(collect_problems=True, **config)
+    assert len(data) == 1
+    place, found = data.problems[0]
+    assert place.endswith('list.csv: line 2')
+    assert found.startswith(message)
+
+
+def test_unknown_class_names_file_and_line(fruit):
+    config = write(fruit, 'pear/1.jpg,pear\napple/1.png,aple\n')
+    with pytest.raises(ValueError, match=r"list.csv: line 2: class 'aple'"):
+        FolderDataset(metainfo=dict(classes=['apple', 'pear']), **config)
+
+
+def test_missing_image_names_file_and_line(fruit):
+    config = write(fruit, 'pear/1.jpg,pear\npear/9.jpg,pear\n')
+    with pytest.raises(FileNotFoundError, match=r'line 2: .*pear/9.jpg'):
+        FolderDataset(**config)
+    with pytest.raises(FileNotFoundError, match='none.csv: list of images'):
+        FolderDataset(ann_file='none.csv', data_root=str(fruit))
+
+
+def test_masks_in_test_mode_only(fruit):
+    config = dict(
+        data_root=str(fruit),
+        data_prefix=dict(img_path='apple', seg_map_path='masks'),
+        ann_file=str(fruit / 'list.csv'),
+    )
+    write(fruit, '1.png,apple\n')
+    assert 'eval_ann' not in FolderDataset(**config).get_data_info(0)
+    info = FolderDataset(test_mode=True, **config).get_data_info(0)
+    assert info['eval_ann']['seg_map_path'] == str(fruit / 'masks' / '1.png')
+    assert info['img_id'] == '1'
+
+
+def test_list_that_is_no_text(fruit):
+    (fruit / 'list.csv').write_bytes(b'\xff\xfe\x00\xd8')
+    with pytest.raises(ValueError, match='list.csv: list of images is not'):
+        FolderDataset(data_root=str(fruit), ann_file='list.csv')
+
+
+def test_wrong_option():
+    with pytest.raises(ValueError, match='unknown_class must be'):
+        FolderDataset(unknown_class='skip')
