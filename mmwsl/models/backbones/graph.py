@@ -125,7 +125,7 @@ def _pool_to_module(model: nn.Module, graph: fx.Graph, node: fx.Node) -> None:
     setattr(model.get_submodule(parent), leaf, kind(*args, **kwargs))
     with graph.inserting_before(node):
         new = graph.call_module(name, (node.all_input_nodes[0],))
-    new.meta.update(node.meta)
+    new.meta['scope'] = name
     node.replace_all_uses_with(new)
     graph.erase_node(node)
 
@@ -183,8 +183,9 @@ def _ends_of_blocks(nodes: Sequence[fx.Node]) -> List[fx.Node]:
         is_cut = reach <= index
         uses = [order[user] for user in node.users if user in order]
         reach = max([reach, *uses])
-        is_last = index + 1 == len(nodes)
-        if is_cut and (is_last or _block(nodes[index + 1]) != _block(node)):
+        following = _block(nodes[index + 1]) if node is not nodes[-1] else ''
+        # What the network computes outside of its modules is no block.
+        if is_cut and (following == '' or following != _block(node)):
             ends.append(node)
     return ends
 

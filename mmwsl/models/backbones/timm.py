@@ -7,7 +7,7 @@ from torch import nn
 
 from mmwsl.registry import MODELS
 
-from .base import GraphBackbone, InitCfg
+from .graph_backbone import GraphBackbone, InitCfg
 from .weights import KeyMap
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from mmwsl.registry import MODELS
 
-from .base import GraphBackbone, InitCfg
+from .graph_backbone import GraphBackbone, InitCfg
 
 NOT_CNN = ('vit_', 'swin_', 'maxvit_')
 # Without auxiliary classifiers and without a hidden input normalisation.

@@ -184,8 +184,13 @@ def _count_channels(
     image = torch.empty(1, 3, 128, 192, device='meta')
     modes = {module: module.training for module in net.modules()}
     net.eval()
-    with torch.no_grad():
-        outputs = torch.func.functional_call(net, state, (image,))
+    try:
+        with torch.no_grad():
+            outputs = torch.func.functional_call(net, state, (image,))
+    except RuntimeError as error:
+        raise ValueError(
+            f'the network does not take an image of 128 x 192: {error}'
+        ) from error
     for module, mode in modes.items():
         module.training = mode
     for output, stride in zip(outputs, strides):
