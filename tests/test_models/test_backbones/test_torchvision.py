@@ -1,3 +1,4 @@
+from collections import OrderedDict
 from functools import lru_cache
 from typing import Dict, List, Optional
 
@@ -5,6 +6,7 @@ import pytest
 import torch
 import torchvision
 from torch import nn
+from torchvision.models import vgg
 
 from mmwsl.models.backbones.torchvision import TorchvisionBackbone, list_archs
 from mmwsl.registry import MODELS
@@ -80,6 +82,10 @@ def all_stages(arch: str, output_stride: Optional[int]) -> TorchvisionBackbone:
 
 
 def source_of(arch: str) -> nn.Module:
+    if arch == 'vgg11':
+        # Without the classifier, of a hundred million numbers.
+        layers = vgg.make_layers(vgg.cfgs['A'])
+        return nn.Sequential(OrderedDict(features=layers)).eval()
     cfg = AUX if arch in ('googlenet', 'inception_v3') else FAST.get(arch, {})
     return torchvision.models.get_model(arch, weights=None, **cfg).eval()
 
