@@ -21,7 +21,11 @@ from typing import (
     Tuple,
 )
 
-_STATISTICS = ('min', 'max', 'current', 'mean')
+# The methods that pickles of mmengine's own classes look up.
+_PICKLED_METHODS = {
+    'HistoryBuffer': ('min', 'max', 'current', 'mean'),
+    'OneCycleParamScheduler': ('_annealing_cos', '_annealing_linear'),
+}
 
 
 class Requirement(NamedTuple):
@@ -215,12 +219,14 @@ def _checkpoint_globals() -> List[Tuple[Callable, str]]:
     """
     import numpy as np
     from mmengine.logging import HistoryBuffer
+    from mmengine.optim.scheduler import OneCycleParamScheduler
 
     try:
         multiarray = importlib.import_module('numpy._core.multiarray')
     except ImportError:
         multiarray = importlib.import_module('numpy.core.multiarray')
     classes: List[Any] = [HistoryBuffer, np.ndarray, np.dtype]
+    classes.append(OneCycleParamScheduler)
     classes += {type(np.dtype(code)) for code in '?bBhHiIlLqQefd'}
     allowed: List[Tuple[Callable, str]] = [
         (item, f'{item.__module__}.{item.__qualname__}') for item in classes
@@ -228,14 +234,15 @@ def _checkpoint_globals() -> List[Tuple[Callable, str]]:
     for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
         for name in ('_reconstruct', 'scalar'):
             allowed.append((getattr(multiarray, name), f'{module}.{name}'))
-    allowed.append((_statistics_method, 'builtins.getattr'))
+    allowed.append((_pickled_method, 'builtins.getattr'))
     return allowed
 
 
-def _statistics_method(owner: Any, name: str) -> Callable:
+def _pickled_method(owner: Any, name: str) -> Callable:
     """Stand in for ``getattr`` while a checkpoint is read.
 
-    A ``HistoryBuffer`` holds its statistics methods, which pickle writes as
+    A ``HistoryBuffer`` holds its statistics methods and a one-cycle
+    scheduler its annealing function, which pickle writes as
     ``getattr(HistoryBuffer, 'mean')``. An unrestricted ``getattr`` on the
     allow-list would hand any pickle the means to run code.
 
@@ -250,9 +257,11 @@ def _statistics_method(owner: Any, name: str) -> Callable:
         pickle.UnpicklingError: If it is not one of those methods.
     """
     from mmengine.logging import HistoryBuffer
+    from mmengine.optim.scheduler import OneCycleParamScheduler
 
-    if owner is not HistoryBuffer or name not in _STATISTICS:
+    known = owner is HistoryBuffer or owner is OneCycleParamScheduler
+    if not known or name not in _PICKLED_METHODS[owner.__name__]:
         raise pickle.UnpicklingError(
             f'refused to look up {name!r} on {owner!r} for a checkpoint'
         )
-    return getattr(HistoryBuffer, name)
+    return getattr(owner, name)

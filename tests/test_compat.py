@@ -287,7 +287,7 @@ def test_arbitrary_pickles_are_refused(tmp_path: Path, harm: Reduced) -> None:
 
 
 def test_the_stand_in_for_getattr_is_narrow() -> None:
-    lookup = compat._statistics_method
+    lookup = compat._pickled_method
     assert lookup(HistoryBuffer, 'mean') is HistoryBuffer.mean
     for owner, name in (
         (HistoryBuffer, '__init__'),
