@@ -81,9 +81,7 @@ def browse(cfg: Config, args: argparse.Namespace) -> str:
     sheet = os.path.join(args.out_dir, f'contact_sheet_{args.split}.jpg')
     # Short rows are joined so that the sheet is not a tower.
     joined = max(1, 6 // max(len(row) for row in rows))
-    rows = [
-        sum(rows[i : i + joined], []) for i in range(0, len(rows), joined)
-    ]
+    rows = [sum(rows[i : i + joined], []) for i in range(0, len(rows), joined)]
     write_image(sheet, contact_sheet(rows))
     return sheet
 

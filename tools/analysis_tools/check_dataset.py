@@ -80,7 +80,7 @@ class Statistics:
         )
 
     def _class_lines(self) -> Iterator[str]:
-        width = max(len(name) for name in self.classes)
+        width = max(len(name) for name in ('class', *self.classes))
         yield f'{"class":{width}}  images  share  objects  difficult only'
         for label, name in enumerate(self.classes):
             images = int(self.together[label, label])

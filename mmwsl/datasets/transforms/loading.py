@@ -19,9 +19,10 @@ class LoadWSLImage(BaseTransform):
     """Load an image of any format that OpenCV reads as BGR uint8 (H, W, 3).
 
     Grey and palette images become three channels, 16 bits become 8, an alpha
-    channel is dropped. OpenCV silently fills up the missing rest of a
-    truncated JPEG with grey; here it is an error. An entry that holds
-    ``img`` already, such as one of ``ToyDataset``, passes through.
+    channel is dropped. OpenCV 4 silently fills up the missing rest of a
+    truncated JPEG with grey, OpenCV 5 says nothing of why it refuses the
+    file; here it is a clear error. An entry that holds ``img`` already, such
+    as one of ``ToyDataset``, passes through.
 
     Required keys: ``img_path``. Added keys: ``img``, ``img_shape``,
     ``ori_shape``, the latter two as (H, W).
@@ -31,8 +32,6 @@ class LoadWSLImage(BaseTransform):
             says, which is mmcv's default. Masks are often drawn for the
             unturned image.
         min_size (int): Smallest accepted height and width, in pixels.
-        allow_truncated (bool): Whether files without end marker are decoded
-            as far as they go.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -40,14 +39,10 @@ class LoadWSLImage(BaseTransform):
     """
 
     def __init__(
-        self,
-        exif_orientation: bool = True,
-        min_size: int = 8,
-        allow_truncated: bool = False,
+        self, exif_orientation: bool = True, min_size: int = 8
     ) -> None:
         self.flag = 'color' if exif_orientation else 'color_ignore_orientation'
         self.min_size = min_size
-        self.allow_truncated = allow_truncated
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Add the image to ``results``."""
@@ -64,7 +59,7 @@ class LoadWSLImage(BaseTransform):
             content = file.read()
         if not content:
             raise ValueError(f'{path}: image file is empty')
-        problem = None if self.allow_truncated else truncation(content)
+        problem = truncation(content)
         if problem:
             raise ValueError(f'{path}: {problem}')
         try:
@@ -84,8 +79,7 @@ class LoadWSLImage(BaseTransform):
     def __repr__(self) -> str:
         return (
             f'{type(self).__name__}(flag={self.flag!r}, '
-            f'min_size={self.min_size}, '
-            f'allow_truncated={self.allow_truncated})'
+            f'min_size={self.min_size})'
         )
 
 

@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+
+from mmwsl.datasets.transforms import LoadEvalAnnotations
+from mmwsl.datasets.transforms.eval_annotations import boxes_of_masks
+
+
+def results(**eval_ann):
+    return dict(
+        img_id='a',
+        img_path='a.jpg',
+        ori_shape=(4, 5),
+        num_classes=2,
+        eval_ann=eval_ann,
+    )
+
+
+@pytest.fixture
+def seg_map():
+    mask = np.zeros((4, 5), dtype=np.uint8)
+    mask[:2, :2], mask[2:, 3:], mask[0, 0] = 1, 2, 255
+    return mask
+
+
+def test_training_sets_are_refused(seg_map):
+    training = results()
+    del training['eval_ann']
+    with pytest.raises(ValueError, match='belongs in evaluation pipelines'):
+        LoadEvalAnnotations()(training)
+
+
+def test_image_must_come_first(seg_map):
+    entry = results(seg_map=seg_map)
+    del entry['ori_shape']
+    with pytest.raises(ValueError, match='after the image is loaded'):
+        LoadEvalAnnotations()(entry)
+
+
+def test_palette_mask_keeps_its_indices(tmp_path, seg_map, write_mask):
+    path = str(write_mask(tmp_path / 'a.png', seg_map))
+    entry = LoadEvalAnnotations()(results(seg_map_path=path))
+    found = entry['eval_gt']['gt_sem_seg']
+    assert found.dtype == np.int64
+    assert np.array_equal(found, seg_map)
+    # mmcv's own transforms find nothing that they would resize or flip.
+    assert not {'gt_seg_map', 'gt_bboxes'} & set(entry)
+
+
+def test_mask_of_another_size_names_both(tmp_path, write_mask):
+    path = write_mask(tmp_path / 'm.png', np.zeros((5, 4)))
+    with pytest.raises(
+        ValueError, match=r'm.png: mask is 4 x 5 pixels.* a.jpg is 5 x 4'
+    ):
+        LoadEvalAnnotations()(results(seg_map_path=str(path)))
+
+
+def test_mask_of_other_classes(tmp_path, seg_map, write_mask):
+    seg_map[3, 3] = 3
+    path = write_mask(tmp_path / 'm.png', seg_map)
+    with pytest.raises(ValueError, match='m.png: mask holds the value 3, but'):
+        LoadEvalAnnotations()(results(seg_map_path=str(path)))
+
+
+def test_missing_ground_truth(tmp_path):
+    path = str(tmp_path / 'm.png')
+    with pytest.raises(FileNotFoundError, match='m.png: mask does not exist'):
+        LoadEvalAnnotations()(results(seg_map_path=path))
+    for kwargs, message in (
+        (dict(), 'no seg_map'),
+        (dict(with_seg_map=False, with_body_seg=True), 'no body_seg_map'),
+        (dict(with_seg_map=False, with_instances=True), 'no boxes'),
+        (dict(with_seg_map=False, with_masks=True), 'no instance masks'),
+    ):
+        with pytest.raises(
+            ValueError, match=f'a.jpg: the dataset has {message}'
+        ):
+            LoadEvalAnnotations(**kwargs)(results())
+
+
+def test_boxes():
+    annotation = dict(
+        boxes=np.array([[0, 1, 2, 3]]),
+        labels=np.array([1]),
+        difficult=np.array([True]),
+    )
+    transform = LoadEvalAnnotations(with_seg_map=False, with_instances=True)
+    found = transform(results(**annotation))['eval_gt']
+    assert set(found) == {'gt_instances'}
+    assert found['gt_instances']['bboxes'].dtype == np.float32
+    assert set(found['gt_instances']) == {'bboxes', 'labels', 'difficult'}
+
+
+def test_instances_of_a_map_of_numbers(tmp_path, seg_map, write_mask):
+    numbers = np.zeros((4, 5), dtype=np.uint8)
+    # Number 1 is hard and of class 0, number 2 of class 1, which the list
+    # calls class 0; 3 lies on the ground and is no object.
+    numbers[:2, :2], numbers[2:, 3:], numbers[3, 0] = 1, 2, 3
+    numbers[0, 4] = 255
+    entry = results(
+        seg_map_path=str(write_mask(tmp_path / 'seg.png', seg_map)),
+        instance_map_path=str(write_mask(tmp_path / 'obj.png', numbers)),
+        labels=np.array([0, 0]),
+        difficult=np.array([True, True]),
+        boxes=np.zeros((2, 4)),
+    )
+    transform = LoadEvalAnnotations(with_masks=True)
+    found = transform(entry)['eval_gt']['gt_instances']
+    assert found['labels'].tolist() == [0, 1]
+    assert found['difficult'].tolist() == [True, False]
+    assert found['bboxes'].tolist() == [[0, 0, 2, 2], [3, 2, 5, 4]]
+    assert found['masks'].sum(axis=(1, 2)).tolist() == [4, 4]
+
+
+def test_known_masks_of_another_size():
+    entry = results(
+        masks=np.ones((1, 3, 5), dtype=bool),
+        boxes=np.zeros((1, 4)),
+        labels=np.zeros(1, dtype=np.int64),
+        difficult=np.zeros(1, dtype=bool),
+    )
+    transform = LoadEvalAnnotations(with_seg_map=False, with_masks=True)
+    with pytest.raises(ValueError, match=r'mask is 5 x 3 .* is 5 x 4'):
+        transform(entry)
+
+
+def test_boxes_of_masks():
+    mask = np.zeros((1, 6, 7), dtype=bool)
+    mask[0, 2:4, 1], mask[0, 3, 5] = True, True
+    assert boxes_of_masks(mask).tolist() == [[1, 2, 6, 4]]
+    assert boxes_of_masks([]).shape == (0, 4)

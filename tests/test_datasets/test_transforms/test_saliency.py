@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmwsl.datasets.transforms import LoadSaliency, PackWSLInputs
+
+
+def load(folder, shape=(2, 3), **kwargs):
+    transform = LoadSaliency(str(folder), **kwargs)
+    return transform(dict(img_id='x/a', img_path='a.jpg', ori_shape=shape))
+
+
+@pytest.fixture
+def write(tmp_path):
+    (tmp_path / 'x').mkdir()
+
+    def save(array):
+        Image.fromarray(array).save(tmp_path / 'x' / 'a.png')
+        return tmp_path
+
+    return save
+
+
+def test_values_become_shares(write):
+    grey = np.array([[0, 51, 255], [102, 0, 0]], dtype=np.uint8)
+    saliency = load(write(grey))['saliency']
+    assert saliency.dtype == np.float32
+    expected = [[0, 0.2, 1], [0.4, 0, 0]]
+    np.testing.assert_allclose(saliency, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(('dtype', 'largest'), [(np.uint16, 65535), (bool, 1)])
+def test_other_depths(write, dtype, largest):
+    array = np.zeros((2, 3), dtype=dtype)
+    array[0, 1] = largest
+    saliency = load(write(array))['saliency']
+    assert saliency.tolist() == [[0, 1, 0], [0, 0, 0]]
+
+
+def test_missing_map(tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match='x/a.png: saliency map does not exist'
+    ):
+        load(tmp_path)
+
+
+def test_another_size_names_both(write):
+    folder = write(np.zeros((3, 2), dtype=np.uint8))
+    with pytest.raises(
+        ValueError, match=r'x/a.png: saliency map is 2 x 3 .* a.jpg is 3 x 2'
+    ):
+        load(folder)
+
+
+def test_packed_at_the_size_of_the_original(write):
+    results = load(write(np.full((2, 3), 255, dtype=np.uint8)))
+    results.update(
+        img=np.zeros((8, 8, 3), np.uint8), gt_label=[0], num_classes=1
+    )
+    sample = PackWSLInputs()(results)['data_samples']
+    assert sample.saliency.data.shape == (1, 2, 3)
+    assert sample.saliency.data.min() == 1

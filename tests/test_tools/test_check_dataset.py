@@ -1,0 +1,196 @@
+import importlib.util
+
+import cv2
+import numpy as np
+import pytest
+
+NAMES = ('ok', 'cut', 'empty', 'tiny', 'xml', 'zero', 'alien', 'mask')
+XML = (
+    '<annotation><size><width>{0}</width><height>{0}</height></size>'
+    '<object><name>{1}</name><bndbox><xmin>1</xmin><ymin>1</ymin>'
+    '<xmax>4</xmax><ymax>4</ymax></bndbox></object></annotation>'
+)
+
+
+@pytest.fixture(scope='module')
+def tool(repo_root):
+    path = repo_root / 'tools' / 'analysis_tools' / 'check_dataset.py'
+    spec = importlib.util.spec_from_file_location('check_dataset', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def broken(tmp_path):
+    """One good image and one of each kind of broken ones."""
+    root = tmp_path / 'data'
+    folders = ('JPEGImages', 'Annotations', 'SegmentationClass')
+    for folder in folders:
+        (root / folder).mkdir(parents=True)
+    noise = np.random.default_rng(0).integers(0, 256, (20, 20, 3))
+    for name in NAMES:
+        for folder, suffix, img in (
+            ('JPEGImages', '.jpg', noise),
+            ('SegmentationClass', '.png', np.ones((20, 20))),
+        ):
+            path = root / folder / f'{name}{suffix}'
+            cv2.imwrite(str(path), img.astype(np.uint8))
+        path = root / 'Annotations' / f'{name}.xml'
+        path.write_text(XML.format(20, 'cat'))
+    cut = root / 'JPEGImages' / 'cut.jpg'
+    cut.write_bytes(cut.read_bytes()[:-50])
+    (root / 'JPEGImages' / 'empty.jpg').write_bytes(b'')
+    one = np.zeros((1, 1, 3), np.uint8)
+    cv2.imwrite(str(root / 'JPEGImages' / 'tiny.jpg'), one)
+    (root / 'Annotations' / 'xml.xml').write_text('<annotation>')
+    (root / 'Annotations' / 'zero.xml').write_text(XML.format(0, 'cat'))
+    (root / 'Annotations' / 'alien.xml').write_text(XML.format(20, 'ufo'))
+    small = np.ones((7, 9), np.uint8)
+    cv2.imwrite(str(root / 'SegmentationClass' / 'mask.png'), small)
+    (root / 'list.txt').write_text('\n'.join([*NAMES, 'gone', 'ok']))
+    return root
+
+
+def write_config(tmp_path, root, split='val', wrap='{}', **more):
+    dataset = dict(
+        type='VOCImageLevelDataset',
+        data_root=str(root),
+        ann_file='list.txt',
+        metainfo=dict(classes=['cat', 'dog']),
+        test_mode=split != 'train',
+        pipeline=[
+            dict(type='LoadWSLImage'),
+            dict(type='RandomResizedCrop', scale=8),
+            *([dict(type='LoadEvalAnnotations')] if split != 'train' else []),
+            dict(type='PackWSLInputs'),
+        ],
+        **more,
+    )
+    path = tmp_path / 'config.py'
+    text = wrap.format(repr(dataset))
+    path.write_text(f'{split}_dataloader = dict(dataset={text})\n')
+    return str(path)
+
+
+def test_every_broken_item_is_listed(tool, tmp_path, broken, capsys):
+    assert tool.main([write_config(tmp_path, broken)]) == 1
+    out = capsys.readouterr().out
+    lines = [line for line in out.splitlines() if line.startswith('broken: ')]
+    expected = (
+        'xml.xml: XML does not parse',
+        'zero.xml: image size is 0 x 0',
+        "alien.xml: class 'ufo' is not in the list",
+        'list.txt: line 9 names the image',
+        "ok.jpg: image id 'ok' is already taken",
+        'cut.jpg: truncated JPEG',
+        'empty.jpg: image file is empty',
+        'tiny.jpg: image is 1 x 1 pixels',
+        'mask.png: mask is 9 x 7 pixels',
+    )
+    assert len(lines) == len(expected)
+    for part, line in zip(expected, lines):
+        assert part in line
+    assert '9 broken items in all' in out
+    assert "warning: no image shows the class 'dog'" in out
+
+
+def test_training_sets_do_not_need_masks(tool, tmp_path, broken, capsys):
+    config = write_config(tmp_path, broken, 'train')
+    assert tool.main([config]) == 1
+    assert 'mask.png' not in capsys.readouterr().out
+
+
+def test_report_of_a_good_set(tool, tmp_path, broken, capsys):
+    (broken / 'good.txt').write_text('ok\n')
+    config = write_config(tmp_path, broken)
+    options = ['--cfg-options', 'val_dataloader.dataset.ann_file=good.txt']
+    assert tool.main([config, *options]) == 0
+    out = capsys.readouterr().out
+    assert '1 images, 0 without label' in out
+    assert 'smallest 20 x 20, median 20 x 20, largest 20 x 20' in out
+    row = ['cat', '1', '100.0%', '1', '0']
+    assert row in [line.split() for line in out.splitlines()]
+    assert 'objects of a class in an image: 1: 1' in out
+    assert '0 broken items in all' in out
+
+
+def test_wrappers_are_entered_and_equal_sets_checked_once(
+    tool, tmp_path, broken, capsys
+):
+    (broken / 'list.txt').write_text('ok\ncut\n')
+    wrap = (
+        "dict(type='ConcatDataset', datasets=[dict(type='RepeatDataset', "
+        'times=3, dataset={0}), {0}])'
+    )
+    assert tool.main([write_config(tmp_path, broken, wrap=wrap)]) == 1
+    out = capsys.readouterr().out
+    assert out.count('broken: ') == 1
+    assert '== val (2): the same as val' in out
+
+
+def test_a_set_that_does_not_load_is_an_item(tool, tmp_path, broken, capsys):
+    (broken / 'list.txt').unlink()
+    assert tool.main([write_config(tmp_path, broken)]) == 1
+    assert 'list.txt: list of images does not exist' in capsys.readouterr().out
+    config = write_config(tmp_path, broken, colour='red')
+    assert tool.main([config]) == 1
+    assert "'colour'" in capsys.readouterr().out
+
+
+def test_config_without_data(tool, tmp_path, capsys):
+    path = tmp_path / 'config.py'
+    path.write_text('a = 1\n')
+    with pytest.raises(SystemExit) as stop:
+        tool.main([str(path)])
+    assert stop.value.code == 1
+    assert 'the config has no data set' in capsys.readouterr().err
+    path.write_text("val_dataloader = dict(dataset=dict(type='NoSuch'))\n")
+    assert tool.main([str(path)]) == 1
+    assert 'NoSuch: no such data set type' in capsys.readouterr().out
+
+
+def test_statistics_known_answer(tool):
+    statistics = tool.Statistics(['cat', 'dog', 'emu'])
+    for labels, counts, difficult in (
+        ([0, 1], [2, 1, 0], []),
+        ([0], [12, 0, 0], []),
+        ([1], [0, 0, 0], [1]),
+        ([], [0, 0, 0], []),
+    ):
+        statistics.add_labels(
+            dict(
+                gt_label=np.array(labels, dtype=np.int64),
+                gt_count=np.array(counts),
+                gt_label_difficult=np.array(difficult, dtype=np.int64),
+            )
+        )
+    assert statistics.together.tolist() == [[2, 1, 0], [1, 2, 0], [0, 0, 0]]
+    assert statistics.objects.tolist() == [14, 1, 0]
+    assert statistics.difficult.tolist() == [0, 1, 0]
+    assert statistics.absent() == ['emu']
+    lines = list(statistics.lines())
+    assert lines[0] == '4 images, 1 without label'
+    assert (
+        'objects of a class in an image: 0: 1, 1: 1, 2: 1, 10 or more: 1'
+        in lines
+    )
+    assert lines[-3] == '  0 cat                2    1    .'
+
+
+def test_many_classes_are_shown_as_pairs(tool):
+    statistics = tool.Statistics([f'class{i}' for i in range(30)])
+    for labels in ([3, 7], [3, 7], [1, 2]):
+        statistics.add_labels(
+            dict(
+                gt_label=np.array(labels),
+                gt_label_difficult=np.array([], dtype=np.int64),
+            )
+        )
+    lines = list(statistics.lines())
+    start = lines.index('classes that are most often together:')
+    assert lines[start + 1 : start + 3] == [
+        'class3 + class7: 2',
+        'class1 + class2: 1',
+    ]
+    assert 'counts: unknown' in lines
