@@ -54,6 +54,18 @@ def load_weights(
     state = _strip(_read(checkpoint), prefix)
     wanted = net.state_dict()
     state = _rename(state, key_map, source_keys | frozenset(wanted))
+    _check(checkpoint, state, wanted, source_keys)
+    net.load_state_dict(
+        {key: state.get(key, value) for key, value in wanted.items()}
+    )
+
+
+def _check(
+    checkpoint: str,
+    state: StateDict,
+    wanted: StateDict,
+    source_keys: FrozenSet[str],
+) -> None:
     missing = [
         key
         for key in wanted
@@ -74,9 +86,6 @@ def load_weights(
         and not key.startswith(AUXILIARY)
     ]
     _complain(checkpoint, 'has parameters of another network:', unknown)
-    net.load_state_dict(
-        {key: state.get(key, value) for key, value in wanted.items()}
-    )
 
 
 def _complain(checkpoint: str, what: str, keys: List[str]) -> None:
