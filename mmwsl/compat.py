@@ -19,6 +19,7 @@ from typing import (
     NamedTuple,
     Optional,
     Tuple,
+    Union,
 )
 
 # The methods that pickles of mmengine's own classes look up.
@@ -208,7 +209,7 @@ def allow_mmengine_checkpoints() -> None:
         torch.serialization.add_safe_globals(_checkpoint_globals())
 
 
-def _checkpoint_globals() -> List[Tuple[Callable, str]]:
+def _checkpoint_globals() -> List[Union[Callable, Tuple[Callable, str]]]:
     """What a checkpoint of mmengine holds beside tensors and containers.
 
     The log history is numpy arrays, the best score so far a numpy scalar.
@@ -228,7 +229,7 @@ def _checkpoint_globals() -> List[Tuple[Callable, str]]:
     classes: List[Any] = [HistoryBuffer, np.ndarray, np.dtype]
     classes.append(OneCycleParamScheduler)
     classes += {type(np.dtype(code)) for code in '?bBhHiIlLqQefd'}
-    allowed: List[Tuple[Callable, str]] = [
+    allowed: List[Union[Callable, Tuple[Callable, str]]] = [
         (item, f'{item.__module__}.{item.__qualname__}') for item in classes
     ]
     for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):

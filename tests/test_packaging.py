@@ -14,6 +14,8 @@ import pytest
 from mmengine.config import Config
 from mmengine.fileio import load
 
+import mmwsl
+
 ITEMS = (
     'mmwsl',
     'configs',
@@ -29,8 +31,8 @@ ITEMS = (
 )
 # Import names of what requirements/runtime.txt and the checks at import name.
 CORE = {'torch', 'torchvision', 'mmengine', 'mmcv', 'numpy', 'cv2', 'mmwsl'}
-# What mmengine itself requires.
-CORE |= {'matplotlib', 'yaml'}
+# What mmengine and mmcv themselves require.
+CORE |= {'matplotlib', 'PIL', 'yaml'}
 # Extras: imported only where a config names them, never at the top level.
 OPTIONAL = {'timm', 'mmdet', 'mmseg', 'pycocotools'}
 
@@ -216,7 +218,7 @@ def test_metafile_entries(repo_root: Path) -> None:
 
 
 def test_bases_resolve_by_scope(repo_root: Path, tmp_path: Path) -> None:
-    bases = repo_root / 'mmwsl' / '.mim' / 'configs' / '_base_'
+    bases = Path(mmwsl.__file__).parent / '.mim' / 'configs' / '_base_'
     if not bases.is_dir():
         pytest.fail(f'{bases} is missing: install mmwsl, for example editable')
     config = tmp_path / 'config.py'
