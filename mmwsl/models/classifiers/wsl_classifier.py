@@ -79,7 +79,7 @@ class WSLClassifier(BaseModel):
         feats = self.backbone(inputs)
         if self.neck is not None:
             feats = self.neck(feats)
-        return feats if isinstance(feats, (tuple, list)) else (feats,)
+        return tuple(feats) if isinstance(feats, (tuple, list)) else (feats,)
 
     def class_maps(self, inputs: Tensor) -> Tensor:
         """Return the class maps (N, C, h, w) of images (N, 3, H, W)."""

@@ -66,7 +66,10 @@ class WSLDataPreprocessor(ImgDataPreprocessor):
         self, inputs: Union[Tensor, Sequence[Tensor]]
     ) -> Tensor:
         """Stack, normalise and pad images of one size."""
-        batch = inputs if isinstance(inputs, Tensor) else torch.stack(inputs)
+        if isinstance(inputs, Tensor):
+            batch = inputs
+        else:
+            batch = torch.stack(list(inputs))
         batch = self.cast_data(batch)
         if self._channel_conversion and batch.shape[1] == 3:
             batch = batch.flip(1)

@@ -33,6 +33,8 @@ def multi_label_soft_margin_loss(
 class _WeightedLoss(nn.Module):
     """What the two losses below share: the two kinds of weights."""
 
+    class_weight: Optional[Tensor]
+
     def __init__(
         self,
         loss_weight: float = 1.0,
