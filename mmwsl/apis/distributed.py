@@ -64,6 +64,8 @@ def setup_cpu_distributed(cfg: Config) -> None:
     torch.set_num_threads(max(1, torch.get_num_threads() // local))
     cfg.model_wrapper_cfg = {
         'type': 'MMDistributedDataParallel',
+        'device_ids': None,
         'broadcast_buffers': False,
+        'find_unused_parameters': cfg.get('find_unused_parameters', False),
         **(cfg.get('model_wrapper_cfg') or {}),
     }

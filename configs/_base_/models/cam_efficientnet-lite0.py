@@ -17,6 +17,7 @@ model = dict(
         arch='tf_efficientnet_lite0',
         output_stride=16,
         norm_eval=True,
+        frozen_stages=2,
         key_map='efficientnet_pytorch',
         init_cfg=dict(type='Pretrained', checkpoint=weights),
     ),

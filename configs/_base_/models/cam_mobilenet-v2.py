@@ -11,7 +11,10 @@ model = dict(
         type='TorchvisionBackbone',
         arch='mobilenet_v2',
         output_stride=16,
+        # BatchNorm is folded into these weights; and with few images the
+        # early layers are better left alone.
         norm_eval=True,
+        frozen_stages=2,
         init_cfg=dict(type='Pretrained', checkpoint=weights),
     ),
     head=dict(type='CAMHead', num_classes=20, in_channels=1280),

@@ -3,7 +3,7 @@ optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
     # Pretrained layers learn slower than the new classifier.
-    paramwise_cfg=dict(custom_keys={'backbone': dict(lr_mult=0.1)}),
+    paramwise_cfg=dict(custom_keys={'backbone': dict(lr_mult=0.02)}),
 )
 param_scheduler = [
     dict(
