@@ -9,10 +9,13 @@ from mmwsl.apis.command_line import (
 from mmwsl.apis.config import load_config
 from mmwsl.apis.distributed import setup_cpu_distributed
 from mmwsl.apis.errors import friendly_errors
+from mmwsl.apis.inference import inference_model, init_model
 
 __all__ = [
     'build_runner',
     'friendly_errors',
+    'inference_model',
+    'init_model',
     'load_config',
     'parse_runner_args',
     'read_config',

@@ -1,0 +1,270 @@
+"""Predictions for single images, from Python."""
+
+import operator
+import pickle
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.model import BaseModel
+from mmengine.registry import DefaultScope
+from mmengine.runner import CheckpointLoader
+
+from mmwsl.apis.config import load_config
+from mmwsl.registry import DATASETS, MODELS, TRANSFORMS
+from mmwsl.structures import WSLDataSample
+
+Image = Union[str, Path, np.ndarray]
+Label = Union[str, int]
+
+
+def init_model(
+    config: Union[str, Path, Config],
+    checkpoint: Optional[Union[str, Path]] = None,
+    device: str = 'cpu',
+    cfg_options: Optional[Dict[str, Any]] = None,
+) -> BaseModel:
+    """Build a model that is ready to predict.
+
+    Args:
+        config: Config file, or a config already read.
+        checkpoint: File or URL of the weights. Without one the model is as
+            its ``init_cfg`` says: not trained.
+        device: Where it runs, such as 'cuda:0'.
+        cfg_options: Dotted keys and values that override the config.
+
+    Returns:
+        The model in evaluation mode, with ``cfg``, the config, and
+        ``dataset_meta``, ``classes`` and ``palette`` as far as the checkpoint
+        or the config's test set name them.
+
+    Raises:
+        FileNotFoundError: If the config or the checkpoint does not exist.
+        ValueError: If the checkpoint does not fit the model.
+    """
+    if isinstance(config, Config):
+        cfg = config.copy()
+        cfg.merge_from_dict(cfg_options or {})
+    else:
+        cfg = load_config(config, cfg_options)
+    with _scope(cfg):
+        model = MODELS.build(cfg.model)
+    model.cfg = cfg
+    model.dataset_meta = None
+    if checkpoint is None:
+        model.init_weights()
+    else:
+        meta = _load_weights(model, str(checkpoint))
+        model.dataset_meta = meta.get('dataset_meta')
+    if not (model.dataset_meta or {}).get('classes'):
+        model.dataset_meta = _config_meta(cfg)
+    return model.to(device).eval()
+
+
+def inference_model(
+    model: BaseModel,
+    images: Union[Image, Sequence[Image]],
+    labels: Optional[Sequence[Label]] = None,
+) -> Union[WSLDataSample, List[WSLDataSample]]:
+    """Predict class scores and maps of images.
+
+    The images go through the config's test pipeline, without what loads
+    ground truth, and one by one through ``model.test_step``, with the scales
+    and flips of the config.
+
+    Args:
+        model: From :func:`init_model`.
+        images: One image or several: paths, or arrays (H, W, 3) of uint8 in
+            OpenCV's BGR order.
+        labels: Names or indices of the classes that all the images are known
+            to show; maps are made for these. Without them, for the classes
+            that the model predicts.
+
+    Returns:
+        The sample of the image, or a list of samples, on the CPU. Those of
+        unlabelled images have no ``gt_*`` fields.
+
+    Raises:
+        FileNotFoundError: If an image does not exist.
+        TypeError: If an array is not of uint8.
+        ValueError: If an image is broken, or a label unknown.
+
+    Example:
+        >>> model = init_model('configs/cam/cam_r18_toy.py', 'epoch_6.pth')
+        >>> sample = inference_model(model, 'photo.jpg')
+        >>> sample.pred_score, sample.pred_maps.data
+    """
+    single = isinstance(images, (str, Path, np.ndarray))
+    batch: Any = [images] if single else images
+    known = None if labels is None else label_indices(model, labels)
+    pipeline = _test_pipeline(model.cfg)
+    keep = 'predicted' if known is None else 'given'
+    samples = []
+    with torch.no_grad(), _keeping(model, keep):
+        for number, image in enumerate(batch):
+            info = _data_info(image, number, known, model.head.num_classes)
+            packed = pipeline(info)
+            data = {key: [value] for key, value in packed.items()}
+            sample = model.test_step(data)[0].cpu()
+            if known is None:
+                # They say "no class at all", which nobody has claimed.
+                for key in ('gt_label', 'gt_score'):
+                    sample.pop(key)
+            samples.append(sample)
+    return samples[0] if single else samples
+
+
+def load_image(model: BaseModel, path: Union[str, Path]) -> np.ndarray:
+    """Load an image as the model's test pipeline does.
+
+    Returns:
+        (H, W, 3) uint8, BGR, turned as the pipeline's options say.
+
+    Raises:
+        FileNotFoundError: If it does not exist.
+        ValueError: If it is broken.
+    """
+    loader = _test_pipeline(model.cfg).transforms[0]
+    return loader(_data_info(path, 0, None, 1))['img']
+
+
+def label_indices(model: BaseModel, labels: Sequence[Label]) -> List[int]:
+    """Turn names or indices of classes into sorted indices.
+
+    Raises:
+        ValueError: If the model has no such class.
+    """
+    if isinstance(labels, (str, int)):
+        labels = [labels]
+    classes = list((model.dataset_meta or {}).get('classes') or ())
+    number = model.head.num_classes
+    indices = set()
+    for label in labels:
+        if isinstance(label, str):
+            if label not in classes:
+                names = ', '.join(classes) or 'no names at all'
+                raise ValueError(
+                    f"'{label}' is not among the model's classes: {names}."
+                )
+            indices.add(classes.index(label))
+        elif 0 <= operator.index(label) < number:
+            indices.add(operator.index(label))
+        else:
+            raise ValueError(
+                f'there is no class {label}: the model has {number}.'
+            )
+    return sorted(indices)
+
+
+def _scope(cfg: Config) -> Any:
+    """Find types without prefix as a run of the config would."""
+    scope = cfg.get('default_scope') or 'mmwsl'
+    return DefaultScope.overwrite_default_scope(scope)
+
+
+def _load_weights(model: BaseModel, path: str) -> Dict[str, Any]:
+    """Load a checkpoint, all of it, and return its meta information."""
+    if '://' not in path and not Path(path).is_file():
+        raise FileNotFoundError(f'{path}: there is no such checkpoint.')
+    try:
+        loaded = CheckpointLoader.load_checkpoint(path, 'cpu')
+        state = loaded.get('state_dict', loaded)
+        state = {
+            k[len('module.') :] if k.startswith('module.') else k: v
+            for k, v in state.items()
+        }
+        missing = model.load_state_dict(state, strict=False).missing_keys
+    except (
+        RuntimeError,
+        ValueError,
+        AttributeError,
+        EOFError,
+        pickle.UnpicklingError,
+    ) as error:
+        # torch lists every tensor that does not fit; one is enough.
+        lines = str(error).split('\n')[:2]
+        text = ' '.join(' '.join(lines).split()) or type(error).__name__
+        raise ValueError(f'{path}: {text}') from error
+    if missing:
+        raise ValueError(
+            f'{path}: the checkpoint lacks {len(missing)} of the tensors of '
+            f'the model, the first is {missing[0]}.'
+        )
+    return loaded.get('meta') or {}
+
+
+def _dataset_cfg(cfg: Config) -> Dict[str, Any]:
+    """Return the config of the test set, from within wrappers."""
+    dataset = (cfg.get('test_dataloader') or {}).get('dataset')
+    while dataset is not None and 'pipeline' not in dataset:
+        inner = dataset.get('datasets') or [dataset.get('dataset')]
+        dataset = inner[0]
+    if dataset is None:
+        raise ValueError(
+            f'{cfg.filename}: the config has no '
+            '"test_dataloader.dataset.pipeline" to prepare images with.'
+        )
+    return dataset
+
+
+def _config_meta(cfg: Config) -> Dict[str, Any]:
+    """Return the names of classes that the test set has without files."""
+    with _scope(cfg):
+        dataset = DATASETS.build({**_dataset_cfg(cfg), 'lazy_init': True})
+    return dict(dataset.metainfo)
+
+
+def _test_pipeline(cfg: Config) -> Compose:
+    """Build the test pipeline; it loads images, and no ground truth."""
+    loader: Dict[str, Any] = dict(type='mmwsl.LoadWSLImage')
+    others = []
+    for transform in _dataset_cfg(cfg)['pipeline']:
+        name = transform['type'].split('.')[-1]
+        if name == 'LoadWSLImage':
+            loader = transform
+        elif name == 'PackWSLInputs':
+            others.append({**transform, 'eval_keys': ()})
+        elif name not in ('LoadEvalAnnotations', 'LoadImageFromFile'):
+            others.append(transform)
+    with _scope(cfg):
+        return Compose([TRANSFORMS.build(t) for t in [loader, *others]])
+
+
+def _data_info(
+    image: Image, number: int, known: Optional[List[int]], num_classes: int
+) -> Dict[str, Any]:
+    """Return what a dataset would hand to the pipeline for an image."""
+    info: Dict[str, Any] = dict(
+        gt_label=np.array(known or [], dtype=np.int64),
+        num_classes=num_classes,
+    )
+    if not isinstance(image, np.ndarray):
+        path = Path(image)
+        info.update(img_path=str(path), img_id=path.with_suffix('').as_posix())
+        return info
+    if image.dtype != np.uint8:
+        raise TypeError(
+            f'image {number}: expected an array of uint8, got {image.dtype}.'
+        )
+    if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise ValueError(
+            f'image {number}: expected an array of shape (H, W, 3), got '
+            f'{image.shape}.'
+        )
+    info.update(img=image, img_path='', img_id=f'image_{number}')
+    return info
+
+
+@contextmanager
+def _keeping(model: BaseModel, keep: str) -> Iterator[None]:
+    """Make the head keep other maps than its config says, for a while."""
+    before = model.head.keep
+    model.head.keep = keep
+    try:
+        yield
+    finally:
+        model.head.keep = before
