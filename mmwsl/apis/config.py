@@ -17,7 +17,8 @@ def load_config(
     and a slash, takes the new one.
 
     Args:
-        path: Config file, or ``package::file``.
+        path: Config file, or ``package::file`` for one that an installed
+            package carries, such as ``mmwsl::cam/cam_r18_toy.py``.
         cfg_options: Dotted keys and values, as from mmengine's DictAction.
 
     Returns:
@@ -25,12 +26,21 @@ def load_config(
 
     Raises:
         FileNotFoundError: If there is no such file.
+        ImportError: If the package is not installed.
+        ValueError: If mmengine knows no package of that name.
 
     Example:
         ``--cfg-options data_root=/data/VOC2012`` moves the training, the
         validation and the test set.
     """
-    if '::' not in str(path) and not Path(path).is_file():
+    if '::' in str(path):
+        # Config.fromfile knows packages in _base_ alone, and mmengine.hub
+        # would install a missing one.
+        try:
+            path = Config._get_cfg_path(str(path), '')[0]
+        except AssertionError as error:
+            raise ValueError(f'{path}: {error}') from error
+    if not Path(path).is_file():
         raise FileNotFoundError(f'{path}: there is no such config file.')
     cfg = Config.fromfile(str(path))
     options = dict(cfg_options or {})
