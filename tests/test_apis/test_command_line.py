@@ -1,0 +1,92 @@
+"""Options that the train and the test command share."""
+
+import os
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from mmwsl.apis import (
+    build_runner,
+    parse_runner_args,
+    read_config,
+    runner_parser,
+)
+
+
+@pytest.fixture
+def path(tmp_path, monkeypatch):
+    monkeypatch.setenv('LOCAL_RANK', '')
+    monkeypatch.delenv('LOCAL_RANK')
+    file = tmp_path / 'my_config.py'
+    file.write_text("a = dict(b=1)\nroot = 'x'\nlist = [root + '/y']\n")
+    return file
+
+
+def parse(*args):
+    return parse_runner_args(runner_parser('text'), [str(a) for a in args])
+
+
+def test_defaults(path):
+    cfg = read_config(parse(path))
+    assert cfg.work_dir == 'work_dirs/my_config'
+    assert cfg.launcher == 'none'
+    assert cfg.a.b == 1
+
+
+def test_work_dir(path):
+    path.write_text("work_dir = 'of_the_config'\n")
+    assert read_config(parse(path)).work_dir == 'of_the_config'
+    args = parse(path, '--work-dir', 'mine')
+    assert read_config(args).work_dir == 'mine'
+
+
+def test_options_are_merged(path):
+    args = parse(path, '--cfg-options', 'a.b=2', 'root=z', '--launcher', 'mpi')
+    cfg = read_config(args)
+    assert cfg.a.b == 2
+    assert cfg.list == ['z/y']
+    assert cfg.launcher == 'mpi'
+
+
+@pytest.mark.parametrize('option', ['--local_rank', '--local-rank'])
+def test_local_rank(path, option):
+    parse(path, option, '3')
+    assert os.environ['LOCAL_RANK'] == '3'
+
+
+def test_local_rank_of_the_environment_wins(path, monkeypatch):
+    monkeypatch.setenv('LOCAL_RANK', '5')
+    parse(path)
+    assert os.environ['LOCAL_RANK'] == '5'
+
+
+def test_unknown_launcher(path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse(path, '--launcher', 'magic')
+    assert stop.value.code == 2
+    assert "'magic'" in capsys.readouterr().err
+
+
+def test_build_runner(monkeypatch):
+    monkeypatch.setattr(Runner, 'from_cfg', lambda cfg: ('default', cfg))
+    cfg = Config(dict(launcher='none'))
+    assert build_runner(cfg) == ('default', cfg)
+
+
+def test_build_runner_of_another_type(monkeypatch):
+    monkeypatch.setattr(RUNNERS, 'build', lambda cfg: ('other', cfg))
+    cfg = Config(dict(launcher='none', runner_type='MyRunner'))
+    assert build_runner(cfg) == ('other', cfg)
+
+
+def test_distributed_start_comes_first(monkeypatch):
+    order = []
+    monkeypatch.setattr(
+        'mmwsl.apis.command_line.setup_cpu_distributed',
+        lambda cfg: order.append('start'),
+    )
+    monkeypatch.setattr(Runner, 'from_cfg', lambda cfg: order.append('runner'))
+    build_runner(Config(dict(launcher='pytorch')))
+    assert order == ['start', 'runner']

@@ -1,0 +1,279 @@
+"""Predictions for single images, from Python."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from mmwsl.apis import inference_model, init_model, load_config
+from mmwsl.apis.inference import label_indices, load_image
+
+CONFIG = Path(__file__).resolve().parents[2] / 'configs/cam/cam_r18_toy.py'
+CLASSES = ('ant', 'bee', 'cod', 'doe', 'emu', 'fox')
+
+
+@pytest.fixture(scope='module')
+def cfg():
+    return load_config(CONFIG)
+
+
+@pytest.fixture(scope='module')
+def checkpoint(cfg, tmp_path_factory):
+    """A model that is not trained, with names that the config lacks."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp('checkpoint') / 'toy.pth'
+    state = init_model(cfg).state_dict()
+    meta = dict(dataset_meta=dict(classes=list('abcdef'), palette=None))
+    torch.save(dict(state_dict=state, meta=meta), path)
+    return path
+
+
+@pytest.fixture(scope='module')
+def model(cfg, checkpoint):
+    return init_model(cfg, checkpoint)
+
+
+@pytest.fixture(scope='module')
+def image():
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (40, 56, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope='module')
+def file(image, tmp_path_factory):
+    path = tmp_path_factory.mktemp('images') / 'photo.png'
+    cv2.imwrite(str(path), image)
+    return path
+
+
+def save(path, cfg, **changes):
+    """Write a checkpoint with some tensors replaced, or removed by None."""
+    state = init_model(cfg).state_dict()
+    state.update(changes)
+    state = {key: v for key, v in state.items() if v is not None}
+    torch.save(dict(state_dict=state), path)
+    return path
+
+
+def test_config_may_be_a_path(checkpoint):
+    model = init_model(
+        CONFIG, cfg_options={'model.head.score_threshold': 0.25}
+    )
+    assert not model.training
+    assert isinstance(model.cfg, Config)
+    assert model.head.score_threshold == 0.25
+    assert model.dataset_meta['classes'] == CLASSES
+    assert len(model.dataset_meta['palette']) == 6
+
+
+def test_options_leave_a_given_config_alone(cfg):
+    model = init_model(cfg, cfg_options={'model.head.score_threshold': 0.25})
+    assert model.cfg.model.head.score_threshold == 0.25
+    assert 'score_threshold' not in cfg.model.head
+
+
+def test_weights_and_names_of_the_checkpoint(model, checkpoint):
+    assert model.dataset_meta['classes'] == list('abcdef')
+    for key, value in torch.load(checkpoint)['state_dict'].items():
+        assert torch.equal(model.state_dict()[key], value), key
+
+
+def test_weights_of_a_wrapped_model(cfg, checkpoint, tmp_path):
+    loaded = torch.load(checkpoint)['state_dict']
+    path = tmp_path / 'wrapped.pth'
+    torch.save({f'module.{k}': v for k, v in loaded.items()}, path)
+    model = init_model(cfg, path)
+    key = 'head.classifier.weight'
+    assert torch.equal(model.state_dict()[key], loaded[key])
+    # A plain dict of weights names no classes: the config does.
+    assert model.dataset_meta['classes'] == CLASSES
+
+
+def test_scope_of_the_program_is_left_alone(cfg, model, image):
+    with DefaultScope.overwrite_default_scope('mmengine'):
+        init_model(cfg)
+        inference_model(model, image)
+        current = DefaultScope.get_current_instance()
+        assert current.scope_name == 'mmengine'
+
+
+@pytest.mark.parametrize('kind', [str, Path, 'array'])
+def test_one_image(model, image, file, kind):
+    sample = inference_model(
+        model, image if kind == 'array' else kind(file), [1]
+    )
+    assert sample.pred_score.shape == (6,)
+    assert sample.pred_map_labels.tolist() == [1]
+    assert sample.pred_maps.data.shape == (1, 40, 56)
+    assert sample.pred_sem_seg.data.shape == (1, 40, 56)
+    assert sample.ori_shape == (40, 56)
+    assert sample.gt_label.tolist() == [1]
+    # The same image in every form gives the same numbers.
+    other = inference_model(model, file, [1])
+    assert torch.equal(sample.pred_score, other.pred_score)
+
+
+def test_same_as_the_model_by_hand(model, image):
+    sample = inference_model(model, image)
+    mean = torch.tensor([123.675, 116.28, 103.53])[:, None, None]
+    std = torch.tensor([58.395, 57.12, 57.375])[:, None, None]
+    rgb = torch.from_numpy(image[..., ::-1].copy()).permute(2, 0, 1)
+    with torch.no_grad():
+        maps = model(((rgb - mean) / std)[None])
+    expected = maps.mean(dim=(2, 3)).sigmoid()[0]
+    assert torch.allclose(sample.pred_score, expected, atol=1e-5)
+
+
+def test_several_images_of_any_sizes(model, image, file):
+    samples = inference_model(model, [file, image[:32, :33], image])
+    assert [s.ori_shape for s in samples] == [(40, 56), (32, 33), (40, 56)]
+    assert [s.img_id.split('/')[-1] for s in samples] == [
+        'photo',
+        'image_1',
+        'image_2',
+    ]
+    assert torch.equal(samples[0].pred_score, samples[2].pred_score)
+    assert inference_model(model, []) == []
+
+
+def test_views_of_the_config(cfg, checkpoint, image):
+    options = {'model.test_cfg': dict(scales=(0.5, 1.0), flip=True)}
+    model = init_model(cfg, checkpoint, cfg_options=options)
+    sizes = []
+    model.backbone.register_forward_pre_hook(
+        lambda module, args: sizes.append(tuple(args[0].shape[-2:]))
+    )
+    inference_model(model, image)
+    assert sizes == [(20, 28), (20, 28), (40, 56), (40, 56)]
+
+
+def test_without_labels_predicted_classes_are_kept(model, image):
+    with torch.no_grad():
+        model.head.classifier.bias.copy_(torch.tensor([9.0] * 2 + [-9.0] * 4))
+    try:
+        sample = inference_model(model, image)
+    finally:
+        model.head.classifier.bias.data.zero_()
+    assert sample.pred_label.tolist() == [0, 1]
+    assert sample.pred_map_labels.tolist() == [0, 1]
+    assert 'gt_label' not in sample
+    assert 'gt_score' not in sample
+
+
+def test_labels_by_name_and_index(model, image):
+    sample = inference_model(model, image, ['e', 1, np.int64(1)])
+    assert sample.pred_map_labels.tolist() == [1, 4]
+    assert label_indices(model, 'c') == [2]
+    assert inference_model(model, image, []).pred_maps.data.shape[0] == 0
+
+
+@pytest.mark.parametrize('keep', ['given', 'predicted', 'all'])
+def test_choice_of_maps_is_restored(model, image, tmp_path, keep):
+    model.head.keep = keep
+    try:
+        inference_model(model, image)
+        assert model.head.keep == keep
+        with pytest.raises(FileNotFoundError):
+            inference_model(model, [image, tmp_path / 'none.jpg'], [0])
+        assert model.head.keep == keep
+    finally:
+        model.head.keep = 'given'
+
+
+def test_pipeline_loads_no_ground_truth(cfg, model, image, file):
+    names = [t.type for t in cfg.test_dataloader.dataset.pipeline]
+    assert 'LoadEvalAnnotations' in names
+    sample = inference_model(model, image, [0])
+    assert 'gt_sem_seg' not in sample
+    # The toy pipeline has no loader of files, so one is put in front.
+    assert np.array_equal(load_image(model, file), image)
+
+
+def test_pipeline_inside_wrappers(cfg, checkpoint, image):
+    inner = cfg.test_dataloader.dataset
+    wrapped = dict(
+        type='RepeatDataset',
+        times=1,
+        dataset=dict(type='ConcatDataset', datasets=[inner, inner]),
+    )
+    changed = cfg.copy()
+    changed.test_dataloader.dataset = wrapped
+    model = init_model(changed)
+    assert model.dataset_meta['classes'] == CLASSES
+    assert inference_model(model, image).ori_shape == (40, 56)
+
+
+@pytest.mark.parametrize(
+    ('labels', 'message'),
+    [
+        (['a', 'zebra'], "'zebra' is not among the model's classes: a, b"),
+        ([6], 'no class 6: the model has 6'),
+        ([-1], 'no class -1'),
+    ],
+)
+def test_unknown_labels(model, image, labels, message):
+    with pytest.raises(ValueError, match=message):
+        inference_model(model, image, labels)
+
+
+@pytest.mark.parametrize(
+    ('array', 'kind', 'message'),
+    [
+        (np.zeros((9, 9, 3)), TypeError, 'image 0: .* float64'),
+        (np.zeros((9, 9), np.uint8), ValueError, r'image 0: .* \(9, 9\)'),
+        (np.zeros((0, 9, 3), np.uint8), ValueError, r'\(0, 9, 3\)'),
+        (np.zeros((9, 9, 4), np.uint8), ValueError, r'\(9, 9, 4\)'),
+    ],
+)
+def test_bad_arrays(model, array, kind, message):
+    with pytest.raises(kind, match=message):
+        inference_model(model, array)
+
+
+def test_bad_files(model, tmp_path):
+    empty = tmp_path / 'empty.jpg'
+    empty.write_bytes(b'')
+    with pytest.raises(ValueError, match=r'empty\.jpg: image file is empty'):
+        inference_model(model, empty)
+
+
+def test_bad_checkpoints(cfg, tmp_path):
+    path = tmp_path / 'a.pth'
+    with pytest.raises(FileNotFoundError, match=r'a\.pth: there is no such'):
+        init_model(cfg, path)
+    path.write_bytes(b'no checkpoint at all')
+    with pytest.raises(ValueError, match=r'a\.pth: '):
+        init_model(cfg, path)
+    torch.save([1, 2], path)
+    with pytest.raises(ValueError, match=r'a\.pth: '):
+        init_model(cfg, path)
+    torch.save(dict(state_dict=dict(x=torch.ones(1))), path)
+    with pytest.raises(ValueError, match='lacks [0-9]+ of the tensors'):
+        init_model(cfg, path)
+
+
+def test_checkpoints_of_other_models(cfg, tmp_path):
+    path, key = tmp_path / 'a.pth', 'head.classifier.'
+    channels = cfg.model.head.in_channels
+    weight = torch.zeros(9, channels, 1, 1)
+    save(path, cfg, **{f'{key}weight': weight, f'{key}bias': torch.zeros(9)})
+    with pytest.raises(ValueError, match=r'a\.pth: .* trained for 9 classes'):
+        init_model(cfg, path)
+    save(path, cfg, **{f'{key}weight': torch.zeros(6, channels + 1, 1, 1)})
+    with pytest.raises(ValueError, match='size mismatch for head') as error:
+        init_model(cfg, path)
+    assert '\n' not in str(error.value)
+    save(path, cfg, **{f'{key}bias': None})
+    with pytest.raises(ValueError, match='lacks 1 .* head.classifier.bias'):
+        init_model(cfg, path)
+
+
+def test_config_without_test_set(cfg):
+    changed = cfg.copy()
+    changed.pop('test_dataloader')
+    with pytest.raises(ValueError, match='test_dataloader.dataset.pipeline'):
+        init_model(changed)

@@ -1,0 +1,66 @@
+"""Random numbers of an epoch do not depend on what came before."""
+
+import random
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+
+from mmwsl.datasets import base_datasets
+from mmwsl.engine.hooks import EpochSeedHook
+from mmwsl.registry import DATASETS, HOOKS
+
+
+def make_runner(epoch=0, seed=0, rank=0, dataset=None):
+    loader = SimpleNamespace(dataset=dataset)
+    return SimpleNamespace(
+        epoch=epoch, seed=seed, rank=rank, train_dataloader=loader
+    )
+
+
+def numbers(**kwargs):
+    """Draw from every generator as an epoch would after the hook."""
+    EpochSeedHook().before_train_epoch(make_runner(**kwargs))
+    return random.random(), float(np.random.rand()), float(torch.rand(()))
+
+
+def test_same_numbers_whatever_happened_before():
+    expected = numbers(epoch=2)
+    numbers(epoch=1)
+    random.seed(5)
+    np.random.seed(5)
+    torch.manual_seed(5)
+    assert numbers(epoch=2) == expected
+
+
+def test_epochs_seeds_and_ranks_differ():
+    drawn = [
+        numbers(epoch=epoch, seed=seed, rank=rank)
+        for epoch in (0, 1)
+        for seed in (0, 1)
+        for rank in (0, 1)
+    ]
+    # A neighbouring rank with a neighbouring seed shares its numbers.
+    for column in zip(*drawn):
+        assert len(set(column)) == 6
+    for one, two in ((0, 4), (0, 2), (0, 1)):
+        assert all(a != b for a, b in zip(drawn[one], drawn[two]))
+
+
+def test_large_seeds():
+    numbers(seed=2**32 - 1, epoch=3, rank=7)
+
+
+def test_datasets_inside_wrappers_are_told():
+    toy = dict(type='ToyDataset', num_images=1, image_size=32)
+    both = dict(type='ConcatDataset', datasets=[toy, toy])
+    wrapped = DATASETS.build(dict(type='RepeatDataset', times=2, dataset=both))
+    EpochSeedHook().before_train_epoch(
+        make_runner(epoch=4, seed=9, dataset=wrapped)
+    )
+    found = [dataset._epoch.tolist() for dataset in base_datasets(wrapped)]
+    assert found == [[4, 9], [4, 9]]
+
+
+def test_it_is_registered():
+    assert isinstance(HOOKS.build(dict(type='EpochSeedHook')), EpochSeedHook)
