@@ -1,0 +1,18 @@
+"""What the tests of the commands share."""
+
+import pytest
+from mmengine.registry import init_default_scope
+
+from tool_calls import call, load_tool, options
+from toy_run import CONFIG, SMALL
+
+
+@pytest.fixture(scope='session')
+def toy_checkpoint(tmp_path_factory):
+    """The checkpoint of one epoch by ``tools/train.py``."""
+    folder = tmp_path_factory.mktemp('trained')
+    init_default_scope('mmwsl')
+    small = options(*SMALL, 'train_cfg.max_epochs=1')
+    args = [CONFIG, '--work-dir', folder, *small]
+    assert call(load_tool('train.py'), *args) == 0
+    return folder / 'epoch_1.pth'

@@ -1,0 +1,208 @@
+"""The train command: its options, and one clear line for bad input."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from stage1_data import small_config, write_data
+from tool_calls import call, error, load_tool, options
+from toy_run import CONFIG, SMALL, scalars
+
+VOC = 'cam/cam_mobilenet-v2_voc12-2007.py'
+
+
+@pytest.fixture(scope='module')
+def tool():
+    return load_tool('train.py')
+
+
+@pytest.fixture
+def voc(tmp_path):
+    """A folder of four photographs and a config that trains on them."""
+    root = tmp_path / 'voc'
+    write_data(root)
+    path = root / 'config.py'
+    small_config(VOC, root).dump(path)
+    return path
+
+
+def config_of(tool, *args):
+    return tool.build_config(tool.parse_args([CONFIG, *args]))
+
+
+def test_training_leaves_checkpoint_log_and_config(toy_checkpoint):
+    folder = toy_checkpoint.parent
+    assert (folder / 'last_checkpoint').read_text() == str(toy_checkpoint)
+    assert (folder / 'cam_r18_toy.py').is_file()
+    logged = scalars(folder)
+    assert len([entry for entry in logged if 'loss' in entry]) == 3
+    assert {'mAP', 'mIoU'} <= set(logged[-1])
+    meta = torch.load(toy_checkpoint)['meta']
+    assert len(meta['dataset_meta']['classes']) == 6
+
+
+def test_resume_options(tool):
+    cfg = config_of(tool)
+    assert (cfg.resume, cfg.load_from) == (False, None)
+    cfg = config_of(tool, '--resume')
+    assert (cfg.resume, cfg.load_from) == (True, None)
+    cfg = config_of(tool, '--resume', 'a.pth')
+    assert (cfg.resume, cfg.load_from) == (True, 'a.pth')
+
+
+def test_amp(tool, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    wrapper = config_of(tool, '--amp').optim_wrapper
+    assert wrapper.type == 'AmpOptimWrapper'
+    assert wrapper.loss_scale == 'dynamic'
+    assert wrapper.optimizer.type == 'AdamW'
+
+
+def test_amp_without_accelerator(tool, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    args = [CONFIG, '--amp', '--work-dir', tmp_path / 'work']
+    assert call(tool, *args) == 1
+    assert '--amp needs an accelerator' in error(capsys.readouterr())
+    assert not (tmp_path / 'work').exists()
+
+
+def test_auto_scale_lr(tool, capsys):
+    option = '--auto-scale-lr'
+    base = 'auto_scale_lr.base_batch_size=64'
+    cfg = config_of(tool, option, '--cfg-options', base)
+    assert cfg.auto_scale_lr.enable is True
+    assert call(tool, CONFIG, option) == 1
+    message = error(capsys.readouterr())
+    assert 'cam_r18_toy.py' in message
+    assert 'auto_scale_lr.base_batch_size' in message
+
+
+def test_missing_config(tool, capsys, tmp_path):
+    path = tmp_path / 'none.py'
+    assert call(tool, path) == 1
+    assert f'{path}: there is no such config' in error(capsys.readouterr())
+
+
+def test_unknown_arch(tool, capsys, tmp_path):
+    arch = options('model.backbone.arch=resnet19')
+    assert call(tool, CONFIG, '--work-dir', tmp_path, *arch) == 1
+    message = error(capsys.readouterr())
+    assert "'resnet19'" in message
+    assert 'resnet18' in message
+
+
+def test_resume_from_a_missing_checkpoint(tool, capsys, tmp_path):
+    args = ['--resume', 'none.pth', '--work-dir', tmp_path]
+    assert call(tool, CONFIG, *args, *options(*SMALL)) == 1
+    assert 'none.pth' in error(capsys.readouterr())
+
+
+def _truncate(root):
+    path = root / 'JPEGImages/b.jpg'
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _append(text):
+    def change(root):
+        path = root / 'ImageSets/Segmentation/train.txt'
+        path.write_text(path.read_text() + text)
+
+    return change
+
+
+def _rewrite(name, old, new):
+    def change(root):
+        path = root / name
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+
+    return change
+
+
+BAD_DATA = {
+    'truncated': (_truncate, 'b.jpg: truncated JPEG (no end marker)'),
+    'empty file': (
+        lambda root: (root / 'JPEGImages/b.jpg').write_bytes(b''),
+        'b.jpg: image file is empty',
+    ),
+    'one pixel': (
+        lambda root: cv2.imwrite(
+            str(root / 'JPEGImages/b.jpg'), np.zeros((1, 1, 3), np.uint8)
+        ),
+        'b.jpg: image is 1 x 1 pixels',
+    ),
+    'no image': (
+        lambda root: (root / 'JPEGImages/b.jpg').write_bytes(b'text'),
+        'b.jpg: image cannot be decoded',
+    ),
+    'missing image': (
+        _append('gone\n'),
+        'train.txt: line 5 names the image',
+    ),
+    'empty dataset': (
+        lambda root: (root / 'ImageSets/Segmentation/train.txt').write_text(
+            '\n'
+        ),
+        'no entry in the dataset with ann_file=',
+    ),
+    'missing list': (
+        lambda root: (root / 'ImageSets/Segmentation/train.txt').unlink(),
+        'train.txt: list of images does not exist',
+    ),
+    'unknown class': (
+        _rewrite('Annotations/b.xml', 'dog', 'ufo'),
+        "b.xml: class 'ufo' is not in the list of classes",
+    ),
+    'no objects': (
+        lambda root: (root / 'Annotations/b.xml').write_text(
+            '<annotation></annotation>'
+        ),
+        'b.xml: XML without objects',
+    ),
+    'broken XML': (
+        lambda root: (root / 'Annotations/b.xml').write_text('<annotation>'),
+        'b.xml: XML does not parse',
+    ),
+    'missing XML': (
+        lambda root: (root / 'Annotations/b.xml').unlink(),
+        'b.xml, which does not exist',
+    ),
+}
+
+
+@pytest.mark.parametrize('kind', BAD_DATA)
+def test_bad_data(tool, voc, capsys, kind):
+    change, expected = BAD_DATA[kind]
+    change(voc.parent)
+    assert call(tool, voc, *options()) == 1
+    assert expected in error(capsys.readouterr())
+
+
+def test_bad_data_in_a_worker(tool, voc, capsys):
+    _truncate(voc.parent)
+    worker = 'train_dataloader.num_workers=1'
+    assert call(tool, voc, *options(worker)) == 1
+    message = error(capsys.readouterr())
+    path = voc.parent / 'JPEGImages/b.jpg'
+    assert message == f'error: {path}: truncated JPEG (no end marker)'
+
+
+def test_compile(tool, tmp_path):
+    # The default backend compiles C++ for longer than all these tests take;
+    # this one traces the same graph through the same switch.
+    compiled = options(
+        *SMALL,
+        'train_cfg.max_epochs=1',
+        'train_cfg.val_interval=9',
+        'compile.backend=eager',
+    )
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    assert call(tool, CONFIG, '--work-dir', tmp_path, *compiled) == 0
+    losses = [e['loss'] for e in scalars(tmp_path) if 'loss' in e]
+    assert len(losses) == 3
+    assert np.isfinite(losses).all()
+    assert torch._dynamo.utils.counters['stats']['calls_captured'] > 0
+    torch._dynamo.reset()
