@@ -26,9 +26,10 @@ LOOPS = _child(root.LOOPS, 'mmwsl.engine')
 VISUALIZERS = _child(root.VISUALIZERS, 'mmwsl.visualization')
 
 # mmengine warns at every look-up in a tree that does not know the scope.
-# These children hold nothing; they only tell it where to go on.
+# These children hold nothing; they only tell it where to go on. Without a
+# place to import from, mmengine would look for a mmwsl.utils and warn again.
 _EMPTY = [
-    Registry(parent.name, parent=parent, scope='mmwsl')
+    _child(parent, 'mmwsl.registry')
     for parent in (
         root.DATA_SAMPLERS,
         root.EVALUATOR,
