@@ -7,6 +7,8 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    # Processes validate and save the same BatchNorm statistics.
+    sync_buffers=dict(type='SyncBuffersHook'),
     visualization=dict(type='WSLVisualizationHook'),
 )
 custom_hooks = [dict(type='EpochSeedHook')]

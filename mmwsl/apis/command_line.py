@@ -55,7 +55,9 @@ def parse_runner_args(
 ) -> argparse.Namespace:
     """Parse and leave the local rank where mmengine looks for it."""
     args = parser.parse_args(argv)
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if args.launcher in ('none', 'pytorch'):
+        # The others name the rank in variables of their own.
+        os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
 

@@ -27,7 +27,8 @@ def load_config(
     Raises:
         FileNotFoundError: If there is no such file.
         ImportError: If the package is not installed.
-        ValueError: If mmengine knows no package of that name.
+        ValueError: If mmengine knows no package of that name, or if an
+            option names a top-level number, which would have no effect.
 
     Example:
         ``--cfg-options data_root=/data/VOC2012`` moves the training, the
@@ -46,6 +47,12 @@ def load_config(
     options = dict(cfg_options or {})
     for name, value in options.items():
         old = cfg.get(name) if '.' not in name else None
+        if isinstance(old, (int, float)) and not isinstance(old, bool):
+            raise ValueError(
+                f'{name}={value}: the number is used where the config file '
+                'is read, so set the places that it went to, such as '
+                'train_cfg.max_epochs or model.head.num_classes.'
+            )
         if isinstance(old, str) and old and isinstance(value, str):
             replaced = _replace(cfg.to_dict(), old, value)
             cfg = Config(replaced, filename=cfg.filename)

@@ -45,10 +45,12 @@ def setup_cpu_distributed(cfg: Config) -> None:
         return
     for name, source in _LAUNCHER_VARIABLES[launcher].items():
         if source in os.environ:
-            os.environ.setdefault(name, os.environ[source])
+            os.environ[name] = os.environ[source]
     os.environ.setdefault('MASTER_PORT', '29500')
-    os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
     missing = [n for n in ('RANK', 'WORLD_SIZE') if n not in os.environ]
+    if os.environ.get('SLURM_NNODES', '1') != '1':
+        missing += [n for n in ('MASTER_ADDR',) if n not in os.environ]
+    os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
     if missing:
         raise ValueError(
             f"launcher '{launcher}' needs the environment variables "
@@ -59,9 +61,10 @@ def setup_cpu_distributed(cfg: Config) -> None:
         dist.init_process_group(
             'gloo', timeout=datetime.timedelta(seconds=timeout or 1800)
         )
-    # Every process would otherwise use all cores.
-    local = int(os.environ.get('LOCAL_WORLD_SIZE', os.environ['WORLD_SIZE']))
-    torch.set_num_threads(max(1, torch.get_num_threads() // local))
+    if 'OMP_NUM_THREADS' not in os.environ:
+        # Every process would otherwise use all cores.
+        local = os.environ.get('LOCAL_WORLD_SIZE', os.environ['WORLD_SIZE'])
+        torch.set_num_threads(max(1, torch.get_num_threads() // int(local)))
     cfg.model_wrapper_cfg = {
         'type': 'MMDistributedDataParallel',
         'device_ids': None,

@@ -44,12 +44,17 @@ def test_several_variables_at_once(path):
 
 
 def test_options_that_are_no_variables(path):
-    options = {'number': 4, 'new': 'data/voc', 'train.dataset.root': 'here'}
+    options = {'new': 'data/voc', 'train.dataset.root': 'here'}
     cfg = load_config(path, options)
-    assert (cfg.number, cfg.new) == (4, 'data/voc')
+    assert cfg.new == 'data/voc'
     assert cfg.train.dataset.root == 'here'
     assert cfg.data_root == 'data/voc'
     assert cfg.train.dataset.list == 'data/voc/train.txt'
+
+
+def test_a_number_that_would_have_no_effect_is_refused(path):
+    with pytest.raises(ValueError, match='^number=4: the number is used'):
+        load_config(path, {'number': 4})
 
 
 def test_nested_option_wins_over_a_variable(path):

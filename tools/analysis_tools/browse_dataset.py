@@ -95,7 +95,10 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--split', choices=['train', 'val', 'test'], default='train'
     )
-    parser.add_argument('--out-dir', required=True, help='folder to write')
+    parser.add_argument(
+        '--out-dir',
+        help='folder to write; by default work_dirs/NAME_OF_THE_CONFIG/browse',
+    )
     parser.add_argument(
         '--number', type=int, default=24, help='most pictures to write'
     )
@@ -105,7 +108,11 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         action=DictAction,
         help='override the config: key=value, nested keys with dots',
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.out_dir is None:
+        name = os.path.splitext(os.path.basename(args.config))[0]
+        args.out_dir = os.path.join('work_dirs', name, 'browse')
+    return args
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

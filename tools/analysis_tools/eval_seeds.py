@@ -145,7 +145,7 @@ def evaluate_maps(
     metric = SeedIoUMetric(
         args.thresholds,
         background=args.background,
-        labels='given' if args.labels else 'predicted',
+        labels='given' if args.labels else 'kept',
         fixed_threshold=args.fixed_threshold,
         out_file=args.sweep,
     )

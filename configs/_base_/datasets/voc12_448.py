@@ -1,5 +1,7 @@
 # PASCAL VOC 2012: the classification training set, and the segmentation
-# validation set, whose masks only the evaluation sees.
+# validation set, whose masks only the evaluation sees. Papers on seeds train
+# on the 10,582 images of 'trainaug': give its list as ann_file of the
+# training set.
 data_root = 'data/VOCdevkit/VOC2012'
 train_pipeline = [
     dict(type='LoadWSLImage'),

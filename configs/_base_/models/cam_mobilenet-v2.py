@@ -1,3 +1,6 @@
+# A file of ImageNet weights with torchvision's names, learned on images in
+# [-1, 1]. torchvision's own weights (torchvision://mobilenet_v2) need
+# mean=[123.675, 116.28, 103.53] and std=[58.395, 57.12, 57.375] instead.
 weights = 'weights/mobilenet_v2_imagenet.pth'
 model = dict(
     type='WSLClassifier',

@@ -1,7 +1,7 @@
 """Random numbers that depend on the epoch, not on the run's history."""
 
 from mmengine.hooks import Hook
-from mmengine.runner import Runner, set_random_seed
+from mmengine.runner import EpochBasedTrainLoop, Runner, set_random_seed
 
 from mmwsl.datasets import set_epoch
 from mmwsl.registry import HOOKS
@@ -20,14 +20,17 @@ class EpochSeedHook(Hook):
     augmentations of each image. The same images are then made with any
     number of workers and processes, and after ``--resume``.
 
-    It belongs to epoch-based training; iteration-based loops skip the
-    batches already seen and need nothing.
+    It belongs to epoch-based training. An iteration-based loop has one
+    epoch only, in which every image would always be drawn alike, so the
+    hook leaves it alone; there mmengine skips the batches already seen.
     """
 
     priority = 'HIGH'
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Seed the process and tell the datasets the epoch."""
+        if not isinstance(runner.train_loop, EpochBasedTrainLoop):
+            return
         seed = runner.seed + _EPOCH_STRIDE * (runner.epoch + 1)
         set_random_seed((seed + runner.rank) % 2**32)
         set_epoch(runner.train_dataloader.dataset, runner.epoch, runner.seed)

@@ -33,6 +33,8 @@ from mmwsl.evaluation.metrics.fields import (
 )
 from mmwsl.registry import METRICS
 
+LABELS = ('kept', 'given', 'predicted')
+
 
 @METRICS.register_module()
 class SeedIoUMetric(BaseMetric):
@@ -53,8 +55,9 @@ class SeedIoUMetric(BaseMetric):
             to 32 in steps of a quarter octave.
         background (str): 'constant', 'power' for ``(1 - max)^alpha``, or
             'saliency' for ``1 - saliency``, which is not swept.
-        labels (str): 'predicted' takes all maps that the model kept, 'given'
-            those of them whose class is in ``gt_label``.
+        labels (str): 'kept' takes all maps that the model kept, which its
+            ``head.keep`` decides; 'given' those of them whose class is in
+            ``gt_label``, and 'predicted' those in ``pred_label``.
         gt_key (str): Field of the masks.
         body_key (str): Field of the masks of bodies, which may be absent.
         fixed_threshold (float, optional): Also report ``mIoU@fixed`` at this
@@ -75,7 +78,7 @@ class SeedIoUMetric(BaseMetric):
         self,
         thresholds: Optional[Sequence[float]] = None,
         background: str = 'constant',
-        labels: str = 'predicted',
+        labels: str = 'kept',
         gt_key: str = 'gt_sem_seg',
         body_key: str = 'gt_body_seg',
         fixed_threshold: Optional[float] = None,
@@ -88,10 +91,8 @@ class SeedIoUMetric(BaseMetric):
         collect_dir: Optional[str] = None,
     ) -> None:
         super().__init__(collect_device, prefix, collect_dir)
-        if labels not in ('predicted', 'given'):
-            raise ValueError(
-                f"labels must be 'predicted' or 'given', got {labels!r}"
-            )
+        if labels not in LABELS:
+            raise ValueError(f'labels must be one of {LABELS}, got {labels!r}')
         if best_by not in SWEPT_MEANS:
             raise ValueError(
                 f'best_by must be one of {SWEPT_MEANS}, got {best_by!r}'
@@ -162,8 +163,9 @@ class SeedIoUMetric(BaseMetric):
         maps = pixels(sample, 'pred_maps')
         labels = label_indices(sample, 'pred_map_labels')
         num_classes = self._num_classes(sample)
-        if self.labels == 'given':
-            keep = np.isin(labels, label_indices(sample, 'gt_label'))
+        if self.labels != 'kept':
+            source = 'gt_label' if self.labels == 'given' else 'pred_label'
+            keep = np.isin(labels, label_indices(sample, source))
             maps, labels = maps[keep], labels[keep]
         saliency = None
         if self.background == 'saliency':

@@ -8,7 +8,12 @@ from mmengine.structures import PixelData
 from torch import Tensor, nn
 
 from mmwsl.models.heads.label_utils import check_single_label, stack_gt_scores
-from mmwsl.models.heads.map_prediction import merge_views, normalize_maps
+from mmwsl.models.heads.map_prediction import (
+    merge_views,
+    normalize_maps,
+    unflip,
+    valid_cells,
+)
 from mmwsl.models.layers import global_pool
 from mmwsl.models.layers.pooling import POOLINGS
 from mmwsl.pseudo_labels import background_score, maps_to_label
@@ -116,7 +121,8 @@ class CAMHead(BaseModule):
         targets = stack_gt_scores(data_samples, self.num_classes)
         if not self.multi_label:
             check_single_label(data_samples, targets)
-        scores = self.scores(self(feats))
+        # In half precision the sum over a map loses digits.
+        scores = self.scores(self(feats).float())
         return dict(loss_cls=self.loss_module(scores, targets))
 
     def predict(
@@ -140,18 +146,15 @@ class CAMHead(BaseModule):
             ``pred_map_labels`` (K,), ``pred_maps`` (K, H, W) in [0, 1] and
             ``pred_sem_seg`` (1, H, W).
         """
-        scores = self._probabilities(views)
         for index, sample in enumerate(data_samples):
-            sample.pred_score = scores[index]
-            sample.pred_label = self._predicted(scores[index])
+            own = [view[index] for view in views]
+            shapes = _input_shapes(sample)
+            sample.pred_score = self._probabilities(own, *shapes)
+            sample.pred_label = self._predicted(sample.pred_score)
             labels = self._kept(sample)
-            maps = normalize_maps(
-                merge_views(
-                    [view[index][labels] for view in views],
-                    _valid_share(sample),
-                    tuple(sample.ori_shape[:2]),
-                )
-            )
+            size = tuple(sample.ori_shape[:2])
+            maps = merge_views([view[labels] for view in own], size, *shapes)
+            maps = normalize_maps(unflip(maps, sample.get('flip_direction')))
             sample.pred_map_labels = labels
             sample.pred_maps = PixelData(data=maps)
             sample.pred_sem_seg = PixelData(
@@ -159,9 +162,19 @@ class CAMHead(BaseModule):
             )
         return list(data_samples)
 
-    def _probabilities(self, views: Sequence[Tensor]) -> Tensor:
-        """Average the class probabilities (N, C) over the views."""
-        logits = torch.stack([self.scores(view).float() for view in views])
+    def _probabilities(
+        self,
+        views: Sequence[Tensor],
+        img_shape: Tuple[int, int],
+        input_shape: Tuple[int, int],
+    ) -> Tensor:
+        """Average one image's class probabilities (C,) over its views."""
+        logits = torch.cat(
+            [
+                self.scores(valid_cells(view, img_shape, input_shape)[None])
+                for view in views
+            ]
+        ).float()
         if self.multi_label:
             return logits.sigmoid().mean(dim=0)
         return logits.softmax(dim=-1).mean(dim=0)
@@ -211,13 +224,12 @@ class CAMHead(BaseModule):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
-def _valid_share(sample: WSLDataSample) -> Tuple[float, float]:
-    """Share of the padded input that is image, as (height, width)."""
-    padded = sample.get('batch_input_shape', sample.img_shape)
-    return (
-        sample.img_shape[0] / padded[0],
-        sample.img_shape[1] / padded[1],
-    )
+def _input_shapes(
+    sample: WSLDataSample,
+) -> Tuple[Tuple[int, int], Tuple[int, int]]:
+    """Return the sizes of the image in the input and of the padded input."""
+    img_shape = tuple(sample.img_shape[:2])
+    return img_shape, tuple(sample.get('batch_input_shape', img_shape))
 
 
 def _check_choice(

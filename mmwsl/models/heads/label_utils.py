@@ -28,7 +28,8 @@ def stack_gt_scores(
         if 'gt_score' not in sample:
             raise ValueError(
                 f'{_name(sample)}: the sample has no image labels '
-                "('gt_score')."
+                "('gt_score'); training needs them, and prediction does "
+                "unless model.head.keep is 'predicted' or 'all'."
             )
         if len(sample.gt_score) != num_classes:
             raise ValueError(

@@ -4,26 +4,30 @@ Shape shorthand: C classes, K classes kept, (h, w) a view's map, (H, W) the
 original image.
 """
 
-import math
-from typing import Sequence, Tuple
+from typing import Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+Size = Tuple[int, int]
+
 
 def merge_views(
     views: Sequence[Tensor],
-    valid: Tuple[float, float],
-    size: Tuple[int, int],
+    size: Size,
+    img_shape: Optional[Size] = None,
+    input_shape: Optional[Size] = None,
 ) -> Tensor:
     """Average the rectified maps of several views of one image.
 
     Args:
         views: Logit maps (K, h, w) of each view, of any sizes.
-        valid: Share of the input's height and width that is image, the rest
-            being padding at the bottom and right; (1, 1) without padding.
         size: (H, W).
+        img_shape: Height and width of the image in the input; the rest of
+            ``input_shape``, at the bottom and right, is padding.
+        input_shape: Height and width of the input. Without it nothing is
+            padding.
 
     Returns:
         (K, H, W) >= 0.
@@ -34,8 +38,46 @@ def merge_views(
     if merged.numel() == 0:
         return merged
     for view in views:
-        merged += _resize(_crop(view.clamp(min=0), valid), size)
+        maps = view.clamp(min=0)
+        if img_shape is not None and img_shape != input_shape:
+            # Cells may lie across the border, so pixels are cut off.
+            maps = _resize(maps, input_shape or img_shape)
+            maps = maps[:, : img_shape[0], : img_shape[1]]
+        merged += _resize(maps, size)
     return merged / len(views)
+
+
+def valid_cells(maps: Tensor, img_shape: Size, input_shape: Size) -> Tensor:
+    """Cut off the cells of maps that see nothing but padding.
+
+    Args:
+        maps: (..., h, w).
+        img_shape: Height and width of the image in the input.
+        input_shape: Height and width of the padded input.
+
+    Returns:
+        (..., h', w') with the cells that touch the image.
+    """
+    height, width = (
+        -(-cells * image // padded)
+        for cells, image, padded in zip(
+            maps.shape[-2:], img_shape, input_shape
+        )
+    )
+    return maps[..., :height, :width]
+
+
+def unflip(maps: Tensor, direction: Optional[str]) -> Tensor:
+    """Turn the maps (K, H, W) of a mirrored image back.
+
+    Args:
+        maps: The maps.
+        direction: 'horizontal', 'vertical', 'diagonal', or None.
+    """
+    if direction is None:
+        return maps
+    axes = {'horizontal': [2], 'vertical': [1], 'diagonal': [1, 2]}
+    return maps.flip(axes[direction])
 
 
 def normalize_maps(maps: Tensor) -> Tensor:
@@ -53,13 +95,6 @@ def normalize_maps(maps: Tensor) -> Tensor:
     # A map whose maximum is tiny would be noise blown up to 1 and, in half
     # precision, overflow.
     return torch.where(peak > 1e-6, maps / peak.clamp(min=1e-6), 0 * maps)
-
-
-def _crop(maps: Tensor, valid: Tuple[float, float]) -> Tensor:
-    """Cut off the cells that lie wholly in the padding."""
-    height = max(1, math.ceil(maps.shape[1] * valid[0]))
-    width = max(1, math.ceil(maps.shape[2] * valid[1]))
-    return maps[:, :height, :width]
 
 
 def _resize(maps: Tensor, size: Tuple[int, int]) -> Tensor:

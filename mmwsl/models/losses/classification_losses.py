@@ -45,7 +45,9 @@ class _WeightedLoss(nn.Module):
         # From the config, so it has no place in the checkpoint.
         self.register_buffer(
             'class_weight',
-            None if class_weight is None else torch.tensor(class_weight),
+            None
+            if class_weight is None
+            else torch.tensor(class_weight, dtype=torch.float32),
             persistent=False,
         )
 
@@ -76,7 +78,10 @@ class CrossEntropyLoss(_WeightedLoss):
     """
 
     def forward(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss of logits (N, C) and probabilities (N, C)."""
+        """Return the loss of logits (N, C) and probabilities (N, C).
+
+        It is the mean over the N images, also with class weights.
+        """
         return self.loss_weight * F.cross_entropy(
             scores, targets, weight=self.class_weight
         )

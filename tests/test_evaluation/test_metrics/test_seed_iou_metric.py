@@ -86,6 +86,16 @@ def test_given_labels_drop_other_maps():
     assert metrics['mIoU'] == pytest.approx(100 * (1 / 3 + 1) / 3, abs=0.01)
 
 
+def test_predicted_labels_drop_other_maps():
+    one = sample().set_pred_label([1])
+    metrics = evaluate([one], thresholds=[0.5], labels='predicted')
+    # Without the cat map its pixel is background, as is the weak dog pixel:
+    # background 1 of 3, cat 0, dog 1 of 2.
+    assert metrics['mIoU'] == pytest.approx(100 * (1 / 3 + 1 / 2) / 3, 0.01)
+    with pytest.raises(ValueError, match="must be one of .* got 'all'"):
+        evaluate([one], labels='all')
+
+
 def test_power_background_reports_exponent_and_threshold():
     metrics = evaluate([sample()], background='power', thresholds=[1, 2, 9])
     # (1 - m) ^ 2 equals m at 0.382: between 0.3 and 0.4.

@@ -127,6 +127,16 @@ def test_padding_takes_no_part() -> None:
     feature = torch.tensor([[[[2.0, 9.0], [1.0, 9.0]], [[0.0] * 2] * 2]])
     (sample,) = head.predict((feature,), [sample])
     assert sample.pred_maps.data.tolist() == [[[1.0, 1.0], [0.5, 0.5]]]
+    # The score is the mean of 2 and 1, whatever the padding holds.
+    expected = torch.tensor(1.5).sigmoid().item()
+    assert sample.pred_score[0].item() == pytest.approx(expected)
+
+
+def test_a_mirrored_image_gives_maps_of_the_original() -> None:
+    sample = make_sample([0])
+    sample.set_metainfo(dict(flip=True, flip_direction='horizontal'))
+    (sample,) = make_head().predict((FEATURE,), [sample])
+    assert sample.pred_maps.data.tolist() == [[[0.0, 1.0], [0.0, 0.0]]]
 
 
 @pytest.mark.parametrize(
