@@ -1,0 +1,164 @@
+"""The demo on own images: pictures, scores, and images that are broken."""
+
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from mmwsl.structures import WSLDataSample
+from tool_calls import call, error, load_tool
+from toy_run import CONFIG
+
+
+@pytest.fixture(scope='module')
+def tool():
+    return load_tool('image_demo.py')
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three images, one in a folder of its own, and a file of text."""
+    root = tmp_path / 'images'
+    (root / 'sub').mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name in ('b.png', 'sub/c.bmp', 'a.jpg'):
+        image = rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)
+        cv2.imwrite(str(root / name), image)
+    (root / 'notes.txt').write_text('no image')
+    return root
+
+
+def pictures(path):
+    return sorted(
+        p.relative_to(path).as_posix() for p in path.rglob('*') if p.is_file()
+    )
+
+
+def test_folder(tool, toy_checkpoint, folder, tmp_path, capsys):
+    out = tmp_path / 'out'
+    args = [folder, CONFIG, toy_checkpoint, '--out-dir', out, '--device']
+    assert call(tool, *args, 'cpu', '--labels', 'emu', '0') == 0
+    assert pictures(out) == ['a.jpg', 'b.jpg', 'sub/c.jpg']
+    printed = capsys.readouterr().out
+    for number, name in enumerate(('a.jpg', 'b.png', 'sub/c.bmp'), 1):
+        line = f'[{number}/3] {folder / name}: '
+        (scores,) = [
+            text[len(line) :].split(', ')
+            for text in printed.splitlines()
+            if text.startswith(line)
+        ]
+        assert {score.split()[0] for score in scores} == {'ant', 'emu'}
+    assert f'3 pictures are in {out}' in printed
+    # The input, the label map and two heat maps lie side by side.
+    height, width = cv2.imread(str(out / 'a.jpg')).shape[:2]
+    assert width > 3 * height
+
+
+def test_broken_images_do_not_stop_it(
+    tool, toy_checkpoint, folder, tmp_path, capsys
+):
+    out = tmp_path / 'out'
+    (folder / 'a.jpg').write_bytes(b'')
+    content = (folder / 'b.png').read_bytes()
+    (folder / 'b.png').write_bytes(content[: len(content) // 2])
+    args = [folder, CONFIG, toy_checkpoint, '--out-dir', out]
+    assert call(tool, *args, '--device', 'cpu') == 1
+    assert pictures(out) == ['sub/c.jpg']
+    printed = capsys.readouterr()
+    assert printed.err.splitlines()[-2:] == [
+        f'error: {folder}/a.jpg: image file is empty',
+        f'error: {folder}/b.png: truncated PNG (no end chunk)',
+    ]
+    assert 'Traceback' not in printed.err
+    assert '1 pictures are in' in printed.out
+
+
+def test_unknown_label_is_told_at_once(
+    tool, toy_checkpoint, folder, tmp_path, capsys
+):
+    out = tmp_path / 'out'
+    args = [folder, CONFIG, toy_checkpoint, '--out-dir', out]
+    assert call(tool, *args, '--labels', 'emu', 'yak') == 1
+    message = error(capsys.readouterr())
+    assert "'yak' is not among the model's classes: ant, bee" in message
+    assert not out.exists()
+
+
+@pytest.mark.parametrize('name', ['none.jpg', 'none'])
+def test_missing_source(tool, tmp_path, capsys, name):
+    assert call(tool, tmp_path / name, CONFIG, 'none.pth') == 1
+    message = error(capsys.readouterr())
+    assert f'{tmp_path / name}: there is no such image' in message
+
+
+def test_missing_checkpoint(tool, folder, capsys):
+    assert call(tool, folder, CONFIG, 'none.pth') == 1
+    assert 'none.pth: there is no such' in error(capsys.readouterr())
+
+
+def test_empty_folder(tool, tmp_path, capsys):
+    assert call(tool, tmp_path, CONFIG, 'none.pth') == 1
+    assert 'the folder holds no image' in error(capsys.readouterr())
+
+
+@pytest.mark.parametrize('name', ['', 'a.jpg'])
+def test_pictures_never_replace_images(tool, folder, capsys, name):
+    args = [folder / name, CONFIG, 'none.pth', '--out-dir', folder]
+    assert call(tool, *args) == 1
+    assert f'--out-dir {folder}' in error(capsys.readouterr())
+
+
+def test_names_of_pictures(tool, folder, tmp_path):
+    out = folder / 'out'
+    out.mkdir()
+    for name in ('a.png', 'out/old.jpg', 'd.e.JPG'):
+        (folder / name).write_bytes((folder / 'a.jpg').read_bytes())
+    targets = tool.find_images(folder, out)
+    names = {
+        path.relative_to(folder).as_posix(): target.relative_to(out).as_posix()
+        for path, target in targets.items()
+    }
+    # Pictures of an earlier call are no images, and a.jpg and a.png differ.
+    assert names == {
+        'a.jpg': 'a_jpg.jpg',
+        'a.png': 'a_png.jpg',
+        'b.png': 'b.jpg',
+        'd.e.JPG': 'd.e.jpg',
+        'sub/c.bmp': 'sub/c.jpg',
+    }
+    (target,) = tool.find_images(folder / 'b.png', tmp_path / 'x').values()
+    assert target == tmp_path / 'x/b.jpg'
+
+
+def test_description_of_scores(tool):
+    sample = WSLDataSample()
+    sample.set_pred_score([0.25, 0.5, 0.75])
+    sample.pred_map_labels = torch.tensor([0, 2])
+    assert tool.describe(sample, 'xyz') == 'z 0.75, x 0.25'
+    assert tool.describe(sample, ()) == 'class 2 0.75, class 0 0.25'
+    sample.pred_map_labels = torch.tensor([], dtype=torch.long)
+    assert tool.describe(sample, 'xyz') == 'nothing predicted, best z 0.75'
+
+
+def test_labels_of_the_command_line(tool):
+    assert tool.as_label('cat', ['cat']) == 'cat'
+    assert tool.as_label('7', ['cat']) == 7
+    assert tool.as_label('7', ['7', 'cat']) == '7'
+
+
+def test_device_is_what_there_is(tool, folder, tmp_path, monkeypatch):
+    devices = []
+
+    def init_model(config, checkpoint, device, options):
+        devices.append(device)
+        return SimpleNamespace(dataset_meta={}, cfg=None)
+
+    monkeypatch.setattr(tool, 'init_model', init_model)
+    monkeypatch.setattr(tool, 'get_device', lambda: 'npu')
+    out = str(tmp_path / 'out')
+    for extra in ([], ['--device', 'cuda:1']):
+        args = [str(folder), CONFIG, 'none.pth', '--out-dir', out, *extra]
+        call(tool, *args)
+    assert devices == ['npu', 'cuda:1']

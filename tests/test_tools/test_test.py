@@ -1,0 +1,144 @@
+"""The test command: predictions, pictures, and one line for bad input."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from PIL import Image
+
+from mmwsl.registry import MODELS
+from stage1_data import small_config, write_data
+from tool_calls import call, error, load_tool, options
+from toy_run import CONFIG, SMALL, test_metrics
+
+VOC = 'cam/cam_mobilenet-v2_voc12-2007.py'
+
+
+@pytest.fixture(scope='module')
+def tool():
+    return load_tool('test.py')
+
+
+@pytest.fixture(scope='module')
+def voc_weights(tmp_path_factory):
+    """A model for VOC's classes that is not trained."""
+    root = tmp_path_factory.mktemp('weights')
+    write_data(root)
+    model = MODELS.build(small_config(VOC, root).model)
+    path = root / 'model.pth'
+    torch.save(dict(state_dict=model.state_dict(), meta={}), path)
+    return path
+
+
+@pytest.fixture
+def voc(tmp_path):
+    """A folder of four photographs and a config that tests on them."""
+    root = tmp_path / 'voc'
+    write_data(root)
+    path = root / 'config.py'
+    cfg = small_config(VOC, root)
+    cfg.model.test_cfg.scales = (1.0,)
+    cfg.dump(path)
+    return path
+
+
+def test_predictions_and_pictures(tool, toy_checkpoint, tmp_path):
+    out, show = tmp_path / 'out.pkl', tmp_path / 'show'
+    args = ['--work-dir', tmp_path, '--out', out, '--show-dir', show]
+    assert call(tool, CONFIG, toy_checkpoint, *args, *options(*SMALL)) == 0
+    assert 0 < test_metrics(tmp_path)['mAP'] <= 100
+    predictions = pickle.loads(out.read_bytes())
+    assert len(predictions) == 10
+    assert len({entry['img_id'] for entry in predictions}) == 10
+    for entry in predictions:
+        assert entry['pred_score'].shape == (6,)
+        shown = entry['gt_label'].tolist()
+        assert entry['pred_map_labels'].tolist() == shown
+        assert entry['pred_maps']['data'].shape == (len(shown), 48, 48)
+    pictures = sorted(p for p in show.rglob('*') if p.is_file())
+    # Ten images and a contact sheet.
+    assert len(pictures) == 11
+    assert sum('contact_sheet' in p.name for p in pictures) == 1
+    with Image.open(pictures[-1]) as picture:
+        assert picture.size[0] > 48
+
+
+def test_out_is_a_pickle(tool, toy_checkpoint, capsys):
+    assert call(tool, CONFIG, toy_checkpoint, '--out', 'a.json') == 1
+    assert '--out must end in .pkl, got a.json' in error(capsys.readouterr())
+
+
+@pytest.mark.parametrize('single', [False, True])
+def test_out_joins_the_evaluator(tool, single):
+    evaluator = dict(type='MultiLabelMetric')
+    cfg = Config(dict(test_evaluator=evaluator if single else [evaluator]))
+    tool.dump_predictions(cfg, 'a.pkl')
+    types = [metric.type for metric in cfg.test_evaluator]
+    assert types == ['MultiLabelMetric', 'DumpResults']
+
+
+def test_missing_checkpoint(tool, capsys):
+    assert call(tool, CONFIG, 'none.pth') == 1
+    message = error(capsys.readouterr())
+    assert message == 'error: none.pth: there is no such checkpoint.'
+
+
+def test_pictures_need_a_hook(tool, toy_checkpoint, capsys):
+    args = ['--show-dir', 'show', *options('default_hooks.visualization=None')]
+    assert call(tool, CONFIG, toy_checkpoint, *args) == 1
+    message = error(capsys.readouterr())
+    assert 'cam_r18_toy.py' in message
+    assert 'default_hooks.visualization' in message
+
+
+def test_show_options(tool, toy_checkpoint):
+    args = ['--show', '--wait-time', '0.5', '--show-dir', 'pictures']
+    parsed = tool.parse_args([CONFIG, str(toy_checkpoint), *args])
+    hook = tool.build_config(parsed).default_hooks.visualization
+    assert (hook.draw, hook.show) == (True, True)
+    assert (hook.wait_time, hook.out_dir) == (0.5, 'pictures')
+
+
+def test_checkpoint_of_another_number_of_classes(
+    tool, toy_checkpoint, capsys, tmp_path
+):
+    args = ['--work-dir', tmp_path]
+    args += options(*SMALL, 'model.head.num_classes=8')
+    assert call(tool, CONFIG, toy_checkpoint, *args) == 1
+    message = error(capsys.readouterr())
+    assert 'trained for 6 classes' in message
+    assert 'num_classes=8 (head.classifier.weight)' in message
+
+
+def test_data_of_another_number_of_classes(
+    tool, toy_checkpoint, capsys, tmp_path
+):
+    args = ['--work-dir', tmp_path]
+    args += options(*SMALL, 'test_dataloader.dataset.num_classes=8')
+    assert call(tool, CONFIG, toy_checkpoint, *args) == 1
+    message = error(capsys.readouterr())
+    assert 'the data set has 8 classes' in message
+    assert 'toy/1000/000000' in message
+
+
+def test_classes_that_no_image_shows(tool, voc, voc_weights):
+    # Cats and dogs: eighteen of VOC's classes are never present.
+    assert call(tool, voc, voc_weights, *options()) == 0
+    metrics = test_metrics(voc.parent / 'work')
+    assert np.isfinite(metrics['mAP'])
+    assert np.isfinite(metrics['mIoU'])
+
+
+def test_mask_of_another_size(tool, voc, voc_weights, capsys):
+    mask = Image.fromarray(np.zeros((9, 7), np.uint8))
+    mask.save(voc.parent / 'SegmentationClass/c.png')
+    assert call(tool, voc, voc_weights, *options()) == 1
+    assert 'c.png: mask is 7 x 9 pixels' in error(capsys.readouterr())
+
+
+def test_missing_mask(tool, voc, voc_weights, capsys):
+    (voc.parent / 'SegmentationClass/a.png').unlink()
+    assert call(tool, voc, voc_weights, *options()) == 1
+    assert 'SegmentationClass/a.png: ' in error(capsys.readouterr())
