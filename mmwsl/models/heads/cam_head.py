@@ -169,12 +169,8 @@ class CAMHead(BaseModule):
         input_shape: Tuple[int, int],
     ) -> Tensor:
         """Average one image's class probabilities (C,) over its views."""
-        logits = torch.cat(
-            [
-                self.scores(valid_cells(view, img_shape, input_shape)[None])
-                for view in views
-            ]
-        ).float()
+        valid = [valid_cells(v, img_shape, input_shape) for v in views]
+        logits = torch.cat([self.scores(v[None].float()) for v in valid])
         if self.multi_label:
             return logits.sigmoid().mean(dim=0)
         return logits.softmax(dim=-1).mean(dim=0)

@@ -130,3 +130,43 @@ def test_channels_last_gives_the_same() -> None:
 def test_bad_test_cfg(test_cfg: Dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make_model(test_cfg=test_cfg)
+
+
+@pytest.mark.parametrize('pooling', ['avg', 'max', 'lse'])
+def test_mixed_precision(pooling: str) -> None:
+    """Features in bfloat16; losses, scores and maps in single precision."""
+    model = WSLClassifier(
+        backbone=dict(type='TorchvisionBackbone', arch='resnet18'),
+        head=dict(
+            type='CAMHead',
+            num_classes=3,
+            in_channels=512,
+            pooling=pooling,
+            keep='all',
+        ),
+        test_cfg=dict(scales=(1.0, 1.5), flip=True),
+    )
+    model.init_weights()
+    batch = make_batch(64)
+    data = model.data_preprocessor(batch)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        assert model(data['inputs']).dtype == torch.bfloat16
+        loss = model(**data, mode='loss')['loss_cls']
+        loss.backward()
+        model.eval()
+        with torch.no_grad():
+            samples = [model.val_step(batch)[0].clone()]
+            samples.append(model.test_step(batch)[0].clone())
+    assert loss.dtype == torch.float32
+    assert torch.isfinite(loss)
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+    (expected,) = model.test_step(batch)
+    for sample in samples:
+        for tensor in (sample.pred_score, sample.pred_maps.data):
+            assert tensor.dtype == torch.float32
+            assert tensor.isfinite().all()
+            assert 0 <= tensor.min() <= tensor.max() <= 1
+    score = samples[1].pred_score
+    assert torch.allclose(score, expected.pred_score, atol=0.05)
