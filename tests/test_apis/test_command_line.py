@@ -62,6 +62,12 @@ def test_local_rank_of_the_environment_wins(path, monkeypatch):
     assert os.environ['LOCAL_RANK'] == '5'
 
 
+@pytest.mark.parametrize('launcher', ['slurm', 'mpi'])
+def test_launchers_with_ranks_of_their_own(path, launcher):
+    parse(path, '--launcher', launcher)
+    assert 'LOCAL_RANK' not in os.environ
+
+
 def test_unknown_launcher(path, capsys):
     with pytest.raises(SystemExit) as stop:
         parse(path, '--launcher', 'magic')

@@ -16,6 +16,8 @@ VARIABLES = (
     'LOCAL_WORLD_SIZE',
     'MASTER_ADDR',
     'MASTER_PORT',
+    'OMP_NUM_THREADS',
+    'SLURM_NNODES',
 )
 
 
@@ -118,6 +120,35 @@ def test_config_has_the_last_word(started, monkeypatch):
     assert wrapper.find_unused_parameters is True
     assert wrapper.type == 'MMDistributedDataParallel'
     assert started[0][1]['timeout'] == datetime.timedelta(seconds=7)
+
+
+def test_threads_that_the_user_set(started, monkeypatch):
+    monkeypatch.setenv('OMP_NUM_THREADS', '3')
+    _start(monkeypatch, {})
+    # The process group alone: the number of threads is left as it is.
+    assert len(started) == 1
+
+
+def test_several_nodes_need_an_address(started, monkeypatch):
+    for name in ('SLURM_PROCID', 'SLURM_LOCALID'):
+        monkeypatch.setenv(name, '0')
+    for name in ('SLURM_NTASKS', 'SLURM_NNODES'):
+        monkeypatch.setenv(name, '2')
+    config = Config(dict(launcher='slurm'))
+    with pytest.raises(ValueError, match=r"\['MASTER_ADDR'\]"):
+        setup_cpu_distributed(config)
+    assert not started
+    monkeypatch.setenv('MASTER_ADDR', 'node1')
+    setup_cpu_distributed(config)
+    assert os.environ['MASTER_ADDR'] == 'node1'
+
+
+def test_launcher_wins_over_an_older_environment(started, monkeypatch):
+    monkeypatch.setenv('RANK', '9')
+    monkeypatch.setenv('SLURM_PROCID', '3')
+    monkeypatch.setenv('SLURM_NTASKS', '4')
+    setup_cpu_distributed(Config(dict(launcher='slurm')))
+    assert os.environ['RANK'] == '3'
 
 
 def test_group_that_runs_is_left_alone(started, monkeypatch):

@@ -2,19 +2,26 @@
 
 import random
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import torch
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 
 from mmwsl.datasets import base_datasets
 from mmwsl.engine.hooks import EpochSeedHook
 from mmwsl.registry import DATASETS, HOOKS
 
 
-def make_runner(epoch=0, seed=0, rank=0, dataset=None):
-    loader = SimpleNamespace(dataset=dataset)
+def make_runner(
+    epoch=0, seed=0, rank=0, dataset=None, loop=EpochBasedTrainLoop
+):
     return SimpleNamespace(
-        epoch=epoch, seed=seed, rank=rank, train_dataloader=loader
+        epoch=epoch,
+        seed=seed,
+        rank=rank,
+        train_dataloader=SimpleNamespace(dataset=dataset),
+        train_loop=Mock(spec=loop),
     )
 
 
@@ -60,6 +67,19 @@ def test_datasets_inside_wrappers_are_told():
     )
     found = [dataset._epoch.tolist() for dataset in base_datasets(wrapped)]
     assert found == [[4, 9], [4, 9]]
+
+
+def test_iteration_based_training_is_left_alone():
+    dataset = DATASETS.build(
+        dict(type='ToyDataset', num_images=1, image_size=32)
+    )
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    EpochSeedHook().before_train_epoch(
+        make_runner(dataset=dataset, loop=IterBasedTrainLoop)
+    )
+    assert torch.equal(torch.get_rng_state(), before)
+    assert dataset._epoch[0] == -1
 
 
 def test_it_is_registered():
