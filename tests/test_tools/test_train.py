@@ -190,10 +190,12 @@ def test_bad_data_in_a_worker(tool, voc, capsys):
 
 
 def test_compile(tool, tmp_path):
-    # The default backend compiles C++ for longer than all these tests take;
-    # this one traces the same graph through the same switch.
+    # compile=True, the default backend, spends a minute and a half of CPU
+    # time in the compiler here; this one traces the same graph through the
+    # same switch.
     compiled = options(
         *SMALL,
+        'train_dataloader.dataset.num_images=16',
         'train_cfg.max_epochs=1',
         'train_cfg.val_interval=9',
         'compile.backend=eager',
@@ -202,7 +204,7 @@ def test_compile(tool, tmp_path):
     torch._dynamo.utils.counters.clear()
     assert call(tool, CONFIG, '--work-dir', tmp_path, *compiled) == 0
     losses = [e['loss'] for e in scalars(tmp_path) if 'loss' in e]
-    assert len(losses) == 3
+    assert len(losses) == 2
     assert np.isfinite(losses).all()
     assert torch._dynamo.utils.counters['stats']['calls_captured'] > 0
     torch._dynamo.reset()
