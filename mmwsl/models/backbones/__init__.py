@@ -1,6 +1,6 @@
 """Backbones: any CNN of torchvision or timm, by one wrapper each."""
 
-from .timm import TimmBackbone
-from .torchvision import TorchvisionBackbone
+from mmwsl.models.backbones.timm import TimmBackbone
+from mmwsl.models.backbones.torchvision import TorchvisionBackbone
 
 __all__ = ['TimmBackbone', 'TorchvisionBackbone']

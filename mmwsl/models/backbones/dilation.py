@@ -21,7 +21,7 @@ from typing import Dict, Tuple, Union
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from .graph import POOLS, Strides, pair
+from mmwsl.models.backbones.graph import POOLS, Strides, pair
 
 Sides = Tuple[int, int]
 Layer = Union[nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d]

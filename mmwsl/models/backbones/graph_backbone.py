@@ -7,8 +7,8 @@ from mmengine.model import BaseModule, PretrainedInit, initialize
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .dilation import check_output_stride, replace_stride
-from .graph import (
+from mmwsl.models.backbones.dilation import check_output_stride, replace_stride
+from mmwsl.models.backbones.graph import (
     Stage,
     find_stages,
     nominal_strides,
@@ -16,7 +16,7 @@ from .graph import (
     trace,
     truncate,
 )
-from .weights import KeyMap, load_weights
+from mmwsl.models.backbones.weights import KeyMap, load_weights
 
 InitCfg = Union[Dict[str, Any], List[Dict[str, Any]], None]
 

@@ -5,10 +5,9 @@ from typing import Any, Dict, Optional, Sequence
 
 from torch import nn
 
+from mmwsl.models.backbones.graph_backbone import GraphBackbone, InitCfg
+from mmwsl.models.backbones.weights import KeyMap
 from mmwsl.registry import MODELS
-
-from .graph_backbone import GraphBackbone, InitCfg
-from .weights import KeyMap
 
 
 @MODELS.register_module()

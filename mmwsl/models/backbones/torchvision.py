@@ -6,9 +6,8 @@ from typing import Any, Dict, List, Optional, Sequence
 import torchvision
 from torch import nn
 
+from mmwsl.models.backbones.graph_backbone import GraphBackbone, InitCfg
 from mmwsl.registry import MODELS
-
-from .graph_backbone import GraphBackbone, InitCfg
 
 NOT_CNN = ('vit_', 'swin_', 'maxvit_')
 # Without auxiliary classifiers and without a hidden input normalisation.
