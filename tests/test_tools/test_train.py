@@ -195,6 +195,8 @@ def test_compile(tool, tmp_path):
     # same switch.
     compiled = options(
         *SMALL,
+        'model.backbone.out_indices=[0]',
+        'model.head.in_channels=64',
         'train_dataloader.dataset.num_images=16',
         'train_cfg.max_epochs=1',
         'train_cfg.val_interval=9',
