@@ -18,7 +18,8 @@ demo: setup
 	@echo 'Pictures: $(abspath $(DEMO_DIR)/pictures)'
 
 test: setup
-	$(PYTHON_VENV) -m pytest -q
+	# One process a core; more threads in each would only wait for another.
+	OMP_NUM_THREADS=1 $(PYTHON_VENV) -m pytest -q -n auto
 
 lint: setup
 	$(VENV)/bin/ruff check .
