@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Optional, Sequence
 
 from mmengine.config import Config
+from mmengine.model import is_model_wrapper
 
 from mmwsl.apis import (
     build_runner,
     friendly_errors,
+    load_weights,
     parse_runner_args,
     read_config,
     runner_parser,
@@ -84,7 +86,14 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Test as the command line says."""
     args = parse_args(argv)
     with friendly_errors():
-        build_runner(build_config(args)).test()
+        runner = build_runner(build_config(args))
+        # The runner loads it again, with its hooks, but would only warn.
+        model = runner.model
+        load_weights(
+            model.module if is_model_wrapper(model) else model,
+            args.checkpoint,
+        )
+        runner.test()
     return 0
 
 

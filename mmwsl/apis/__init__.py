@@ -9,7 +9,7 @@ from mmwsl.apis.command_line import (
 from mmwsl.apis.config import load_config
 from mmwsl.apis.distributed import setup_cpu_distributed
 from mmwsl.apis.errors import friendly_errors
-from mmwsl.apis.inference import inference_model, init_model
+from mmwsl.apis.inference import inference_model, init_model, load_weights
 
 __all__ = [
     'build_runner',
@@ -17,6 +17,7 @@ __all__ = [
     'inference_model',
     'init_model',
     'load_config',
+    'load_weights',
     'parse_runner_args',
     'read_config',
     'runner_parser',

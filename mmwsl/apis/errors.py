@@ -1,12 +1,22 @@
 """One clear line instead of a traceback."""
 
 import os
+import pickle
 import re
 import sys
 from contextlib import contextmanager
 from typing import Iterator
 
-USER_ERRORS = (ValueError, TypeError, KeyError, ImportError, OSError)
+# mmengine asserts what configs say.
+USER_ERRORS = (
+    ValueError,
+    TypeError,
+    KeyError,
+    ImportError,
+    OSError,
+    AssertionError,
+    pickle.UnpicklingError,
+)
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def init_model(
     if checkpoint is None:
         model.init_weights()
     else:
-        meta = _load_weights(model, str(checkpoint))
+        meta = load_weights(model, str(checkpoint))
         model.dataset_meta = meta.get('dataset_meta')
     if not (model.dataset_meta or {}).get('classes'):
         model.dataset_meta = _config_meta(cfg)
@@ -166,8 +166,21 @@ def _scope(cfg: Config) -> Any:
     return DefaultScope.overwrite_default_scope(scope)
 
 
-def _load_weights(model: BaseModel, path: str) -> Dict[str, Any]:
-    """Load a checkpoint, all of it, and return its meta information."""
+def load_weights(model: BaseModel, path: str) -> Dict[str, Any]:
+    """Load a checkpoint, all of it.
+
+    Args:
+        model: The model.
+        path: File or URL.
+
+    Returns:
+        The meta information of the checkpoint.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it cannot be read, or does not hold every tensor of
+            the model; mmengine would go on with random weights.
+    """
     if '://' not in path and not Path(path).is_file():
         raise FileNotFoundError(f'{path}: there is no such checkpoint.')
     try:

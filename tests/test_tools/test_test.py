@@ -142,3 +142,20 @@ def test_missing_mask(tool, voc, voc_weights, capsys):
     (voc.parent / 'SegmentationClass/a.png').unlink()
     assert call(tool, voc, voc_weights, *options()) == 1
     assert 'SegmentationClass/a.png: ' in error(capsys.readouterr())
+
+
+def test_broken_and_incomplete_checkpoints(
+    tool, toy_checkpoint, capsys, tmp_path
+):
+    path = tmp_path / 'half.pth'
+    path.write_bytes(toy_checkpoint.read_bytes()[:1000])
+    args = ['--work-dir', str(tmp_path), *options(*SMALL)]
+    assert call(tool, CONFIG, path, *args) == 1
+    assert f'error: {path}: ' in capsys.readouterr().err
+
+    state = torch.load(toy_checkpoint)['state_dict']
+    del state['head.classifier.bias']
+    torch.save(dict(state_dict=state), path)
+    assert call(tool, CONFIG, path, *args) == 1
+    message = capsys.readouterr().err
+    assert f'{path}: the checkpoint lacks 1 of the tensors' in message

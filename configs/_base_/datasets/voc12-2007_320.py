@@ -1,5 +1,5 @@
-# The images of 2007 in PASCAL VOC 2012's segmentation sets: about 310
-# for training and 160 for validation. Only image labels reach the training.
+# The images of 2007 in PASCAL VOC 2012's segmentation sets: 311 for
+# training and 161 for validation. Only image labels reach the training.
 data_root = 'data/voc12_2007'
 train_pipeline = [
     dict(type='LoadWSLImage'),
