@@ -94,7 +94,7 @@ def inference_model(
         ValueError: If an image is broken, or a label unknown.
 
     Example:
-        >>> model = init_model('configs/cam/cam_r18_toy.py', 'epoch_5.pth')
+        >>> model = init_model('configs/cam/cam_r18_toy.py', 'epoch_4.pth')
         >>> sample = inference_model(model, 'photo.jpg')
         >>> sample.pred_score, sample.pred_maps.data
     """

@@ -1,4 +1,4 @@
-max_epochs = 5
+max_epochs = 4
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-3, weight_decay=1e-2),
