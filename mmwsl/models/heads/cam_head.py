@@ -88,7 +88,7 @@ class CAMHead(BaseModule):
         self.score_threshold = score_threshold
         self.background = background
         self.background_value = background_value
-        self.dropout = nn.Dropout2d(dropout)
+        self.dropout = nn.Dropout2d(dropout) if dropout else nn.Identity()
         self.classifier = nn.Conv2d(in_channels, num_classes, 1)
         kind = (
             'MultiLabelSoftMarginLoss' if multi_label else 'CrossEntropyLoss'
