@@ -80,31 +80,21 @@ class WSLVisualizationHook(Hook):
         """Start counting."""
         self._reset()
 
-    def after_val_iter(
+    def _after_iter(
         self,
         runner: Runner,
         batch_idx: int,
         data_batch: Any = None,
         outputs: Optional[Sequence[Any]] = None,
+        mode: str = 'train',
     ) -> None:
-        """Draw a batch of a validation."""
-        if self.draw:
-            size = len(runner.val_dataloader.dataset)
-            folder = self._folder(runner, val=True)
-            self._draw_batch(runner, data_batch, outputs or [], size, folder)
-
-    def after_test_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Optional[Sequence[Any]] = None,
-    ) -> None:
-        """Draw a batch of a test."""
-        if self.draw:
-            size = len(runner.test_dataloader.dataset)
-            folder = self._folder(runner, val=False)
-            self._draw_batch(runner, data_batch, outputs or [], size, folder)
+        """Draw a batch of a validation or a test."""
+        if not self.draw or mode == 'train':
+            return
+        loader = getattr(runner, f'{mode}_dataloader')
+        folder = self._folder(runner, val=mode == 'val')
+        size = len(loader.dataset)
+        self._draw_batch(runner, data_batch, outputs or [], size, folder)
 
     def after_val_epoch(
         self, runner: Runner, metrics: Optional[Mapping[str, float]] = None
