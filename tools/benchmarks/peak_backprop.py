@@ -1,0 +1,157 @@
+"""Compare peak back-propagation with one backward pass per peak.
+
+``python tools/benchmarks/peak_backprop.py`` traces 16 peaks of one random
+448 x 448 image back through a ResNet-50 with random weights (or ``--arch``),
+turn by turn in one process:
+
+- ``mmwsl``: ``peak_response_maps``, all peaks together;
+- ``backward passes``: one forward pass with the same rules in autograd, and
+  one backward pass through the graph for each peak;
+- ``both passes``: forward and backward once for each peak
+  (``--both-passes``).
+
+It checks that the maps agree and prints the ratios of the times. By default
+that is the time of the process, summed over its threads, which other programs
+disturb less than the time on the clock (``--clock``).
+"""
+
+import argparse
+import statistics
+import time
+from typing import Callable, Dict, List, Optional, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mmwsl.models.backbones import TorchvisionBackbone
+from mmwsl.models.layers import (
+    find_peaks,
+    peak_response_maps,
+)
+from mmwsl.models.layers.peak_mode import TopDownMode
+
+
+class ClassMaps(nn.Module):
+    """A backbone and a 1x1 convolution to class maps."""
+
+    def __init__(self, arch: str, num_classes: int = 20) -> None:
+        super().__init__()
+        self.backbone = TorchvisionBackbone(arch)
+        channels = self.backbone.out_channels[-1]
+        self.classifier = nn.Conv2d(channels, num_classes, 1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return class maps (N, C, h, w)."""
+        return self.classifier(self.backbone(inputs)[-1])
+
+
+def choose_peaks(maps: Tensor, count: int, central: bool) -> Tensor:
+    """Draw peaks (P, 4) of one image.
+
+    Args:
+        maps: Class maps (1, C, h, w).
+        count: P.
+        central: Take the cells next to the centre, which see most of the
+            image, instead of peaks anywhere.
+    """
+    if central:
+        height, width = maps.shape[2:]
+        rows = torch.arange(count) % 4 + height // 2 - 2
+        columns = torch.arange(count) // 4 % 4 + width // 2 - 2
+        zeros = torch.zeros_like(rows)
+        return torch.stack([zeros, zeros, rows, columns], dim=1)
+    peaks = find_peaks(maps).nonzero()
+    return peaks[torch.randperm(len(peaks))[:count]]
+
+
+def trace(model: nn.Module, image: Tensor) -> Tensor:
+    """Return class maps whose autograd graph has the top-down rules."""
+    with TopDownMode(image, {}):
+        return model(image)
+
+
+def response(maps: Tensor, image: Tensor, peak: Sequence[int]) -> Tensor:
+    """Return the peak response map (H, W) of one peak by autograd."""
+    (grad,) = torch.autograd.grad(maps[tuple(peak)], image, retain_graph=True)
+    flow = grad[0].sum(dim=0).clamp(min=0)
+    return flow / flow.sum()
+
+
+def backward_passes(model: nn.Module, image: Tensor, peaks: Tensor) -> Tensor:
+    """Go forward once and backward once for each peak."""
+    maps = trace(model, image)
+    return torch.stack([response(maps, image, p) for p in peaks.tolist()])
+
+
+def both_passes(model: nn.Module, image: Tensor, peaks: Tensor) -> Tensor:
+    """Go forward and backward once for each peak."""
+    return torch.stack(
+        [response(trace(model, image), image, p) for p in peaks.tolist()]
+    )
+
+
+def compare(
+    ways: Dict[str, Callable[[], Tensor]],
+    rounds: int,
+    timer: Callable[[], float],
+) -> Dict[str, float]:
+    """Time the ways turn by turn; return the median seconds of each.
+
+    Raises:
+        RuntimeError: If their maps differ.
+    """
+    times: Dict[str, List[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        expected = None
+        for name, way in ways.items():
+            start = timer()
+            maps = way()
+            times[name].append(timer() - start)
+            expected = maps if expected is None else expected
+            error = (maps - expected).abs().amax((1, 2))
+            if (error > 1e-5 * expected.amax((1, 2))).any():
+                raise RuntimeError(f'{name}: the maps differ by {error}')
+    return {name: statistics.median(t) for name, t in times.items()}
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Run the comparison and print the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--arch', default='resnet50')
+    parser.add_argument('--size', type=int, default=448)
+    parser.add_argument('--peaks', type=int, default=16)
+    parser.add_argument('--central', action='store_true')
+    parser.add_argument('--both-passes', action='store_true')
+    parser.add_argument('--clock', action='store_true')
+    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--device', default='cpu')
+    args = parser.parse_args(argv)
+    torch.manual_seed(0)
+    model = ClassMaps(args.arch).eval().requires_grad_(False)
+    model.to(args.device)
+    image = torch.randn(1, 3, args.size, args.size, device=args.device)
+    with torch.no_grad():
+        peaks = choose_peaks(model(image), args.peaks, args.central)
+    image.requires_grad_()
+    ways: Dict[str, Callable[[], Tensor]] = {
+        'mmwsl': lambda: peak_response_maps(model, image, peaks),
+        'backward passes': lambda: backward_passes(model, image, peaks),
+    }
+    if args.both_passes:
+        ways['both passes'] = lambda: both_passes(model, image, peaks)
+
+    def clock() -> float:
+        if image.is_cuda:
+            torch.cuda.synchronize()
+            return time.perf_counter()
+        return time.perf_counter() if args.clock else time.process_time()
+
+    seconds = compare(ways, args.rounds, clock)
+    for name, value in seconds.items():
+        ratio = value / seconds['mmwsl']
+        print(f'{name}: {value:.2f} s, {ratio:.2f} of the time of mmwsl')
+    return 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())
