@@ -1,0 +1,30 @@
+"""Object proposals: files, a generator, and how good they are."""
+
+from mmwsl.proposals.files import (
+    PROPOSAL_SUFFIXES,
+    read_parameters,
+    read_proposals,
+    write_proposals,
+)
+from mmwsl.proposals.generator import ProposalGenerator
+from mmwsl.proposals.lists import ProposalList, write_proposal_list
+from mmwsl.proposals.quality import (
+    best_overlaps,
+    proposal_scores,
+    quality_table,
+    single_instances,
+)
+
+__all__ = [
+    'PROPOSAL_SUFFIXES',
+    'ProposalGenerator',
+    'ProposalList',
+    'best_overlaps',
+    'proposal_scores',
+    'quality_table',
+    'read_parameters',
+    'read_proposals',
+    'single_instances',
+    'write_proposal_list',
+    'write_proposals',
+]

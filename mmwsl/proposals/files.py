@@ -1,0 +1,277 @@
+"""Reading and writing the proposals of images, one file an image.
+
+K: number of proposals, (H, W): size of the image.
+"""
+
+import json
+import os
+import zipfile
+from typing import Any, Callable, Dict, Optional
+
+import numpy as np
+
+from mmwsl.proposals.matlab import read_mat, write_mat
+from mmwsl.proposals.run_lengths import decode_mask, encode_mask
+from mmwsl.structures import PackedMasks
+
+# Names under which unpacked stacks are found in .npz files.
+_STACKS = ('masks', 'proposals', 'arr_0')
+
+
+def read_proposals(path: str) -> PackedMasks:
+    """Read the proposals of one image, best first.
+
+    - ``.npz``: packed by :func:`write_proposals`, or a stack (K, H, W) called
+      ``masks``, ``proposals`` or nothing, with or without ``scores`` (K,);
+    - ``.npy``: a stack (K, H, W), bool or integers;
+    - ``.json``: a list of dicts with ``segmentation``, COCO's run lengths,
+      and with or without ``score``; or a dict with such a list as
+      ``proposals`` or ``annotations``;
+    - ``.mat``: MCG or COB, see :func:`mmwsl.proposals.matlab.read_mat`.
+
+    Proposals with scores are sorted by them, those of one score and those
+    without keep their order.
+
+    Args:
+        path (str): The file.
+
+    Returns:
+        PackedMasks: At least one.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ImportError: If a ``.mat`` file is read without scipy.
+        ValueError: If the file is broken, empty or holds no proposal.
+    """
+    reader = _known(_READERS, path)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f'{path}: proposal file does not exist')
+    if os.path.getsize(path) == 0:
+        raise ValueError(f'{path}: proposal file is empty')
+    try:
+        proposals: PackedMasks = reader(path)
+    except (ValueError, TypeError) as error:
+        if path in str(error):
+            raise
+        raise ValueError(f'{path}: {error}') from error
+    return best_first(proposals, path)
+
+
+def best_first(proposals: PackedMasks, path: str) -> PackedMasks:
+    """Sort proposals by their scores, if they have any.
+
+    Args:
+        proposals (PackedMasks): K masks.
+        path (str): Where they come from, for the errors.
+
+    Raises:
+        ValueError: If there are none, or a score is not a number.
+    """
+    if not len(proposals):
+        raise ValueError(f'{path}: proposal file holds no proposal')
+    if proposals.scores is None:
+        return proposals
+    if np.isnan(proposals.scores).any():
+        raise ValueError(f'{path}: a score is not a number')
+    return proposals[np.argsort(-proposals.scores, kind='stable')]
+
+
+def write_proposals(
+    path: str,
+    proposals: PackedMasks,
+    parameters: Optional[Dict[str, Any]] = None,
+) -> None:
+    """Write the proposals of one image, whole or not at all.
+
+    Args:
+        path (str): A ``.npz``, ``.npy``, ``.json`` or ``.mat`` file; missing
+            folders are made. ``.npy`` keeps no scores.
+        proposals (PackedMasks): K masks.
+        parameters (dict, optional): How they were made, kept in ``.npz``
+            files only.
+
+    Raises:
+        ImportError: If a ``.mat`` file is written without scipy.
+        ValueError: If the suffix is unknown.
+    """
+    writer = _known(_WRITERS, path)
+    os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
+    # numpy and scipy append a suffix that is not theirs.
+    root, suffix = os.path.splitext(path)
+    partial = f'{root}.{os.getpid()}.part{suffix}'
+    try:
+        if parameters is None:
+            writer(partial, proposals)
+        else:
+            _write_npz(partial, proposals, parameters)
+        os.replace(partial, path)
+    finally:
+        if os.path.exists(partial):
+            os.remove(partial)
+
+
+def read_parameters(path: str) -> Optional[Dict[str, Any]]:
+    """Read how the proposals of a ``.npz`` file were made.
+
+    Returns:
+        dict | None: What :func:`write_proposals` was given; None for files
+        without parameters and for broken ones.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            if 'parameters' not in content:
+                return None
+            found: Dict[str, Any] = json.loads(str(content['parameters']))
+            return found
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def list_of(proposals: PackedMasks) -> Any:
+    """Return proposals as COCO lists them, without ``image_id``."""
+    found = [dict(segmentation=encode_mask(mask)) for mask in proposals]
+    if proposals.scores is not None:
+        for item, score in zip(found, proposals.scores.tolist()):
+            item['score'] = score
+    return found
+
+
+def from_list(items: Any, path: str) -> PackedMasks:
+    """Read a list of dicts of ``segmentation`` and maybe ``score``.
+
+    Args:
+        items (list[dict]): K proposals.
+        path (str): Where they come from, for the errors.
+
+    Raises:
+        ValueError: If it is no such list, if there are none, or if masks
+            have different sizes.
+    """
+    if not isinstance(items, list) or not all(
+        isinstance(item, dict) and 'segmentation' in item for item in items
+    ):
+        raise ValueError(f'{path}: is no list of dicts with segmentation')
+    if not items:
+        raise ValueError(f'{path}: proposal file holds no proposal')
+    # One packed at a time: thousands of unpacked masks fill the memory.
+    rows, sizes = [], set()
+    for item in items:
+        mask = decode_mask(item['segmentation'], path)
+        sizes.add(mask.shape)
+        rows.append(np.packbits(mask))
+    if len(sizes) > 1:
+        raise ValueError(f'{path}: holds masks of different sizes')
+    scores = [item.get('score') for item in items]
+    return PackedMasks(
+        np.stack(rows),
+        sizes.pop(),
+        None if None in scores else np.array(scores, dtype=np.float32),
+    )
+
+
+def read_json(path: str) -> Any:
+    """Read a ``.json`` file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is empty or no JSON.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f'{path}: proposal file does not exist')
+    try:
+        with open(path, encoding='utf-8') as file:
+            text = file.read()
+        if not text.strip():
+            raise ValueError(f'{path}: proposal file is empty')
+        return json.loads(text)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f'{path}: is no JSON') from error
+
+
+def _read_json(path: str) -> PackedMasks:
+    content = read_json(path)
+    if isinstance(content, dict):
+        content = content.get('proposals', content.get('annotations'))
+    return from_list(content, path)
+
+
+def _read_npz(path: str) -> PackedMasks:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            content = {name: file[name] for name in file.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f'{path}: is no readable .npz file') from error
+    scores = content.get('scores')
+    if 'bits' in content and 'size' in content:
+        return PackedMasks(content['bits'], tuple(content['size']), scores)
+    for name in _STACKS:
+        if name in content:
+            return _from_stack(content[name], path, scores)
+    raise ValueError(
+        f'{path}: holds none of bits and size, {", ".join(_STACKS)}'
+    )
+
+
+def _read_npy(path: str) -> PackedMasks:
+    try:
+        masks = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f'{path}: is no readable .npy file') from error
+    return _from_stack(masks, path, None)
+
+
+def _from_stack(
+    masks: np.ndarray, path: str, scores: Optional[np.ndarray]
+) -> PackedMasks:
+    if masks.dtype.kind not in 'bui':
+        raise ValueError(
+            f'{path}: masks must be bool or integers, got {masks.dtype}'
+        )
+    return PackedMasks.from_masks(masks, scores)
+
+
+def _write_npz(
+    path: str,
+    proposals: PackedMasks,
+    parameters: Optional[Dict[str, Any]] = None,
+) -> None:
+    content: Dict[str, Any] = dict(
+        bits=proposals.bits, size=np.array(proposals.size)
+    )
+    if proposals.scores is not None:
+        content['scores'] = proposals.scores
+    if parameters is not None:
+        content['parameters'] = np.array(json.dumps(parameters))
+    # Masks are mostly whole areas: a tenth of the space remains.
+    np.savez_compressed(path, **content)
+
+
+def _write_npy(path: str, proposals: PackedMasks) -> None:
+    np.save(path, proposals.unpack())
+
+
+def _write_json(path: str, proposals: PackedMasks) -> None:
+    with open(path, 'w', encoding='utf-8') as file:
+        json.dump(list_of(proposals), file)
+
+
+_READERS: Dict[str, Callable[[str], PackedMasks]] = {
+    '.npz': _read_npz,
+    '.npy': _read_npy,
+    '.json': _read_json,
+    '.mat': read_mat,
+}
+_WRITERS: Dict[str, Callable[[str, PackedMasks], None]] = {
+    '.npz': _write_npz,
+    '.npy': _write_npy,
+    '.json': _write_json,
+    '.mat': write_mat,
+}
+PROPOSAL_SUFFIXES = tuple(_READERS)
+
+
+def _known(functions: Dict[str, Any], path: str) -> Any:
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix not in functions:
+        raise ValueError(f'{path}: proposals are {", ".join(functions)} files')
+    return functions[suffix]

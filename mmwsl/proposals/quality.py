@@ -1,0 +1,139 @@
+"""How well proposals cover the objects of a data set.
+
+K: proposals of an image, n: objects of an image, m: objects of all images,
+(H, W): size of the image.
+"""
+
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from mmwsl.evaluation.functional.mask_iou import mask_iou
+from mmwsl.evaluation.functional.tables import format_table
+from mmwsl.structures import PackedMasks
+
+# Unpacked masks are compared in parts of this many.
+_AT_ONCE = 256
+
+
+def best_overlaps(
+    proposals: PackedMasks,
+    masks: np.ndarray,
+    numbers: Sequence[int],
+    ignored: Optional[np.ndarray] = None,
+) -> np.ndarray:
+    """Find the best overlap of each object with the first proposals.
+
+    Args:
+        proposals (PackedMasks): K masks, best first.
+        masks (np.ndarray): bool (n, H, W), the objects.
+        numbers (Sequence[int]): How many proposals to look at, ascending.
+        ignored (np.ndarray, optional): bool (H, W), pixels that belong
+            neither to objects nor to the rest.
+
+    Returns:
+        np.ndarray: float64 (n, numbers), the largest IoU with the first
+        ``numbers[i]`` proposals; 0 without proposals.
+
+    Raises:
+        ValueError: If proposals and objects have different sizes.
+    """
+    kept = np.ones(masks.shape[1:], bool) if ignored is None else ~ignored
+    best = np.zeros((max(numbers) + 1, len(masks)))
+    for start in range(0, min(len(proposals), max(numbers)), _AT_ONCE):
+        part = proposals.unpack(start, min(start + _AT_ONCE, max(numbers)))
+        rows = slice(start + 1, start + 1 + len(part))
+        best[rows] = mask_iou(part & kept, masks & kept)
+    # Row i is the best of the first i proposals.
+    running = np.maximum.accumulate(best, axis=0)
+    return running[list(numbers)].T
+
+
+def single_instances(
+    seg_map: np.ndarray, labels: np.ndarray
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Take class masks as instances where a class has one object.
+
+    Args:
+        seg_map (np.ndarray): Integers (H, W), 0 background, c + 1 class c.
+        labels (np.ndarray): Integers, the class of every object, difficult
+            ones included.
+
+    Returns:
+        tuple[np.ndarray]: Masks bool (n, H, W) and labels int64 (n,), those
+        of objects that are the only one of their class and have a pixel.
+    """
+    classes, counts = np.unique(labels, return_counts=True)
+    single = classes[counts == 1].astype(np.int64)
+    masks = seg_map[None] == single[:, None, None] + 1
+    seen = masks.any(axis=(1, 2))
+    return masks[seen], single[seen]
+
+
+def proposal_scores(
+    overlaps: np.ndarray,
+    labels: np.ndarray,
+    numbers: Sequence[int],
+    classes: Sequence[str],
+    thresholds: Sequence[float] = (0.5, 0.7),
+) -> Dict[str, Any]:
+    """Average over the objects of a data set.
+
+    Args:
+        overlaps (np.ndarray): (m, numbers), see :func:`best_overlaps`.
+        labels (np.ndarray): Integers (m,), class of each object.
+        numbers (Sequence[int]): How many proposals were looked at.
+        classes (Sequence[str]): Names of the classes.
+        thresholds (Sequence[float]): IoU at which an object is found.
+
+    Returns:
+        dict: In percent ``ABO@n``, the mean best overlap of all objects,
+        ``recall@t@n``, the share of objects found, and ``MABO@n``, the mean
+        over classes of their ABO, which is the upper bound of that metric
+        for anything that picks among the proposals; ``num_objects``; and
+        ``classes``, the same per class that has objects.
+
+    Raises:
+        ValueError: If there is no object.
+    """
+    if not len(overlaps):
+        raise ValueError('no object to compare proposals with')
+    scores = _averages(overlaps, numbers, thresholds)
+    scores['classes'] = {
+        classes[label]: _averages(
+            overlaps[labels == label], numbers, thresholds
+        )
+        for label in np.unique(labels)
+    }
+    for number in numbers:
+        each = [s[f'ABO@{number}'] for s in scores['classes'].values()]
+        scores[f'MABO@{number}'] = float(np.mean(each))
+    return scores
+
+
+def _averages(
+    overlaps: np.ndarray, numbers: Sequence[int], thresholds: Sequence[float]
+) -> Dict[str, Any]:
+    scores: Dict[str, Any] = dict(num_objects=len(overlaps))
+    for number, column in zip(numbers, overlaps.T):
+        scores[f'ABO@{number}'] = 100 * float(column.mean())
+        for threshold in thresholds:
+            found = float((column >= threshold).mean())
+            scores[f'recall@{threshold:g}@{number}'] = 100 * found
+    return scores
+
+
+def quality_table(scores: Dict[str, Any], numbers: Sequence[int]) -> str:
+    """Lay out what :func:`proposal_scores` returns as a text table."""
+    keys = [
+        key
+        for number in numbers
+        for key in scores
+        if key.endswith(f'@{number}') and not key.startswith('MABO')
+    ]
+    rows: List[List[Any]] = []
+    for name, values in [*scores['classes'].items(), ('all objects', scores)]:
+        # The table shows fractions in percent.
+        shares = [values[key] / 100 for key in keys]
+        rows.append([name, values['num_objects'], *shares])
+    return format_table(['class', 'objects', *keys], rows)

@@ -1,0 +1,214 @@
+"""Tests of proposal files."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mmwsl.proposals import (
+    ProposalList,
+    read_parameters,
+    read_proposals,
+    write_proposal_list,
+    write_proposals,
+)
+from mmwsl.structures import PackedMasks
+
+SUFFIXES = ['.npz', '.npy', '.json', '.mat']
+
+
+@pytest.fixture
+def masks() -> np.ndarray:
+    masks = np.random.default_rng(0).random((5, 6, 7)) > 0.5
+    masks[3] = masks[1]
+    return masks
+
+
+@pytest.fixture
+def proposals(masks) -> PackedMasks:
+    return PackedMasks.from_masks(masks, [0.9, 0.7, 0.5, 0.5, -1])
+
+
+@pytest.mark.parametrize('suffix', SUFFIXES)
+def test_there_and_back(tmp_path, masks, proposals, suffix) -> None:
+    if suffix == '.mat':
+        pytest.importorskip('scipy')
+    path = str(tmp_path / 'new' / f'a{suffix}')
+    write_proposals(path, proposals)
+    found = read_proposals(path)
+    np.testing.assert_array_equal(found.unpack(), masks)
+    if suffix == '.npy':
+        assert found.scores is None
+    else:
+        np.testing.assert_allclose(found.scores, proposals.scores)
+    assert [p.name for p in (tmp_path / 'new').iterdir()] == [f'a{suffix}']
+
+
+def test_best_first_and_stable(tmp_path, masks) -> None:
+    path = str(tmp_path / 'a.npz')
+    scores = [0.1, 0.5, 0.9, 0.5, 0.5]
+    write_proposals(path, PackedMasks.from_masks(masks, scores))
+    np.testing.assert_array_equal(
+        read_proposals(path).unpack(), masks[[2, 1, 3, 4, 0]]
+    )
+
+
+@pytest.mark.parametrize('name', ['masks', 'proposals', 'arr_0'])
+@pytest.mark.parametrize('kind', [bool, np.uint8, np.int64])
+def test_stacks(tmp_path, masks, name, kind) -> None:
+    path = str(tmp_path / 'a.npz')
+    stack = masks.astype(kind) * kind(1)
+    np.savez(path, **{name: stack}, scores=np.arange(5)[::-1])
+    found = read_proposals(path)
+    np.testing.assert_array_equal(found.unpack(), masks)
+    assert found.scores.tolist() == [4, 3, 2, 1, 0]
+    np.save(tmp_path / 'b.npy', stack)
+    found = read_proposals(str(tmp_path / 'b.npy'))
+    np.testing.assert_array_equal(found.unpack(), masks)
+
+
+def test_dict_around_the_list(tmp_path, masks) -> None:
+    counts = [2, 3, 1]
+    content = [dict(segmentation=dict(size=[3, 2], counts=counts))]
+    path = tmp_path / 'a.json'
+    for around in (content, {'proposals': content}, {'annotations': content}):
+        path.write_text(json.dumps(around))
+        found = read_proposals(str(path))
+        expected = [[[False, True], [False, True], [True, False]]]
+        assert found.unpack().tolist() == expected
+
+
+def test_parameters(tmp_path, proposals) -> None:
+    path = str(tmp_path / 'a.npz')
+    write_proposals(path, proposals, dict(number=3, kind='x'))
+    assert read_parameters(path) == dict(number=3, kind='x')
+    write_proposals(path, proposals)
+    assert read_parameters(path) is None
+    (tmp_path / 'b.npz').write_text('broken')
+    assert read_parameters(str(tmp_path / 'b.npz')) is None
+
+
+def test_failed_writing_leaves_nothing(tmp_path, proposals) -> None:
+    path = str(tmp_path / 'a.npz')
+    write_proposals(path, proposals)
+    with pytest.raises(TypeError):
+        write_proposals(path, proposals, dict(bad=object()))
+    assert [p.name for p in tmp_path.iterdir()] == ['a.npz']
+    assert len(read_proposals(path)) == 5
+
+
+@pytest.mark.parametrize('suffix', SUFFIXES)
+def test_missing_empty_and_broken(tmp_path, suffix) -> None:
+    if suffix == '.mat':
+        pytest.importorskip('scipy')
+    path = tmp_path / f'a{suffix}'
+    with pytest.raises(FileNotFoundError, match=f'a{suffix}: .*not exist'):
+        read_proposals(str(path))
+    path.write_bytes(b'')
+    with pytest.raises(ValueError, match=f'a{suffix}: .*file is empty'):
+        read_proposals(str(path))
+    path.write_bytes(b'broken\0' * 9)
+    with pytest.raises(ValueError, match=f'a{suffix}: is no ') as error:
+        read_proposals(str(path))
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('suffix', SUFFIXES)
+def test_no_proposal(tmp_path, suffix) -> None:
+    if suffix == '.mat':
+        pytest.importorskip('scipy')
+    path = str(tmp_path / f'a{suffix}')
+    write_proposals(path, PackedMasks.from_masks(np.zeros((0, 2, 3))))
+    with pytest.raises(ValueError, match=f'a{suffix}: .*holds no proposal'):
+        read_proposals(path)
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (dict(scores=np.ones(2)), 'holds none of bits and size, masks'),
+        (dict(masks=np.ones((2, 3), int)), r'shape \(K, H, W\), got \(2, 3\)'),
+        (dict(masks=np.ones((1, 2, 3))), 'bool or integers, got float64'),
+        (dict(masks=np.ones((1, 2, 3), bool), scores=[1, 2]), r'\(1,\)'),
+        (
+            dict(masks=np.ones((1, 2, 3), bool), scores=[np.nan]),
+            'score is not a number',
+        ),
+    ],
+)
+def test_wrong_npz(tmp_path, content, message) -> None:
+    np.savez(tmp_path / 'a.npz', **content)
+    with pytest.raises(ValueError, match=f'a.npz: .*{message}'):
+        read_proposals(str(tmp_path / 'a.npz'))
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ({'images': []}, 'no list of dicts with segmentation'),
+        ([{'bbox': [1, 2, 3, 4]}], 'no list of dicts with segmentation'),
+        (
+            [
+                {'segmentation': {'size': [1, 2], 'counts': [1, 1]}},
+                {'segmentation': {'size': [2, 1], 'counts': [1, 1]}},
+            ],
+            'different sizes',
+        ),
+    ],
+)
+def test_wrong_json(tmp_path, content, message) -> None:
+    (tmp_path / 'a.json').write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=f'a.json: .*{message}'):
+        read_proposals(str(tmp_path / 'a.json'))
+
+
+def test_unknown_suffix(tmp_path, proposals) -> None:
+    for call in (read_proposals, lambda p: write_proposals(p, proposals)):
+        with pytest.raises(ValueError, match=r'a.png: .*\.npz, \.npy'):
+            call('a.png')
+
+
+def test_list_of_many_images(tmp_path, masks, proposals) -> None:
+    path = str(tmp_path / 'new' / 'all.json')
+    write_proposal_list(
+        path, {'x/a': proposals[3:], 'x/b': PackedMasks.from_masks(masks[:1])}
+    )
+    found = ProposalList(path)
+    assert found.img_ids == ['x/a', 'x/b']
+    np.testing.assert_array_equal(found.read('x/a').unpack(), masks[3:])
+    assert found.read('x/a').scores.tolist() == [0.5, -1]
+    assert found.read('x/b').scores is None
+    with pytest.raises(ValueError, match='all.json: x/c: .*no such image_id'):
+        found.read('x/c')
+
+
+def test_numbered_images(tmp_path) -> None:
+    item = dict(segmentation=dict(size=[1, 2], counts=[1, 1]))
+    items = [{**item, 'image_id': 7}, {**item, 'image_id': 9}]
+    names = [dict(id=7, file_name='val/7.jpg')]
+    path = tmp_path / 'all.json'
+    path.write_text(json.dumps(items))
+    assert ProposalList(str(path)).img_ids == ['7', '9']
+    assert ProposalList(str(path), names).img_ids == ['val/7', '9']
+    path.write_text(json.dumps(dict(annotations=items, images=names)))
+    assert ProposalList(str(path)).read('val/7').unpack().tolist() == [
+        [[False, True]]
+    ]
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('', 'is empty'),
+        ('[]', 'holds no proposal'),
+        ('[{"segmentation": 1}]', 'dicts with image_id'),
+        ('{', 'is no JSON'),
+    ],
+)
+def test_wrong_list(tmp_path, text, message) -> None:
+    path = tmp_path / 'all.json'
+    with pytest.raises(FileNotFoundError, match='all.json: .*not exist'):
+        ProposalList(str(path))
+    path.write_text(text)
+    with pytest.raises(ValueError, match=f'all.json: .*{message}'):
+        ProposalList(str(path))

@@ -1,0 +1,118 @@
+"""Convert object proposals between file formats.
+
+``python tools/dataset_converters/convert_proposals.py MCG-mats data/proposals
+--to .npz`` reads and writes one file an image; ``.json`` names instead of
+folders are COCO's lists of the proposals of all images.
+"""
+
+import argparse
+import os
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
+
+from mmwsl.apis import friendly_errors
+from mmwsl.proposals import (
+    PROPOSAL_SUFFIXES,
+    ProposalList,
+    read_proposals,
+    write_proposal_list,
+    write_proposals,
+)
+from mmwsl.proposals.files import read_json
+from mmwsl.structures import PackedMasks
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Convert object proposals between file formats'
+    )
+    parser.add_argument(
+        'source',
+        help='folder of <image id>.npz, .npy, .json or .mat files, or one '
+        '.json file with the proposals of all images',
+    )
+    parser.add_argument(
+        'target', help='folder to write, or one .json file for all images'
+    )
+    parser.add_argument(
+        '--to',
+        default='.npz',
+        choices=PROPOSAL_SUFFIXES,
+        help='what to write into a folder; .npy keeps no scores',
+    )
+    parser.add_argument(
+        '--max-proposals', type=int, help='how many of the best to keep'
+    )
+    parser.add_argument(
+        '--images',
+        help="COCO annotation file whose images' ids a list of all images "
+        'uses; their file names without suffix become the image ids',
+    )
+    args = parser.parse_args(argv)
+    if args.max_proposals is not None and args.max_proposals < 1:
+        parser.error('--max-proposals must be at least 1')
+    return args
+
+
+def proposal_files(folder: str) -> Dict[str, str]:
+    """The proposal file of each image id in a folder."""
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f'{folder}: there is no such folder or list')
+    files: Dict[str, str] = {}
+    for root, _, names in sorted(os.walk(folder)):
+        for name in sorted(names):
+            stem, suffix = os.path.splitext(os.path.join(root, name))
+            if suffix.lower() not in PROPOSAL_SUFFIXES:
+                continue
+            img_id = os.path.relpath(stem, folder).replace(os.sep, '/')
+            if img_id in files:
+                raise ValueError(
+                    f'{folder}: both {files[img_id]} and {stem}{suffix} hold '
+                    f'the proposals of {img_id}'
+                )
+            files[img_id] = stem + suffix
+    if not files:
+        raise ValueError(
+            f'{folder}: holds no {", ".join(PROPOSAL_SUFFIXES)} file'
+        )
+    return files
+
+
+def read_all(args: argparse.Namespace) -> Iterator[Tuple[str, PackedMasks]]:
+    """Yield the id and the proposals of each image."""
+    if args.source.endswith('.json'):
+        images: Optional[List[Dict[str, object]]] = None
+        if args.images:
+            images = read_json(args.images)['images']
+        found = ProposalList(args.source, images)
+        for img_id in found.img_ids:
+            yield img_id, found.read(img_id)[: args.max_proposals]
+        return
+    for img_id, path in proposal_files(args.source).items():
+        yield img_id, read_proposals(path)[: args.max_proposals]
+
+
+def convert(args: argparse.Namespace) -> int:
+    """Convert all images and return how many."""
+    if args.target.endswith('.json'):
+        proposals = dict(read_all(args))
+        write_proposal_list(args.target, proposals)
+        return len(proposals)
+    number = 0
+    for img_id, masks in read_all(args):
+        write_proposals(os.path.join(args.target, img_id + args.to), masks)
+        number += 1
+    return number
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Convert and say how many images."""
+    args = parse_args(argv)
+    with friendly_errors():
+        number = convert(args)
+    print(f'{args.target}: proposals of {number} images')
+    return 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())
