@@ -1,0 +1,44 @@
+# COCO 2014, whole images of 448 x 448, labels and counts.
+data_root = 'data/coco'
+train_pipeline = [
+    dict(type='LoadWSLImage'),
+    dict(type='Resize', scale=(448, 448)),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackWSLInputs'),
+]
+test_pipeline = [
+    dict(type='LoadWSLImage'),
+    dict(type='Resize', scale=(448, 448)),
+    dict(type='PackWSLInputs'),
+]
+train_dataloader = dict(
+    batch_size=16,
+    num_workers=4,
+    persistent_workers=True,
+    drop_last=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type='COCOImageLevelDataset',
+        data_root=data_root,
+        ann_file='annotations/instances_train2014.json',
+        data_prefix=dict(img_path='train2014'),
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='COCOImageLevelDataset',
+        data_root=data_root,
+        ann_file='annotations/instances_val2014.json',
+        data_prefix=dict(img_path='val2014'),
+        test_mode=True,
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = [dict(type='MultiLabelMetric'), dict(type='CountMetric')]
+test_evaluator = val_evaluator

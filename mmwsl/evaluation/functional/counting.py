@@ -1,0 +1,191 @@
+"""Errors of predicted object counts.
+
+Defined in LC (https://arxiv.org/abs/1903.02494) and, before, by Chattopadhyay
+et al. (https://arxiv.org/abs/1604.03505).
+
+n: images. C: classes.
+"""
+
+from typing import Any, Dict, List, NamedTuple, Tuple
+
+import numpy as np
+
+# Class-wise value of each of the four metrics.
+CLASS_KEYS = {
+    'mRMSE': 'RMSE',
+    'mRMSE-nz': 'RMSE-nz',
+    'm-relRMSE': 'relRMSE',
+    'm-relRMSE-nz': 'relRMSE-nz',
+}
+COUNT_GROUPS = ((0, 0), (1, 4), (5, None))
+
+
+def count_errors(pred: np.ndarray, gt: np.ndarray) -> Dict[str, float]:
+    """Compute mRMSE, m-relRMSE and both over non-zero counts.
+
+    For a class ``RMSE = sqrt(mean((p - t)^2))`` over images, ``relRMSE``
+    divides the squared error by t + 1, and -nz takes the images with t > 0
+    alone. The metrics are means over classes; a class that no image shows
+    has no -nz value and is left out of these means.
+
+    Args:
+        pred (np.ndarray): (n, C) predicted counts, not necessarily whole.
+        gt (np.ndarray): (n, C) true counts t.
+
+    Returns:
+        dict: ``mRMSE``, ``mRMSE-nz``, ``m-relRMSE``, ``m-relRMSE-nz``. NaN
+        without images or classes, -nz also if no image shows an object.
+
+    Raises:
+        ValueError: If shapes differ, a prediction is not finite, or a true
+            count is negative or not whole.
+    """
+    errors = class_count_errors(pred, gt)
+    return {
+        key: _mean(errors[name][~np.isnan(errors[name])])
+        for key, name in CLASS_KEYS.items()
+    }
+
+
+def class_count_errors(
+    pred: np.ndarray, gt: np.ndarray
+) -> Dict[str, np.ndarray]:
+    """Compute the errors of each class; see :func:`count_errors`.
+
+    Args:
+        pred (np.ndarray): (n, C).
+        gt (np.ndarray): (n, C).
+
+    Returns:
+        dict: (C,) arrays ``RMSE``, ``RMSE-nz``, ``relRMSE``, ``relRMSE-nz``,
+        NaN where no image counts.
+
+    Raises:
+        ValueError: See there.
+    """
+    pred, gt = check_counts(pred, gt)
+    squared = (pred - gt) ** 2
+    result = {}
+    for suffix, chosen in (('', np.ones_like(gt, bool)), ('-nz', gt > 0)):
+        # 0 / 0 is the NaN of a class without images.
+        number = np.where(chosen.any(axis=0), chosen.sum(axis=0), np.nan)
+        for name, values in (
+            ('RMSE', squared),
+            ('relRMSE', squared / (gt + 1)),
+        ):
+            total = np.where(chosen, values, 0).sum(axis=0)
+            result[name + suffix] = np.sqrt(total / number)
+    return result
+
+
+class CountGroup(NamedTuple):
+    """Errors over the pairs of image and class with counts in a range."""
+
+    low: int
+    high: Any  # int, or None without upper end
+    pairs: int
+    truth: float  # mean true count
+    bias: float  # mean of prediction minus truth
+    rmse: float
+
+    @property
+    def name(self) -> str:
+        """As text: '0', '1-4', '5+'."""
+        if self.high is None:
+            return f'{self.low}+'
+        if self.high == self.low:
+            return str(self.low)
+        return f'{self.low}-{self.high}'
+
+
+def count_breakdown(
+    pred: np.ndarray,
+    gt: np.ndarray,
+    groups: Tuple[Tuple[int, Any], ...] = COUNT_GROUPS,
+) -> List[CountGroup]:
+    """Split the errors by the true count, over all classes together.
+
+    Args:
+        pred (np.ndarray): (n, C).
+        gt (np.ndarray): (n, C).
+        groups (tuple): Lowest and highest true count of each group, None
+            for no highest.
+
+    Returns:
+        list[CountGroup]: One for each group; NaN where it is empty.
+
+    Raises:
+        ValueError: See :func:`count_errors`.
+    """
+    pred, gt = check_counts(pred, gt)
+    result = []
+    for low, high in groups:
+        chosen = (gt >= low) & (gt <= (np.inf if high is None else high))
+        error = pred[chosen] - gt[chosen]
+        result.append(
+            CountGroup(
+                low,
+                high,
+                len(error),
+                _mean(gt[chosen]),
+                _mean(error),
+                float(np.sqrt(_mean(error**2))),
+            )
+        )
+    return result
+
+
+def simple_predictors(gt: np.ndarray, cap: int = 5) -> Dict[str, np.ndarray]:
+    """Make the predictions that others are compared with.
+
+    Args:
+        gt (np.ndarray): (n, C) true counts.
+        cap (int): Highest count that the third one knows.
+
+    Returns:
+        dict: (n, C) arrays: ``always-0`` and ``always-1`` predict 0 and 1
+        for every class of every image, ``capped`` knows the truth but for
+        counts above ``cap``, which it takes for ``cap``.
+    """
+    gt = np.asarray(gt, dtype=np.float64)
+    return {
+        'always-0': np.zeros_like(gt),
+        'always-1': np.ones_like(gt),
+        'capped': np.minimum(gt, cap),
+    }
+
+
+def check_counts(pred: Any, gt: Any) -> Tuple[np.ndarray, np.ndarray]:
+    """Return counts (n, C) in double precision.
+
+    Raises:
+        ValueError: See :func:`count_errors`.
+    """
+    pred = np.asarray(pred, dtype=np.float64)
+    gt = np.asarray(gt, dtype=np.float64)
+    if pred.ndim != 2 or pred.shape != gt.shape:
+        raise ValueError(
+            f'predicted counts {pred.shape} and true counts {gt.shape} must '
+            'both have shape (n, C)'
+        )
+    for row in np.flatnonzero(~np.isfinite(pred).all(axis=1))[:1]:
+        raise ValueError(
+            f'image {row}: predicted counts {pred[row].tolist()} hold NaN or '
+            'infinity'
+        )
+    for row in np.flatnonzero(~is_count(gt).all(axis=1))[:1]:
+        raise ValueError(
+            f'image {row}: true counts {gt[row].tolist()} are not all whole '
+            'numbers >= 0'
+        )
+    return pred, gt
+
+
+def is_count(values: np.ndarray) -> np.ndarray:
+    """Whether numbers are whole and not negative."""
+    whole: np.ndarray = (values >= 0) & (np.floor(values) == values)
+    return whole & np.isfinite(values)
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if values.size else float('nan')

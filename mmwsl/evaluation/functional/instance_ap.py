@@ -1,0 +1,181 @@
+"""Average precision and best overlap of instance masks.
+
+M: predicted instances of an image. n: its true ones. T: overlap thresholds.
+C: classes.
+"""
+
+from typing import Any, Dict, Iterable, List, NamedTuple, Sequence
+
+import numpy as np
+
+from mmwsl.evaluation.functional.tables import format_table
+
+# What became of a prediction.
+FALSE, TRUE, IGNORED = 0, 1, -1
+
+
+class ImageMatch(NamedTuple):
+    """What the scores of a data set need to know of one image."""
+
+    labels: np.ndarray  # (M,) predicted classes
+    scores: np.ndarray  # (M,)
+    outcome: np.ndarray  # int8 (T, M): TRUE, FALSE or IGNORED
+    gt_labels: np.ndarray  # (n',) classes of the instances that count
+    best: np.ndarray  # (n',) their largest overlap with their class
+
+
+def match_instances(
+    ious: np.ndarray,
+    labels: np.ndarray,
+    scores: np.ndarray,
+    gt_labels: np.ndarray,
+    gt_ignored: np.ndarray,
+    thresholds: Sequence[float],
+) -> ImageMatch:
+    """Match the predictions of one image, as PASCAL VOC does.
+
+    By falling score (of equal ones the first) every prediction turns to the
+    true instance of its class that it overlaps most (of equal ones the
+    first). If that overlap reaches the threshold, the prediction is true if
+    it is the first one there, false if it is a later one, and ignored if the
+    instance is ignored. If not, it is false.
+
+    Args:
+        ious (np.ndarray): (M, n) overlaps.
+        labels (np.ndarray): (M,) predicted classes.
+        scores (np.ndarray): (M,).
+        gt_labels (np.ndarray): (n,) true classes.
+        gt_ignored (np.ndarray): (n,) true for instances that do not count,
+            such as those marked difficult.
+        thresholds (Sequence[float]): T overlaps from which masks match.
+
+    Returns:
+        ImageMatch: Small arrays.
+
+    Raises:
+        ValueError: If shapes do not fit or a score is NaN.
+    """
+    shape = (len(labels), len(gt_labels))
+    if ious.shape != shape or len(scores) != shape[0]:
+        raise ValueError(
+            f'overlaps {ious.shape} and scores {scores.shape} do not fit '
+            f'{shape[0]} predicted and {shape[1]} true instances'
+        )
+    if np.isnan(scores).any():
+        raise ValueError('scores of instances must not be NaN')
+    ignored = np.asarray(gt_ignored, dtype=bool)
+    ious = np.where(labels[:, None] == gt_labels, ious, -1.0)
+    outcome = np.zeros((len(thresholds), shape[0]), dtype=np.int8)
+    for row, threshold in zip(outcome, thresholds):
+        taken = np.zeros(shape[1], dtype=bool)
+        for index in np.argsort(-scores, kind='stable') if shape[1] else ():
+            target = int(ious[index].argmax())
+            if ious[index, target] < threshold:
+                continue
+            if ignored[target]:
+                row[index] = IGNORED
+            elif not taken[target]:
+                row[index] = TRUE
+                taken[target] = True
+    best = ious.max(axis=0, initial=0.0)
+    return ImageMatch(
+        labels, scores, outcome, gt_labels[~ignored], best[~ignored]
+    )
+
+
+def instance_scores(
+    matches: Iterable[ImageMatch], num_classes: int
+) -> Dict[str, np.ndarray]:
+    """Compute the scores of a data set.
+
+    AP is the area under the precision-recall curve with precision made
+    falling. Predictions of equal score enter together, so that their order
+    has no influence. ABO is the mean over the true instances of a class of
+    their largest overlap with a prediction of that class, whatever its
+    score.
+
+    Args:
+        matches (Iterable[ImageMatch]): Of all images.
+        num_classes (int): C.
+
+    Returns:
+        dict: ``ap`` (T, C) and ``abo`` (C,) in [0, 1], NaN for classes
+        without instances; their means over the other classes ``mAP`` (T,)
+        and ``mABO``; ``num_gt`` and ``num_pred`` int (C,).
+
+    Raises:
+        ValueError: If there is no image.
+    """
+    matches = list(matches)
+    if not matches:
+        raise ValueError('no image to score')
+    labels, scores, gt_labels, best = (
+        np.concatenate([getattr(match, name) for match in matches])
+        for name in ('labels', 'scores', 'gt_labels', 'best')
+    )
+    outcome = np.concatenate([match.outcome for match in matches], axis=1)
+    num_gt = np.bincount(gt_labels, minlength=num_classes)
+    ap = np.full((len(outcome), num_classes), np.nan)
+    abo = np.full(num_classes, np.nan)
+    for c in np.flatnonzero(num_gt):
+        own = labels == c
+        abo[c] = best[gt_labels == c].mean()
+        for t, row in enumerate(outcome):
+            ap[t, c] = _area(scores[own], row[own], num_gt[c])
+    present = num_gt > 0
+    return dict(
+        ap=ap,
+        abo=abo,
+        mAP=_mean(ap[:, present]),
+        mABO=_mean(abo[present]),
+        num_gt=num_gt,
+        num_pred=np.bincount(labels, minlength=num_classes),
+    )
+
+
+def _area(scores: np.ndarray, outcome: np.ndarray, positives: int) -> float:
+    """Area under the curve of one class at one threshold."""
+    counted = outcome != IGNORED
+    scores, outcome = scores[counted], outcome[counted]
+    order = np.argsort(-scores, kind='stable')
+    scores, outcome = scores[order], outcome[order]
+    last_of_tie = np.append(scores[1:] != scores[:-1], True)[: len(scores)]
+    hits = np.cumsum(outcome == TRUE)[last_of_tie]
+    shown = np.arange(1, len(scores) + 1)[last_of_tie]
+    precision = np.maximum.accumulate((hits / shown)[::-1])[::-1]
+    steps = np.diff(hits, prepend=0) / positives
+    return float(np.sum(steps * precision))
+
+
+def _mean(values: np.ndarray) -> Any:
+    """Mean over the last axis; NaN if it is empty."""
+    if values.shape[-1] == 0:
+        return np.full(values.shape[:-1], np.nan)
+    return values.mean(axis=-1)
+
+
+def instance_table(
+    scores: Dict[str, np.ndarray],
+    thresholds: Sequence[float],
+    class_names: Sequence[str],
+) -> str:
+    """One line of AP and ABO for each class.
+
+    Args:
+        scores (dict): Result of :func:`instance_scores`.
+        thresholds (Sequence[float]): T.
+        class_names (Sequence[str]): C.
+
+    Returns:
+        str: The table; '-' for classes without instances.
+    """
+    columns = [f'AP@{threshold:.2f}' for threshold in thresholds]
+    header = ('class', 'instances', 'predicted', *columns, 'ABO')
+    rows: List[Sequence[Any]] = []
+    counts = [[int(x) for x in scores[key]] for key in ('num_gt', 'num_pred')]
+    for c, name in enumerate(class_names):
+        numbers = (counts[0][c], counts[1][c])
+        rows.append((name, *numbers, *scores['ap'][:, c], scores['abo'][c]))
+    totals = (sum(counts[0]), sum(counts[1]))
+    rows.append(('mean', *totals, *scores['mAP'], float(scores['mABO'])))
+    return format_table(header, rows)

@@ -1,0 +1,209 @@
+"""Quality of peak response maps, compared with class maps."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+
+from mmwsl.evaluation.functional import (
+    assign_maps,
+    binned_means,
+    format_table,
+    map_quality,
+    mean_by_object,
+    percent,
+)
+from mmwsl.evaluation.functional.prm_quality import MATCHES
+from mmwsl.evaluation.metrics.fields import (
+    array,
+    field,
+    label_indices,
+    naming_image,
+    pixels,
+)
+from mmwsl.evaluation.metrics.instance_truth import (
+    InstanceTruth,
+    check_mask_source,
+    instance_truth,
+)
+from mmwsl.registry import METRICS
+
+_ARRAYS = ('quality', 'size', 'objects', 'single')
+
+
+@METRICS.register_module()
+class PRMQualityMetric(BaseMetric):
+    """Share of a peak response map that lies on its object.
+
+    For a response map R and the mask G of its object ``sum(R * G) / sum(R)``.
+    Reads ``pred_instances`` with ``labels`` (M,), ``peaks`` (M, 2) and
+    ``peak_response_maps`` (M, H, W), and the ground truth that ``masks``
+    names. Reports in percent
+
+    - ``PRM_quality``, the mean over all maps that have an object;
+    - ``PRM_hit``, the share of maps that have one, of those whose class has
+      objects with masks in the image;
+    - ``PRM_quality_single`` and ``CAM_quality_single``, the same for peak
+      response maps and class maps over the same objects: those that are the
+      only one of their class in the image and have both kinds of maps.
+
+    It prints ``PRM_quality`` by the size of the object and by the number of
+    objects in the image. Difficult objects do not count.
+
+    Args:
+        match (str): 'peak': the object of a map is that of its class in
+            which its peak lies. 'best': that of its class with most of R.
+        masks (str): See InstanceAPMetric.
+        with_maps (bool): Whether ``pred_maps`` (K, H, W) and
+            ``pred_map_labels`` (K,) are compared.
+        size_edges (Sequence[float]): Bounds of the sizes, as parts of the
+            image.
+        number_edges (Sequence[int]): Bounds of the numbers of objects.
+        collect_device (str): 'cpu' or 'gpu', see mmengine.
+        prefix (str, optional): Put before the keys, as ``prefix/PRM_hit``.
+        collect_dir (str, optional): See mmengine.
+    """
+
+    # Without one mmengine warns; the empty prefix leaves the keys alone.
+    default_prefix = ''
+
+    def __init__(
+        self,
+        match: str = 'peak',
+        masks: str = 'instances',
+        with_maps: bool = True,
+        size_edges: Sequence[float] = (0.01, 0.05, 0.2),
+        number_edges: Sequence[int] = (2, 3, 5),
+        collect_device: str = 'cpu',
+        prefix: Optional[str] = None,
+        collect_dir: Optional[str] = None,
+    ) -> None:
+        super().__init__(collect_device, prefix, collect_dir)
+        check_mask_source(masks)
+        if match not in MATCHES:
+            raise ValueError(f'match must be one of {MATCHES}: {match!r}')
+        self.match = match
+        self.masks = masks
+        self.with_maps = with_maps
+        self.size_edges = tuple(size_edges)
+        self.number_edges = tuple(number_edges)
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Keep the qualities of each image; maps are not kept."""
+        for sample in data_samples:
+            with naming_image(sample):
+                self.results.append(self._qualities(sample))
+
+    def _qualities(self, sample: Mapping[str, Any]) -> Dict[str, Any]:
+        found = field(sample, 'pred_instances')
+        truth = _countable(instance_truth(sample, self.masks))
+        labels = array(found['labels']).astype(np.int64)
+        quality = map_quality(
+            array(found['peak_response_maps']), truth.masks, truth.valid
+        )
+        target = assign_maps(
+            quality,
+            labels,
+            array(found['peaks']),
+            truth.masks,
+            truth.labels,
+            self.match,
+        )
+        hit = np.flatnonzero(target >= 0)
+        own = quality[hit, target[hit]]
+        # Maps that do not respond inside the valid pixels say nothing.
+        hit, own = hit[~np.isnan(own)], own[~np.isnan(own)]
+        areas = truth.masks.mean(axis=(1, 2)) if len(truth.masks) else None
+        return dict(
+            quality=own,
+            size=np.zeros(0) if areas is None else areas[target[hit]],
+            objects=np.full(len(hit), truth.num_objects),
+            single=self._compare(sample, truth, target[hit], own),
+            candidates=int(np.isin(labels, truth.labels).sum()),
+        )
+
+    def _compare(
+        self,
+        sample: Mapping[str, Any],
+        truth: InstanceTruth,
+        target: np.ndarray,
+        own: np.ndarray,
+    ) -> np.ndarray:
+        """Qualities (k, 2) of both maps of k single objects."""
+        pairs: List[Sequence[float]] = []
+        if self.with_maps and len(target):
+            kinds = label_indices(sample, 'pred_map_labels')
+            maps = map_quality(
+                pixels(sample, 'pred_maps'), truth.masks, truth.valid
+            )
+            everything = array(field(sample, 'gt_instances')['labels'])
+            for index, value in mean_by_object(target, own).items():
+                label = truth.labels[index]
+                only = (everything == label).sum() == 1
+                row = np.flatnonzero(kinds == label)
+                if only and len(row) and not np.isnan(maps[row[0], index]):
+                    pairs.append((value, maps[row[0], index]))
+        return np.array(pairs, dtype=np.float64).reshape(-1, 2)
+
+    def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
+        """Average over all maps and print the tables."""
+        if not results:
+            raise ValueError('no image to score: the dataset is empty')
+        quality, size, objects, single = (
+            np.concatenate([x[key] for x in results]) for key in _ARRAYS
+        )
+        candidates = sum(x['candidates'] for x in results)
+        metrics = {
+            'PRM_quality': _percent_mean(quality),
+            'PRM_hit': percent(len(quality) / (candidates or np.nan)),
+        }
+        if self.with_maps:
+            metrics['PRM_quality_single'] = _percent_mean(single[:, 0])
+            metrics['CAM_quality_single'] = _percent_mean(single[:, 1])
+        tables = [
+            _table('size', quality, size, self.size_edges),
+            _table('objects', quality, objects, self.number_edges),
+        ]
+        print_log(
+            f'peak response maps, {len(quality)} of {candidates} on an '
+            f'object; {len(single)} objects compared with class maps '
+            '(percent):\n' + '\n'.join(tables),
+            logger='current',
+        )
+        return metrics
+
+
+def _countable(truth: InstanceTruth) -> InstanceTruth:
+    """Leave out the instances that do not count."""
+    keep = ~truth.ignored
+    return truth._replace(
+        labels=truth.labels[keep],
+        masks=truth.masks[keep],
+        ignored=truth.ignored[keep],
+    )
+
+
+def _percent_mean(values: np.ndarray) -> float:
+    return percent(values.mean()) if len(values) else float('nan')
+
+
+def _table(
+    title: str,
+    values: np.ndarray,
+    keys: np.ndarray,
+    edges: Sequence[float],
+) -> str:
+    """One line for each bin."""
+    names = [f'< {edges[0]:g}']
+    names += [f'{a:g} to < {b:g}' for a, b in zip(edges, edges[1:])]
+    names.append(f'>= {edges[-1]:g}')
+    rows = [
+        (name, number, mean)
+        for name, (number, mean) in zip(
+            names, binned_means(values, keys, edges)
+        )
+    ]
+    return format_table((title, 'maps', 'PRM quality'), rows)

@@ -1,0 +1,130 @@
+import pytest
+import torch
+from mmengine.structures import InstanceData
+
+from mmwsl.apis import init_model, load_config
+from mmwsl.structures import WSLDataSample
+from tool_calls import call, error, load_tool
+from toy_run import CONFIG
+
+DATA = [
+    'train_dataloader.dataset.num_images=12',
+    'train_dataloader.dataset.image_size=48',
+]
+
+
+@pytest.fixture(scope='module')
+def tool(repo_root):
+    return load_tool('analysis_tools/calibrate_thresholds.py')
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """A PRM model with random weights."""
+    cfg = load_config(CONFIG, {'model.head.type': 'PRMHead'})
+    model = init_model(cfg)
+    path = tmp_path / 'random.pth'
+    torch.save({'state_dict': model.state_dict()}, path)
+    return path
+
+
+def run(tool, checkpoint, *args):
+    options = ['--cfg-options', 'model.head.type=PRMHead', *DATA]
+    return call(tool, CONFIG, checkpoint, *args, *options)
+
+
+def test_options_come_from_the_named_number_of_images(
+    tool, checkpoint, capsys
+):
+    assert run(tool, checkpoint, '--num-images', '3') == 0
+    lines = capsys.readouterr().out.splitlines()
+    used = next(x for x in lines if x.startswith('used'))
+    assert used.startswith('used 3 images of the train set with ')
+    options = dict(x.split('=') for x in lines[-1].split()[1:])
+    assert 0 < float(options.pop('model.head.score_threshold')) < 1
+    assert 0 <= float(options.pop('model.head.peaks.min_ratio')) < 1
+    options.pop('model.head.peaks.min_value', None)
+    assert options == {}
+
+
+class FakeModel:
+    """Two objects whose peaks have the values of a table."""
+
+    class head:  # noqa: N801
+        peak_instances = None
+
+    PEAKS = {0: [8.0, 7.0, 3.0], 1: [4.0, 1.0]}
+
+    def test_step(self, data):
+        sample = WSLDataSample().set_gt_label([0, 1, 2], 3)
+        sample.set_gt_label_difficult([2]).set_gt_count([2, 1, 0])
+        sample.set_pred_score([0.9, 0.6, data['score'][0]])
+        peaks = [(c, x) for c, row in self.PEAKS.items() for x in row]
+        sample.pred_peaks = InstanceData(
+            labels=torch.tensor([c for c, _ in peaks]),
+            scores=torch.tensor([x for _, x in peaks]),
+        )
+        return [sample]
+
+
+def test_known_answer(tool, capsys):
+    found = tool.predict(FakeModel(), [{'score': 0.1}, {'score': 0.7}], [0, 1])
+    # Difficult objects are neither labels to find nor counted.
+    assert found.ignore[:, 2].all()
+    assert [x.objects for x in found.maps[0]] == [2, 1]
+    tool.report(found, 'train')
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith('with 6 labels and 6 counted objects')
+    assert 'class threshold 0.3: F1 100.00 %' in lines
+    rows = {x.split()[1]: x.split()[3:8:2] for x in lines if '|' in x}
+    assert rows['none'] == ['-', '0.00', '0.417']
+    assert rows['absolute'] == ['3.5', '0.00', '0.000']
+    assert rows['relative'] == ['-', '0.40', '0.000']
+    assert rows['both'] == ['3.5', '0.00', '0.000']
+    assert lines[-1] == (
+        '--cfg-options model.head.score_threshold=0.3 '
+        'model.head.peaks.min_value=3.5 model.head.peaks.min_ratio=0.00'
+    )
+
+
+def test_without_counts_only_classes_are_calibrated(tool, capsys):
+    found = tool.predict(FakeModel(), [{'score': 0.1}], [0])
+    tool.report(found._replace(maps=[[]], classes=[[]]), 'val')
+    lines = capsys.readouterr().out.splitlines()
+    assert 'without counts' in lines[-2]
+    assert lines[-1] == '--cfg-options model.head.score_threshold=0.3'
+
+
+def test_classes_that_are_not_predicted_do_not_decide(tool):
+    found = tool.predict(FakeModel(), [{'score': 0.1}], [0])
+    results = tool.fit(found, 0.8)
+    assert results['none'].error == pytest.approx(1 / 3)
+    # If none is predicted all do.
+    assert tool.fit(found, 0.95)['none'].error == pytest.approx(5 / 12)
+
+
+def test_images_without_labels_are_not_chosen(tool):
+    class Dataset(list):
+        def get_cat_ids(self, index):
+            return self[index]
+
+    dataset = Dataset([[0], [], [1], [2], []])
+    assert tool.choose_images(dataset, 9, 0) == [0, 2, 3]
+    assert len(tool.choose_images(dataset, 2, 1)) == 2
+    with pytest.raises(ValueError, match='no image with a label'):
+        tool.choose_images(Dataset([[]]), 2, 0)
+
+
+def test_heads_without_peaks(tool, tmp_path, capsys):
+    model = init_model(CONFIG)
+    path = tmp_path / 'cam.pth'
+    torch.save({'state_dict': model.state_dict()}, path)
+    assert call(tool, CONFIG, path, '--cfg-options', *DATA) == 1
+    assert 'CAMHead chooses no peaks' in error(capsys.readouterr())
+
+
+def test_errors_are_one_line(tool, tmp_path, capsys):
+    assert call(tool, CONFIG, tmp_path / 'no.pth') == 1
+    assert 'no.pth' in error(capsys.readouterr())
+    assert call(tool, CONFIG, tmp_path / 'x', '--num-images', '0') == 1
+    assert '--num-images must be > 0' in error(capsys.readouterr())

@@ -1,0 +1,228 @@
+"""Pick the thresholds of classes and peaks on a handful of images.
+
+``python tools/analysis_tools/calibrate_thresholds.py CONFIG CHECKPOINT``
+prints the ``--cfg-options`` that use them.
+
+The class threshold is the one with the highest F1 over all pairs of image and
+class. Those of the peaks make the numbers of peaks of present classes fit the
+numbers of objects: they minimise the mean of (peaks - count)^2 / (count + 1),
+LC's relative error. Only image labels and counts are used, of the training
+set unless another is named.
+"""
+
+import argparse
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+
+import numpy as np
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+
+from mmwsl.apis import friendly_errors, init_model, load_config
+from mmwsl.evaluation.functional import format_table
+from mmwsl.evaluation.functional.threshold_search import (
+    PeakThresholds,
+    PeakValues,
+    best_score_threshold,
+    fit_peak_thresholds,
+    value_candidates,
+)
+from mmwsl.registry import DATASETS
+
+RATIOS = tuple(x / 20 for x in range(20))
+# What instances need and peaks do not.
+_UNUSED = ('LoadEvalAnnotations', 'LoadProposals')
+
+
+class Predictions(NamedTuple):
+    """What is known of n images."""
+
+    scores: np.ndarray  # (n, C) probabilities
+    present: np.ndarray  # bool (n, C)
+    ignore: np.ndarray  # bool (n, C) classes of difficult objects only
+    maps: List[List[PeakValues]]  # of each image, its present classes
+    classes: List[List[int]]  # the classes of these
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Pick the thresholds of classes and peaks'
+    )
+    parser.add_argument('config', help='config of a model with peaks')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--num-images', type=int, default=20)
+    parser.add_argument(
+        '--split',
+        default='train',
+        choices=['train', 'val', 'test'],
+        help='where the images are from; they are prepared as in testing',
+    )
+    parser.add_argument('--seed', type=int, default=0, help='of the choice')
+    parser.add_argument('--device', default='cpu')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    return parser.parse_args(argv)
+
+
+def build_dataset(cfg: Config, args: argparse.Namespace) -> Any:
+    """The images of the split, prepared as in testing, without masks."""
+    init_default_scope(cfg.get('default_scope', 'mmwsl'))
+    loaders = [cfg.get(f'{x}_dataloader') for x in (args.split, 'test')]
+    if not all(loaders):
+        raise ValueError(
+            f'{args.config}: needs {args.split}_dataloader and test_dataloader'
+        )
+    source, test = (_innermost(x['dataset']) for x in loaders)
+    pipeline = []
+    for transform in test['pipeline']:
+        name = transform['type'].split('.')[-1]
+        if name == 'PackWSLInputs':
+            transform = {**transform, 'eval_keys': ()}
+        if name not in _UNUSED:
+            pipeline.append(transform)
+    return DATASETS.build({**source, 'pipeline': pipeline})
+
+
+def _innermost(dataset: Dict[str, Any]) -> Dict[str, Any]:
+    while 'pipeline' not in dataset and 'dataset' in dataset:
+        dataset = dataset['dataset']
+    return dataset
+
+
+def choose_images(dataset: Any, number: int, seed: int) -> List[int]:
+    """Random images that show something."""
+    order = np.random.default_rng(seed).permutation(len(dataset))
+    chosen: List[int] = []
+    for index in order:
+        if len(chosen) < number and len(dataset.get_cat_ids(int(index))):
+            chosen.append(int(index))
+    if not chosen:
+        raise ValueError('the data set has no image with a label')
+    return sorted(chosen)
+
+
+def prepare_head(model: Any, config: str) -> None:
+    """Let the head choose all peaks of the given classes."""
+    head = model.head
+    if not hasattr(head, 'peak_instances'):
+        raise ValueError(
+            f'{config}: {type(head).__name__} chooses no peaks; PRMHead and '
+            'DensityHead do'
+        )
+    head.instances = False
+    head.peaks_by_count = False
+    choice = head.peak_instances.choice
+    choice.classes, choice.min_value, choice.min_ratio = 'given', None, 0.0
+    choice.per_class = choice.per_image = None
+
+
+def predict(model: Any, dataset: Any, indices: Sequence[int]) -> Predictions:
+    """Scores and peaks of some images."""
+    scores, present, ignore, maps, classes = [], [], [], [], []
+    with torch.no_grad():
+        for index in indices:
+            data = {k: [v] for k, v in dataset[index].items()}
+            sample = model.test_step(data)[0].cpu()
+            scores.append(sample.pred_score.numpy())
+            present.append(sample.gt_score.numpy() > 0)
+            hidden = np.zeros(len(sample.gt_score), dtype=bool)
+            if 'gt_label_difficult' in sample:
+                hidden[sample.gt_label_difficult.numpy()] = True
+            ignore.append(hidden)
+            own = _peaks(sample)
+            maps.append(list(own.values()))
+            classes.append(list(own))
+    arrays = (np.stack(x) for x in (scores, present, ignore))
+    return Predictions(*arrays, maps, classes)
+
+
+def _peaks(sample: Any) -> Dict[int, PeakValues]:
+    """The peaks of each class with objects; none if counts are unknown."""
+    if 'gt_count' not in sample:
+        return {}
+    peaks = sample.pred_peaks
+    return {
+        int(c): PeakValues(
+            peaks.scores[peaks.labels == c].double().numpy(),
+            int(sample.gt_count[c]),
+        )
+        for c in sample.gt_count.nonzero().flatten()
+    }
+
+
+def fit(found: Predictions, threshold: float) -> Dict[str, PeakThresholds]:
+    """Thresholds of peaks of the present classes that are predicted.
+
+    Returns:
+        One kind of threshold alone, and 'both'; nothing without counts.
+    """
+    pairs = [
+        (values, row[c] >= threshold)
+        for row, maps, classes in zip(found.scores, found.maps, found.classes)
+        for values, c in zip(maps, classes)
+    ]
+    # A class that is not predicted has no peaks whatever the threshold.
+    maps = [x for x, seen in pairs if seen] or [x for x, _ in pairs]
+    maps = [x for x in maps if len(x.values)]
+    if not maps:
+        return {}
+    values = value_candidates(maps)
+    return {
+        'none': fit_peak_thresholds(maps, [None], [0.0]),
+        'absolute': fit_peak_thresholds(maps, values, [0.0]),
+        'relative': fit_peak_thresholds(maps, [None], RATIOS),
+        'both': fit_peak_thresholds(maps, values, RATIOS),
+    }
+
+
+def report(found: Predictions, split: str) -> None:
+    """Print the thresholds and the options that use them."""
+    threshold, f1 = best_score_threshold(
+        found.scores, found.present, found.ignore
+    )
+    objects = sum(x.objects for maps in found.maps for x in maps)
+    print(
+        f'used {len(found.scores)} images of the {split} set with '
+        f'{int(found.present.sum())} labels and {objects} counted objects'
+    )
+    print(f'class threshold {threshold:.4g}: F1 {100 * f1:.2f} %')
+    options = [f'model.head.score_threshold={threshold:.4g}']
+    results = fit(found, threshold)
+    if not results:
+        print('without counts there is nothing to fit the peaks to')
+    else:
+        rows = [
+            (
+                name,
+                '-' if x.min_value is None else f'{x.min_value:.4g}',
+                f'{x.min_ratio:.2f}',
+                f'{x.error:.3f}',
+            )
+            for name, x in results.items()
+        ]
+        header = ('peak thresholds', 'min_value', 'min_ratio', 'error')
+        print(format_table(header, rows))
+        best = results['both']
+        if best.min_value is not None:
+            options.append(f'model.head.peaks.min_value={best.min_value:.4g}')
+        options.append(f'model.head.peaks.min_ratio={best.min_ratio:.2f}')
+    print('--cfg-options ' + ' '.join(options))
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Pick the thresholds and print them."""
+    args = parse_args(argv)
+    with friendly_errors():
+        if args.num_images < 1:
+            raise ValueError(f'--num-images must be > 0: {args.num_images}')
+        cfg = load_config(args.config, args.cfg_options)
+        dataset = build_dataset(cfg, args)
+        model = init_model(cfg, args.checkpoint, args.device)
+        prepare_head(model, args.config)
+        indices = choose_images(dataset, args.num_images, args.seed)
+        report(predict(model, dataset, indices), args.split)
+    return 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

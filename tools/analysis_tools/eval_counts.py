@@ -1,0 +1,194 @@
+"""Score object counts of another program.
+
+``python tools/analysis_tools/eval_counts.py COUNTS --labels labels.csv`` or
+``... COUNTS --config CONFIG`` prints what CountMetric prints.
+"""
+
+import argparse
+import csv
+import json
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+from mmengine.config import DictAction
+
+from mmwsl.apis import friendly_errors
+from mmwsl.datasets.files import read_lines
+from mmwsl.evaluation import CountMetric
+from mmwsl.evaluation.files import (
+    ClassScores,
+    read_class_names,
+    read_class_scores,
+    without_suffix,
+    write_metrics,
+)
+from mmwsl.evaluation.truth import config_dataset, rows_of_images
+
+Counts = Dict[str, np.ndarray]
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Score object counts of another program'
+    )
+    parser.add_argument(
+        'counts',
+        help='.csv with an image and C counts a line (class names in a '
+        'header, if any), or .npz with ids (n,) and counts (n, C)',
+    )
+    truth = parser.add_mutually_exclusive_group(required=True)
+    truth.add_argument(
+        '--labels',
+        help='true counts: .csv of path,class,count, one class a line, or a '
+        'file like COUNTS',
+    )
+    truth.add_argument('--config', help='config whose dataset has the counts')
+    parser.add_argument(
+        '--split', default='test', choices=['train', 'val', 'test']
+    )
+    parser.add_argument(
+        '--classes', help='class names: a text file with one a line, or a,b,c'
+    )
+    parser.add_argument(
+        '--round',
+        action='store_true',
+        help='round the counts to whole numbers, and negative ones to 0',
+    )
+    parser.add_argument(
+        '--cap',
+        type=int,
+        default=5,
+        help='highest count that the capped predictor knows',
+    )
+    parser.add_argument('--out', help='write the metrics to this .json')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    return parser.parse_args(argv)
+
+
+def truth_of_config(args: argparse.Namespace) -> Tuple[Counts, List[str]]:
+    """Counts and class names of a config's dataset."""
+    dataset = config_dataset(args.config, args.split, args.cfg_options)
+    truth = {}
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        if 'gt_count' in info:
+            truth[info['img_id']] = info['gt_count']
+        else:
+            # The metric says what is missing.
+            CountMetric().process(
+                None,
+                [{'img_id': info['img_id'], 'pred_count': torch.zeros(1)}],
+            )
+    return truth, list(dataset.metainfo['classes'])
+
+
+def is_list_of_labels(path: str) -> bool:
+    """Whether a file has lines path,class,count."""
+    lines = [x for x in read_lines(path, 'label file') if x.strip()]
+    rows = [cells for cells in csv.reader(lines) if len(cells) == 3]
+    return (
+        len(rows) == len(lines) > 0
+        and not any(_is_number(cells[1]) for cells in rows)
+        and any(_is_number(cells[2]) for cells in rows)
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def truth_of_list(
+    args: argparse.Namespace, given: ClassScores
+) -> Tuple[Counts, List[str]]:
+    """Counts and class names of a file of path,class,count."""
+    found: Dict[str, Dict[str, float]] = {}
+    lines = read_lines(args.labels, 'label file')
+    for number, cells in enumerate(csv.reader(lines), 1):
+        cells = [cell.strip() for cell in cells]
+        if not any(cells) or (number == 1 and not _is_number(cells[2])):
+            continue
+        place = f'{args.labels}: line {number}'
+        if not _is_number(cells[2]):
+            raise ValueError(f'{place}: {cells[2]!r} is no count')
+        counts = found.setdefault(without_suffix(cells[0]), {})
+        if cells[1] in counts:
+            raise ValueError(f'{place}: {cells[0]} has {cells[1]!r} before')
+        counts[cells[1]] = float(cells[2])
+    names = sorted({name for counts in found.values() for name in counts})
+    classes = given.classes or names
+    if args.classes:
+        classes = read_class_names(args.classes)
+    unknown = [name for name in names if name not in classes]
+    if unknown:
+        raise ValueError(
+            f'{args.labels}: class {unknown[0]!r} is not in the list of '
+            'classes'
+        )
+    truth = {
+        img_id: np.array([counts.get(name, 0) for name in classes])
+        for img_id, counts in found.items()
+    }
+    return truth, classes
+
+
+def truth_of_table(
+    args: argparse.Namespace, given: ClassScores
+) -> Tuple[Counts, List[str]]:
+    """Counts and class names of a file like that of the predictions."""
+    table = read_class_scores(args.labels, 'counts')
+    numbers = [str(c) for c in range(table.scores.shape[1])]
+    classes = table.classes or given.classes or numbers
+    if args.classes:
+        classes = read_class_names(args.classes)
+    rows = rows_of_images(table, table.ids, classes, args.labels, 'counts')
+    return dict(zip(table.ids, rows)), classes
+
+
+def evaluate(args: argparse.Namespace) -> Dict[str, float]:
+    """Score as the command line says."""
+    given = read_class_scores(args.counts, 'counts')
+    if args.config:
+        truth, classes = truth_of_config(args)
+    elif args.labels.endswith('.csv') and is_list_of_labels(args.labels):
+        truth, classes = truth_of_list(args, given)
+    else:
+        truth, classes = truth_of_table(args, given)
+    counts = rows_of_images(given, list(truth), classes, args.counts, 'counts')
+    if args.round:
+        counts = np.maximum(np.round(counts), 0)
+    extra = len(given.ids) - len(truth)
+    if extra:
+        print(f'{extra} images of {args.counts} have no true counts')
+    metric = CountMetric(args.cap)
+    metric.dataset_meta = {'classes': classes}
+    samples: List[Dict[str, Any]] = [
+        {
+            'img_id': img_id,
+            'pred_count': torch.from_numpy(row),
+            'gt_count': torch.as_tensor(truth[img_id]),
+        }
+        for img_id, row in zip(truth, counts)
+    ]
+    metric.process(None, samples)
+    return metric.evaluate(len(samples))
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Print the metrics and, with --out, write them."""
+    args = parse_args(argv)
+    with friendly_errors():
+        metrics = evaluate(args)
+        print(json.dumps(metrics))
+        if args.out:
+            write_metrics(args.out, metrics)
+    return 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())
