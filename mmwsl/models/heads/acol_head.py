@@ -1,0 +1,136 @@
+"""The head of adversarial complementary learning."""
+
+from typing import Any, Dict, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mmwsl.models.heads.cam_head import CAMHead
+from mmwsl.models.heads.label_utils import check_single_label, stack_gt_scores
+from mmwsl.registry import MODELS
+from mmwsl.structures import WSLDataSample
+
+
+@MODELS.register_module()
+class ACoLHead(CAMHead):
+    """Adversarial complementary learning (https://arxiv.org/abs/1804.06962).
+
+    Two classifiers look at the same features. The second one sees zeros
+    where the first one's map of the image's class, min-max scaled, is above
+    a threshold, so it has to find other parts. Both have a classification
+    loss, and a class's map is the larger one of both min-max scaled maps.
+
+    The fused map is brought to the range of the first branch's map and
+    shifted to its mean: neither changes a min-max scaled map, and the scores
+    stay the first branch's. In prediction the first branch's best class is
+    erased, and in multi-label sets all that it predicts.
+
+    Shape shorthand: N images, C classes, (h, w) the feature map.
+
+    Args:
+        num_classes: C, background not counted.
+        in_channels: Channels of the features.
+        erase_threshold: Above it a scaled map erases, in (0, 1).
+        num_convs: 3x3 convolutions with ReLU in each branch.
+        mid_channels: Their channels.
+        **kwargs: Arguments of :class:`CAMHead`; the pooling is 'avg'.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        erase_threshold: float = 0.6,
+        num_convs: int = 2,
+        mid_channels: int = 1024,
+        **kwargs: Any,
+    ) -> None:
+        if not 0 < erase_threshold < 1:
+            raise ValueError(
+                'erase_threshold must be between 0 and 1, got '
+                f'{erase_threshold}.'
+            )
+        if kwargs.get('pooling', 'avg') != 'avg':
+            raise ValueError("ACoLHead pools by 'avg' only.")
+        last = mid_channels if num_convs else in_channels
+        super().__init__(num_classes, last, **kwargs)
+        self.erase_threshold = erase_threshold
+        self.features = _convs(in_channels, mid_channels, num_convs)
+        self.second = nn.Sequential(
+            *_convs(in_channels, mid_channels, num_convs),
+            nn.Conv2d(last, num_classes, 1),
+        )
+
+    def forward(self, feats: Sequence[Tensor]) -> Tensor:
+        """Return the fused class maps (N, C, h, w) of a tuple of features."""
+        feature = self.dropout(feats[self.in_index])
+        first = self._first(feature)
+        scores = self.scores(first.float())
+        chosen = scores == scores.amax(dim=1, keepdim=True)
+        if self.multi_label:
+            chosen = chosen | (scores.sigmoid() >= self.score_threshold)
+        second = self.second(self._erase(feature, first, chosen))
+        low, high = _range(first)
+        fused = torch.maximum(_scaled(first), _scaled(second))
+        fused = low + fused * (high - low)
+        return fused + (first - fused).mean(dim=(2, 3), keepdim=True)
+
+    def loss(
+        self, feats: Sequence[Tensor], data_samples: Sequence[WSLDataSample]
+    ) -> Dict[str, Tensor]:
+        """Return the classification losses of both branches.
+
+        Args:
+            feats: Features of the backbone or neck.
+            data_samples: N samples with ``gt_score``.
+
+        Returns:
+            ``loss_cls`` and ``loss_cls_erased``, scalars.
+
+        Raises:
+            ValueError: If the samples' labels do not fit the head.
+        """
+        targets = stack_gt_scores(data_samples, self.num_classes)
+        if not self.multi_label:
+            check_single_label(data_samples, targets)
+        feature = self.dropout(feats[self.in_index])
+        first = self._first(feature)
+        second = self.second(self._erase(feature, first, targets > 0))
+        names = ('loss_cls', 'loss_cls_erased')
+        return {
+            name: self.loss_module(self.scores(maps.float()), targets)
+            for name, maps in zip(names, (first, second))
+        }
+
+    def _first(self, feature: Tensor) -> Tensor:
+        maps: Tensor = self.classifier(self.features(feature))
+        return maps
+
+    def _erase(self, feature: Tensor, maps: Tensor, chosen: Tensor) -> Tensor:
+        """Set features to 0 where a map of a chosen class (N, C) is high."""
+        with torch.no_grad():
+            found = _scaled(maps.detach()) * chosen[..., None, None]
+            kept = found.amax(dim=1, keepdim=True) <= self.erase_threshold
+        return feature * kept
+
+
+def _convs(in_channels: int, channels: int, count: int) -> nn.Sequential:
+    layers = []
+    for index in range(count):
+        before = channels if index else in_channels
+        layers += [nn.Conv2d(before, channels, 3, padding=1), nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+def _range(maps: Tensor) -> Sequence[Tensor]:
+    return (
+        maps.amin(dim=(2, 3), keepdim=True),
+        maps.amax(dim=(2, 3), keepdim=True),
+    )
+
+
+def _scaled(maps: Tensor) -> Tensor:
+    """Scale every map (h, w) to [0, 1]; a constant one becomes 0."""
+    low, high = _range(maps)
+    spread = high - low
+    return (maps - low) / torch.where(spread > 0, spread, 1.0)

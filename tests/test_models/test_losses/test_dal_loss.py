@@ -1,0 +1,216 @@
+"""Tests of the domain adaptive localisation loss."""
+
+import pytest
+import torch
+from torch import nn
+
+from mmwsl.models.losses import DALLoss, mmd
+from mmwsl.models.losses import dal_loss as module_under_test
+from mmwsl.registry import MODELS
+
+CLASSES, FEATURES = 3, 4
+
+
+def make(size=4, **kwargs):
+    assigner = dict(
+        type='TargetSampleAssigner',
+        num_classes=CLASSES,
+        feat_dim=FEATURES,
+        num_source=size,
+        num_target=size,
+    )
+    loss = MODELS.build(dict(type='DALLoss', assigner=assigner, **kwargs))
+    assert isinstance(loss, DALLoss)
+    return loss
+
+
+def draw(images=3):
+    torch.manual_seed(1)
+    base = torch.randn(images, FEATURES, 2, 3)
+    maps = nn.functional.interpolate(base, size=(8, 9))
+    maps = (maps + 0.3 * torch.randn_like(maps)).relu()
+    targets = torch.eye(CLASSES)[torch.arange(images) % CLASSES]
+    return maps.requires_grad_(), targets
+
+
+class FirstPixels(nn.Module):
+    """A discrepancy that shows what it was given."""
+
+    def forward(self, source, target):
+        self.source, self.target = source, target
+        return source[:, 0, 0] + target[:, 0, 0] * 0
+
+
+def test_terms_by_the_assignment():
+    maps, targets = draw()
+    loss = make(discrepancy_weight=0.5, universum_weight=3.0)
+    loss.discrepancy = FirstPixels()
+    terms = loss(maps, targets)
+    found = terms.assignment
+    outside = torch.cat([f[:, a == 0].T for f, a in zip(maps, found)])
+    assert terms.universum.item() == pytest.approx(
+        3 * outside.mean().item(), rel=1e-5
+    )
+    source, target = loss.discrepancy.source, loss.discrepancy.target
+    feats = maps.mean((2, 3))
+    assert torch.allclose(source[:, 0], feats)
+    for index in range(3):
+        pixels = {
+            subset: {tuple(x) for x in maps[index][:, mask].T.tolist()}
+            for subset in range(3)
+            for mask in [found[index] == subset]
+        }
+        # Without repetition, and all of the right subset.
+        fake = {tuple(x) for x in source[index, 1:].tolist()}
+        real = {tuple(x) for x in target[index].tolist()}
+        assert len(fake) == 3
+        assert len(real) == 4
+        assert fake <= pixels[1]
+        assert real <= pixels[2]
+    expected = 0.5 * feats[:, 0].mean().item()
+    assert terms.discrepancy.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_gradients():
+    """L_d reaches all subsets but the universum, L_u the universum alone."""
+    maps, targets = draw()
+    terms = make(universum_weight=2.0)(maps, targets)
+    (grad,) = torch.autograd.grad(terms.universum, maps, retain_graph=True)
+    outside = (terms.assignment == 0)[:, None].expand_as(maps)
+    count = outside[:, 0].sum() * FEATURES
+    assert torch.allclose(grad, (outside & (maps > 0)) * 2 / count)
+    (grad,) = torch.autograd.grad(terms.discrepancy, maps)
+    assert grad.abs().sum() > 0
+
+
+def test_images_with_too_few_samples_drop_out():
+    maps, targets = draw()
+    loss = make()
+    loss.discrepancy = FirstPixels()
+    shape = (3, 8, 9)
+    found = torch.ones(shape, dtype=torch.long)
+    found[0, :2] = 2
+    # Three of the four targets that are needed.
+    found[1, 0, :3] = 2
+    found[2] = 2
+    loss.assigner.assign = lambda *args: module_under_test.DALTerms(
+        None, None, found, None
+    )
+    terms = loss(maps, targets)
+    expected = 0.3 * maps[0, 0].mean().item()
+    assert terms.discrepancy.item() == pytest.approx(expected, rel=1e-5)
+    assert terms.universum.item() == 0
+    found[0] = 0
+    terms = loss(maps, targets)
+    assert terms.discrepancy.item() == 0
+    (terms.discrepancy + 0 * terms.universum).backward()
+    assert maps.grad.abs().sum() == 0
+
+
+@pytest.mark.parametrize('kind', ['MMDLoss', 'DANNLoss'])
+def test_nothing_left_gives_zero_with_a_graph(kind):
+    discrepancy = dict(type=kind)
+    if kind == 'DANNLoss':
+        discrepancy['in_channels'] = FEATURES
+    maps, targets = draw()
+    # A map with fewer pixels than samples, and a batch without classes.
+    for size, labels in ((80, targets), (4, torch.zeros_like(targets))):
+        loss = make(size, discrepancy=discrepancy)
+        terms = loss(maps, labels)
+        assert terms.discrepancy.item() == 0
+        (terms.discrepancy + terms.universum).backward()
+        for parameter in loss.parameters():
+            assert parameter.grad.abs().sum() == 0
+
+
+def test_several_classes_and_mixed_labels():
+    maps, _ = draw(2)
+    targets = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.25, 0.75]])
+    loss = make(discrepancy_weight=1.0)
+    terms = loss(maps, targets)
+    assert terms.images.tolist() == [0, 0, 1, 1]
+    # The same with the images repeated by hand.
+    other = make(discrepancy_weight=1.0)
+    index, labels = [0, 0, 1, 1], torch.tensor([0, 2, 1, 2])
+    repeated = maps[index]
+    found = other.assigner.assign(repeated, repeated.mean((2, 3)), labels)
+    assert terms.assignment.equal(found.assignment)
+    weights = torch.tensor([1.0, 1.0, 0.25, 0.75])
+    inside = (found.assignment == 0) * weights[:, None, None]
+    expected = (repeated.mean(1) * inside).sum() / inside.sum()
+    assert terms.universum.item() == pytest.approx(2 * expected.item())
+
+
+def test_labels_of_a_mixed_image_weigh_by_their_share():
+    maps, _ = draw(1)
+    values = {}
+    for share in (1.0, 0.3, 0.0):
+        loss = make(1)
+        loss.assigner.eval()
+        loss.assigner.class_counts.fill_(1)
+        loss.assigner.class_anchors[0] = 0.3
+        loss.assigner.class_anchors[1] = 2.0
+        loss.discrepancy.forward = lambda source, target: (
+            target.mean((1, 2)) * 0 + torch.arange(1.0, len(target) + 1)
+        )
+        targets = torch.tensor([[share, 1 - share, 0.0]])
+        values[share] = loss(maps, targets).discrepancy.item()
+    assert values[0.3] == pytest.approx(0.3 * (0.3 * 1 + 0.7 * 2))
+
+
+def test_start_epoch(caplog):
+    maps, targets = draw()
+    loss = make(start_epoch=2)
+    for epoch in (0, 1):
+        loss.set_epoch(epoch)
+        terms = loss(maps, targets)
+        assert terms.assignment is None
+        assert terms.discrepancy.item() == terms.universum.item() == 0
+        (terms.discrepancy + terms.universum).backward()
+    assert loss.assigner.class_counts.sum() == 0
+    loss.set_epoch(2)
+    assert loss(maps, targets).universum.item() > 0
+    assert loss.assigner.class_counts.sum() > 0
+
+
+def test_mixed_precision():
+    maps, targets = draw()
+    torch.manual_seed(0)
+    expected = make()(maps, targets)
+    torch.manual_seed(0)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        found = make()(maps, targets)
+    assert found.discrepancy.item() == pytest.approx(
+        expected.discrepancy.item(), rel=1e-6
+    )
+    assert found.universum.item() == pytest.approx(
+        expected.universum.item(), rel=1e-6
+    )
+    half = make()(maps.bfloat16(), targets)
+    assert half.universum.dtype == torch.float32
+
+
+def test_default_discrepancy_is_mmd():
+    maps, targets = draw(1)
+    loss = make(1, discrepancy_weight=1.0)
+    kept = []
+    loss.discrepancy.register_forward_hook(
+        lambda _, inputs, output: kept.append((inputs, output))
+    )
+    terms = loss(maps, targets)
+    ((sets, output),) = kept
+    assert output.equal(mmd(*sets))
+    assert terms.discrepancy.item() == pytest.approx(output.item())
+
+
+def test_sets_of_two_sizes():
+    assigner = dict(
+        type='TargetSampleAssigner',
+        num_classes=CLASSES,
+        feat_dim=FEATURES,
+        num_source=4,
+        num_target=5,
+    )
+    loss = MODELS.build(dict(type='DALLoss', assigner=assigner))
+    with pytest.raises(ValueError, match='got 4 and 5'):
+        loss(*draw())

@@ -1,0 +1,200 @@
+"""Compare the target sample assigner and MMD with one image at a time.
+
+``python tools/benchmarks/dal.py`` clusters random features in two ways, turn
+by turn in one process: by ``TargetSampleAssigner`` and ``mmd``, and image by
+image by scikit-learn's ``k_means`` and an MMD that writes out all differences
+and loops over neighbouring pairs, as the released code of DA-WSOL does. Both
+include the backward pass of MMD. It checks that they agree and reports the
+ratio of the times; ``--train-step`` also reports the share in the training
+step of ResNet-50 with the large map.
+"""
+
+import argparse
+import time
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.optim import OptimWrapper
+from mmengine.registry import init_default_scope
+from torch import Tensor
+
+from mmwsl.models.losses import mmd
+from mmwsl.models.task_modules import TargetSampleAssigner
+from mmwsl.registry import MODELS
+from mmwsl.structures import WSLDataSample
+
+NUM_CLASSES = 200
+Result = Tuple[Tensor, Tensor, Tensor]
+
+
+def draw_features(args: argparse.Namespace) -> Tensor:
+    """Draw smooth positive features (N, d, h, w), or white noise."""
+    shape = (args.batch_size, args.channels)
+    coarse = torch.randn(*shape, 5, 5)
+    size = (args.size, args.size)
+    feats = F.interpolate(coarse, size=size, mode='bilinear')
+    noise = torch.randn(*shape, *size)
+    # Without clusters to be found k-means stops after a few rounds.
+    feats = noise if args.noise else 1.5 * feats + 0.5 * noise - 0.3
+    feats = feats.relu()
+    layout = (
+        torch.contiguous_format if args.contiguous else torch.channels_last
+    )
+    return feats.contiguous(memory_format=layout)
+
+
+class Ours:
+    """All images at once."""
+
+    def __init__(self, labels: Tensor, channels: int) -> None:
+        self.labels = labels
+        self.assigner = TargetSampleAssigner(NUM_CLASSES, channels)
+
+    def __call__(self, feats: Tensor, estimator: str = 'linear') -> Result:
+        """Return assignment, discrepancies and gradients of the sets."""
+        found = self.assigner.assign(feats, feats.mean((2, 3)), self.labels)
+        samples = self.assigner.sample(found.assignment)
+        pixels = feats.flatten(2).transpose(1, 2)
+        rows = torch.arange(len(feats))[:, None]
+        source = pixels[rows, samples.source]
+        own = feats.mean((2, 3))[:, None]
+        source = torch.cat([own, source], 1).requires_grad_()
+        self.sets = source, pixels[rows, samples.target]
+        values = mmd(*self.sets, estimator=estimator)
+        (grad,) = torch.autograd.grad(values.sum(), source)
+        return found.assignment, values.detach(), grad
+
+
+class OneByOne:
+    """Image after image, from the anchors of one batch and the given sets."""
+
+    def __init__(self, ours: Ours) -> None:
+        self.ours = ours
+        self.anchors: Dict[str, Tensor] = {}
+
+    def __call__(self, feats: Tensor) -> Result:
+        """Return assignment, discrepancies and gradients of the sets."""
+        from sklearn.cluster import k_means
+
+        parts: List[List[Tensor]] = [[], [], []]
+        for index, feat in enumerate(feats):
+            start = torch.stack(
+                [
+                    self.anchors['universum_anchor'],
+                    feat.mean((1, 2)),
+                    self.anchors['class_anchors'][self.ours.labels[index]],
+                ]
+            )
+            points = feat.flatten(1).T.numpy()
+            labels = k_means(points, 3, init=start.numpy(), n_init=1)[1]
+            parts[0].append(torch.from_numpy(labels).view(feat.shape[1:]))
+            source, target = (x[index] for x in self.ours.sets)
+            value = looped_mmd(source, target)
+            parts[1].append(value.detach())
+            parts[2].append(torch.autograd.grad(value, source)[0])
+        return tuple(torch.stack(part) for part in parts)
+
+
+def looped_mmd(source: Tensor, target: Tensor) -> Tensor:
+    """Linear-time MMD of sets (n, d), pair by pair."""
+    joined = torch.cat([source, target])
+    count, total = len(source), len(joined)
+    gaps = (joined[None] - joined[:, None]).square().sum(2)
+    bandwidth = gaps.detach().sum() / (total**2 - total) / 4
+    kernels = sum(torch.exp(-gaps / (bandwidth * 2**i)) for i in range(5))
+    loss = kernels.new_zeros(())
+    for i in range(count):
+        j = (i + 1) % count
+        loss = loss + kernels[i, j] + kernels[count + i, count + j]
+        loss = loss - kernels[i, count + j] - kernels[j, count + i]
+    return loss / count
+
+
+def check(found: Result, expected: Result) -> None:
+    """Stop if the two ways do not agree."""
+    same = (found[0] == expected[0]).float().mean().item()
+    close = torch.allclose(found[1], expected[1], rtol=1e-3, atol=1e-4)
+    grads = torch.allclose(found[2], expected[2], rtol=1e-2, atol=1e-5)
+    # Rounding may decide about a pixel between two centres.
+    if same < 0.999 or not close or not grads:
+        raise SystemExit(f'answers differ: {same:.4%}, {close}, {grads}')
+    print(f'the same assignment of {same:.3%} of the pixels')
+
+
+def train_step(args: argparse.Namespace) -> Callable[[], None]:
+    """Return a training step of ResNet-50 with the large map."""
+    init_default_scope('mmwsl')
+    model = MODELS.build(
+        dict(
+            type='WSLClassifier',
+            backbone=dict(
+                type='TorchvisionBackbone', arch='resnet50', output_stride=8
+            ),
+            head=dict(
+                type='CAMHead', num_classes=NUM_CLASSES, in_channels=2048
+            ),
+        )
+    )
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=1e-4))
+    size = (3, 8 * args.size, 8 * args.size)
+    batch = dict(
+        inputs=list(
+            torch.randint(0, 256, (args.batch_size, *size), dtype=torch.uint8)
+        ),
+        data_samples=[
+            WSLDataSample().set_gt_label([index], NUM_CLASSES)
+            for index in range(args.batch_size)
+        ],
+    )
+    return lambda: model.train().train_step(dict(batch), wrapper)
+
+
+def timed(function: Callable, *args: Any) -> Tuple[float, Any]:
+    """Return the seconds of a call and what it returns."""
+    start = time.perf_counter()
+    result = function(*args)
+    return time.perf_counter() - start, result
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Run the comparison and print the ratio."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--batch-size', type=int, default=32)
+    parser.add_argument('--channels', type=int, default=2048)
+    parser.add_argument('--size', type=int, default=28)
+    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument(
+        '--contiguous', action='store_true', help='features not channels-last'
+    )
+    parser.add_argument('--noise', action='store_true', help='white noise')
+    parser.add_argument('--train-step', action='store_true')
+    args = parser.parse_args(argv)
+    torch.manual_seed(0)
+    labels = torch.randint(0, NUM_CLASSES // 8, (args.batch_size,))
+    ours = Ours(labels, args.channels)
+    other = OneByOne(ours)
+    ours(draw_features(args))
+    times: List[Tuple[float, float]] = []
+    for _ in range(args.rounds):
+        feats = draw_features(args)
+        other.anchors = {
+            key: value.clone() for key, value in ours.assigner.named_buffers()
+        }
+        own_time, found = timed(ours, feats)
+        other_time, expected = timed(other, feats)
+        times.append((own_time, other_time))
+        check(found, expected)
+    own, theirs = np.median(times, axis=0)
+    print(f'assigner and MMD: {own:.3f} s a batch')
+    print(f'image by image: {theirs:.3f} s, {theirs / own:.1f} times as long')
+    if args.train_step:
+        step = train_step(args)
+        whole = min(timed(step)[0] for _ in range(2))
+        print(f'training step: {whole:.2f} s; ours / it: {own / whole:.1%}')
+    return 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())
