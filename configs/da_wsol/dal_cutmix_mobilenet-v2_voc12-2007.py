@@ -1,0 +1,2 @@
+_base_ = './dal_cam_mobilenet-v2_voc12-2007.py'
+model = dict(data_preprocessor=dict(batch_augments=[dict(type='CutMix')]))

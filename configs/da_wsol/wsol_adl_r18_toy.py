@@ -1,0 +1,4 @@
+_base_ = './wsol_cam_r18_toy.py'
+model = dict(
+    backbone=dict(insert=[dict(after='layer1', layer=dict(type='ADL'))])
+)

@@ -1,0 +1,126 @@
+"""One entry for each image and class of sets with several labels an image."""
+
+from typing import Any, Dict, List, Union
+
+import numpy as np
+
+from mmwsl.datasets.base import DataInfo, WSLDataset
+from mmwsl.registry import DATASETS
+
+IMAGES = ('all', 'single')
+
+
+@DATASETS.register_module()
+class SingleLabelEntries(WSLDataset):
+    """Entries of one label each, made from another data set.
+
+    Localisation is trained and measured with one class at a time. An entry's
+    ground truth is what belongs to its class: ``LoadEvalAnnotations`` leaves
+    the objects of other classes out.
+
+    Args:
+        source (dict | WSLDataset): The other data set or its config. Its
+            pipeline is not used; ``test_mode`` and ``collect_problems`` of a
+            config are those of this one.
+        images (str): 'all' for one entry for each image and class, with the
+            id ``<image id>/<class>``; 'single' for the images of one class
+            only, which keep their ids.
+        keep_difficult (bool): Whether classes that only objects marked
+            difficult show are labels.
+        **kwargs: Arguments of :class:`WSLDataset`, as ``pipeline`` and
+            ``test_mode``.
+
+    Raises:
+        ValueError: If ``images`` is unknown or no entry is left.
+
+    Example:
+        >>> SingleLabelEntries(
+        ...     source=dict(
+        ...         type='VOCImageLevelDataset',
+        ...         data_root='data/VOCdevkit/VOC2012'))
+    """
+
+    def __init__(
+        self,
+        source: Union[Dict[str, Any], WSLDataset],
+        images: str = 'all',
+        keep_difficult: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        if images not in IMAGES:
+            raise ValueError(f'images must be one of {IMAGES}, got {images!r}')
+        self.source = source
+        self.images = images
+        self.keep_difficult = keep_difficult
+        super().__init__(**kwargs)
+
+    def load_data_list(self) -> List[DataInfo]:
+        """List the source's images and their classes."""
+        source = self._source = self._build_source()
+        self.problems += source.problems
+        self._metainfo.update(source.metainfo)
+        entries = []
+        for index in range(len(source)):
+            info = source.get_data_info(index)
+            labels = self._labels(info)
+            if self.images == 'single' and len(labels) != 1:
+                continue
+            for label in labels:
+                name = str(info['img_id'])
+                if self.images == 'all':
+                    word = self.classes[label].replace('/', '_')
+                    name = f'{name}/{word}'
+                entries.append(
+                    dict(
+                        img_id=name,
+                        img_path=info['img_path'],
+                        gt_label=np.array([label], dtype=np.int64),
+                        source_index=index,
+                    )
+                )
+        return entries
+
+    def _build_source(self) -> WSLDataset:
+        source = self.source
+        if isinstance(source, dict):
+            config = dict(
+                source,
+                pipeline=[],
+                test_mode=self.test_mode,
+                collect_problems=self.collect_problems,
+            )
+            source = DATASETS.build(config)
+        if not isinstance(source, WSLDataset):
+            raise TypeError(
+                'source must be a data set of mmwsl, got '
+                f'{type(source).__name__}'
+            )
+        source.full_init()
+        return source
+
+    def _labels(self, info: DataInfo) -> List[int]:
+        labels: List[int] = info['gt_label'].tolist()
+        if self.keep_difficult:
+            return labels
+        hard = info['gt_label_difficult'].tolist()
+        return [label for label in labels if label not in hard]
+
+    def get_data_info(self, idx: int) -> DataInfo:
+        """Return one entry; see :class:`WSLDataset` for the keys."""
+        stub = super().get_data_info(idx)
+        info = self._source.get_data_info(stub['source_index'])
+        label = int(stub['gt_label'][0])
+        info.update(
+            img_id=stub['img_id'],
+            sample_idx=stub['sample_idx'],
+            gt_label=stub['gt_label'],
+            gt_label_difficult=np.zeros(0, dtype=np.int64),
+        )
+        if 'gt_count' in info:
+            own = np.arange(info['num_classes']) == label
+            info['gt_count'] = np.where(own, info['gt_count'], 0)
+        # A source that was built elsewhere may be in test mode on its own.
+        truth = info.pop('eval_ann', {})
+        if self.test_mode:
+            info['eval_ann'] = dict(truth, only_label=label)
+        return info

@@ -1,0 +1,236 @@
+"""Boxes of score maps, and how well they fit ground truth.
+
+As defined by "Evaluating Weakly Supervised Object Localization Methods
+Right" (https://arxiv.org/abs/2001.07437).
+
+Shape shorthand: (H, W) a score map, T thresholds, L distinct masks that they
+give, B boxes of all these masks, G ground-truth boxes of an image. Boxes are
+x1, y1, x2, y2 in pixels.
+"""
+
+from __future__ import annotations
+
+from typing import Any, List, NamedTuple, Sequence, Tuple, Union
+
+import cv2
+import numpy as np
+
+# The published interval of the sweep.
+THRESHOLDS = np.arange(1000) / 1000
+
+Numbers = Union[Sequence[float], np.ndarray]
+
+
+class BoxSweep(NamedTuple):
+    """The boxes of one score map at all thresholds.
+
+    Attributes:
+        level (np.ndarray): (T,) number of each threshold's mask, 0 to L - 1.
+        boxes (np.ndarray): int64 (B, 4), those of mask 0 first.
+        start (np.ndarray): (L,) where the boxes of each mask begin.
+        largest (np.ndarray): (L,) index in ``boxes`` of the box of each
+            mask's contour with the largest area.
+    """
+
+    level: np.ndarray
+    boxes: np.ndarray
+    start: np.ndarray
+    largest: np.ndarray
+
+
+def maps_to_boxes(
+    score_map: np.ndarray,
+    thresholds: Numbers,
+    multi_contour: bool = False,
+) -> List[np.ndarray]:
+    """Boxes of a score map at every threshold.
+
+    The map times 255, cut off to uint8, is thresholded strictly above
+    ``int(threshold * its maximum)``; each contour (tree mode, holes have
+    contours too) gives the box x, y, min(x + w, W - 1), min(y + h, H - 1).
+
+    Args:
+        score_map (np.ndarray): (H, W) in [0, 1].
+        thresholds (Sequence[float]): T thresholds, in any order.
+        multi_contour (bool): All contours instead of the one with the
+            largest area, of several such the first.
+
+    Returns:
+        list[np.ndarray]: For each threshold int64 (k, 4); (1, 4) of zeros if
+        there is no contour. Thresholds that give the same mask share one
+        array.
+
+    Raises:
+        ValueError: If the map is no (H, W) map in [0, 1] without NaN, or a
+            threshold is not finite.
+    """
+    sweep = sweep_boxes(score_map, thresholds)
+    if multi_contour:
+        found = np.split(sweep.boxes, sweep.start[1:])
+    else:
+        found = list(sweep.boxes[sweep.largest][:, None])
+    return [found[level] for level in sweep.level]
+
+
+def sweep_boxes(score_map: np.ndarray, thresholds: Numbers) -> BoxSweep:
+    """Find the boxes of all distinct masks of a score map once.
+
+    A map has at most 256 values, so T thresholds give far fewer masks:
+    thresholds between which no pixel lies give the same one.
+
+    Args:
+        score_map (np.ndarray): (H, W) in [0, 1].
+        thresholds (Sequence[float]): T thresholds, in any order.
+
+    Returns:
+        BoxSweep: The boxes.
+
+    Raises:
+        ValueError: See :func:`maps_to_boxes`.
+    """
+    check_score_map(score_map)
+    values = np.asarray(thresholds, dtype=np.float64)
+    if values.ndim != 1 or not np.isfinite(values).all():
+        raise ValueError('thresholds must be a list of finite numbers')
+    image = (np.asarray(score_map) * 255).astype(np.uint8)
+    present = np.flatnonzero(np.bincount(image.ravel(), minlength=256))
+    # The cast cuts off towards zero, as int() does.
+    cuts = (values * float(present[-1])).astype(np.int64)
+    above = np.searchsorted(present, cuts, side='right')
+    ranks, level = np.unique(above, return_inverse=True)
+    boxes: List[Sequence[int]] = []
+    start, largest = [], []
+    floors = present[ranks[ranks < len(present)]]
+    for floor, window in zip(floors.tolist(), _windows(image, floors)):
+        contours = _contours(image, floor, window)
+        own = [cv2.boundingRect(contour) for contour in contours]
+        start.append(len(boxes))
+        largest.append(len(boxes) + _largest(contours, own))
+        boxes += own
+    edges = np.array(boxes, dtype=np.int64).reshape(-1, 4)
+    edges[:, 2:] += edges[:, :2]
+    last = (image.shape[1] - 1, image.shape[0] - 1)
+    edges[:, 2:] = np.minimum(edges[:, 2:], last)
+    if len(floors) < len(ranks):
+        start.append(len(edges))
+        largest.append(len(edges))
+        edges = np.concatenate([edges, np.zeros((1, 4), np.int64)])
+    return BoxSweep(level, edges, np.array(start, int), np.array(largest, int))
+
+
+def check_score_map(score_map: Any) -> None:
+    """Raise ValueError unless a map is (H, W) in [0, 1] without NaN."""
+    values = np.asarray(score_map)
+    if values.ndim != 2 or not values.size:
+        raise ValueError(
+            f'score map must have the shape (H, W), got {values.shape}'
+        )
+    # A NaN makes both comparisons false.
+    low, high = values.min(), values.max()
+    if not (low >= 0 and high <= 1):
+        raise ValueError(
+            f'score map must be in [0, 1] without NaN, got {low:g}..{high:g}'
+        )
+
+
+def _windows(image: np.ndarray, floors: np.ndarray) -> np.ndarray:
+    """Return top, bottom, left, right (L, 4) of the pixels >= each floor.
+
+    Contours found in the window are those found in the whole image, and most
+    masks of a score map are much smaller than the map.
+    """
+    edges = []
+    for axis in (1, 0):
+        hits = image.max(axis=axis) >= floors[:, None]
+        edges += [hits.argmax(1), hits.shape[1] - hits[:, ::-1].argmax(1)]
+    return np.stack(edges, axis=1)
+
+
+def _contours(
+    image: np.ndarray, floor: int, window: np.ndarray
+) -> Sequence[np.ndarray]:
+    """The contours of the pixels >= floor, which is above 0 or the least."""
+    top, bottom, left, right = window.tolist()
+    part = image[top:bottom, left:right]
+    mask = cv2.threshold(part, floor - 1, 255, cv2.THRESH_BINARY)[1]
+    # OpenCV 3 returns the picture first.
+    return cv2.findContours(
+        mask, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE, offset=(left, top)
+    )[-2]
+
+
+def _largest(
+    contours: Sequence[np.ndarray], boxes: Sequence[Sequence[int]]
+) -> int:
+    """The index of the contour with the largest area, the first of several.
+
+    Areas cost more than boxes, which bound them: most need not be computed.
+    """
+    if len(contours) == 1:
+        return 0
+    bounds = [(width - 1) * (height - 1) for _, _, width, height in boxes]
+    least = cv2.contourArea(contours[bounds.index(max(bounds))])
+    indices = [i for i, bound in enumerate(bounds) if bound >= least]
+    if len(indices) == 1:
+        return indices[0]
+    areas = [cv2.contourArea(contours[i]) for i in indices]
+    return indices[areas.index(max(areas))]
+
+
+def box_ious(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Intersection over union of boxes whose last pixels belong to them.
+
+    Args:
+        boxes (np.ndarray): (B, 4).
+        others (np.ndarray): (G, 4).
+
+    Returns:
+        np.ndarray: (B, G).
+    """
+    one, two = np.asarray(boxes)[:, None], np.asarray(others)[None]
+    top_left = np.maximum(one[..., :2], two[..., :2])
+    bottom_right = np.minimum(one[..., 2:], two[..., 2:])
+    common = np.clip(bottom_right - top_left + 1, 0, None).prod(-1)
+    areas = [(x[..., 2:] - x[..., :2] + 1).prod(-1) for x in (one, two)]
+    return common / (areas[0] + areas[1] - common)
+
+
+def best_ious(
+    sweep: BoxSweep, gt_boxes: np.ndarray
+) -> Tuple[np.ndarray, np.ndarray]:
+    """The best overlap with any ground-truth box at every threshold.
+
+    Args:
+        sweep (BoxSweep): From :func:`sweep_boxes`.
+        gt_boxes (np.ndarray): (G, 4) in the pixels of the score map, G > 0.
+
+    Returns:
+        tuple[np.ndarray]: (T,) of the box of the largest contour, and (T,)
+        of the best box of all contours.
+    """
+    best = box_ious(sweep.boxes, gt_boxes).max(axis=1)
+    largest, every = (
+        best[sweep.largest],
+        np.maximum.reduceat(best, sweep.start),
+    )
+    return largest[sweep.level], every[sweep.level]
+
+
+def resize_boxes(
+    boxes: np.ndarray, size: Tuple[int, int], new_size: Tuple[int, int]
+) -> np.ndarray:
+    """Bring boxes from an image to a score map; fractions are cut off.
+
+    Args:
+        boxes (np.ndarray): (G, 4) in pixels of the image.
+        size (tuple[int]): Height and width of the image.
+        new_size (tuple[int]): Height and width of the score map.
+
+    Returns:
+        np.ndarray: int64 (G, 4).
+    """
+    old, new = (
+        np.array([*x[::-1], *x[::-1]], float) for x in (size, new_size)
+    )
+    scaled: np.ndarray = np.asarray(boxes, dtype=np.float64) * new / old
+    return scaled.astype(np.int64)

@@ -1,0 +1,94 @@
+"""How well score maps tell an object's pixels from the others.
+
+As defined by "Evaluation for Weakly Supervised Object Localization"
+(https://arxiv.org/abs/2007.04178).
+
+Shape shorthand: (H, W) a score map, T thresholds.
+"""
+
+from __future__ import annotations
+
+from typing import Dict
+
+import numpy as np
+
+from mmwsl.evaluation.functional.boxes import Numbers, check_score_map
+
+
+def pixel_histograms(
+    score_map: np.ndarray,
+    mask: np.ndarray,
+    thresholds: Numbers,
+    ignore_index: int = 255,
+) -> np.ndarray:
+    """Count an image's pixels by how many thresholds they reach.
+
+    A pixel reaches a threshold that its score is not below. The counts add
+    up over images and hold all that :func:`pixel_scores` needs.
+
+    Args:
+        score_map (np.ndarray): (H, W) in [0, 1].
+        mask (np.ndarray): (H, W) of 0 background, 1 object and
+            ``ignore_index``, pixels left out.
+        thresholds (Sequence[float]): T ascending numbers from 0 to 1.
+        ignore_index (int): See ``mask``.
+
+    Returns:
+        np.ndarray: int64 (2, T + 2): row 0 background, row 1 object; column
+        i are pixels that reach i thresholds, 1 being one after the last.
+
+    Raises:
+        ValueError: If the map is not in [0, 1], if the sizes differ, or if
+            the mask or the thresholds hold anything else.
+    """
+    check_score_map(score_map)
+    edges = np.append(np.asarray(thresholds, dtype=np.float64), 1.0)
+    if not (edges[0] >= 0 and (np.diff(edges) >= 0).all()):
+        raise ValueError('thresholds must ascend from 0 or more to at most 1')
+    scores, mask = np.asarray(score_map), np.asarray(mask)
+    if mask.shape != scores.shape:
+        raise ValueError(
+            f'score map {scores.shape} and mask {mask.shape} differ in size'
+        )
+    known = mask != ignore_index
+    kinds = mask[known]
+    if not np.isin(kinds, (0, 1)).all():
+        raise ValueError(
+            f'mask holds values other than 0, 1 and {ignore_index}'
+        )
+    width = len(edges) + 1
+    reached = np.searchsorted(edges, scores[known], side='right')
+    joint = reached + width * kinds.astype(np.intp)
+    return np.bincount(joint, minlength=2 * width).reshape(2, width)
+
+
+def pixel_scores(histograms: np.ndarray) -> Dict[str, np.ndarray]:
+    """Precision, recall and IoU at every threshold, and PxAP.
+
+    PxAP sums, from 1 down to the lowest threshold, precision times the step
+    in recall.
+
+    Args:
+        histograms (np.ndarray): (..., 2, T + 2) counts, summed over the
+            images to be taken together.
+
+    Returns:
+        dict: Fractions: ``precision``, ``recall``, ``iou`` (..., T), in the
+        order of the thresholds, and ``PxAP`` (...,). NaN where nothing is
+        predicted (precision), where there is no object (recall, PxAP), or
+        both (IoU).
+    """
+    counts = np.asarray(histograms, dtype=np.float64)
+    # Column i: the pixels that reach threshold i, then those that reach 1.
+    reaching = counts[..., ::-1].cumsum(-1)[..., -2::-1]
+    hits, predicted = reaching[..., 1, :], reaching.sum(-2)
+    objects = counts[..., 1, :].sum(-1, keepdims=True)
+    with np.errstate(divide='ignore', invalid='ignore'):
+        precision, recall = hits / predicted, hits / objects
+        iou = hits / (objects + predicted - hits)
+    steps = recall - np.concatenate(
+        [recall[..., 1:], np.zeros_like(objects)], axis=-1
+    )
+    area = (np.where(predicted > 0, precision, 0) * steps).sum(-1)
+    values = dict(precision=precision, recall=recall, iou=iou)
+    return {'PxAP': area, **{k: v[..., :-1] for k, v in values.items()}}

@@ -1,0 +1,123 @@
+"""Thresholds that fit a handful of labelled images.
+
+n: images. C: classes. P: peaks of a map.
+"""
+
+from typing import List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+
+class PeakValues(NamedTuple):
+    """The peaks of the map of a class that an image shows."""
+
+    values: np.ndarray  # (P,)
+    objects: int  # how many objects of the class there are
+
+
+class PeakThresholds(NamedTuple):
+    """Thresholds and how well the numbers of peaks fit the counts."""
+
+    min_value: Optional[float]
+    min_ratio: float
+    error: float  # mean of (peaks - count)^2 / (count + 1)
+
+
+def best_score_threshold(
+    scores: np.ndarray, present: np.ndarray, ignore: np.ndarray
+) -> Tuple[float, float]:
+    """Find the threshold of class scores with the highest F1.
+
+    Decisions on all pairs of image and class count together. Between the
+    scores at which the best decisions change the middle is taken; of equally
+    good thresholds the lowest.
+
+    Args:
+        scores (np.ndarray): (n, C).
+        present (np.ndarray): bool (n, C).
+        ignore (np.ndarray): bool (n, C), pairs left out.
+
+    Returns:
+        tuple: Threshold and F1 in [0, 1].
+
+    Raises:
+        ValueError: If no pair is positive.
+    """
+    values, positive = scores[~ignore], present[~ignore]
+    if not positive.any():
+        raise ValueError('no image shows a class')
+    order = np.argsort(-values, kind='stable')
+    values, positive = values[order], positive[order]
+    last_of_tie = np.append(values[1:] != values[:-1], True)
+    hits = np.cumsum(positive)
+    f1 = 2 * hits / (np.arange(1, len(values) + 1) + positive.sum())
+    f1 = np.where(last_of_tie, f1, -1)
+    best = len(f1) - 1 - int(f1[::-1].argmax())
+    below = values[best + 1] if best + 1 < len(values) else 0.0
+    return float((values[best] + below) / 2), float(f1[best])
+
+
+def fit_peak_thresholds(
+    maps: Sequence[PeakValues],
+    min_values: Sequence[Optional[float]],
+    min_ratios: Sequence[float],
+) -> PeakThresholds:
+    """Find thresholds whose numbers of peaks fit the counts.
+
+    A peak is kept if its value is at least ``min_value`` and at least
+    ``min_ratio`` times the map's highest peak.
+
+    Args:
+        maps (Sequence[PeakValues]): Present classes of labelled images.
+        min_values (Sequence[float | None]): Candidates; None is none.
+        min_ratios (Sequence[float]): Candidates.
+
+    Returns:
+        PeakThresholds: The ones with the lowest error; of equal ones the
+        first ratio and then the first value.
+
+    Raises:
+        ValueError: If there are no maps or no candidates.
+    """
+    if not maps or not len(min_values) or not len(min_ratios):
+        raise ValueError('no peaks or no thresholds to choose from')
+    counts = np.array([x.objects for x in maps])
+    best = PeakThresholds(None, 0.0, np.inf)
+    for ratio in min_ratios:
+        # The values of peaks that pass the ratio, lowest first.
+        passed = [
+            np.sort(x.values[x.values >= ratio * x.values.max(initial=0)])
+            for x in maps
+        ]
+        for value in min_values:
+            numbers = np.array([_at_least(x, value) for x in passed])
+            error = float(np.mean((numbers - counts) ** 2 / (counts + 1)))
+            if error < best.error:
+                best = PeakThresholds(value, float(ratio), error)
+    return best
+
+
+def _at_least(ascending: np.ndarray, value: Optional[float]) -> int:
+    if value is None:
+        return len(ascending)
+    return len(ascending) - int(np.searchsorted(ascending, value))
+
+
+def value_candidates(
+    maps: Sequence[PeakValues], number: int = 50
+) -> List[Optional[float]]:
+    """Choose absolute thresholds to try: none, and values between peaks'.
+
+    Args:
+        maps (Sequence[PeakValues]): All peaks.
+        number (int): Largest number of values.
+
+    Returns:
+        list: None and ascending values.
+    """
+    values = np.unique(np.concatenate([x.values for x in maps]))
+    middles = (values[1:] + values[:-1]) / 2
+    if len(middles) > number:
+        places = np.linspace(0, len(middles) - 1, number)
+        middles = middles[np.round(places).astype(np.int64)]
+    return [None, *(float(x) for x in middles)]

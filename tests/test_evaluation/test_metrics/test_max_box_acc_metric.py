@@ -1,0 +1,233 @@
+import numpy as np
+import pytest
+import torch
+from mmengine.evaluator import Evaluator
+from mmengine.structures import InstanceData, PixelData
+
+from mmwsl.evaluation import MaxBoxAccMetric
+from mmwsl.evaluation.functional import maps_to_boxes
+from mmwsl.structures import WSLDataSample
+
+ABSENT = object()
+
+
+def make_sample(
+    score_map, boxes, shape, label=1, score=(0.1, 0.7, 0.2), **extra
+):
+    sample = WSLDataSample(metainfo=dict(img_id='a/1', ori_shape=shape))
+    sample.set_gt_label([label], 3)
+    sample.pred_score_map = PixelData(data=torch.as_tensor(score_map)[None])
+    boxes = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+    extra.setdefault('labels', torch.full((len(boxes),), label))
+    sample.gt_instances = InstanceData(bboxes=boxes, **extra)
+    if score is not None:
+        sample.set_pred_score(score)
+    return sample
+
+
+def evaluate(samples, **kwargs):
+    kwargs.setdefault('size', None)
+    evaluator = Evaluator([dict(type='MaxBoxAccMetric', **kwargs)])
+    evaluator.dataset_meta = dict(classes=('cat', 'dog', 'cow'))
+    for sample in samples:
+        evaluator.process([sample])
+    return evaluator.evaluate(len(samples))
+
+
+def blob(value, left, top, right, bottom):
+    """A map 4 x 5 in which the last pixels belong to the blob."""
+    score_map = torch.zeros(4, 5)
+    score_map[top : bottom + 1, left : right + 1] = value
+    return score_map
+
+
+def test_known_answers_on_maps_of_four_by_five():
+    # Right at every threshold: its box is (1, 1, 3, 3), as the object's.
+    first = make_sample(blob(1.0, 1, 1, 2, 2), [[1, 1, 3, 3]], (4, 5))
+    # A step: up to int(t * 255) = 126 the box is that of the whole map,
+    # (0, 0, 4, 3); above it is (0, 0, 1, 1). The object is (0, 0, 1, 2),
+    # so the IoUs are 6 / 20 and 4 / 6. Classified wrong.
+    steps = torch.clamp(blob(1.0, 0, 0, 0, 0) + 0.5, max=1)
+    second = make_sample(steps, [[0, 0, 1, 2]], (4, 5), score=(0.8, 0.1, 0.1))
+    metrics = evaluate([first, second])
+    assert metrics['MaxBoxAcc'] == metrics['GT-known Loc'] == 100
+    assert metrics['MaxBoxAccV2@0.3'] == 100
+    assert metrics['MaxBoxAccV2@0.5'] == 100
+    assert metrics['MaxBoxAccV2@0.7'] == 50
+    assert metrics['MaxBoxAccV2'] == 83.33
+    assert metrics['Top-1 Loc'] == 50
+    # Of three classes there are no first five.
+    assert 'Top-5 Loc' not in metrics
+    # The first of the best ones: int(0.499 * 255) = 127.
+    assert metrics['box_threshold'] == 0.499
+
+
+def test_all_contours_count_for_version_two_only():
+    score_map = blob(1.0, 0, 0, 1, 1) + blob(1.0, 3, 0, 4, 3)
+    metrics = evaluate([make_sample(score_map, [[0, 0, 2, 2]], (4, 5))])
+    assert metrics['MaxBoxAcc'] == 0
+    assert metrics['MaxBoxAccV2'] == 100
+
+
+def test_any_object_of_the_class_will_do():
+    score_map = blob(1.0, 1, 1, 2, 2)
+    boxes = [[0, 0, 0, 0], [1, 1, 3, 3]]
+    assert (
+        evaluate([make_sample(score_map, boxes, (4, 5))])['MaxBoxAcc'] == 100
+    )
+    other = torch.tensor([1, 2])
+    sample = make_sample(score_map, boxes, (4, 5), labels=other)
+    assert evaluate([sample])['MaxBoxAcc'] == 0
+    # A difficult object counts where there is no other.
+    hard = make_sample(
+        score_map, boxes, (4, 5), difficult=torch.tensor([False, True])
+    )
+    assert evaluate([hard])['MaxBoxAcc'] == 0
+    alone = make_sample(
+        score_map, boxes[1:], (4, 5), difficult=torch.tensor([True])
+    )
+    assert evaluate([alone])['MaxBoxAcc'] == 100
+
+
+def test_boxes_are_brought_to_the_map():
+    # 224 / 60 and 224 / 100 of the box: (44, 149, 67, 186).
+    score_map = torch.zeros(224, 224)
+    score_map[149:186, 44:67] = 1
+    sample = make_sample(score_map, [[20, 40, 30, 50]], (60, 100))
+    metrics = evaluate([sample], size=224, iou_thresholds=(1.0,))
+    assert metrics['MaxBoxAccV2@1'] == 100
+    moved = make_sample(score_map, [[20, 40, 30, 50.3]], (60, 100))
+    assert (
+        evaluate([moved], size=224, iou_thresholds=(1.0,))['MaxBoxAccV2'] == 0
+    )
+
+
+def slow_accuracies(samples, thresholds, deltas):
+    """Accuracy of each threshold by one loop over everything."""
+    right = np.zeros((2, len(deltas), len(thresholds)))
+    for score_map, boxes in samples:
+        for kind in (0, 1):
+            found = maps_to_boxes(score_map, thresholds, bool(kind))
+            for index, candidates in enumerate(found):
+                best = max(
+                    overlap(one, two) for one in candidates for two in boxes
+                )
+                for row, delta in enumerate(deltas):
+                    right[kind, row, index] += best >= delta
+    return 100 * (right / len(samples)).max(-1)
+
+
+def overlap(one, two):
+    width = min(one[2], two[2]) - max(one[0], two[0]) + 1
+    height = min(one[3], two[3]) - max(one[1], two[1]) + 1
+    common = max(width, 0) * max(height, 0)
+    areas = [(x[2] - x[0] + 1) * (x[3] - x[1] + 1) for x in (one, two)]
+    return common / (sum(areas) - common)
+
+
+def test_equals_a_loop_over_a_thousand_thresholds():
+    rng = np.random.default_rng(0)
+    pairs, samples = [], []
+    for _ in range(7):
+        score_map = rng.random((4, 4)).repeat(5, 0).repeat(5, 1)
+        corners = np.sort(rng.integers(0, 20, (2, 2, 2)), axis=1)
+        boxes = corners.reshape(2, 4).tolist()
+        pairs.append((score_map, boxes))
+        samples.append(make_sample(score_map, boxes, (20, 20)))
+    deltas = (0.3, 0.5, 0.7)
+    largest, every = slow_accuracies(pairs, np.arange(1000) / 1000, deltas)
+    metrics = evaluate(samples)
+    assert metrics['MaxBoxAcc'] == pytest.approx(largest[1], abs=0.01)
+    assert metrics['MaxBoxAccV2'] == pytest.approx(every.mean(), abs=0.01)
+    for delta, value in zip(deltas, every):
+        key = f'MaxBoxAccV2@{delta}'
+        assert metrics[key] == pytest.approx(value, abs=0.01)
+    assert 0 < largest[1] < 100
+
+
+def test_the_map_of_the_class_is_taken_without_a_score_map():
+    sample = make_sample(blob(1.0, 0, 0, 0, 0), [[1, 1, 3, 3]], (4, 5))
+    del sample.pred_score_map
+    maps = torch.stack([blob(1.0, 0, 0, 0, 0), blob(0.6, 1, 1, 2, 2) + 0.2])
+    sample.pred_maps = PixelData(data=maps)
+    sample.pred_map_labels = torch.tensor([0, 1])
+    # The map's own size, and 8 x 8, to which the box is brought.
+    assert evaluate([sample])['MaxBoxAcc'] == 100
+    assert evaluate([sample], size=8)['MaxBoxAcc'] == 100
+    sample.pred_map_labels = torch.tensor([0, 2])
+    with pytest.raises(ValueError, match='a/1: pred_maps has no map of the'):
+        evaluate([sample])
+
+
+def test_scores_of_another_classifier(tmp_path):
+    path = tmp_path / 'scores.csv'
+    sample = make_sample(blob(1.0, 1, 1, 2, 2), [[1, 1, 3, 3]], (4, 5))
+    assert evaluate([sample])['Top-1 Loc'] == 100
+    path.write_text('id,dog,cat,cow\na/1.jpg,0.1,0.7,0.2\n')
+    given = dict(scores_file=str(path))
+    assert evaluate([sample], **given)['Top-1 Loc'] == 0
+    path.write_text('id,dog,cat,cow\na/1.jpg,0.7,0.1,0.2\n')
+    assert evaluate([sample], **given)['Top-1 Loc'] == 100
+    # An entry of one class takes the scores of its image.
+    path.write_text('a.jpg,0.1,0.7,0.2\n')
+    assert evaluate([sample], **given)['Top-1 Loc'] == 100
+    for text, message in (
+        ('b.jpg,0.1,0.7,0.2\n', 'a/1: .*scores.csv has no scores of this'),
+        ('a.jpg,0.1,0.7\n', 'scores.csv: 2 scores for each image'),
+        ('id,dog,cat,fox\na,0.1,0.7,0.2\n', r'unknown class names \[.fox'),
+    ):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            evaluate([sample], **given)
+
+
+def test_without_scores_there_is_no_top_k():
+    sample = make_sample(
+        blob(1.0, 1, 1, 2, 2), [[1, 1, 3, 3]], (4, 5), score=None
+    )
+    assert not [key for key in evaluate([sample]) if key.startswith('Top')]
+
+
+def test_results_of_an_image_are_small():
+    metric = MaxBoxAccMetric(size=None)
+    sample = make_sample(blob(1.0, 1, 1, 2, 2), [[1, 1, 3, 3]], (4, 5))
+    metric.process(None, [sample.to_dict()])
+    assert metric.results[0]['right'].nbytes == 4 * 125
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(score_map=torch.full((4, 5), 1.5)), r'a/1: score map must be'),
+        (dict(score_map=torch.full((4, 5), np.nan)), 'a/1: .*without NaN'),
+        (dict(boxes=[[3, 1, 1, 3]]), r'a/1: box \(3, 1, 1, 3\) is inverted'),
+        (dict(boxes=[[0, 0, np.inf, 1]]), 'a/1: box .* is not finite'),
+        (dict(boxes=[]), 'a/1: no box of the class 1'),
+        (dict(gt_label=[0, 1]), r'a/1: localisation needs one label, got'),
+        (dict(gt_instances=ABSENT), 'a/1: no gt_instances: .*with_instances'),
+        (dict(score=(0.1,)), r'a/1: class scores have shape \(1,\)'),
+    ],
+)
+def test_bad_samples(change, message):
+    settings = dict(score_map=blob(1.0, 1, 1, 2, 2), boxes=[[1, 1, 3, 3]])
+    fields = {k: v for k, v in change.items() if k.startswith('gt_')}
+    settings.update({k: v for k, v in change.items() if k not in fields})
+    sample = make_sample(shape=(4, 5), **settings)
+    for key, value in fields.items():
+        if value is ABSENT:
+            delattr(sample, key)
+        else:
+            sample.set_gt_label(value, 3)
+    with pytest.raises(ValueError, match=message):
+        evaluate([sample])
+
+
+def test_bad_settings_and_no_image():
+    with pytest.raises(ValueError, match='iou_thresholds must not be empty'):
+        MaxBoxAccMetric(iou_thresholds=())
+    with pytest.raises(ValueError, match='thresholds must not be empty'):
+        MaxBoxAccMetric(thresholds=())
+    with pytest.raises(ValueError, match='topk must list positive numbers'):
+        MaxBoxAccMetric(topk=(0,))
+    with pytest.raises(ValueError, match='no image to score'):
+        MaxBoxAccMetric().compute_metrics([])

@@ -1,0 +1,287 @@
+"""Score localisation maps of another program.
+
+``python tools/analysis_tools/eval_maps.py MAPS --metadata FOLDER`` or ``...
+MAPS --config CONFIG`` prints what MaxBoxAccMetric and PxAPMetric print.
+"""
+
+import argparse
+import json
+import os
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+from mmengine.config import DictAction
+from mmengine.registry import init_default_scope
+
+from mmwsl.apis import friendly_errors, load_config
+from mmwsl.datasets.boxes import check_boxes
+from mmwsl.datasets.files import read_lines
+from mmwsl.datasets.transforms.loc_masks import object_mask
+from mmwsl.datasets.wsol_metadata import (
+    Localization,
+    read_ids,
+    read_labels,
+    read_localization,
+    read_sizes,
+)
+from mmwsl.evaluation import MaxBoxAccMetric, PxAPMetric
+from mmwsl.evaluation.files import (
+    find_map_files,
+    read_score_map,
+    without_suffix,
+    write_metrics,
+)
+from mmwsl.registry import DATASETS
+
+Sample = Dict[str, Any]
+BOX, MASK = 'gt_instances', 'gt_loc_mask'
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Score localisation maps of another program'
+    )
+    parser.add_argument(
+        'maps',
+        help='folder of <image id>.npy, (H, W) in [0, 1]: the map of the '
+        "image's class; an image suffix before .npy does no harm",
+    )
+    truth = parser.add_mutually_exclusive_group(required=True)
+    truth.add_argument(
+        '--metadata',
+        help='folder of image_ids.txt, class_labels.txt, image_sizes.txt, '
+        'localization.txt',
+    )
+    truth.add_argument('--config', help='config whose data set has the truth')
+    parser.add_argument('--masks', default='', help='folder of the masks')
+    parser.add_argument('--ids-file', default='image_ids.txt')
+    parser.add_argument(
+        '--keep-outside-boxes',
+        action='store_true',
+        help='take boxes over the border of the image as they are',
+    )
+    parser.add_argument(
+        '--split', default='test', choices=['train', 'val', 'test']
+    )
+    parser.add_argument(
+        '--scores',
+        help='class scores of a classifier, for Top-1 and Top-5 Loc: .csv '
+        'with an image and C scores a line, or .npz with ids and scores',
+    )
+    parser.add_argument(
+        '--size',
+        type=int,
+        default=224,
+        help='size of the maps; others are resized and min-max scaled, 0 '
+        'takes all as they are',
+    )
+    parser.add_argument(
+        '--average',
+        default='dataset',
+        choices=['dataset', 'image'],
+        help='how pIoU is averaged',
+    )
+    parser.add_argument('--out', help='write the metrics to this .json')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    return parser.parse_args(argv)
+
+
+def fail(place: str, message: str) -> None:
+    """Report a broken line."""
+    raise ValueError(f'{place}: {message}')
+
+
+def metadata_samples(
+    args: argparse.Namespace, classes: Optional[Sequence[str]]
+) -> Iterator[Sample]:
+    """Ground truth of each image of a metadata folder."""
+    paths = {
+        name: os.path.join(args.metadata, f'{name}.txt')
+        for name in ('class_labels', 'image_sizes', 'localization')
+    }
+    labels = read_labels(paths['class_labels'], fail)
+    truth = read_localization(paths['localization'], fail)
+    sizes = read_sizes(paths['image_sizes'], fail) if truth.boxes else {}
+    for row in read_ids(os.path.join(args.metadata, args.ids_file)):
+        name = row.img_id
+        if name not in labels:
+            fail(paths['class_labels'], f'no line of {name}')
+        place, label = labels[name]
+        if classes and label >= len(classes):
+            fail(place, f'label {label} is not in 0..{len(classes) - 1}')
+        sample: Sample = {
+            'img_id': without_suffix(name),
+            'gt_label': torch.tensor([label]),
+        }
+        if name in truth.boxes:
+            if name not in sizes:
+                fail(paths['image_sizes'], f'no line of {name}')
+            sample['ori_shape'] = sizes[name]
+            sample[BOX] = box_field(args, truth, name, sizes[name])
+        elif name in truth.masks:
+            sample[MASK] = mask_field(args, truth, name)
+        else:
+            fail(paths['localization'], f'no line of {name}')
+        yield sample
+
+
+def box_field(
+    args: argparse.Namespace,
+    truth: Localization,
+    img_id: str,
+    shape: Tuple[int, int],
+) -> Dict[str, torch.Tensor]:
+    """The boxes of an image as a field of its sample."""
+    for place, box in truth.boxes[img_id]:
+        try:
+            check_boxes(np.array(box), shape, not args.keep_outside_boxes)
+        except ValueError as error:
+            fail(place, str(error))
+    return {'bboxes': torch.tensor([box for _, box in truth.boxes[img_id]])}
+
+
+def mask_field(
+    args: argparse.Namespace, truth: Localization, img_id: str
+) -> Dict[str, torch.Tensor]:
+    """The mask of an image as a field of its sample."""
+    annotation: Dict[str, List[str]] = dict(object_masks=[], ignore_masks=[])
+    for place, mask, ignore in truth.masks[img_id]:
+        for key, name in (('object_masks', mask), ('ignore_masks', ignore)):
+            path = os.path.join(args.masks, name)
+            if name and not os.path.isfile(path):
+                raise FileNotFoundError(
+                    f'{place}: names the mask {path}, which does not exist'
+                )
+            if name:
+                annotation[key].append(path)
+    size = args.size or 224
+    mask = object_mask(annotation, (size, size))
+    return {'data': torch.from_numpy(mask.astype(np.int64))[None]}
+
+
+def config_dataset(args: argparse.Namespace) -> Any:
+    """The data set of a config with boxes and masks, as far as it has any."""
+    cfg = load_config(args.config, args.cfg_options)
+    init_default_scope(cfg.get('default_scope', 'mmwsl'))
+    loader = cfg.get(f'{args.split}_dataloader')
+    if not loader:
+        raise ValueError(f'{args.config}: no {args.split}_dataloader')
+    config = {**loader['dataset'], 'test_mode': True}
+    truth = DATASETS.build({**config, 'pipeline': []})[0]['eval_ann']
+    masks = {'object_masks', 'seg_map', 'segmentations'} & set(truth)
+    has_mask = masks or os.path.isfile(truth.get('seg_map_path', ''))
+    kinds = [BOX] * ('boxes' in truth) + [MASK] * bool(has_mask)
+    if not kinds:
+        raise ValueError(f'{args.config}: the data set has no boxes or masks')
+    loading = [t for t in config['pipeline'] if t['type'] == 'LoadWSLImage']
+    config['pipeline'] = [
+        *(loading or [dict(type='LoadWSLImage')]),
+        dict(
+            type='LoadEvalAnnotations',
+            with_seg_map=False,
+            with_instances=BOX in kinds,
+            with_loc_mask=MASK in kinds,
+            loc_mask_size=args.size or 224,
+        ),
+        dict(type='PackWSLInputs', eval_keys=tuple(kinds)),
+    ]
+    return DATASETS.build(config)
+
+
+def config_samples(dataset: Any) -> Iterator[Sample]:
+    """Ground truth of each image of a data set."""
+    for index in range(len(dataset)):
+        sample = dataset[index]['data_samples']
+        yield sample.to_dict()
+
+
+def map_files(folder: str) -> Dict[str, str]:
+    """The .npy file of each image id."""
+    files: Dict[str, str] = {}
+    for img_id, path in find_map_files(folder).items():
+        name = without_suffix(img_id)
+        if name in files:
+            raise ValueError(f'{path}: {files[name]} is of the same image')
+        files[name] = path
+    return files
+
+
+def class_names(args: argparse.Namespace) -> Optional[List[str]]:
+    """Class names of a metadata folder, if it has any."""
+    path = os.path.join(args.metadata, 'class_names.txt')
+    if not os.path.isfile(path):
+        return None
+    return [x.strip() for x in read_lines(path, 'class names') if x.strip()]
+
+
+def evaluate(args: argparse.Namespace) -> Dict[str, float]:
+    """Score as the command line says."""
+    files = map_files(args.maps)
+    classes: Any
+    if args.config:
+        dataset = config_dataset(args)
+        samples = config_samples(dataset)
+        classes = dataset.metainfo['classes']
+    else:
+        classes = class_names(args)
+        samples = metadata_samples(args, classes)
+    size = args.size or None
+    metrics: Dict[str, Any] = {
+        BOX: MaxBoxAccMetric(size=size, scores_file=args.scores),
+        MASK: PxAPMetric(size=size, average=args.average),
+    }
+    number, missing = 0, []
+    for sample in samples:
+        path = files.get(sample['img_id'])
+        number += 1
+        if path is None:
+            missing.append(sample['img_id'])
+            continue
+        process(metrics, sample, path, classes)
+    if missing:
+        raise ValueError(
+            f'{args.maps}: no map of {len(missing)} of {number} images, the '
+            f'first is {missing[0]}'
+        )
+    if len(files) > number:
+        print(f'{len(files) - number} maps have no ground truth: left out')
+    found: Dict[str, float] = {}
+    for metric in metrics.values():
+        if metric.results:
+            found.update(metric.evaluate(number))
+    return found
+
+
+def process(
+    metrics: Dict[str, Any],
+    sample: Sample,
+    path: str,
+    classes: Optional[Sequence[str]],
+) -> None:
+    """Give a map to the metrics whose ground truth it has."""
+    plane = np.ascontiguousarray(read_score_map(path))
+    sample['pred_score_map'] = {'data': torch.from_numpy(plane)[None]}
+    for key, metric in metrics.items():
+        if key in sample:
+            metric.dataset_meta = {'classes': classes}
+            try:
+                metric.process(None, [sample])
+            except ValueError as error:
+                fail(path, str(error))
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Print the metrics and, with --out, write them."""
+    args = parse_args(argv)
+    with friendly_errors():
+        metrics = evaluate(args)
+        print(json.dumps(metrics))
+        if args.out:
+            write_metrics(args.out, metrics)
+    return 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())
