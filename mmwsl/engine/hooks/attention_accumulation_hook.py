@@ -1,0 +1,277 @@
+"""Collecting class maps while a classifier trains."""
+
+import os
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+from mmengine.dist import all_gather_object, get_world_size, is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import EpochBasedTrainLoop, Runner
+from torch import Tensor
+
+from mmwsl.datasets import base_datasets
+from mmwsl.models.heads.map_prediction import unflip
+from mmwsl.pseudo_labels.attention import attention_maps
+from mmwsl.pseudo_labels.attention_file import (
+    Attention,
+    pack_attention,
+    unpack_attention,
+    write_attention,
+)
+from mmwsl.registry import HOOKS
+
+# Parts of names of transforms after which a map no longer lies on its image.
+# Flips are undone if samples say so.
+_MOVING = (
+    'crop',
+    'affine',
+    'rotate',
+    'perspective',
+    'shear',
+    'translate',
+    'expand',
+    'mosaic',
+    'mixup',
+    'cutmix',
+    'pad',
+)
+
+
+@HOOKS.register_module()
+class AttentionAccumulationHook(Hook):
+    """Accumulate attention during training, as OA-CAM does.
+
+    From the second epoch on, the class maps of every training step are
+    rectified, divided by their maximum and fused by the maximum, per image
+    and present class, if the classifier believes in the class
+    (https://arxiv.org/abs/2103.14581; see
+    :func:`mmwsl.pseudo_labels.accumulate_attention`). After the last epoch
+    they are written to one file, in single precision and keyed by image id.
+
+    The maps are taken from the step itself by a forward hook of the head,
+    whose ``scores`` pools them. What was accumulated is part of every
+    checkpoint, so a resumed run goes on with it, and the processes of a
+    distributed run are merged after every epoch.
+
+    Maps can be fused only if they always lie on their image alike: the
+    pipeline must not crop or pad, inputs must have one size, and flips must
+    reach the samples' meta information (``flip_direction``), by which they
+    are undone.
+
+    Args:
+        out_file: File to write; by default ``attention.npz`` in the run's
+            folder.
+        start_epoch: First epoch, counted from 0, whose maps are taken.
+        min_prob: Probability from which a map is fused.
+    """
+
+    # Before CheckpointHook, which has VERY_LOW.
+    priority = 'NORMAL'
+
+    def __init__(
+        self,
+        out_file: Optional[str] = None,
+        start_epoch: int = 1,
+        min_prob: float = 0.1,
+    ) -> None:
+        self.out_file = out_file
+        self.start_epoch = start_epoch
+        self.min_prob = min_prob
+        self.attention: Attention = {}
+        # Maps of the last epoch that are used where there is nothing else.
+        self._doubted: Attention = {}
+        self._maps: Optional[Tensor] = None
+        self._handle: Any = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Check the run and listen to the head.
+
+        Raises:
+            ValueError: If maps of different epochs would not fit together.
+            TypeError: If the model's head cannot pool its maps.
+        """
+        if not isinstance(runner.train_loop, EpochBasedTrainLoop):
+            raise ValueError(
+                'AttentionAccumulationHook needs an epoch-based training: '
+                'set train_cfg = dict(by_epoch=True, max_epochs=...).'
+            )
+        for dataset in base_datasets(runner.train_dataloader.dataset):
+            _check_pipeline(dataset)
+        model = _model(runner)
+        if not hasattr(getattr(model, 'head', None), 'scores'):
+            raise TypeError(
+                'AttentionAccumulationHook needs a model whose head has '
+                'scores, as CAMHead has.'
+            )
+        if len(getattr(model.data_preprocessor, 'batch_augments', ())):
+            raise ValueError(
+                'AttentionAccumulationHook does not go with batch_augments '
+                'of the data preprocessor: the maps would be those of '
+                'changed images.'
+            )
+        if self._handle is None:
+            self._handle = model.head.register_forward_hook(self._listen)
+
+    def _listen(self, head: Any, inputs: Any, output: Tensor) -> None:
+        if head.training:
+            self._maps = output.detach()
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Optional[Dict] = None,
+    ) -> None:
+        """Fuse the maps of one step."""
+        maps, self._maps = self._maps, None
+        last = runner.epoch == runner.max_epochs - 1
+        if maps is None or (runner.epoch < self.start_epoch and not last):
+            return
+        samples = data_batch['data_samples']
+        _check_sizes(data_batch['inputs'], samples)
+        scores = _model(runner).head.scores(maps.float())
+        pairs = [
+            (number, int(label))
+            for number, sample in enumerate(samples)
+            for label in sample.gt_label
+        ]
+        if not pairs:
+            return
+        rows, labels = torch.tensor(pairs, device=maps.device).T
+        taken = attention_maps(maps[rows, labels])
+        believed = scores[rows, labels].sigmoid() >= self.min_prob
+        planes = taken.float().cpu()
+        for (number, label), plane, good in zip(
+            pairs, planes, believed.tolist()
+        ):
+            if not good and not last:
+                continue
+            sample = samples[number]
+            direction = sample.get('flip_direction')
+            if direction:
+                plane = unflip(plane[None], direction)[0]
+            store = self.attention if good else self._doubted
+            _fuse(store, sample.img_id, label, plane.numpy())
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Merge what the processes have; the first one keeps it."""
+        if get_world_size() > 1:
+            stores = (self.attention, self._doubted)
+            gathered = all_gather_object(stores)
+            self.attention, self._doubted = {}, {}
+            if is_main_process():
+                for own, doubted in gathered:
+                    _merge(self.attention, own)
+                    _merge(self._doubted, doubted)
+        for img_id, maps in self._doubted.items():
+            kept = self.attention.setdefault(img_id, {})
+            for label, plane in maps.items():
+                kept.setdefault(label, plane)
+        self._doubted = {}
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: Dict) -> None:
+        """Put the accumulated maps into the checkpoint."""
+        arrays: Dict[str, Any] = dict(pack_attention(self.attention))
+        arrays['ids'] = arrays['ids'].tolist()
+        for key in ('counts', 'labels', 'shapes', 'values'):
+            arrays[key] = torch.from_numpy(arrays[key])
+        checkpoint['attention'] = arrays
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: Dict) -> None:
+        """Go on with the maps of a run that is resumed."""
+        # Weights that a new run starts from have no say in its attention.
+        if not runner._resume or not is_main_process():
+            return
+        if 'attention' not in checkpoint:
+            raise ValueError(
+                'The checkpoint holds no accumulated attention: it is from a '
+                'run without AttentionAccumulationHook and cannot be resumed '
+                'with it.'
+            )
+        self.attention = unpack_attention(checkpoint['attention'])
+
+    def after_train(self, runner: Runner) -> None:
+        """Write the file."""
+        if self._handle is not None:
+            self._handle.remove()
+            self._handle = None
+        if is_main_process():
+            path = self.out_file or os.path.join(
+                runner.work_dir, 'attention.npz'
+            )
+            write_attention(path, self.attention)
+            runner.logger.info(
+                f'Accumulated attention of {len(self.attention)} images: '
+                f'{path}'
+            )
+
+
+def _fuse(
+    store: Attention, img_id: str, label: int, plane: np.ndarray
+) -> None:
+    """Take the maximum of what is stored and a new map."""
+    kept = store.setdefault(img_id, {}).get(label)
+    if kept is None:
+        store[img_id][label] = plane.copy()
+        return
+    if kept.shape != plane.shape:
+        raise ValueError(
+            f'{img_id}: the map has {plane.shape[0]} x {plane.shape[1]} '
+            f'cells, but an earlier one had {kept.shape[0]} x '
+            f'{kept.shape[1]}; the pipeline must resize every image to one '
+            'size.'
+        )
+    # Maps from a checkpoint may be read-only, so not in place.
+    store[img_id][label] = np.maximum(kept, plane)
+
+
+def _merge(target: Attention, source: Attention) -> None:
+    for img_id, maps in source.items():
+        for label, plane in maps.items():
+            _fuse(target, img_id, label, plane)
+
+
+def _model(runner: Runner) -> Any:
+    model = runner.model
+    return model.module if is_model_wrapper(model) else model
+
+
+def _check_pipeline(dataset: Any) -> None:
+    """Refuse transforms that move the picture without a trace."""
+    pipeline = getattr(dataset, 'pipeline', None)
+    transforms = getattr(pipeline, 'transforms', [])
+    names = [type(transform).__name__ for transform in transforms]
+    for name in names:
+        if any(part in name.lower() for part in _MOVING):
+            raise ValueError(
+                f'AttentionAccumulationHook: {name} in the training '
+                'pipeline moves the picture in its frame, so that the maps '
+                'of different epochs would not fit together; resize to one '
+                'size instead.'
+            )
+    told: Sequence[str] = ()
+    for transform in transforms:
+        told = getattr(transform, 'meta_keys', told)
+    flips: List[str] = [name for name in names if 'flip' in name.lower()]
+    if flips and 'flip_direction' not in told:
+        raise ValueError(
+            f'AttentionAccumulationHook: {flips[0]} in the training pipeline '
+            'can be undone only if PackWSLInputs has flip_direction among '
+            'its meta_keys.'
+        )
+
+
+def _check_sizes(inputs: Any, samples: Sequence[Any]) -> None:
+    """Refuse batches whose images would be padded."""
+    shapes: List[Tuple[int, ...]] = [tuple(x.shape[-2:]) for x in inputs]
+    for sample, shape in zip(samples, shapes):
+        if shape != shapes[0]:
+            raise ValueError(
+                f'{sample.img_id}: the input is {shape[1]} x {shape[0]} '
+                f'pixels, but another one of the batch {shapes[0][1]} x '
+                f'{shapes[0][0]}; AttentionAccumulationHook needs inputs of '
+                'one size: use Resize without keep_ratio.'
+            )

@@ -1,0 +1,129 @@
+"""Refining predictions before they are measured, written and shown."""
+
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import cv2
+import mmcv
+import numpy as np
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmengine.structures import PixelData
+from torch import Tensor
+
+from mmwsl.pseudo_labels import background_score, dense_crf
+from mmwsl.pseudo_labels.background import BACKGROUNDS
+from mmwsl.registry import HOOKS
+
+
+@HOOKS.register_module()
+class DenseCRFHook(Hook):
+    """Refine what a test run predicts by a dense CRF.
+
+    During a test the model's ``test_step`` is followed by
+    :func:`mmwsl.pseudo_labels.dense_crf`, so metrics, writers and pictures
+    all see the refined ``pred_sem_seg``. Probabilities are the softmax of
+    ``seg_logits`` (mmseg's segmentors), or background and ``pred_maps``
+    divided by their sum (classifiers). The image is read from ``img_path``
+    or, for data without files, taken from the input.
+
+    Args:
+        given_only: Only classes in ``gt_label`` may appear, besides
+            background. Needs samples with image labels.
+        background: For class maps: 'constant', 'power' or 'saliency'.
+        background_value: The constant, or the exponent of 'power'.
+        crf: Arguments of ``dense_crf``, for example ``dict(iterations=10,
+            bilateral=(4, 67, 3))``.
+    """
+
+    def __init__(
+        self,
+        given_only: bool = False,
+        background: str = 'constant',
+        background_value: float = 0.3,
+        crf: Optional[Dict] = None,
+    ) -> None:
+        if background not in BACKGROUNDS:
+            raise ValueError(
+                f"background must be one of {BACKGROUNDS}, got '{background}'."
+            )
+        self.given_only = given_only
+        self.background = background
+        self.background_value = background_value
+        self.crf = dict(crf or {})
+        self._test_step: Any = None
+
+    def before_test(self, runner: Runner) -> None:
+        """Put the refinement behind the model's step."""
+        self._test_step = runner.model.test_step
+        # The attribute of this one object hides its class's method.
+        runner.model.test_step = self._refined_step
+
+    def after_test(self, runner: Runner) -> None:
+        """Take the refinement away."""
+        del runner.model.test_step
+        self._test_step = None
+
+    def _refined_step(self, data: Dict[str, Any]) -> List[Any]:
+        inputs: Sequence[Tensor] = data['inputs']
+        samples = self._test_step(data)
+        for sample, image in zip(samples, inputs):
+            labels, probs = self._probabilities(sample)
+            if self.given_only:
+                allowed = self._allowed(sample, labels)
+                labels, probs = labels[allowed], probs[allowed]
+            refined = dense_crf(
+                _image(sample, image, probs.shape[1:]), probs, **self.crf
+            )
+            best = torch.from_numpy(refined.argmax(axis=0)).to(labels.device)
+            sample.pred_sem_seg = PixelData(data=labels[best][None])
+        return samples
+
+    def _probabilities(self, sample: Any) -> Tuple[Tensor, Tensor]:
+        """Return label values (L,) and probabilities (L, H, W)."""
+        if 'seg_logits' in sample:
+            probs = sample.seg_logits.data.float().softmax(dim=0)
+            return torch.arange(len(probs), device=probs.device), probs
+        if 'pred_maps' not in sample:
+            raise ValueError(
+                'DenseCRFHook: the model predicts neither seg_logits nor '
+                'pred_maps.'
+            )
+        maps, labels = sample.pred_maps.data, sample.pred_map_labels
+        saliency = sample.saliency.data[0] if 'saliency' in sample else None
+        score = background_score(
+            maps, self.background, self.background_value, saliency
+        )
+        scores = torch.cat([score[None].to(maps), maps]).clamp(min=1e-5)
+        values = torch.cat([labels.new_zeros(1), labels + 1])
+        return values, scores / scores.sum(dim=0)
+
+    def _allowed(self, sample: Any, labels: Tensor) -> Tensor:
+        """Return which labels (L,) the image may show."""
+        if 'gt_label' not in sample:
+            raise ValueError(
+                f'{sample.get("img_path")}: the sample has no gt_label, which '
+                'DenseCRFHook needs with given_only=True.'
+            )
+        given = sample.gt_label.to(labels.device) + 1
+        return (labels == 0) | torch.isin(labels, given)
+
+
+def _image(sample: Any, inputs: Tensor, size: Tuple[int, ...]) -> np.ndarray:
+    """Return the image uint8 (H, W, 3) that a prediction lies on."""
+    path = sample.get('img_path')
+    if path:
+        image = mmcv.imread(path)
+        if image.shape[:2] != tuple(size):
+            raise ValueError(
+                f'{path}: the prediction has {size[1]} x {size[0]} pixels, '
+                f'but the image {image.shape[1]} x {image.shape[0]}'
+            )
+        return image
+    image = np.ascontiguousarray(inputs.permute(1, 2, 0).cpu().numpy())
+    height, width = sample.img_shape[:2]
+    image = image[:height, :width]
+    direction = sample.get('flip_direction')
+    if direction:
+        image = mmcv.imflip(image, direction)
+    return cv2.resize(image, (size[1], size[0]))

@@ -1,0 +1,66 @@
+"""Looking at the label maps before a training starts."""
+
+import os
+from typing import Any, List, Sequence
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmwsl.datasets import base_datasets
+from mmwsl.pseudo_labels.guard import check_source
+from mmwsl.registry import HOOKS
+
+
+@HOOKS.register_module()
+class PseudoLabelGuardHook(Hook):
+    """Refuse to train a segmentor on ground truth, or on missing files.
+
+    It belongs to the custom hooks of configs of mmseg whose training set
+    has pseudo labels as ``seg_map_path``. What the data sets of validation
+    and test have there counts as ground truth. See
+    :func:`mmwsl.pseudo_labels.guard.check_source`.
+
+    Args:
+        truth: More folders of ground truth.
+    """
+
+    def __init__(self, truth: Sequence[str] = ()) -> None:
+        self.truth = list(truth)
+
+    def before_train(self, runner: Runner) -> None:
+        """Check the training set.
+
+        Raises:
+            FileNotFoundError: If label maps are missing.
+            ValueError: If they are ground truth, or if a data set has none.
+        """
+        truth = [*self.truth]
+        for split in ('val_dataloader', 'test_dataloader'):
+            truth += _mask_folders((runner.cfg.get(split) or {}))
+        for dataset in base_datasets(runner.train_dataloader.dataset):
+            folder = getattr(dataset, 'data_prefix', {}).get('seg_map_path')
+            if not folder:
+                raise ValueError(
+                    'PseudoLabelGuardHook: the training set has no '
+                    'data_prefix.seg_map_path, the folder of label maps'
+                )
+            paths = [
+                dataset.get_data_info(index)['seg_map_path']
+                for index in range(len(dataset))
+            ]
+            check_source(folder, paths, truth)
+
+
+def _mask_folders(node: Any) -> List[str]:
+    """Collect the folders of masks in the config of a data loader."""
+    if isinstance(node, (list, tuple)):
+        return [folder for item in node for folder in _mask_folders(item)]
+    if not isinstance(node, dict):
+        return []
+    prefix = node.get('data_prefix') or {}
+    found = [
+        os.path.join(node.get('data_root') or '', folder)
+        for key, folder in prefix.items()
+        if key == 'seg_map_path' and folder
+    ]
+    return found + _mask_folders(list(node.values()))

@@ -1,0 +1,189 @@
+"""Writing predictions as labels of the next stage."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+import numpy as np
+from mmengine.dist import is_main_process
+from mmengine.evaluator import BaseMetric
+
+from mmwsl.datasets.files import image_id
+from mmwsl.evaluation.metrics.fields import (
+    array,
+    class_names,
+    field,
+    label_indices,
+    pixels,
+)
+from mmwsl.pseudo_labels.label_files import encode_mask, write_label_map
+from mmwsl.pseudo_labels.salient_labels import IGNORE, ignore_if_small
+from mmwsl.pseudo_labels.whole_file import write_whole
+from mmwsl.registry import METRICS
+from mmwsl.visualization.writing import safe_path
+
+
+@METRICS.register_module()
+class PseudoLabelWriter(BaseMetric):
+    """Write what a model predicts, in a test run, as pseudo labels.
+
+    Under ``out_dir`` there are, as far as they are asked for::
+
+        labels/<image id>.png   label maps, VOC's convention and palette
+        maps/<image id>.npz     maps (K, H, W) and labels (K,)
+        instances.json          COCO's results, masks as run lengths
+        counts.csv              an image and one number a class in each line
+
+    Every file appears whole or not at all. Reports ``written``, the number
+    of images, and in percent of all pixels ``labelled`` (not ignored) and
+    ``foreground``.
+
+    Args:
+        out_dir (str): Folder to write to.
+        label_maps (bool): Write ``pred_sem_seg``.
+        soft_maps (bool): Write ``pred_maps``.
+        instances (bool): Write ``pred_instances``.
+        counts (bool): Write ``pred_count``.
+        min_ratio (float): Label maps in which a smaller share of the pixels
+            carries a class are ignored as a whole.
+        img_dir (str, optional): Folder of the images. Samples of mmseg have
+            no id, which then is the path in this folder without suffix.
+        collect_device (str): 'cpu' or 'gpu', see mmengine.
+        prefix (str, optional): Put before the keys.
+        collect_dir (str, optional): See mmengine.
+    """
+
+    # Without one mmengine warns; the empty prefix leaves the keys alone.
+    default_prefix = ''
+
+    def __init__(
+        self,
+        out_dir: str,
+        label_maps: bool = True,
+        soft_maps: bool = False,
+        instances: bool = False,
+        counts: bool = False,
+        min_ratio: float = 0.0,
+        img_dir: Optional[str] = None,
+        collect_device: str = 'cpu',
+        prefix: Optional[str] = None,
+        collect_dir: Optional[str] = None,
+    ) -> None:
+        super().__init__(collect_device, prefix, collect_dir)
+        if not (label_maps or soft_maps or instances or counts):
+            raise ValueError(
+                'PseudoLabelWriter writes nothing: set label_maps, '
+                'soft_maps, instances or counts'
+            )
+        self.out_dir = out_dir
+        self.label_maps = label_maps
+        self.soft_maps = soft_maps
+        self.instances = instances
+        self.counts = counts
+        self.min_ratio = min_ratio
+        self.img_dir = img_dir
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Write the files of each image."""
+        for sample in data_samples:
+            img_id = self._image_id(sample)
+            result: Dict[str, Any] = dict(img_id=img_id)
+            if self.label_maps:
+                result.update(self._write_label_map(img_id, sample))
+            if self.soft_maps:
+                self._write_soft_maps(img_id, sample)
+            if self.instances:
+                result['instances'] = _instances(img_id, sample)
+            if self.counts:
+                counts = array(field(sample, 'pred_count'))
+                result['counts'] = counts.tolist()
+            self.results.append(result)
+
+    def _image_id(self, sample: Mapping[str, Any]) -> str:
+        if sample.get('img_id'):
+            return safe_path(sample['img_id'])
+        path = sample.get('img_path')
+        if path is None or self.img_dir is None:
+            raise ValueError(
+                f'{path or "sample"}: has no img_id; set '
+                'PseudoLabelWriter.img_dir to the folder of the images'
+            )
+        return safe_path(image_id(path, self.img_dir))
+
+    def _write_label_map(
+        self, img_id: str, sample: Mapping[str, Any]
+    ) -> Dict[str, int]:
+        label = pixels(sample, 'pred_sem_seg')
+        if label.size and not 0 <= label.min() <= label.max() <= IGNORE:
+            raise ValueError(
+                f'{img_id}: pred_sem_seg holds values outside 0..{IGNORE}'
+            )
+        label = ignore_if_small(label.astype(np.uint8), self.min_ratio)
+        path = os.path.join(self.out_dir, 'labels', f'{img_id}.png')
+        write_label_map(path, label)
+        labelled = label != IGNORE
+        return dict(
+            pixels=int(label.size),
+            labelled=int(labelled.sum()),
+            foreground=int((labelled & (label > 0)).sum()),
+        )
+
+    def _write_soft_maps(self, img_id: str, sample: Mapping[str, Any]) -> None:
+        buffer = io.BytesIO()
+        np.savez(
+            buffer,
+            maps=pixels(sample, 'pred_maps').astype(np.float32),
+            labels=label_indices(sample, 'pred_map_labels'),
+        )
+        path = os.path.join(self.out_dir, 'maps', f'{img_id}.npz')
+        write_whole(path, buffer.getvalue())
+
+    def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
+        """Write the files of all images and sum up."""
+        if not results:
+            raise ValueError('no image to write: the dataset is empty')
+        if is_main_process():
+            self._write_lists(results)
+        metrics: Dict[str, float] = dict(written=len(results))
+        if self.label_maps:
+            total = max(sum(x['pixels'] for x in results), 1)
+            for name in ('labelled', 'foreground'):
+                share = sum(x[name] for x in results) / total
+                metrics[name] = round(100 * share, 2)
+        return metrics
+
+    def _write_lists(self, results: List[dict]) -> None:
+        if self.instances:
+            found = [item for x in results for item in x['instances']]
+            path = os.path.join(self.out_dir, 'instances.json')
+            write_whole(path, json.dumps(found).encode())
+        if self.counts:
+            width = len(results[0]['counts'])
+            text = io.StringIO()
+            writer = csv.writer(text, lineterminator='\n')
+            names = class_names(self.dataset_meta, width)
+            writer.writerow(['image', *names])
+            writer.writerows([x['img_id'], *x['counts']] for x in results)
+            path = os.path.join(self.out_dir, 'counts.csv')
+            write_whole(path, text.getvalue().encode())
+
+
+def _instances(img_id: str, sample: Mapping[str, Any]) -> List[dict]:
+    """Return the instances of one image as COCO lists results."""
+    instances = field(sample, 'pred_instances')
+    masks = array(instances['masks'])
+    return [
+        dict(
+            image_id=img_id,
+            category_id=int(label),
+            score=float(score),
+            segmentation=encode_mask(mask),
+        )
+        for mask, label, score in zip(
+            masks, array(instances['labels']), array(instances['scores'])
+        )
+    ]

@@ -1,0 +1,96 @@
+"""Accumulated attention of a whole training set, in one file.
+
+Shape shorthand: I images, P maps of all images, (h, w) a map.
+"""
+
+import io
+import os
+from typing import Any, Dict, Mapping
+
+import numpy as np
+
+from mmwsl.pseudo_labels.whole_file import write_whole
+
+# Image id -> class index -> float32 (h, w).
+Attention = Dict[str, Dict[int, np.ndarray]]
+_KEYS = {'ids', 'counts', 'labels', 'shapes', 'values'}
+
+
+def pack_attention(attention: Attention) -> Dict[str, np.ndarray]:
+    """Turn attention into a few arrays.
+
+    Args:
+        attention: Maps float32 (h, w) by image id and class index.
+
+    Returns:
+        ``ids`` (I,), ``counts`` (I,) maps an image, ``labels`` (P,),
+        ``shapes`` (P, 2), and ``values`` with all pixels one after another.
+    """
+    ids = sorted(attention)
+    entries = [item for i in ids for item in sorted(attention[i].items())]
+    maps = [np.asarray(plane, np.float32) for _, plane in entries]
+    return dict(
+        ids=np.array(ids, dtype=np.str_),
+        counts=np.array([len(attention[i]) for i in ids], np.int64),
+        labels=np.array([label for label, _ in entries], np.int64),
+        shapes=np.array([m.shape for m in maps], np.int64).reshape(-1, 2),
+        values=np.concatenate([m.ravel() for m in maps])
+        if maps
+        else np.zeros(0, np.float32),
+    )
+
+
+def unpack_attention(arrays: Mapping[str, Any]) -> Attention:
+    """Invert :func:`pack_attention`; the maps share its ``values``."""
+    values = np.asarray(arrays['values'])
+    shapes = np.asarray(arrays['shapes'])
+    ends = np.cumsum(shapes.prod(axis=1))
+    maps = [
+        values[end - height * width : end].reshape(height, width)
+        for end, (height, width) in zip(ends, shapes.tolist())
+    ]
+    entries = zip(np.asarray(arrays['labels']).tolist(), maps)
+    return {
+        str(img_id): dict(next(entries) for _ in range(count))
+        for img_id, count in zip(
+            arrays['ids'], np.asarray(arrays['counts']).tolist()
+        )
+    }
+
+
+def write_attention(path: str, attention: Attention) -> None:
+    """Write attention as ``.npz``; the file appears whole or not at all.
+
+    Args:
+        path: File to write; its folder is created.
+        attention: Maps float32 (h, w) by image id and class index.
+    """
+    arrays: Dict[str, Any] = dict(pack_attention(attention))
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    write_whole(path, buffer.getvalue())
+
+
+def read_attention(path: str) -> Attention:
+    """Read what :func:`write_attention` wrote.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is something else or broken.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(
+            f'{path}: the file of accumulated attention does not exist; '
+            'AttentionAccumulationHook writes it at the end of a training'
+        )
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in _KEYS & set(file)}
+    except Exception as error:
+        raise ValueError(f'{path}: cannot be read: {error}') from error
+    if set(arrays) != _KEYS:
+        raise ValueError(
+            f'{path}: expected the arrays {sorted(_KEYS)}, found '
+            f'{sorted(arrays)}'
+        )
+    return unpack_attention(arrays)

@@ -1,0 +1,104 @@
+"""Tests of writing pseudo labels."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from mmengine.evaluator import Evaluator
+from mmengine.structures import InstanceData, PixelData
+
+from mmwsl.datasets.transforms.masks import read_index_mask
+from mmwsl.evaluation.files import read_class_scores, read_maps
+from mmwsl.structures import WSLDataSample
+
+LABELS = [
+    torch.tensor([[0, 0, 3, 255], [0, 0, 0, 0]]),
+    torch.tensor([[0, 0, 0, 0], [0, 0, 0, 1]]),
+]
+
+
+def make_sample(number, **metainfo):
+    sample = WSLDataSample(metainfo=metainfo or dict(img_id=f'x/{number}'))
+    sample.pred_sem_seg = PixelData(data=LABELS[number][None])
+    sample.pred_maps = PixelData(data=torch.rand(2, 2, 4))
+    sample.pred_map_labels = torch.tensor([2, 0])
+    sample.set_pred_count([float(number), 2.0, 0.0])
+    masks = torch.zeros(1, 2, 4, dtype=torch.bool)
+    masks[0, 1, 1:3] = True
+    sample.pred_instances = InstanceData(
+        masks=masks, labels=torch.tensor([2]), scores=torch.tensor([0.5])
+    )
+    return sample
+
+
+def write(folder, samples, **kwargs):
+    config = dict(type='PseudoLabelWriter', out_dir=str(folder), **kwargs)
+    evaluator = Evaluator([config])
+    evaluator.dataset_meta = dict(classes=('ant', 'bee', 'cod'))
+    evaluator.process(samples)
+    return evaluator.evaluate(len(samples))
+
+
+def test_label_maps(tmp_path):
+    metrics = write(tmp_path, [make_sample(0), make_sample(1)])
+    for number, label in enumerate(LABELS):
+        found = read_index_mask(str(tmp_path / f'labels/x/{number}.png'))
+        assert found.tolist() == label.tolist()
+    assert metrics == dict(written=2, labelled=93.75, foreground=12.5)
+    assert [p.name for p in tmp_path.iterdir()] == ['labels']
+
+
+def test_images_with_hardly_any_object_are_ignored(tmp_path):
+    sample = make_sample(0)
+    metrics = write(tmp_path, [sample], min_ratio=0.2)
+    found = read_index_mask(str(tmp_path / 'labels/x/0.png'))
+    assert (found == 255).all()
+    assert metrics == dict(written=1, labelled=0, foreground=0)
+
+
+def test_all_other_kinds(tmp_path):
+    samples = [make_sample(0), make_sample(1)]
+    metrics = write(
+        tmp_path,
+        samples,
+        label_maps=False,
+        soft_maps=True,
+        instances=True,
+        counts=True,
+    )
+    assert metrics == dict(written=2)
+    maps, labels = read_maps(str(tmp_path / 'maps/x/1.npz'), 3)
+    np.testing.assert_array_equal(maps, samples[1].pred_maps.data)
+    assert labels.tolist() == [2, 0]
+    table = read_class_scores(str(tmp_path / 'counts.csv'))
+    assert table.ids == ['x/0', 'x/1']
+    assert table.scores.tolist() == [[0, 2, 0], [1, 2, 0]]
+    assert table.classes == ['ant', 'bee', 'cod']
+    found = json.loads((tmp_path / 'instances.json').read_text())
+    assert found[0] == dict(
+        image_id='x/0',
+        category_id=2,
+        score=0.5,
+        segmentation=dict(size=[2, 4], counts=[3, 1, 1, 1, 2]),
+    )
+    assert [x['image_id'] for x in found] == ['x/0', 'x/1']
+    assert not (tmp_path / 'labels').exists()
+
+
+def test_samples_of_mmseg_take_their_id_from_the_folder(tmp_path):
+    sample = make_sample(0, img_path='data/images/b/7.jpg')
+    write(tmp_path, [sample], img_dir='data/images')
+    assert (tmp_path / 'labels/b/7.png').is_file()
+    with pytest.raises(ValueError, match=r'b/7\.jpg: .*img_dir'):
+        write(tmp_path, [sample])
+
+
+def test_what_cannot_be_written(tmp_path):
+    with pytest.raises(ValueError, match='writes nothing'):
+        write(tmp_path, [], label_maps=False)
+    sample = make_sample(0)
+    sample.pred_sem_seg.data = sample.pred_sem_seg.data - 1
+    with pytest.raises(ValueError, match='x/0: pred_sem_seg'):
+        write(tmp_path, [sample])
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,106 @@
+"""Tests of prohibitive segmentation learning."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.structures import PixelData
+
+from mmwsl.models.decode_heads.psl_head import online_mask
+from mmwsl.registry import MODELS
+from mmwsl.structures import WSLDataSample
+
+
+def make_head(**kwargs):
+    return MODELS.build(
+        dict(
+            type='PSLHead',
+            in_channels=4,
+            decode_head=dict(
+                type='DeepLabV2Head',
+                in_channels=4,
+                num_classes=3,
+                dilations=(1,),
+            ),
+            **kwargs,
+        )
+    )
+
+
+def make_sample(label_map, scores=None):
+    sample = WSLDataSample()
+    sample.gt_sem_seg = PixelData(data=label_map[None])
+    if scores is not None:
+        sample.gt_score = torch.tensor(scores)
+    return sample
+
+
+def test_online_mask_by_hand():
+    probs = torch.tensor([[0.2, 0.5, 0.3], [0.4, 0.5, 0.1], [0.1, 0.4, 0.5]])
+    logits = probs.T.log()[None, :, None]
+    # Background 0.2, 0.5 * 0.3 = 0.15, 0.3 * 1; then 0.4, 0.15, 0.1; ...
+    mask = online_mask(logits, torch.tensor([[0.3, 1.0]]))
+    assert mask.tolist() == [[[2, 0, 2]]]
+    mask = online_mask(logits, torch.tensor([[1.0, 0.0]]))
+    assert mask.tolist() == [[[1, 1, 1]]]
+
+
+def test_loss_equals_the_formula():
+    head = make_head(online_weight=0.5, class_weight=2.0)
+    feats = [torch.randn(2, 4, 6, 6)]
+    label_maps = torch.randint(0, 3, (2, 6, 6))
+    label_maps[0, :2] = 255
+    label_maps[1][label_maps[1] == 2] = 0
+    samples = [make_sample(label_maps[0], [0.0, 1.0])]
+    samples.append(make_sample(label_maps[1]))
+    losses = head.loss(feats, samples)
+
+    logits = head(feats)
+    classes = head.classifier(feats[0].mean((2, 3)))
+    weights = torch.cat([torch.ones(2, 1), classes.sigmoid()], 1)
+    mask = (logits.softmax(1) * weights[:, :, None, None]).argmax(1)
+    # The first image's labels are given, the second's are in its map.
+    targets = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    want = dict(
+        loss_ce=F.cross_entropy(logits, label_maps, ignore_index=255),
+        loss_online=0.5 * F.cross_entropy(logits, mask),
+        loss_class=2 * F.binary_cross_entropy_with_logits(classes, targets),
+    )
+    assert set(losses) == set(want)
+    for name, value in want.items():
+        torch.testing.assert_close(losses[name], value)
+
+
+def test_no_gradient_flows_through_the_mask():
+    head = make_head(class_weight=0.0)
+    samples = [make_sample(torch.randint(0, 3, (5, 5)))]
+    losses = head.loss([torch.randn(1, 4, 5, 5)], samples)
+    sum(losses.values()).backward()
+    assert not head.classifier.weight.grad.any()
+    assert head.decode_head.branches[0].weight.grad.any()
+
+
+def test_prediction_weights_the_probabilities():
+    head = make_head(threshold=0.3).eval()
+    with torch.no_grad():
+        head.classifier.weight.zero_()
+        head.classifier.bias.copy_(torch.tensor([-1.0, 0.5]))
+    feats = [torch.randn(1, 4, 5, 5)]
+    result = head.predict(feats, [dict(img_shape=(5, 5))])
+    probs = head(feats).softmax(1)
+    # sigma(-1) = 0.27 is below the threshold.
+    confidence = torch.tensor([1.0, 0.0, torch.tensor(0.5).sigmoid()])
+    scores = probs * confidence[:, None, None]
+    scores = scores / scores.sum(1, keepdim=True)
+    torch.testing.assert_close(result.softmax(1), scores, atol=1e-6, rtol=1e-5)
+    assert not (result.argmax(1) == 1).any()
+    assert torch.isfinite(result).all()
+
+
+def test_reads_what_the_inner_head_is():
+    head = make_head()
+    assert head.num_classes == head.out_channels == 3
+    assert head.classifier.out_features == 2
+    with pytest.raises(KeyError):
+        MODELS.build(
+            dict(type='PSLHead', in_channels=4, decode_head=dict(type='No'))
+        )

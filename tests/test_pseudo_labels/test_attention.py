@@ -1,0 +1,81 @@
+"""Tests of accumulated attention."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from mmwsl.pseudo_labels import accumulate_attention
+from mmwsl.pseudo_labels.attention import attention_maps
+
+
+def slow_epochs(maps, scores, min_prob=0.1):
+    """Accumulate pixel by pixel over all epochs."""
+    kept = None
+    for epoch, (values, score) in enumerate(zip(maps, scores)):
+        peak = max(0, max(max(row) for row in values))
+        new = [
+            [max(value, 0) / peak if peak else 0.0 for value in row]
+            for row in values
+        ]
+        if 1 / (1 + math.exp(-score)) >= min_prob:
+            if kept is None:
+                kept = new
+            else:
+                kept = [
+                    [max(pair) for pair in zip(*rows)]
+                    for rows in zip(kept, new)
+                ]
+        elif epoch == len(maps) - 1 and kept is None:
+            kept = new
+    return kept
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_equals_the_loop_over_epochs(seed):
+    rng = np.random.default_rng(seed)
+    maps = rng.normal(-0.5, 1, (4, 5, 6))
+    scores = rng.normal(-3, 2, 4)
+    accumulated = None
+    for epoch, (values, score) in enumerate(zip(maps, scores)):
+        accumulated = accumulate_attention(
+            accumulated, values, score, last_epoch=epoch == 3
+        )
+    want = slow_epochs(maps.tolist(), scores.tolist())
+    np.testing.assert_allclose(accumulated, want, rtol=1e-12)
+
+
+def test_by_hand():
+    first = accumulate_attention(None, torch.tensor([[2.0, -1.0, 1.0]]), 0.0)
+    assert first.tolist() == [[1.0, 0.0, 0.5]]
+    second = accumulate_attention(first, torch.tensor([[0.0, 4.0, 3.0]]), -2.1)
+    assert second.tolist() == [[1.0, 1.0, 0.75]]
+    # sigma(-2.2) = 0.0997: not believed, so what was kept stays.
+    third = accumulate_attention(second, torch.tensor([[0.0, 0.0, 9.0]]), -2.2)
+    assert third is second
+    assert first.tolist() == [[1.0, 0.0, 0.5]]
+
+
+def test_doubted_maps_are_stored_in_the_last_epoch_only():
+    values = np.array([[1.0, 2.0]], np.float32)
+    assert accumulate_attention(None, values, -1e4) is None
+    last = accumulate_attention(None, values, -1e4, last_epoch=True)
+    assert isinstance(last, np.ndarray)
+    assert last.tolist() == [[0.5, 1.0]]
+
+
+def test_maps_without_a_positive_value_are_zero():
+    kept = accumulate_attention(None, torch.full((2, 2), -3.0), 5.0)
+    assert kept.tolist() == [[0.0, 0.0], [0.0, 0.0]]
+    maps = torch.tensor([[[0.0, -1.0]], [[1e-30, 5e-31]]])
+    assert attention_maps(maps).tolist() == [[[0, 0]], [[1, 0.5]]]
+    assert attention_maps(maps[:0]).shape == (0, 1, 2)
+    assert attention_maps(maps.bfloat16()).dtype == torch.float32
+
+
+def test_bad_shapes():
+    with pytest.raises(ValueError, match='shape'):
+        accumulate_attention(None, torch.zeros(1, 2, 2), 0.0)
+    with pytest.raises(ValueError, match=r'\(2, 3\).*\(2, 2\)'):
+        accumulate_attention(torch.zeros(2, 3), torch.zeros(2, 2), 0.0)

@@ -1,0 +1,256 @@
+"""Tests of NSROM's label maps against slow references."""
+
+import statistics
+
+import numpy as np
+import pytest
+import torch
+
+from mmwsl.pseudo_labels import (
+    ignore_if_small,
+    initial_label,
+    non_salient_region_masking,
+    potential_object_mining,
+)
+
+
+def slow_scale(plane):
+    values = [float(v) for row in plane for v in row]
+    low, high = min(values), max(values)
+    if high == low:
+        return [[0.0] * len(row) for row in plane]
+    return [[(float(v) - low) / (high - low) for v in row] for row in plane]
+
+
+def slow_initial_label(
+    saliency, maps, fg=0.3, conflict=0.9, attention=0.8, salient=32 / 255
+):
+    """Decide pixel by pixel."""
+    scaled = {c: slow_scale(plane) for c, plane in maps.items()}
+    label = np.zeros(saliency.shape, np.uint8)
+    for y, x in np.ndindex(*saliency.shape):
+        scores = {0: 1 - float(saliency[y, x])}
+        scores.update({c + 1: s[y][x] for c, s in scaled.items()})
+        shown = max(
+            [float(saliency[y, x])]
+            + [1 for c, s in scaled.items() if s[y][x] > attention]
+        )
+        kept = {c: s if s >= fg else 0 for c, s in scores.items()}
+        best = max(sorted(kept), key=lambda c: kept[c])
+        if sum(s > conflict for s in scores.values()) >= 2 or (
+            best == 0 and shown >= salient
+        ):
+            best = 255
+        label[y, x] = best
+    return label
+
+
+def slow_mining(label, cams, threshold=0.3):
+    result = label.copy()
+    for c, cam in cams.items():
+        scaled = slow_scale(cam)
+        values = [
+            scaled[y][x]
+            for y, x in np.ndindex(*label.shape)
+            if label[y, x] == c + 1
+        ]
+        if values:
+            limit = statistics.median(values)
+        else:
+            limit = 1
+            values = [v for row in scaled for v in row if v > threshold]
+            if values:
+                limit = statistics.median(values)
+                values = [v for v in values if v > limit]
+                limit = statistics.median(values) if values else limit
+        for y, x in np.ndindex(*label.shape):
+            if label[y, x] == 0 and scaled[y][x] > limit:
+                result[y, x] = 255
+    return result
+
+
+def slow_masking(prediction, label, saliency, num_classes, dilation):
+    if num_classes < 2:
+        return prediction.copy()
+    height, width = label.shape
+    filled = prediction.copy()
+    for y, x in np.ndindex(height, width):
+        if prediction[y, x] == 0 and label[y, x] not in (0, 255):
+            filled[y, x] = label[y, x]
+    result = filled.copy()
+    before = dilation // 2
+    for y, x in np.ndindex(height, width):
+        rows = slice(max(0, y - before), y - before + dilation)
+        columns = slice(max(0, x - before), x - before + dilation)
+        seen = filled[rows, columns].any() or saliency[rows, columns].any()
+        if not seen:
+            result[y, x] = 255
+    return result
+
+
+def random_case(seed):
+    """Smooth and noisy maps, with zeros, ties and conflicts."""
+    rng = np.random.default_rng(seed)
+    shape = tuple(rng.integers(1, 12, 2))
+    saliency = rng.random(shape)
+    saliency[rng.random(shape) < 0.4] = 0
+    maps = {}
+    for c in rng.permutation(20)[: rng.integers(0, 4)]:
+        plane = rng.random(shape) ** 0.3
+        if rng.random() < 0.5:
+            plane = np.round(plane * 4) / 4
+        if rng.random() < 0.1:
+            plane[:] = 0.7
+        maps[int(c)] = plane * rng.uniform(0.1, 9)
+    return saliency, maps
+
+
+@pytest.mark.parametrize('seed', range(40))
+def test_initial_label_equals_the_slow_one(seed):
+    saliency, maps = random_case(seed)
+    label = initial_label(saliency, maps)
+    assert label.dtype == np.uint8
+    np.testing.assert_array_equal(label, slow_initial_label(saliency, maps))
+    tensors = {c: torch.from_numpy(plane) for c, plane in maps.items()}
+    again = initial_label(torch.from_numpy(saliency), tensors)
+    np.testing.assert_array_equal(again, label)
+
+
+def test_initial_label_by_hand():
+    saliency = np.array([[0.0, 1.0, 0.1, 0.1, 1.0, 0.8, 0.2]], np.float32)
+    maps = {
+        4: np.array([[0.0, 0.5, 1.0, 0.85, 0.2, 0.4, 0.0]], np.float32),
+        1: np.array([[0.0, 0.5, 0.0, 0.0, 0.25, 0.1, 0.0]], np.float32) * 2,
+    }
+    # 0: nothing seen. 1: class 1 scaled is 1. 2: background 0.9 is not above
+    # 0.9. 3: background that a map above 0.8 claims. 4: 0.5 against 0.2.
+    # 5: 0.4 against 0.2 each, which count as 0. 6: salient background.
+    label = initial_label(saliency, maps)
+    assert label.tolist() == [[0, 2, 5, 255, 2, 5, 255]]
+    conflict = initial_label(np.zeros((1, 2), np.float32), {0: maps[4][:, :2]})
+    assert conflict.tolist() == [[0, 255]]
+
+
+def test_initial_label_of_nothing():
+    assert initial_label(np.zeros((2, 0)), {}).shape == (2, 0)
+    label = initial_label(np.array([[0.0, 0.5]]), {})
+    assert label.tolist() == [[0, 255]]
+    flat = initial_label(np.ones((1, 2)), {3: np.full((1, 2), 5.0)})
+    assert flat.tolist() == [[255, 255]]
+
+
+def test_initial_label_leaves_its_input_alone():
+    saliency, maps = random_case(1)
+    copies = saliency.copy(), {c: m.copy() for c, m in maps.items()}
+    initial_label(saliency, maps)
+    np.testing.assert_array_equal(saliency, copies[0])
+    for c, plane in maps.items():
+        np.testing.assert_array_equal(plane, copies[1][c])
+
+
+@pytest.mark.parametrize('seed', range(40))
+def test_mining_equals_the_slow_one(seed):
+    saliency, maps = random_case(seed)
+    label = initial_label(saliency, maps)
+    rng = np.random.default_rng(seed)
+    cams = {c: rng.normal(size=label.shape) for c in [*maps, 19]}
+    mined = potential_object_mining(label, cams)
+    np.testing.assert_array_equal(mined, slow_mining(label, cams))
+    as_tensors = potential_object_mining(
+        torch.from_numpy(label),
+        {c: torch.from_numpy(cam) for c, cam in cams.items()},
+    )
+    np.testing.assert_array_equal(as_tensors, mined)
+
+
+def test_mining_by_hand():
+    label = np.array([[3, 3, 0, 0, 255, 0]], np.uint8)
+    cams = {2: np.array([[0.0, 0.5, 0.25, 0.3, 1.0, 0.2]])}
+    # The median of 0 and 0.5 is 0.25, which the third pixel only reaches.
+    mined = potential_object_mining(label, cams)
+    assert mined.tolist() == [[3, 3, 0, 255, 255, 0]]
+    # Above 0.3: 0.4, 0.6, 0.8, 1; above their median: 0.8 and 1.
+    cams = {7: np.array([[0.0, 0.4, 0.6, 0.8, 1.0, 0.1]])}
+    background = np.zeros((1, 6), np.uint8)
+    mined = potential_object_mining(background, cams)
+    assert mined.tolist() == [[0, 0, 0, 0, 255, 0]]
+    nothing = {7: np.full((1, 6), 0.5)}
+    assert not potential_object_mining(background, nothing).any()
+    assert not background.any()
+
+
+@pytest.mark.parametrize('seed', range(30))
+def test_masking_equals_the_slow_one(seed):
+    rng = np.random.default_rng(seed)
+    shape = tuple(rng.integers(1, 25, 2))
+    prediction, label = rng.choice(
+        np.array([0, 1, 2, 21], np.uint8), (2, *shape), p=[0.97, *[0.01] * 3]
+    )
+    label[rng.random(shape) < 0.1] = 255
+    saliency = (rng.random(shape) < 0.01).astype(np.float32)
+    for num_classes in (1, 2, 3):
+        dilation = int(rng.integers(1, 9))
+        masked = non_salient_region_masking(
+            prediction, label, saliency, num_classes, dilation
+        )
+        want = slow_masking(prediction, label, saliency, num_classes, dilation)
+        np.testing.assert_array_equal(masked, want)
+
+
+def test_masking_by_hand():
+    prediction = np.zeros((1, 80), np.uint8)
+    prediction[0, 40] = 5
+    label = np.full((1, 80), 255, np.uint8)
+    label[0, 0] = 9
+    masked = non_salient_region_masking(
+        prediction, label, np.zeros((1, 80)), num_classes_in_image=2
+    )
+    # The square of 30 reaches 14 pixels to the left and 15 to the right.
+    want = np.full(80, 255)
+    want[:16], want[26:56] = 0, 0
+    want[0], want[40] = 9, 5
+    assert masked[0].tolist() == want.tolist()
+    empty = np.zeros((0, 4), np.uint8)
+    assert non_salient_region_masking(empty, empty, empty, 2).shape == (0, 4)
+
+
+def test_small_objects():
+    label = np.zeros((10, 10), np.uint8)
+    label[0, :7] = 3
+    label[1:] = 255
+    np.testing.assert_array_equal(ignore_if_small(label, 0.07), label)
+    label[0, 0] = 0
+    assert (ignore_if_small(label, 0.07) == 255).all()
+    assert (label == 255).sum() == 90
+    assert (ignore_if_small(torch.zeros(3, 3).byte()) == 255).all()
+    assert ignore_if_small(np.zeros((0, 3), np.uint8)).shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ('call', 'error', 'match'),
+    [
+        (lambda f, u: initial_label(u, {}), TypeError, 'saliency'),
+        (lambda f, u: initial_label(9 * f, {}), ValueError, 'from 9 to 9'),
+        (lambda f, u: initial_label(f, {0: f[:1]}), ValueError, '3 x 1'),
+        (lambda f, u: initial_label(f, {2: f / 0}), ValueError, 'class 2'),
+        (lambda f, u: initial_label(f, {254: f}), ValueError, '254'),
+        (lambda f, u: initial_label(f[0], {}), ValueError, r'\(3,\)'),
+        (lambda f, u: potential_object_mining(f, {}), TypeError, 'label'),
+        (lambda f, u: potential_object_mining(u, {0: u}), TypeError, 'floats'),
+        (
+            lambda f, u: non_salient_region_masking(u, u, f[:1], 2),
+            ValueError,
+            'saliency is 3 x 1',
+        ),
+        (
+            lambda f, u: non_salient_region_masking(u, u, f, 2, 0),
+            ValueError,
+            'dilation',
+        ),
+        (lambda f, u: ignore_if_small(f), TypeError, 'integers'),
+    ],
+)
+@pytest.mark.filterwarnings('ignore:divide by zero')
+def test_bad_input(call, error, match):
+    with pytest.raises(error, match=match):
+        call(np.ones((2, 3)), np.ones((2, 3), np.uint8))

@@ -1,0 +1,98 @@
+import cv2
+import numpy as np
+import pytest
+
+from mmwsl.datasets.transforms.masks import read_index_mask
+from mmwsl.pseudo_labels import (
+    ignore_if_small,
+    initial_label,
+    non_salient_region_masking,
+    potential_object_mining,
+)
+from mmwsl.pseudo_labels.label_files import write_label_map
+from tool_calls import call, load_tool
+
+SHAPE = (40, 50)
+CLASSES = {'a/1': [4], 'b/1': [7, 2]}
+
+
+@pytest.fixture(scope='module')
+def tool():
+    return load_tool('pseudo_labels.py')
+
+
+def smooth(rng):
+    coarse = rng.random((5, 6)).astype(np.float32)
+    return cv2.resize(coarse, SHAPE[::-1])
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Folders of all that goes in, and the same as arrays."""
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for img_id, classes in CLASSES.items():
+        one = dict(saliency=np.round(smooth(rng) * 255) / np.float32(255))
+        one['prediction'] = rng.choice(
+            np.array([0, *classes], np.uint8), SHAPE, p=None
+        )
+        for name in ('oa', 'cam'):
+            one[name] = {c: smooth(rng) for c in classes}
+            path = tmp_path / name / f'{img_id}.npz'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            maps = np.stack(list(one[name].values()))
+            np.savez(path, maps=maps, labels=np.array(classes))
+        path = tmp_path / 'saliency' / f'{img_id}.png'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        grey = np.round(one['saliency'] * 255).astype(np.uint8)
+        cv2.imwrite(str(path), grey)
+        path = tmp_path / 'predicted' / f'{img_id}.png'
+        write_label_map(str(path), one['prediction'])
+        arrays[img_id] = one
+    return tmp_path, arrays
+
+
+def run(tool, folder, step, *names):
+    return call(tool, step, *(folder / name for name in names))
+
+
+def test_all_steps(tool, data):
+    folder, arrays = data
+    assert run(tool, folder, 'initial', 'oa', 'saliency', 'first') == 0
+    assert run(tool, folder, 'mine', 'cam', 'first', 'second') == 0
+    parts = ('cam', 'second', 'predicted', 'saliency', 'third')
+    assert run(tool, folder, 'mask', *parts) == 0
+    for img_id, one in arrays.items():
+        first = initial_label(one['saliency'], one['oa'])
+        second = potential_object_mining(first, one['cam'])
+        second = ignore_if_small(second)
+        third = non_salient_region_masking(
+            one['prediction'], second, one['saliency'], len(one['cam'])
+        )
+        wanted = dict(first=first, second=second, third=ignore_if_small(third))
+        for name, want in wanted.items():
+            found = read_index_mask(str(folder / name / f'{img_id}.png'))
+            np.testing.assert_array_equal(found, want)
+
+
+def test_a_broken_run_goes_on(tool, data, capsys):
+    folder, _ = data
+    there = folder / 'first/a/1.png'
+    write_label_map(str(there), np.full(SHAPE, 9, np.uint8))
+    (folder / 'saliency/b/1.png').rename(folder / 'later.png')
+    assert run(tool, folder, 'initial', 'oa', 'saliency', 'first') == 1
+    assert 'b/1.png' in capsys.readouterr().err
+    assert not (folder / 'first/b').exists()
+    (folder / 'later.png').rename(folder / 'saliency/b/1.png')
+    assert run(tool, folder, 'initial', 'oa', 'saliency', 'first') == 0
+    assert '1 written, 1 kept' in capsys.readouterr().out
+    assert (read_index_mask(str(there)) == 9).all()
+
+
+def test_one_line_for_what_is_wrong(tool, data, capsys):
+    folder, _ = data
+    write_label_map(str(folder / 'first/a/1.png'), np.zeros((3, 4), np.uint8))
+    assert run(tool, folder, 'mine', 'cam', 'first', 'out') == 1
+    assert 'a/1: map of class 4 is 50 x 40' in capsys.readouterr().err
+    assert run(tool, folder, 'mine', 'cam', 'first', 'first') == 1
+    assert 'is a folder of the input' in capsys.readouterr().err

@@ -1,0 +1,165 @@
+"""Refine a folder of class maps or label maps by a dense CRF.
+
+``python tools/analysis_tools/crf.py IMAGES MAPS OUT`` writes a label map
+``OUT/<image id>.png`` for each file of MAPS. Images that are there already
+are skipped, so a broken run goes on where it was.
+"""
+
+import argparse
+import os
+from typing import Optional, Sequence, Tuple
+
+import cv2
+import numpy as np
+import torch
+
+from mmwsl.apis import friendly_errors
+from mmwsl.datasets.files import FileIndex
+from mmwsl.datasets.transforms.masks import read_index_mask
+from mmwsl.evaluation.files import find_map_files, read_maps
+from mmwsl.pseudo_labels import background_score, dense_crf
+from mmwsl.pseudo_labels.crf import METHODS
+from mmwsl.pseudo_labels.label_files import write_label_map
+
+IGNORE = 255
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Refine class maps or label maps by a dense CRF'
+    )
+    parser.add_argument('images', help='folder of the images')
+    parser.add_argument(
+        'maps',
+        help='folder of <image id>.npz (maps (K, H, W) in [0, 1] and labels '
+        '(K,)), or label maps .png (0 background, c + 1 class c, 255 unknown)',
+    )
+    parser.add_argument('out', help='folder of the label maps to write')
+    parser.add_argument(
+        '--background',
+        default='rest',
+        choices=['rest', 'constant', 'power'],
+        help='score of the background beside class maps: what they leave of '
+        '1, a constant, or (1 - max)^power',
+    )
+    parser.add_argument(
+        '--background-value',
+        type=float,
+        default=0.3,
+        help='the constant, or the power',
+    )
+    parser.add_argument(
+        '--certainty',
+        type=float,
+        default=0.7,
+        help='probability of the label that a label map gives',
+    )
+    parser.add_argument('--iterations', type=int, default=10)
+    parser.add_argument(
+        '--gaussian',
+        type=float,
+        nargs=2,
+        default=(3, 1),
+        metavar=('WEIGHT', 'SIGMA'),
+    )
+    parser.add_argument(
+        '--bilateral',
+        type=float,
+        nargs=3,
+        default=(4, 67, 3),
+        metavar=('WEIGHT', 'SIGMA', 'SIGMA_RGB'),
+    )
+    parser.add_argument('--method', default='auto', choices=METHODS)
+    args = parser.parse_args(argv)
+    if not 0 < args.certainty < 1:
+        parser.error('--certainty must be between 0 and 1')
+    return args
+
+
+def map_probabilities(
+    path: str, args: argparse.Namespace
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Return values (L,) of a label map and their probabilities (L, H, W)."""
+    maps, labels = read_maps(path, -1)
+    planes = torch.from_numpy(np.asarray(maps, np.float32))
+    if args.background == 'rest':
+        background = 1 - planes.sum(dim=0)
+    else:
+        background = background_score(
+            planes, args.background, args.background_value
+        )
+    scores = torch.cat([background[None], planes]).clamp(min=0)
+    probs = scores / scores.sum(dim=0).clamp(min=1e-6)
+    # Where nothing has a score all labels are alike.
+    probs = torch.where(
+        scores.sum(dim=0) > 1e-6, probs, torch.tensor(1 / len(scores))
+    )
+    return np.concatenate([[0], labels + 1]), probs.numpy()
+
+
+def label_probabilities(
+    path: str, certainty: float
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Return the values (L,) in a label map and probabilities (L, H, W)."""
+    label = read_index_mask(path)
+    values = np.unique(label)
+    values = values[values != IGNORE]
+    if not len(values):
+        values = np.zeros(1, np.uint8)
+    given = label == values[:, None, None]
+    others = (1 - certainty) / max(len(values) - 1, 1)
+    probs = np.where(given, certainty, others)
+    return values, np.where(label == IGNORE, 1 / len(values), probs)
+
+
+def refine(
+    image_path: str, map_path: str, args: argparse.Namespace
+) -> np.ndarray:
+    """Return the label map of one image."""
+    image = cv2.imread(image_path)
+    if image is None:
+        raise ValueError(f'{image_path}: image cannot be decoded')
+    if map_path.endswith('.png'):
+        values, probs = label_probabilities(map_path, args.certainty)
+    else:
+        values, probs = map_probabilities(map_path, args)
+    try:
+        refined = dense_crf(
+            image,
+            probs,
+            args.iterations,
+            tuple(args.gaussian),
+            tuple(args.bilateral),
+            args.method,
+        )
+    except ValueError as error:
+        raise ValueError(f'{map_path}: {error}') from error
+    return values[refined.argmax(axis=0)].astype(np.uint8)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Refine all images that are not there yet."""
+    args = parse_args(argv)
+    with friendly_errors():
+        files = find_map_files(args.maps)
+        index, done = FileIndex(), 0
+        for img_id, path in files.items():
+            out = os.path.join(args.out, f'{img_id}.png')
+            if os.path.abspath(out) == os.path.abspath(path):
+                raise ValueError(f'{args.out}: is the folder of the maps')
+            if os.path.isfile(out):
+                continue
+            image = index.find_image(os.path.join(args.images, img_id))
+            if image is None:
+                raise FileNotFoundError(
+                    f'{args.images}: has no image {img_id}'
+                )
+            write_label_map(out, refine(image, path, args))
+            done += 1
+        print(f'{args.out}: {done} written, {len(files) - done} kept')
+    return 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

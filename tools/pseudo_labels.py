@@ -1,0 +1,133 @@
+"""Make NSROM's label maps, folder by folder.
+
+::
+
+    pseudo_labels.py initial OA_CAMS SALIENCY OUT
+    pseudo_labels.py mine CAMS INITIAL OUT
+    pseudo_labels.py mask CAMS MINED PREDICTIONS SALIENCY OUT
+
+The first makes label maps of class maps and saliency, the second ignores the
+background that plain class activation maps claim, and the third turns the
+predictions of a segmentor that was trained on them into new label maps.
+Class maps are ``<image id>.npz`` with ``maps`` (K, H, W) and ``labels`` (K,),
+as PseudoLabelWriter writes them; everything else is ``<image id>.png``.
+Images that are in OUT already are skipped, so a broken run goes on.
+"""
+
+import argparse
+import os
+from typing import Dict, Optional, Sequence
+
+import numpy as np
+
+from mmwsl.apis import friendly_errors
+from mmwsl.datasets.transforms import LoadSaliency
+from mmwsl.datasets.transforms.masks import read_index_mask
+from mmwsl.evaluation.files import find_map_files, read_maps
+from mmwsl.pseudo_labels import (
+    ignore_if_small,
+    initial_label,
+    non_salient_region_masking,
+    potential_object_mining,
+)
+from mmwsl.pseudo_labels.label_files import write_label_map
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description="Make NSROM's label maps, folder by folder"
+    )
+    steps = parser.add_subparsers(dest='step', required=True)
+    initial = steps.add_parser('initial', help='extract the background')
+    mine = steps.add_parser('mine', help='mine potential objects')
+    mask = steps.add_parser('mask', help='mask non-salient regions')
+    for step in (initial, mine, mask):
+        step.add_argument('maps', help='folder of class maps')
+    for step in (mine, mask):
+        step.add_argument('labels', help='folder of the label maps so far')
+    mask.add_argument('predictions', help='folder of predicted label maps')
+    for step in (initial, mask):
+        step.add_argument('saliency', help='folder of saliency maps')
+    initial.add_argument('--fg-threshold', type=float, default=0.3)
+    initial.add_argument('--conflict-threshold', type=float, default=0.9)
+    initial.add_argument('--map-threshold', type=float, default=0.8)
+    initial.add_argument('--saliency-threshold', type=float, default=32 / 255)
+    mine.add_argument('--bg-threshold', type=float, default=0.3)
+    mask.add_argument('--dilation', type=int, default=30)
+    for step in (initial, mine, mask):
+        step.add_argument('out', help='folder to write to')
+        step.add_argument(
+            '--min-ratio',
+            type=float,
+            default=0.0 if step is initial else 0.01,
+            help='ignore images in which a smaller share of the pixels '
+            'carries a class',
+        )
+    return parser.parse_args(argv)
+
+
+def make_label(args: argparse.Namespace, img_id: str, path: str) -> np.ndarray:
+    """Run one step for one image."""
+    planes, labels = read_maps(path, -1)
+    maps: Dict[int, np.ndarray] = {
+        int(label): np.asarray(plane, np.float32)
+        for label, plane in zip(labels, planes)
+    }
+    shape = planes.shape[1:]
+
+    def read(folder: str) -> np.ndarray:
+        return read_index_mask(os.path.join(folder, f'{img_id}.png'))
+
+    if args.step != 'mine':
+        entry = dict(img_id=img_id, ori_shape=shape)
+        saliency = LoadSaliency(args.saliency)(entry)['saliency']
+    try:
+        if args.step == 'initial':
+            label = initial_label(
+                saliency,
+                maps,
+                args.fg_threshold,
+                args.conflict_threshold,
+                args.map_threshold,
+                args.saliency_threshold,
+            )
+        elif args.step == 'mine':
+            label = potential_object_mining(
+                read(args.labels), maps, args.bg_threshold
+            )
+        else:
+            label = non_salient_region_masking(
+                read(args.predictions),
+                read(args.labels),
+                saliency,
+                len(maps),
+                args.dilation,
+            )
+        return ignore_if_small(label, args.min_ratio)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f'{img_id}: {error}') from error
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Make the label maps that are not there yet."""
+    args = parse_args(argv)
+    with friendly_errors():
+        files = find_map_files(args.maps)
+        sources = [vars(args).get(name) for name in ('labels', 'predictions')]
+        if os.path.realpath(args.out) in map(
+            os.path.realpath, filter(None, sources)
+        ):
+            raise ValueError(f'{args.out}: is a folder of the input')
+        done = 0
+        for img_id, path in files.items():
+            out = os.path.join(args.out, f'{img_id}.png')
+            if not os.path.isfile(out):
+                write_label_map(out, make_label(args, img_id, path))
+                done += 1
+        print(f'{args.out}: {done} written, {len(files) - done} kept')
+    return 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())
