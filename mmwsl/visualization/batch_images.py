@@ -59,12 +59,7 @@ def original_image(
     Returns:
         np.ndarray: (H, W, 3) uint8, RGB.
     """
-    pixels = image.detach().cpu().float().clamp(0, 255).round()
-    array = pixels.byte().permute(1, 2, 0).numpy()
-    if array.shape[2] == 1:
-        array = array.repeat(3, axis=2)
-    height, width = sample.get('img_shape', array.shape)[:2]
-    array = array[:height, :width, ::-1]
+    array = input_image(image, sample)
     if sample.get('flip'):
         array = np.flip(array, _FLIP_AXES[sample.get('flip_direction')])
     height, width = output.get('ori_shape', array.shape)[:2]
@@ -72,3 +67,21 @@ def original_image(
     if array.shape[:2] == (height, width):
         return array
     return cv2.resize(array, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def input_image(image: torch.Tensor, sample: Any) -> np.ndarray:
+    """One input as the network sees it, without its padding.
+
+    Args:
+        image (torch.Tensor): (3, h, w) or (1, h, w), BGR in 0..255.
+        sample: What the input was packed with: ``img_shape``.
+
+    Returns:
+        np.ndarray: (h, w, 3) uint8, RGB, flipped and scaled as it came.
+    """
+    pixels = image.detach().cpu().float().clamp(0, 255).round()
+    array = pixels.byte().permute(1, 2, 0).numpy()
+    if array.shape[2] == 1:
+        array = array.repeat(3, axis=2)
+    height, width = sample.get('img_shape', array.shape)[:2]
+    return np.ascontiguousarray(array[:height, :width, ::-1])

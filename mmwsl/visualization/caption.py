@@ -9,6 +9,8 @@ Color = Tuple[int, int, int]
 
 BLACK: Color = (0, 0, 0)
 WHITE: Color = (255, 255, 255)
+# Captions of what contradicts the ground truth.
+WRONG: Color = (200, 0, 0)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _DOTS = '...'
 
@@ -105,3 +107,10 @@ def draw_text(
     ink = BLACK if light else WHITE
     base = (x + 2, y + height + 1)
     cv2.putText(image, text, base, _FONT, scale, ink, 1, cv2.LINE_AA)
+
+
+def corner_note(image: np.ndarray, text: str) -> np.ndarray:
+    """Write a note into the lower right corner of a copy of an image."""
+    image = np.ascontiguousarray(image).copy()
+    draw_text(image, text, (image.shape[1], image.shape[0]), WHITE)
+    return image

@@ -1,7 +1,15 @@
 """Heat maps over photographs."""
 
+from typing import Any, List
+
 import cv2
 import numpy as np
+
+from mmwsl.evaluation.metrics.fields import array
+from mmwsl.visualization.canvas import Canvas
+from mmwsl.visualization.caption import BLACK, WRONG
+from mmwsl.visualization.peaks import draw_peaks
+from mmwsl.visualization.tiles import Tile, note_left_out
 
 
 def heatmap_overlay(
@@ -31,3 +39,55 @@ def heatmap_overlay(
     base = image.astype(np.float32)
     base += (colors[..., ::-1] - base) * opacity
     return base.round().astype(np.uint8)
+
+
+def heat_map_tiles(
+    canvas: Canvas, sample: Any, use_truth: bool, limit: int
+) -> List[Tile]:
+    """A tile for each class whose map was kept, best score first.
+
+    The peaks of a class are crosses in its map. The name of a class that is
+    not among the given labels is red.
+
+    Args:
+        canvas (Canvas): The image.
+        sample (WSLDataSample): With ``pred_maps`` (K, H, W),
+            ``pred_map_labels`` (K,) and, if known, ``pred_score`` (C,),
+            ``pred_peaks`` and ``gt_label``.
+        use_truth (bool): Whether to look at the ground truth.
+        limit (int): Most tiles, the best scores.
+
+    Returns:
+        list[Tile]: The last one says how many are left out.
+    """
+    if 'pred_maps' not in sample:
+        return []
+    maps = sample.get('pred_maps').data
+    labels = array(sample.get('pred_map_labels')).tolist()
+    scores = sample.get('pred_score')
+    given = sample.get('gt_label') if use_truth else None
+    values = [0.0] * len(labels)
+    if scores is not None:
+        values = array(scores)[labels].tolist()
+    order = np.argsort(np.negative(values), kind='stable')[:limit]
+    tiles = []
+    for index in order.tolist():
+        label = labels[index]
+        text = canvas.name(label)
+        if scores is not None:
+            text = f'{text} {values[index]:.2f}'
+        wrong = given is not None and label not in given.tolist()
+        drawn = heatmap_overlay(canvas.image, array(maps[index]))
+        _draw_class_peaks(drawn, sample, label, canvas.scale)
+        tiles.append(Tile(drawn, text, WRONG if wrong else BLACK))
+    return note_left_out(tiles, len(labels) - len(tiles))
+
+
+def _draw_class_peaks(
+    image: np.ndarray, sample: Any, label: int, scale: float
+) -> None:
+    peaks = sample.get('pred_peaks')
+    if peaks is None or not len(peaks.get('labels')):
+        return
+    own = array(peaks.get('labels')) == label
+    draw_peaks(image, array(peaks.get('points'))[own] * scale)

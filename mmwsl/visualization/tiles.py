@@ -1,11 +1,16 @@
 """Several images in one picture."""
 
-from typing import NamedTuple, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
 
-from mmwsl.visualization.caption import BLACK, Color, caption
+from mmwsl.visualization.caption import (
+    BLACK,
+    Color,
+    caption,
+    corner_note,
+)
 
 
 class Tile(NamedTuple):
@@ -15,6 +20,15 @@ class Tile(NamedTuple):
     text: str
     color: Color = BLACK
     keep_end: bool = False
+
+
+def note_left_out(tiles: Sequence[Tile], left_out: int) -> List[Tile]:
+    """Say in the last tile how many more there would be."""
+    result = list(tiles)
+    if result and left_out > 0:
+        image = corner_note(result[-1].image, f'+{left_out} more')
+        result[-1] = result[-1]._replace(image=image)
+    return result
 
 
 def display_size(
@@ -123,14 +137,15 @@ def panel(tiles: Sequence[Tile], columns: int = 5) -> np.ndarray:
 def contact_sheet(
     rows: Sequence[Sequence[Tile]],
     cell: Tuple[int, int] = (160, 208),
-    max_tiles: int = 6,
+    max_tiles: int = 8,
 ) -> np.ndarray:
     """Many images in one picture: a row of small tiles for each.
 
     Args:
         rows (Sequence[Sequence[Tile]]): The tiles of each image.
         cell (tuple): Height and width of a tile.
-        max_tiles (int): Most tiles in a row; the rest is not shown.
+        max_tiles (int): Most tiles in a row; the last one says how many
+            more there are.
 
     Returns:
         np.ndarray: (H, W, 3) uint8, RGB.
@@ -141,5 +156,6 @@ def contact_sheet(
             x._replace(image=letterbox(x.image, *cell))
             for x in tiles[:max_tiles]
         ]
+        small = note_left_out(small, len(tiles) - len(small))
         strips.append(panel(small, max_tiles))
     return tile_images(strips, columns=1, gap=6)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Optional, Sequence
+from typing import Any, List, Optional
 
 import numpy as np
 from mmengine.visualization import Visualizer
@@ -10,24 +10,28 @@ from mmengine.visualization import Visualizer
 from mmwsl.evaluation.metrics.fields import array
 from mmwsl.registry import VISUALIZERS
 from mmwsl.visualization.boxes import draw_boxes
-from mmwsl.visualization.caption import BLACK, Color
-from mmwsl.visualization.heatmap import heatmap_overlay
+from mmwsl.visualization.canvas import Canvas
+from mmwsl.visualization.density import density_tiles
+from mmwsl.visualization.heatmap import heat_map_tiles
+from mmwsl.visualization.instances import instance_tiles
 from mmwsl.visualization.label_map import draw_label_map
+from mmwsl.visualization.peaks import response_tiles
+from mmwsl.visualization.score_map import score_map_tiles
 from mmwsl.visualization.tiles import Tile, display_size, panel, resize
 from mmwsl.visualization.writing import write_image
-
-# A map whose class is not among the given labels.
-_WRONG: Color = (200, 0, 0)
 
 
 @VISUALIZERS.register_module()
 class WSLVisualizer(Visualizer):
     """Draws one panel for each image, with OpenCV.
 
-    The panel shows the input, the ground truth (mask, boxes) and the
-    predicted label map where the sample has them, and a heat map for each
-    class whose map was kept, best score first. The name of a class that is
-    not among the given labels is red.
+    After the input the panel shows what the sample has of: the ground truth
+    (label map with boxes, instances), the predicted label map, the predicted
+    instances and their peak response maps in the same colours, the score map
+    with its box and the true ones, a heat map with the peaks for each class
+    whose map was kept, best score first, and a density map with its count
+    for each class that is predicted or given. A caption in red contradicts
+    the given labels or counts.
 
     Args:
         name (str): Name of the instance.
@@ -35,6 +39,12 @@ class WSLVisualizer(Visualizer):
             at this length, so that captions have room.
         longest (int): Larger ones with their longer side at this length.
         columns (int): Most tiles in a row of the panel.
+        max_instances (int): Most instances in a picture, the best ones.
+        max_classes (int): Most heat maps and most density maps, those of
+            the best scores and largest counts.
+        box_threshold (float, optional): Where score maps without a predicted
+            box are cut, such as ``box_threshold`` of MaxBoxAccMetric; None
+            for the threshold that fits the true boxes of the image best.
         **kwargs: Arguments of mmengine's Visualizer.
     """
 
@@ -44,12 +54,18 @@ class WSLVisualizer(Visualizer):
         shortest: int = 224,
         longest: int = 400,
         columns: int = 5,
+        max_instances: int = 10,
+        max_classes: int = 8,
+        box_threshold: Optional[float] = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(name, **kwargs)
         self.shortest = shortest
         self.longest = longest
         self.columns = columns
+        self.max_instances = max_instances
+        self.max_classes = max_classes
+        self.box_threshold = box_threshold
 
     # mmengine keeps it on the first process only, but each draws its images.
     @property
@@ -116,87 +132,78 @@ class WSLVisualizer(Visualizer):
             list[Tile]: The input first.
         """
         sample = {} if data_sample is None else data_sample
-        height, width = image.shape[:2]
-        size = display_size(height, width, self.shortest, self.longest)
-        shown = resize(image, *size)
-        ground_truth = []
-        if draw_gt:
-            scale = size[0] / height
-            ground_truth = self._ground_truth(shown, sample, scale)
+        canvas = self._canvas(image)
+        ground_truth = self._ground_truth(canvas, sample) if draw_gt else []
         title = str(sample.get('img_id', 'input'))
-        labels = self._given_labels(sample)
+        labels = self._given_labels(canvas, sample)
         if labels and not ground_truth and draw_gt:
             title = f'{title}: {labels}'
-        tiles = [Tile(shown, title, keep_end=True), *ground_truth]
+        tiles = [Tile(canvas.image, title, keep_end=True), *ground_truth]
         if draw_pred:
-            tiles += self._prediction(shown, sample)
-            tiles += self._heat_maps(shown, sample, draw_gt)
+            tiles += self._prediction(canvas, sample, draw_gt)
         return tiles
 
-    def _ground_truth(
-        self, image: np.ndarray, sample: Any, scale: float
-    ) -> List[Tile]:
-        drawn = image
+    def _canvas(self, image: np.ndarray) -> Canvas:
+        """The image at display size, with the names of the classes."""
+        height, width = image.shape[:2]
+        size = display_size(height, width, self.shortest, self.longest)
+        meta = self.dataset_meta or {}
+        return Canvas(
+            resize(image, *size),
+            size[0] / height,
+            meta.get('classes') or (),
+            meta.get('palette'),
+        )
+
+    def _ground_truth(self, canvas: Canvas, sample: Any) -> List[Tile]:
+        drawn = canvas.image
         if 'gt_sem_seg' in sample:
             mask = array(sample.get('gt_sem_seg').data)[0]
-            drawn = draw_label_map(drawn, mask, self._palette())
+            drawn = draw_label_map(drawn, mask, canvas.palette)
+        tiles = []
         if 'gt_instances' in sample:
             instances = sample.get('gt_instances')
             boxes, labels = instances.get('bboxes'), instances.get('labels')
-            if boxes is not None and labels is not None:
+            tiles = instance_tiles(
+                canvas, instances, 'truth: ', self.max_instances
+            )
+            if not tiles and boxes is not None and labels is not None:
                 drawn = draw_boxes(
                     drawn,
-                    array(boxes) * scale,
+                    array(boxes) * canvas.scale,
                     array(labels),
-                    palette=self._palette(),
+                    palette=canvas.palette,
                 )
-        if drawn is image:
-            return []
-        text = ': '.join(filter(None, ('truth', self._given_labels(sample))))
-        return [Tile(drawn, text)]
-
-    def _prediction(self, image: np.ndarray, sample: Any) -> List[Tile]:
-        if 'pred_sem_seg' not in sample:
-            return []
-        label_map = array(sample.get('pred_sem_seg').data)[0]
-        drawn = draw_label_map(image, label_map, self._palette())
-        return [Tile(drawn, 'prediction')]
-
-    def _heat_maps(
-        self, image: np.ndarray, sample: Any, mark_wrong: bool
-    ) -> List[Tile]:
-        if 'pred_maps' not in sample:
-            return []
-        maps = array(sample.get('pred_maps').data)
-        labels = array(sample.get('pred_map_labels')).tolist()
-        scores = sample.get('pred_score')
-        given = sample.get('gt_label') if mark_wrong else None
-        values = [0.0 if scores is None else float(scores[c]) for c in labels]
-        tiles = []
-        for index in np.argsort(np.negative(values), kind='stable'):
-            label = labels[index]
-            text = self._name(label)
-            if scores is not None:
-                text = f'{text} {values[index]:.2f}'
-            wrong = given is not None and label not in given.tolist()
-            color = _WRONG if wrong else BLACK
-            tiles.append(
-                Tile(heatmap_overlay(image, maps[index]), text, color)
-            )
+        if drawn is not canvas.image:
+            labels = self._given_labels(canvas, sample)
+            text = ': '.join(filter(None, ('truth', labels)))
+            tiles.insert(0, Tile(drawn, text))
         return tiles
 
-    def _given_labels(self, sample: Any) -> str:
+    def _prediction(
+        self, canvas: Canvas, sample: Any, use_truth: bool
+    ) -> List[Tile]:
+        tiles = []
+        if 'pred_sem_seg' in sample:
+            label_map = array(sample.get('pred_sem_seg').data)[0]
+            drawn = draw_label_map(canvas.image, label_map, canvas.palette)
+            tiles.append(Tile(drawn, 'prediction'))
+        if 'pred_instances' in sample:
+            instances = sample.get('pred_instances')
+            tiles += instance_tiles(
+                canvas, instances, 'predicted: ', self.max_instances
+            )
+            tiles += response_tiles(canvas, instances, self.max_instances)
+        tiles += score_map_tiles(canvas, sample, use_truth, self.box_threshold)
+        tiles += heat_map_tiles(canvas, sample, use_truth, self.max_classes)
+        tiles += density_tiles(canvas, sample, use_truth, self.max_classes)
+        return tiles
+
+    def _given_labels(self, canvas: Canvas, sample: Any) -> str:
         labels = sample.get('gt_label')
         if labels is None:
             return ''
-        return ', '.join(self._name(c) for c in labels.tolist())
-
-    def _name(self, label: int) -> str:
-        names = (self.dataset_meta or {}).get('classes') or ()
-        return names[label] if label < len(names) else f'class {label}'
-
-    def _palette(self) -> Optional[Sequence[Sequence[int]]]:
-        return (self.dataset_meta or {}).get('palette')
+        return ', '.join(canvas.name(c) for c in labels.tolist())
 
 
 def _require_display() -> None:

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from mmwsl.structures import WSLDataSample
-from mmwsl.visualization import batch_images
+from mmwsl.visualization import batch_images, input_image
 
 
 def sample(**meta):
@@ -64,3 +64,17 @@ def test_grey_and_float_inputs():
     grey = torch.full((1, 2, 2), 300.0)
     image = batch_images({'inputs': [grey]}, [sample()])[0]
     assert image.tolist() == [[[255] * 3] * 2] * 2
+
+
+def test_input_as_the_network_sees_it():
+    padded = torch.zeros(3, 8, 8, dtype=torch.uint8)
+    padded[:, :4, :6] = image_tensor().flip(-1)
+    one = sample(
+        ori_shape=(40, 60),
+        img_shape=(4, 6),
+        flip=True,
+        flip_direction='horizontal',
+    )
+    image = input_image(padded, one)
+    assert image.shape == (4, 6, 3)
+    assert is_blue_left(image[:, ::-1])

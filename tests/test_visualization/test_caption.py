@@ -3,6 +3,7 @@ import pytest
 
 from mmwsl.visualization.caption import (
     caption,
+    corner_note,
     draw_text,
     shorten,
     text_size,
@@ -44,3 +45,11 @@ def test_draw_text_stays_inside_and_is_readable():
         assert (image[-1, -1] == color).all()
         # Smoothed strokes come close to the ink.
         assert (np.abs(image.astype(int) - ink).max(-1) < 80).any()
+
+
+def test_note_in_the_corner_of_a_copy():
+    image = np.zeros((30, 80, 3), np.uint8)
+    result = corner_note(image, '+5 more')
+    assert (result[-1, -1] == 255).all()
+    assert not result[:5].any()
+    assert not image.any()

@@ -1,6 +1,12 @@
 import numpy as np
+import pytest
+import torch
+from mmengine.structures import InstanceData, PixelData
 
+from mmwsl.structures import WSLDataSample
 from mmwsl.visualization import heatmap_overlay
+from mmwsl.visualization.canvas import Canvas
+from mmwsl.visualization.heatmap import heat_map_tiles
 
 
 def test_hot_places_are_red_and_cold_ones_keep_the_image():
@@ -21,3 +27,39 @@ def test_values_outside_and_nan_are_clipped():
     wild = heatmap_overlay(image, np.array([[-5.0, 7.0, np.nan]]))
     tame = heatmap_overlay(image, np.array([[0.0, 1.0, 0.0]]))
     np.testing.assert_array_equal(wild, tame)
+
+
+@pytest.fixture
+def peaky():
+    """Three maps of one value each, and peaks of two of their classes."""
+    result = WSLDataSample().set_pred_score([0.25, 0.75, 0.5])
+    result.pred_map_labels = torch.tensor([2, 0, 1])
+    maps = torch.tensor([0.2, 0.0, 0.1])[:, None, None].expand(3, 20, 30)
+    result.pred_maps = PixelData(data=maps)
+    result.pred_peaks = InstanceData(
+        labels=torch.tensor([1, 0, 1]),
+        scores=torch.tensor([3.0, 2.0, 1.0]),
+        points=torch.tensor([[5.0, 5.0], [20.0, 10.0], [25.0, 15.0]]),
+    )
+    return result
+
+
+def test_peaks_are_in_the_maps_of_their_classes(peaky):
+    canvas = Canvas(np.full((40, 60, 3), 90, np.uint8), 2.0, 'abc')
+    tiles = heat_map_tiles(canvas, peaky, True, 9)
+    assert [x.text for x in tiles] == ['b 0.75', 'c 0.50', 'a 0.25']
+    white = [(x.image == 255).all(-1) for x in tiles]
+    assert [x[10, 10] for x in white] == [True, False, False]
+    assert [x[30, 50] for x in white] == [True, False, False]
+    assert [x[20, 40] for x in white] == [False, False, True]
+    assert not white[1].any()
+
+
+def test_only_the_best_classes(peaky):
+    canvas = Canvas(np.full((40, 60, 3), 90, np.uint8), 2.0, 'abc')
+    peaky.pop('pred_peaks')
+    tiles = heat_map_tiles(canvas, peaky, True, 2)
+    assert [x.text for x in tiles] == ['b 0.75', 'c 0.50']
+    # "+1 more" stands in the corner of the last one.
+    white = [(x.image == 255).all(-1).any() for x in tiles]
+    assert white == [False, True]

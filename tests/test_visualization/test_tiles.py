@@ -9,6 +9,7 @@ from mmwsl.visualization import (
     panel,
     tile_images,
 )
+from mmwsl.visualization.tiles import note_left_out
 
 
 def flat(height, width, value):
@@ -60,6 +61,19 @@ def test_panel_wraps_rows():
     assert panel(tiles).shape == (2 * one.shape[0] + 4, 5 * 50 + 4 * 4, 3)
 
 
+def test_note_of_what_is_left_out():
+    tiles = [Tile(flat(40, 60, 0), 'a'), Tile(flat(40, 60, 0), 'b')]
+    first, last = note_left_out(tiles, 5)
+    assert first is tiles[0]
+    assert last.text == 'b'
+    rows, columns = np.nonzero(last.image.any(-1))
+    assert (rows.max(), columns.max()) == (39, 59)
+    assert min(rows.min(), columns.min()) > 0
+    assert not tiles[1].image.any()
+    assert note_left_out(tiles, 0) == tiles
+    assert note_left_out([], 5) == []
+
+
 def test_contact_sheet_has_a_row_for_each_image():
     rows = [
         [Tile(flat(30, 40, 0), 'a')] * 2,
@@ -68,3 +82,5 @@ def test_contact_sheet_has_a_row_for_each_image():
     sheet = contact_sheet(rows, cell=(16, 20), max_tiles=3)
     strip = panel([Tile(flat(16, 20, 0), 'a')] * 3)
     assert sheet.shape == (2 * strip.shape[0] + 6, strip.shape[1], 3)
+    # The second row has six tiles more, which a note says.
+    assert (sheet[-2, -2] == 255).all()

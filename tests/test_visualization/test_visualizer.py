@@ -75,6 +75,54 @@ def test_without_masks_the_labels_stand_at_the_input(visualizer):
     assert [x.text for x in tiles[:2]] == ['x/1: cat', 'prediction']
 
 
+def test_instances_counts_and_score_map(visualizer):
+    one = sample().set_gt_count([1, 0]).set_pred_count([2, 0])
+    masks = torch.zeros(3, 20, 30).bool()
+    masks[:, 5:15, 5:15] = True
+    one.gt_instances.masks = masks[:1]
+    one.pred_instances = InstanceData(
+        labels=torch.tensor([0, 1, 0]),
+        scores=torch.tensor([0.9, 0.5, 0.1]),
+        masks=masks,
+        bboxes=torch.tensor([[5.0, 5, 15, 15]] * 3),
+        peaks=torch.tensor([[10.0, 10]] * 3),
+        peak_response_maps=masks / 100,
+    )
+    density = torch.zeros(2, 4, 6)
+    density[0, 1, 1] = 1.6
+    one.pred_density = PixelData(data=density)
+    one.pred_score_map = PixelData(data=torch.rand(1, 20, 30))
+    visualizer.max_instances = 2
+    texts = [x.text for x in visualizer.draw_tiles(IMAGE, one)]
+    assert texts == [
+        'x/1',
+        'truth: cat',
+        'truth: 1 instance',
+        'prediction',
+        'predicted: 2 instances (+1 more)',
+        '2 peak responses (+1 more)',
+        'cat map, IoU 0.17',
+        'dog 0.75',
+        'cat 0.25',
+        'cat: 2 (raw 1.6), truth 1',
+    ]
+    visualizer.max_classes = 1
+    tiles = visualizer.draw_tiles(IMAGE, one, draw_gt=False)
+    texts = [x.text for x in tiles]
+    assert texts[4:] == ['cat map', 'dog 0.75', 'cat: 2 (raw 1.6)']
+    assert {x.image.shape for x in tiles} == {(40, 60, 3)}
+
+
+def test_true_instances_need_no_label_map(visualizer):
+    one = sample()
+    one.pop('gt_sem_seg')
+    one.gt_instances.masks = torch.ones(1, 20, 30).bool()
+    texts = [
+        x.text for x in visualizer.draw_tiles(IMAGE, one, draw_pred=False)
+    ]
+    assert texts == ['x/1', 'truth: 1 instance']
+
+
 def test_image_alone_and_no_kept_map(visualizer):
     assert len(visualizer.draw_tiles(IMAGE)) == 1
     empty = WSLDataSample()

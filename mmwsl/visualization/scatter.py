@@ -1,0 +1,182 @@
+"""Predicted against true counts of a whole test."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Optional, Sequence, Tuple
+
+import numpy as np
+from mmengine.dist import all_gather_object
+
+from mmwsl.evaluation.metrics.fields import array
+from mmwsl.visualization.canvas import Canvas, rgb
+from mmwsl.visualization.label_map import class_colors
+
+Panel = Tuple[str, np.ndarray, Tuple[int, int, int]]
+
+_EVERYTHING = (70, 90, 110)
+# Points squared (1 / 72 inch), as matplotlib has areas.
+_BUBBLE_AREAS = (12, 420)
+
+
+class CountScatter:
+    """Collects counts image by image and draws them as a scatter plot.
+
+    Only how often each pair of a predicted and a true count occurred is
+    kept, a class apart, so a test of any size fits. Pairs of two zeros,
+    nearly all, are left out.
+
+    Attributes:
+        numbers (Counter): How often (class, true count, predicted count)
+            occurred.
+    """
+
+    def __init__(self) -> None:
+        self.numbers: Counter[Tuple[int, int, float]] = Counter()
+
+    def add(self, sample: Any) -> None:
+        """Add an image that has ``pred_count`` (C,) and ``gt_count`` (C,).
+
+        Raises:
+            ValueError: If they are of different numbers of classes.
+        """
+        predicted, truth = sample.get('pred_count'), sample.get('gt_count')
+        if predicted is None or truth is None:
+            return
+        predicted, truth = array(predicted), array(truth)
+        if len(predicted) != len(truth):
+            raise ValueError(
+                f'pred_count has {len(predicted)} classes, but gt_count has '
+                f'{len(truth)}'
+            )
+        for label in np.flatnonzero((predicted != 0) | (truth != 0)).tolist():
+            # Two digits are more than a plot shows.
+            value = round(float(predicted[label]), 2)
+            self.numbers[label, int(truth[label]), value] += 1
+
+    def gather(self) -> CountScatter:
+        """The counts of all processes; every process must call it."""
+        result = CountScatter()
+        for numbers in all_gather_object(self.numbers):
+            result.numbers.update(numbers)
+        return result
+
+    def table(self) -> np.ndarray:
+        """All pairs as (n, 4): class, truth, prediction, number."""
+        rows = [(*key, number) for key, number in self.numbers.items()]
+        return np.array(sorted(rows), np.float64).reshape(-1, 4)
+
+    def draw(
+        self,
+        classes: Optional[Sequence[str]] = None,
+        palette: Optional[Sequence[Sequence[int]]] = None,
+        max_panels: int = 12,
+    ) -> np.ndarray:
+        """Draw one panel of all classes and one of each frequent class.
+
+        The area of a bubble is the number of images. RMSE-nz is the root
+        mean squared error over images that show the class, and over all
+        classes its mean.
+
+        Args:
+            classes (Sequence[str], optional): Names of the classes.
+            palette (Sequence, optional): RGB of the classes.
+            max_panels (int): Most panels; classes with most objects go
+                first.
+
+        Returns:
+            np.ndarray: (H, W, 3) uint8, RGB.
+        """
+        table = self.table()
+        labels = np.unique(table[:, 0]).astype(int).tolist()
+        parts = [table[table[:, 0] == label] for label in labels]
+        parts.sort(key=lambda part: -float(part[:, 1] @ part[:, 3]))
+        errors = [x for x in map(_rmse, parts) if x is not None]
+        mean = float(np.mean(errors)) if errors else None
+        title = _title('all classes', mean, table, 'mean ')
+        panels = [(title, table, _EVERYTHING)]
+        # A single class is what the first panel shows already.
+        shown = parts[: max_panels - 1] if len(parts) > 1 else []
+        colors = class_colors(palette, max(labels, default=0) + 1)
+        canvas = Canvas(np.zeros((1, 1, 3), np.uint8), 1, classes or ())
+        for part in shown:
+            label = int(part[0, 0])
+            title = _title(canvas.name(label), _rmse(part), part)
+            panels.append((title, part, rgb(colors[label])))
+        return _plot(panels, len(parts) - len(shown) if shown else 0)
+
+
+def _rmse(part: np.ndarray) -> Optional[float]:
+    """Root mean squared error over images with objects, if there are any."""
+    part = part[part[:, 1] > 0]
+    if not len(part):
+        return None
+    squares = (part[:, 2] - part[:, 1]) ** 2
+    return float(np.sqrt(np.average(squares, weights=part[:, 3])))
+
+
+def _title(
+    name: str, error: Optional[float], part: np.ndarray, kind: str = ''
+) -> str:
+    images = int(part[part[:, 1] > 0, 3].sum())
+    text = f'{name}: {images} times present'
+    return text if error is None else f'{text}\n{kind}RMSE-nz {error:.2f}'
+
+
+def _plot(panels: Sequence[Panel], left_out: int) -> np.ndarray:
+    """Draw the panels in rows of four at most."""
+    # Without pyplot nothing global is touched: no backend, no open figure.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = min(4, len(panels))
+    rows = -(-len(panels) // columns)
+    # A single panel is larger: the heading is wider than a small one.
+    side = 5.0 if len(panels) == 1 else 3.2
+    size = (side * columns, (side + 0.25) * rows + 0.6)
+    figure = Figure(size, dpi=100, layout='constrained')
+    backend = FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax, (title, part, color) in zip(axes, panels):
+        _bubbles(ax, part, color)
+        ax.set_title(title, fontsize=9)
+    for ax in axes[len(panels) :]:
+        ax.set_axis_off()
+    heading = 'Predicted against true counts'
+    if left_out:
+        heading += f' (+{left_out} more classes)'
+    heading += '\nbubble area: number of images; where both are 0 is not shown'
+    figure.suptitle(heading, fontsize=10)
+    figure.supxlabel('true count', fontsize=10)
+    figure.supylabel('predicted count', fontsize=10)
+    backend.draw()
+    return np.asarray(backend.buffer_rgba())[..., :3].copy()
+
+
+def _bubbles(ax: Any, part: np.ndarray, color: Tuple[int, int, int]) -> None:
+    """Draw one panel: bubbles over the diagonal of right counts."""
+    from matplotlib.ticker import MaxNLocator
+
+    # Classes of one panel share bubbles.
+    places, index = np.unique(part[:, 1:3], axis=0, return_inverse=True)
+    numbers = np.bincount(index.ravel(), part[:, 3], len(places))
+    top = max(4.0, float(places.max(initial=0))) + 0.7
+    smallest, largest = _BUBBLE_AREAS
+    areas = np.maximum(largest * numbers / numbers.max(initial=1), smallest)
+    ax.plot([-0.7, top], [-0.7, top], '--', color='0.6', linewidth=1)
+    ax.scatter(
+        places[:, 0],
+        places[:, 1],
+        s=areas,
+        color=np.array(color) / 255,
+        alpha=0.6,
+        linewidths=0.5,
+        edgecolors='black',
+        zorder=2,
+    )
+    ax.set(xlim=(-0.7, top), ylim=(-0.7, top), aspect='equal')
+    ax.grid(color='0.9')
+    ax.set_axisbelow(True)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    ax.tick_params(labelsize=8)
