@@ -1,8 +1,9 @@
 """A handful of images on disk for every data layout that configs name."""
 
+import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Sequence
 
 import cv2
 import numpy as np
@@ -10,15 +11,30 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmwsl.apis import load_config
+from mmwsl.proposals import write_proposals
+from mmwsl.structures import PackedMasks
+from wsol_data import write_wsol
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / 'configs'
+OBJECT = (
+    '<object><name>{name}</name><difficult>0</difficult><bndbox>'
+    '<xmin>10</xmin><ymin>20</ymin><xmax>50</xmax><ymax>60</ymax></bndbox>'
+    '</object>'
+)
 XML = (
     '<annotation><size><width>96</width><height>72</height><depth>3</depth>'
-    '</size><object><name>{name}</name><difficult>0</difficult><bndbox>'
-    '<xmin>10</xmin><ymin>20</ymin><xmax>50</xmax><ymax>60</ymax></bndbox>'
-    '</object></annotation>'
+    '</size>{objects}</annotation>'
 )
-LISTS = ('Main/train', 'Segmentation/train', 'Segmentation/val')
+# Objects of each image: counts beyond what methods learn as numbers too.
+NUMBERS = {'a': 6, 'b': 1, 'c': 1, 'd': 3}
+LISTS = (
+    'Main/train',
+    'Main/trainval',
+    'Main/test',
+    'Segmentation/train',
+    'Segmentation/val',
+)
+MASK_FOLDERS = ('SegmentationClass', 'SegmentationObject')
 
 
 def config_files() -> list:
@@ -31,9 +47,9 @@ def config_files() -> list:
 
 
 def write_data(root: Path) -> None:
-    """Write four images as VOC set and as folders of classes."""
+    """Write four images as VOC, COCO and WSOL sets and as class folders."""
     rng = np.random.default_rng(0)
-    for folder in ('JPEGImages', 'Annotations', 'SegmentationClass'):
+    for folder in ('JPEGImages', 'Annotations', *MASK_FOLDERS):
         (root / folder).mkdir(parents=True)
     names = {'a': 'cat', 'b': 'dog', 'c': 'cat', 'd': 'dog'}
     for name, label in names.items():
@@ -41,11 +57,13 @@ def write_data(root: Path) -> None:
         path = root / 'JPEGImages' / f'{name}.jpg'
         cv2.imwrite(str(path), image)
         (root / 'Annotations' / f'{name}.xml').write_text(
-            XML.format(name=label)
+            XML.format(objects=OBJECT.format(name=label) * NUMBERS[name])
         )
         mask = np.zeros((72, 96), np.uint8)
         mask[20:60, 10:50] = 8 if label == 'cat' else 12
-        Image.fromarray(mask).save(root / f'SegmentationClass/{name}.png')
+        for folder, value in zip(MASK_FOLDERS, (mask, mask > 0)):
+            png = Image.fromarray(value.astype(np.uint8))
+            png.save(root / folder / f'{name}.png')
         for split in ('train', 'val'):
             folder = root / split / label
             folder.mkdir(parents=True, exist_ok=True)
@@ -54,6 +72,52 @@ def write_data(root: Path) -> None:
         path = root / 'ImageSets' / f'{name}.txt'
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text('\n'.join(names) + '\n')
+    write_coco(root, [f'{name}.jpg' for name in names])
+    write_toy_proposals(root / 'proposals')
+    write_wsol(root, [root / f'JPEGImages/{name}.jpg' for name in names])
+
+
+def write_toy_proposals(folder: Path) -> None:
+    """Write the quarters of the toy set's first test pictures."""
+    masks = np.zeros((4, 64, 64), bool)
+    for mask, (top, left) in zip(masks, np.ndindex(2, 2)):
+        mask[32 * top : 32 * (top + 1), 32 * left : 32 * (left + 1)] = True
+    for number in range(4):
+        path = folder / f'toy/1000/{number:06d}.npz'
+        write_proposals(str(path), PackedMasks.from_masks(masks))
+
+
+def write_coco(root: Path, files: Sequence[str]) -> None:
+    """Write the images of ``JPEGImages`` once more, in COCO's layout."""
+    box = [10, 20, 40, 40]
+    corners = [10, 20, 50, 20, 50, 60, 10, 60]
+    content = dict(
+        images=[
+            dict(id=i, file_name=name, width=96, height=72)
+            for i, name in enumerate(files)
+        ],
+        annotations=[
+            dict(
+                id=10 * i + k,
+                image_id=i,
+                category_id=1 + i % 2,
+                bbox=box,
+                area=1600,
+                iscrowd=0,
+                segmentation=[corners],
+            )
+            for i, name in enumerate(files)
+            for k in range(NUMBERS[Path(name).stem])
+        ],
+        categories=[dict(id=i + 1, name=f'thing {i}') for i in range(80)],
+    )
+    (root / 'annotations').mkdir()
+    for split in ('train2014', 'val2014'):
+        (root / split).mkdir()
+        for name in files:
+            shutil.copy(root / 'JPEGImages' / name, root / split)
+        path = root / 'annotations' / f'instances_{split}.json'
+        path.write_text(json.dumps(content))
 
 
 def small_config(name: str, root: Path) -> Config:
@@ -76,6 +140,10 @@ def small_config(name: str, root: Path) -> Config:
             if 'scale' in transform:
                 square = isinstance(transform.scale, int)
                 transform.scale = 64 if square else (96, 72)
+            if transform.type == 'RandomCrop':
+                transform.size = 64
+            if transform.type == 'LoadProposals':
+                transform.folder = str(root / 'proposals')
     _drop_pretrained(cfg.model)
     return cfg
 

@@ -21,6 +21,16 @@ def data_root(tmp_path_factory):
     return root
 
 
+def skip_without_siblings(model):
+    """Skip a config whose packages are not installed."""
+    for part in ('backbone', 'neck', 'head'):
+        kind = (model.get(part) or {}).get('type', '')
+        if 'Timm' in kind:
+            pytest.importorskip('timm')
+        elif '.' in kind:
+            pytest.importorskip(kind.split('.')[0])
+
+
 def test_there_are_configs():
     assert 'cam/cam_r18_toy.py' in config_files()
 
@@ -28,8 +38,7 @@ def test_there_are_configs():
 @pytest.mark.parametrize('name', config_files())
 def test_config(name, data_root):
     cfg = small_config(name, data_root)
-    if 'Timm' in cfg.model.backbone.type:
-        pytest.importorskip('timm')
+    skip_without_siblings(cfg.model)
     init_default_scope(cfg.default_scope)
     model = MODELS.build(cfg.model)
     optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
@@ -52,7 +61,11 @@ def test_config(name, data_root):
             evaluator.process(samples, batch)
     metrics = evaluator.evaluate(len(test_loader.dataset))
     assert metrics
-    assert all(np.isfinite(value) for value in metrics.values())
+    # NaN is a mean over nothing: a network that has seen a batch may find no
+    # object at all.
+    values = np.array(list(metrics.values()))
+    assert np.isfinite(values).any()
+    assert not np.isinf(values).any()
 
 
 @pytest.mark.parametrize('name', config_files())
@@ -73,7 +86,9 @@ def test_number_of_classes_fits(data_root):
         init_default_scope(cfg.default_scope)
         dataset = Runner.build_dataloader(cfg.train_dataloader).dataset
         classes = dataset.metainfo['classes']
-        assert len(classes) == cfg.model.head.num_classes, name
+        # A head that wraps another one leaves the number to it.
+        head = cfg.model.head.get('head', cfg.model.head)
+        assert len(classes) == head.num_classes, name
 
 
 def test_bases_stand_alone():

@@ -34,7 +34,8 @@ CORE = {'torch', 'torchvision', 'mmengine', 'mmcv', 'numpy', 'cv2', 'mmwsl'}
 # What mmengine and mmcv themselves require.
 CORE |= {'matplotlib', 'PIL', 'yaml'}
 # Extras: imported only where a config names them, never at the top level.
-OPTIONAL = {'timm', 'mmdet', 'mmseg', 'pycocotools'}
+OPTIONAL = {'timm', 'mmdet', 'mmseg', 'pycocotools', 'scipy'}
+OPTIONAL |= {'pydensecrf'}
 
 
 def copy_sources(root: Path, target: Path) -> Path:

@@ -23,7 +23,8 @@ from mmwsl.visualization.visualizer import WSLVisualizer
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description='Draw the class maps that a model makes of images'
+        description='Draw the class maps that a model makes of images, and '
+        'the counts and instances that it predicts'
     )
     parser.add_argument('source', help='image, or folder of images')
     parser.add_argument('config', help='config file')
@@ -95,18 +96,28 @@ def as_label(text: str, classes: Sequence[str]) -> Union[str, int]:
 
 
 def describe(sample: Any, classes: Sequence[str]) -> str:
-    """Return the scores of the drawn classes, best first.
+    """Return the scores of the drawn classes, best first, and what is found.
 
     Example:
-        'cat 0.98, dog 0.61', or 'nothing predicted, best cat 0.31'.
+        'cat 0.98, dog 0.61', 'cat 0.98 (count 3); 2 instances', or 'nothing
+        predicted, best cat 0.31'.
     """
     scores = sample.pred_score.numpy()
     drawn = sample.pred_map_labels.tolist()
     shown = drawn or [int(np.argmax(scores))]
     names = classes or [f'class {i}' for i in range(len(scores))]
     shown.sort(key=lambda label: -scores[label])
-    text = ', '.join(f'{names[c]} {scores[c]:.2f}' for c in shown)
-    return text if drawn else f'nothing predicted, best {text}'
+    words = [f'{names[c]} {scores[c]:.2f}' for c in shown]
+    if 'pred_count' in sample:
+        counts = sample.pred_count.tolist()
+        words = [f'{w} (count {counts[c]:g})' for w, c in zip(words, shown)]
+    text = ', '.join(words)
+    if not drawn:
+        text = f'nothing predicted, best {text}'
+    if 'pred_instances' in sample:
+        number = len(sample.pred_instances)
+        text += f'; {number} instance{"" if number == 1 else "s"}'
+    return text
 
 
 def draw_images(args: argparse.Namespace) -> List[Tuple[Path, str]]:

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmwsl.apis import (
     build_runner,
     friendly_errors,
+    keep_freed_memory,
     parse_runner_args,
     read_config,
     runner_parser,
@@ -67,6 +68,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Train as the command line says."""
     args = parse_args(argv)
     with friendly_errors():
+        keep_freed_memory()
         build_runner(build_config(args)).train()
     return 0
 

@@ -10,12 +10,14 @@ from mmwsl.apis.config import load_config
 from mmwsl.apis.distributed import setup_cpu_distributed
 from mmwsl.apis.errors import friendly_errors
 from mmwsl.apis.inference import inference_model, init_model, load_weights
+from mmwsl.apis.memory import keep_freed_memory
 
 __all__ = [
     'build_runner',
     'friendly_errors',
     'inference_model',
     'init_model',
+    'keep_freed_memory',
     'load_config',
     'load_weights',
     'parse_runner_args',

@@ -2,14 +2,26 @@
 
 from mmwsl.evaluation.metrics import (
     AccuracyMetric,
+    CountMetric,
+    InstanceAPMetric,
+    MaxBoxAccMetric,
     MultiLabelMetric,
+    PRMQualityMetric,
+    PseudoLabelWriter,
+    PxAPMetric,
     SeedIoUMetric,
     WithBackground,
 )
 
 __all__ = [
     'AccuracyMetric',
+    'CountMetric',
+    'InstanceAPMetric',
+    'MaxBoxAccMetric',
     'MultiLabelMetric',
+    'PRMQualityMetric',
+    'PseudoLabelWriter',
+    'PxAPMetric',
     'SeedIoUMetric',
     'WithBackground',
 ]

@@ -34,13 +34,14 @@ class ClassScores(NamedTuple):
     classes: Optional[List[str]]
 
 
-def read_class_scores(path: str) -> ClassScores:
-    """Read the class scores of many images.
+def read_class_scores(path: str, key: str = 'scores') -> ClassScores:
+    """Read the class scores, or other numbers, of many images.
 
     Args:
         path (str): A ``.npz`` with ``ids`` (n,), ``scores`` (n, C) and
             perhaps ``classes`` (C,), or a ``.csv`` with an image and C
             numbers in each line and perhaps a header with class names.
+        key (str): Name of the numbers, instead of ``scores``.
 
     Returns:
         ClassScores: Ids are without image suffix.
@@ -51,29 +52,29 @@ def read_class_scores(path: str) -> ClassScores:
     """
     if path.endswith('.npz'):
         data = _load(path)
-        if 'ids' not in data or 'scores' not in data:
+        if 'ids' not in data or key not in data:
             raise ValueError(
-                f'{path}: expected the arrays ids and scores, found '
+                f'{path}: expected the arrays ids and {key}, found '
                 f'{sorted(data)}'
             )
         ids = [str(x) for x in data['ids'].tolist()]
-        scores, names = data['scores'], data.get('classes')
+        scores, names = data[key], data.get('classes')
         classes = None if names is None else [str(x) for x in names.tolist()]
     else:
         ids, scores, classes = _read_score_csv(path)
     if scores.ndim != 2 or len(scores) != len(ids):
         raise ValueError(
-            f'{path}: scores have shape {scores.shape}, expected one row of '
-            f'class scores for each of {len(ids)} ids'
+            f'{path}: {key} have shape {scores.shape}, expected one row of '
+            f'class {key} for each of {len(ids)} ids'
         )
     if classes is not None and len(classes) != scores.shape[1]:
         raise ValueError(
-            f'{path}: {len(classes)} class names for {scores.shape[1]} scores'
+            f'{path}: {len(classes)} class names for {scores.shape[1]} {key}'
         )
     ids = [without_suffix(x) for x in ids]
     for name, row in zip(ids, scores):
         if not np.isfinite(row).all():
-            raise ValueError(f'{path}: {name}: scores hold NaN or infinity')
+            raise ValueError(f'{path}: {name}: {key} hold NaN or infinity')
     if len(set(ids)) != len(ids):
         double = next(x for x in ids if ids.count(x) > 1)
         raise ValueError(f'{path}: {double} occurs more than once')
@@ -203,6 +204,22 @@ def read_maps(
         f'{path}: expected the arrays maps and labels, found '
         f'{sorted(map(str, data))}'
     )
+
+
+def read_score_map(path: str) -> np.ndarray:
+    """Read the score map of one image from a ``.npy``: (H, W) or (1, H, W).
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it holds anything else; names the file.
+    """
+    data = _load(path)
+    if isinstance(data, np.ndarray) and data.ndim == 3 and len(data) == 1:
+        data = data[0]
+    if not isinstance(data, np.ndarray) or data.ndim != 2:
+        found = getattr(data, 'shape', 'several arrays')
+        raise ValueError(f'{path}: expected a map (H, W), found {found}')
+    return data
 
 
 def _load(path: str, allow_pickle: bool = False) -> Any:

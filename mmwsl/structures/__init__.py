@@ -1,5 +1,6 @@
 """Data carriers."""
 
+from mmwsl.structures.packed_masks import PackedMasks
 from mmwsl.structures.wsl_data_sample import WSLDataSample
 
-__all__ = ['WSLDataSample']
+__all__ = ['PackedMasks', 'WSLDataSample']

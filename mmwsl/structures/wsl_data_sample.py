@@ -56,10 +56,19 @@ class WSLDataSample(BaseDataElement):
 
     - ``pred_maps``: PixelData, ``data`` (K, H, W) float in [0, 1], the maps
       of the K classes that ``pred_map_labels`` (K,) long lists.
+    - ``pred_score_map``: PixelData, ``data`` (1, h, w) float in [0, 1], the
+      map of one class for localisation.
+    - ``pred_density``: PixelData, ``data`` (C, h, w) float, whose sum over a
+      class is its count before rounding.
+    - ``pred_peaks``: InstanceData with ``labels``, ``scores`` (values of the
+      class maps) and ``points`` (P, 2), x and y in pixels.
     - ``gt_sem_seg``, ``pred_sem_seg``: PixelData, ``data`` (1, H, W) long;
-      0 is background, class c is c + 1, 255 is ignored.
+      0 is background, class c is c + 1, 255 is ignored. ``gt_loc_mask``
+      is 0, 1 or 255, at the size of score maps.
     - ``gt_instances``, ``pred_instances``: InstanceData with ``labels``,
-      ``bboxes``, ``masks``, ``scores`` as far as they are known.
+      ``bboxes``, ``masks``, ``scores`` as far as they are known; predicted
+      ones may have ``peaks`` (M, 2) and ``peak_response_maps`` (M, H, W).
+    - ``proposals``: :class:`mmwsl.structures.PackedMasks` (K, H, W).
     - ``saliency``: PixelData, ``data`` (1, H, W) float in [0, 1].
 
     Example:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.structures import InstanceData
 
 from mmwsl.structures import WSLDataSample
 from tool_calls import call, error, load_tool
@@ -140,6 +141,17 @@ def test_description_of_scores(tool):
     assert tool.describe(sample, ()) == 'class 2 0.75, class 0 0.25'
     sample.pred_map_labels = torch.tensor([], dtype=torch.long)
     assert tool.describe(sample, 'xyz') == 'nothing predicted, best z 0.75'
+
+
+def test_description_of_counts_and_instances(tool):
+    sample = WSLDataSample()
+    sample.set_pred_score([0.25, 0.75]).set_pred_count([0, 3])
+    sample.pred_map_labels = torch.tensor([1])
+    sample.pred_instances = InstanceData(labels=torch.tensor([1, 1]))
+    text = 'b 0.75 (count 3); 2 instances'
+    assert tool.describe(sample, 'ab') == text
+    sample.pred_instances = sample.pred_instances[:1]
+    assert tool.describe(sample, 'ab').endswith('; 1 instance')
 
 
 def test_labels_of_the_command_line(tool):

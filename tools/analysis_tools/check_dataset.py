@@ -23,7 +23,7 @@ from mmwsl.registry import DATASETS
 Problem = Tuple[str, str]
 
 # The transforms that read files; the others cannot find a broken one.
-_LOADING = ('LoadEvalAnnotations', 'LoadSaliency')
+_LOADING = ('LoadEvalAnnotations', 'LoadProposals', 'LoadSaliency')
 _LARGEST_MATRIX = 25
 
 

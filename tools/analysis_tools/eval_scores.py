@@ -11,9 +11,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 import torch
 from mmengine.config import DictAction
-from mmengine.registry import init_default_scope
 
-from mmwsl.apis import friendly_errors, load_config
+from mmwsl.apis import friendly_errors
 from mmwsl.evaluation import AccuracyMetric, MultiLabelMetric
 from mmwsl.evaluation.files import (
     ClassScores,
@@ -23,7 +22,7 @@ from mmwsl.evaluation.files import (
     read_image_labels,
     write_metrics,
 )
-from mmwsl.registry import DATASETS
+from mmwsl.evaluation.truth import config_dataset, rows_of_images
 
 Truth = Dict[str, Dict[str, np.ndarray]]
 
@@ -71,12 +70,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 def truth_of_config(args: argparse.Namespace) -> Tuple[Truth, List[str]]:
     """Labels and class names of a config's dataset."""
-    cfg = load_config(args.config, args.cfg_options)
-    init_default_scope(cfg.get('default_scope', 'mmwsl'))
-    loader = cfg.get(f'{args.split}_dataloader')
-    if not loader:
-        raise ValueError(f'{args.config}: no {args.split}_dataloader')
-    dataset = DATASETS.build({**loader['dataset'], 'pipeline': []})
+    dataset = config_dataset(args.config, args.split, args.cfg_options)
     truth = {}
     for index in range(len(dataset)):
         info = dataset.get_data_info(index)
@@ -111,30 +105,13 @@ def match(
     given: ClassScores, truth: Truth, classes: List[str], path: str
 ) -> List[Dict[str, Any]]:
     """Samples of all images in the ground truth's order."""
-    if given.scores.shape[1] != len(classes):
-        raise ValueError(
-            f'{path}: {given.scores.shape[1]} scores for each image, but '
-            f'there are {len(classes)} classes'
-        )
-    columns = list(range(len(classes)))
-    if given.classes and sorted(given.classes) != sorted(classes):
-        unknown = sorted(set(given.classes) - set(classes))
-        raise ValueError(f'{path}: unknown class names {unknown}')
-    if given.classes:
-        columns = [given.classes.index(name) for name in classes]
-    rows = {img_id: row for row, img_id in enumerate(given.ids)}
-    missing = [img_id for img_id in truth if img_id not in rows]
-    if missing:
-        raise ValueError(
-            f'{path}: no scores for {len(missing)} of {len(truth)} images, '
-            f'the first is {missing[0]}'
-        )
-    extra = len(rows) - len(truth)
+    rows = rows_of_images(given, list(truth), classes, path)
+    extra = len(given.ids) - len(truth)
     if extra:
         print(f'{extra} images of {path} have no labels and are left out')
     samples = []
-    for img_id, labels in truth.items():
-        score = torch.from_numpy(given.scores[rows[img_id]][columns])
+    for (img_id, labels), row in zip(truth.items(), rows):
+        score = torch.from_numpy(row)
         tensors = {k: torch.as_tensor(v) for k, v in labels.items()}
         samples.append({'img_id': img_id, 'pred_score': score, **tensors})
     return samples

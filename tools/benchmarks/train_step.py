@@ -4,7 +4,9 @@
 on random images in two ways, turn by turn in one process, and reports the
 ratio of the times: through ``WSLClassifier.train_step`` with its data
 preprocessor, and as plain torch. ``--memory-format`` compares the two memory
-layouts of the bare loop instead.
+layouts of the bare loop instead. Both ways keep freed memory, as
+``tools/train.py`` does; ``--plain-malloc`` leaves the C library as it is,
+which makes all times longer and the ratio unsteady.
 """
 
 import argparse
@@ -19,6 +21,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
+from mmwsl.apis import keep_freed_memory
 from mmwsl.registry import MODELS
 from mmwsl.structures import WSLDataSample
 
@@ -115,7 +118,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument('--size', type=int, default=224)
     parser.add_argument('--rounds', type=int, default=15)
     parser.add_argument('--memory-format', action='store_true')
+    parser.add_argument('--plain-malloc', action='store_true')
     args = parser.parse_args(argv)
+    if not args.plain_malloc:
+        keep_freed_memory()
     shape = (3, args.size, args.size)
     batch = dict(
         inputs=[

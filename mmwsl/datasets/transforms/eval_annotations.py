@@ -8,6 +8,12 @@ from typing import Any, Dict, Optional, Tuple
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmwsl.datasets.transforms.loc_masks import (
+    class_mask,
+    object_mask,
+    only_class,
+    resize_mask,
+)
 from mmwsl.datasets.transforms.masks import (
     class_masks_of_instances,
     decode_segmentation,
@@ -33,6 +39,12 @@ class LoadEvalAnnotations(BaseTransform):
     - ``gt_instances``: dict of ``bboxes`` float32 (n, 4) as x1, y1, x2, y2
       edges, ``labels`` int64 (n,), ``difficult`` bool (n,) and with
       ``with_masks`` ``masks`` bool (n, H, W).
+    - ``gt_loc_mask`` int64 (``loc_mask_size``, ``loc_mask_size``): 1 in
+      objects of the image's class, 0 outside, 255 for ignored pixels.
+
+    Where the dataset's entry stands for one class of the image
+    (``eval_ann['only_label']``) the others are background and their objects
+    are left out.
 
     Args:
         with_seg_map (bool): Whether to load class masks.
@@ -40,11 +52,16 @@ class LoadEvalAnnotations(BaseTransform):
         with_masks (bool): Whether to load instances with masks; their boxes
             are then those of the masks.
         with_body_seg (bool): Whether to load masks of bodies (toy data).
+        with_loc_mask (bool): Whether to load the mask of the one class that
+            the image is labelled with.
+        loc_mask_size (int): Height and width to which it is resized by
+            nearest neighbour.
 
     Raises:
         FileNotFoundError: If a mask file is missing.
         ValueError: If the dataset is a training set, if it has no such ground
-            truth, or if a mask has another size than its image.
+            truth, if a mask has another size than its image, or if the image
+            has not the size that its boxes were drawn for.
     """
 
     def __init__(
@@ -53,11 +70,15 @@ class LoadEvalAnnotations(BaseTransform):
         with_instances: bool = False,
         with_masks: bool = False,
         with_body_seg: bool = False,
+        with_loc_mask: bool = False,
+        loc_mask_size: int = 224,
     ) -> None:
         self.with_seg_map = with_seg_map
         self.with_instances = with_instances or with_masks
         self.with_masks = with_masks
         self.with_body_seg = with_body_seg
+        self.with_loc_mask = with_loc_mask
+        self.loc_mask_size = loc_mask_size
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Add ``eval_gt`` to ``results``."""
@@ -70,13 +91,18 @@ class LoadEvalAnnotations(BaseTransform):
             raise ValueError(
                 'LoadEvalAnnotations must come after the image is loaded'
             )
-        ground_truth = results.setdefault('eval_gt', {})
+        loaded: Dict[str, Any] = {}
         if self.with_seg_map:
-            ground_truth['gt_sem_seg'] = _seg_map(results, 'seg_map')
+            loaded['gt_sem_seg'] = _seg_map(results, 'seg_map')
         if self.with_body_seg:
-            ground_truth['gt_body_seg'] = _seg_map(results, 'body_seg_map')
+            loaded['gt_body_seg'] = _seg_map(results, 'body_seg_map')
         if self.with_instances:
-            ground_truth['gt_instances'] = _instances(results, self.with_masks)
+            loaded['gt_instances'] = _instances(results, self.with_masks)
+        loaded = only_class(loaded, results['eval_ann'].get('only_label'))
+        if self.with_loc_mask:
+            size = (self.loc_mask_size, self.loc_mask_size)
+            loaded['gt_loc_mask'] = _loc_mask(results, size)
+        results.setdefault('eval_gt', {}).update(loaded)
         return results
 
     def __repr__(self) -> str:
@@ -84,7 +110,9 @@ class LoadEvalAnnotations(BaseTransform):
             f'{type(self).__name__}(with_seg_map={self.with_seg_map}, '
             f'with_instances={self.with_instances}, '
             f'with_masks={self.with_masks}, '
-            f'with_body_seg={self.with_body_seg})'
+            f'with_body_seg={self.with_body_seg}, '
+            f'with_loc_mask={self.with_loc_mask}, '
+            f'loc_mask_size={self.loc_mask_size})'
         )
 
 
@@ -105,11 +133,37 @@ def _seg_map(results: Dict[str, Any], key: str) -> np.ndarray:
         return class_masks_of_instances(
             annotation, results['ori_shape'], results['img_id']
         )
+    elif key == 'seg_map' and 'object_masks' in annotation:
+        mask = object_mask(annotation, results['ori_shape']).astype(np.int64)
+        return np.where(mask == 1, _single_label(results) + 1, mask)
     else:
         raise _missing(results, key)
     _check_size(results, seg_map.shape, place)
     _check_values(seg_map, results['num_classes'], place)
     return seg_map.astype(np.int64)
+
+
+def _loc_mask(results: Dict[str, Any], size: Tuple[int, int]) -> np.ndarray:
+    """Return the mask of the image's class, resized."""
+    annotation = results['eval_ann']
+    if 'object_masks' in annotation:
+        mask = object_mask(annotation, size)
+    else:
+        seg_map = _seg_map(results, 'seg_map')
+        mask = resize_mask(class_mask(seg_map, _single_label(results)), size)
+    return mask.astype(np.int64)
+
+
+def _single_label(results: Dict[str, Any]) -> int:
+    labels = results['gt_label'].tolist()
+    if len(labels) != 1:
+        name = results.get('img_path') or results.get('img_id')
+        raise ValueError(
+            f'{name}: the mask of an image is that of its one label, but it '
+            f"has {labels}: wrap the data set in dict(type='"
+            "SingleLabelEntries', source=...)"
+        )
+    return int(labels[0])
 
 
 def _check_size(
@@ -140,6 +194,7 @@ def _instances(results: Dict[str, Any], with_masks: bool) -> Dict[str, Any]:
     if not with_masks:
         if 'boxes' not in annotation:
             raise _missing(results, 'boxes')
+        _check_image_size(results)
         return dict(
             bboxes=annotation['boxes'].astype(np.float32),
             labels=annotation['labels'].astype(np.int64),
@@ -150,6 +205,18 @@ def _instances(results: Dict[str, Any], with_masks: bool) -> Dict[str, Any]:
     if annotation.get('instance_map_path'):
         return _masks_of_map(results)
     raise _missing(results, 'instance masks')
+
+
+def _check_image_size(results: Dict[str, Any]) -> None:
+    """Refuse boxes that were drawn for a picture of another size."""
+    height, width = results['eval_ann'].get('size', results['ori_shape'])
+    if (height, width) != tuple(results['ori_shape']):
+        name = results.get('img_path') or results.get('img_id')
+        raise ValueError(
+            f'{name}: the image is {results["ori_shape"][1]} x '
+            f'{results["ori_shape"][0]}, but its boxes belong to one of '
+            f'{width} x {height} pixels'
+        )
 
 
 def _known_masks(results: Dict[str, Any]) -> Dict[str, Any]:

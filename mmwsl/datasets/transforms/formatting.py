@@ -10,7 +10,7 @@ from mmengine.structures import InstanceData, PixelData
 from mmwsl.registry import TRANSFORMS
 from mmwsl.structures import WSLDataSample
 
-_EVAL_KEYS = ('gt_sem_seg', 'gt_body_seg', 'gt_instances')
+_EVAL_KEYS = ('gt_sem_seg', 'gt_body_seg', 'gt_instances', 'gt_loc_mask')
 
 
 @TRANSFORMS.register_module()
@@ -22,13 +22,15 @@ class PackWSLInputs(BaseTransform):
     does not name them cannot leak them.
 
     Required keys: ``img``, ``gt_label``, ``num_classes``. Optional keys:
-    ``gt_count``, ``gt_label_difficult``, ``saliency``, ``eval_gt``.
+    ``gt_count``, ``gt_label_difficult``, ``saliency``, ``proposals``,
+    ``eval_gt``.
 
     Args:
         meta_keys (Sequence[str]): Keys that become meta information, those
             that are there.
         eval_keys (Sequence[str]): Of ``gt_sem_seg``, ``gt_body_seg``,
-            ``gt_instances``; ``LoadEvalAnnotations`` provides them.
+            ``gt_instances``, ``gt_loc_mask``; ``LoadEvalAnnotations``
+            provides them.
 
     Raises:
         ValueError: If an evaluation key is unknown or not there.
@@ -73,6 +75,8 @@ class PackWSLInputs(BaseTransform):
             sample.set_gt_count(results['gt_count'])
         if 'saliency' in results:
             sample.saliency = _pixel_data(results['saliency'])
+        if 'proposals' in results:
+            sample.proposals = results['proposals']
         for key in self.eval_keys:
             setattr(sample, key, _eval_data(results, key))
         return dict(inputs=_to_tensor(results['img']), data_samples=sample)

@@ -1,6 +1,21 @@
 """Hooks."""
 
+from mmwsl.engine.hooks.assignment_hook import AssignmentVisualizationHook
+from mmwsl.engine.hooks.attention_accumulation_hook import (
+    AttentionAccumulationHook,
+)
+from mmwsl.engine.hooks.dense_crf_hook import DenseCRFHook
 from mmwsl.engine.hooks.epoch_seed_hook import EpochSeedHook
+from mmwsl.engine.hooks.head_epoch_hook import HeadEpochHook
+from mmwsl.engine.hooks.pseudo_label_guard_hook import PseudoLabelGuardHook
 from mmwsl.engine.hooks.visualization_hook import WSLVisualizationHook
 
-__all__ = ['EpochSeedHook', 'WSLVisualizationHook']
+__all__ = [
+    'AssignmentVisualizationHook',
+    'AttentionAccumulationHook',
+    'DenseCRFHook',
+    'EpochSeedHook',
+    'HeadEpochHook',
+    'PseudoLabelGuardHook',
+    'WSLVisualizationHook',
+]

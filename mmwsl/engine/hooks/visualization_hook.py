@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 
 from mmwsl.registry import HOOKS
 from mmwsl.visualization import (
+    CountScatter,
     Tile,
     WSLVisualizer,
     batch_images,
@@ -27,8 +28,9 @@ class WSLVisualizationHook(Hook):
 
     Pictures are named after the image ids, sub-folders included. Of several
     processes each writes its own images, and together the same as one; their
-    sheets carry the number of the process. Pictures of a validation go to
-    the sub-folder ``val_<iteration>``.
+    sheets carry the number of the process. Where samples have predicted and
+    true counts, ``counts.png`` plots those of the whole set, drawn or not.
+    Pictures of a validation go to the sub-folder ``val_<iteration>``.
 
     Args:
         draw (bool): Whether to do anything.
@@ -71,6 +73,7 @@ class WSLVisualizationHook(Hook):
         self._drawn = 0
         self._sheets = 0
         self._rows: List[Sequence[Tile]] = []
+        self._counts = CountScatter()
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Start counting."""
@@ -100,13 +103,13 @@ class WSLVisualizationHook(Hook):
         self, runner: Runner, metrics: Optional[Mapping[str, float]] = None
     ) -> None:
         """Write the last sheet and say where everything is."""
-        self._finish(self._folder(runner, val=True))
+        self._finish(runner, self._folder(runner, val=True))
 
     def after_test_epoch(
         self, runner: Runner, metrics: Optional[Mapping[str, float]] = None
     ) -> None:
         """Write the last sheet and say where everything is."""
-        self._finish(self._folder(runner, val=False))
+        self._finish(runner, self._folder(runner, val=False))
 
     def _folder(self, runner: Runner, val: bool) -> Optional[str]:
         """Where pictures go; None for nowhere."""
@@ -134,10 +137,11 @@ class WSLVisualizationHook(Hook):
             # fills the last round up with images that were dealt already.
             position = self._seen * world_size + rank
             self._seen += 1
-            if (
-                position < dataset_size
-                and position % self.interval == 0
-                and (self.max_images is None or position < self.max_images)
+            if position >= dataset_size:
+                continue
+            self._counts.add(outputs[index])
+            if position % self.interval == 0 and (
+                self.max_images is None or position < self.max_images
             ):
                 chosen.append(index)
         if not chosen:
@@ -183,8 +187,21 @@ class WSLVisualizationHook(Hook):
         self._sheets += 1
         self._rows = []
 
-    def _finish(self, folder: Optional[str]) -> None:
-        if not self._drawn or folder is None:
+    def _write_counts(self, runner: Runner, folder: str) -> None:
+        counts = self._counts.gather()
+        if not counts.numbers or get_dist_info()[0] != 0:
+            return
+        meta = runner.visualizer.dataset_meta or {}
+        picture = counts.draw(meta.get('classes'), meta.get('palette'))
+        path = os.path.join(folder, 'counts.png')
+        write_image(path, picture)
+        print_log(f'counts are plotted in {path}', logger='current')
+
+    def _finish(self, runner: Runner, folder: Optional[str]) -> None:
+        if not self.draw or folder is None:
+            return
+        self._write_counts(runner, folder)
+        if not self._drawn:
             return
         if self._rows:
             self._write_sheet(folder)

@@ -1,9 +1,46 @@
 """Scores computed from plain numpy arrays."""
 
+from mmwsl.evaluation.functional.boxes import (
+    THRESHOLDS,
+    best_ious,
+    box_ious,
+    check_score_map,
+    maps_to_boxes,
+    resize_boxes,
+    sweep_boxes,
+)
 from mmwsl.evaluation.functional.classification import (
     average_precision,
     multilabel_scores,
     topk_hits,
+)
+from mmwsl.evaluation.functional.counting import (
+    class_count_errors,
+    count_breakdown,
+    count_errors,
+    is_count,
+    simple_predictors,
+)
+from mmwsl.evaluation.functional.instance_ap import (
+    ImageMatch,
+    instance_scores,
+    instance_table,
+    match_instances,
+)
+from mmwsl.evaluation.functional.mask_iou import mask_intersections, mask_iou
+from mmwsl.evaluation.functional.pixel_pr import (
+    pixel_histograms,
+    pixel_scores,
+)
+from mmwsl.evaluation.functional.prm_quality import (
+    assign_maps,
+    binned_means,
+    map_quality,
+    mean_by_object,
+)
+from mmwsl.evaluation.functional.retrieval import (
+    proposal_scores,
+    retrieve_instances,
 )
 from mmwsl.evaluation.functional.seed_report import (
     best_index,
@@ -22,18 +59,44 @@ from mmwsl.evaluation.functional.seeds import (
 from mmwsl.evaluation.functional.tables import format_table, percent
 
 __all__ = [
+    'ImageMatch',
+    'THRESHOLDS',
+    'assign_maps',
     'average_precision',
     'best_index',
+    'best_ious',
+    'binned_means',
     'body_recall',
+    'box_ious',
+    'check_score_map',
+    'class_count_errors',
+    'count_breakdown',
+    'count_errors',
     'format_table',
+    'instance_scores',
+    'instance_table',
+    'is_count',
     'label_map_histograms',
+    'map_quality',
+    'maps_to_boxes',
+    'mask_intersections',
+    'mask_iou',
+    'match_instances',
+    'mean_by_object',
     'multilabel_scores',
     'percent',
+    'pixel_histograms',
+    'pixel_scores',
     'power_to_threshold',
+    'proposal_scores',
+    'resize_boxes',
+    'retrieve_instances',
     'seed_histograms',
     'seed_scores',
     'seed_summary',
     'seed_table',
+    'simple_predictors',
+    'sweep_boxes',
     'sweep_rows',
     'topk_hits',
     'write_sweep',

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Optional, Sequence
+from contextlib import contextmanager
+from typing import Any, Iterator, Mapping, Optional, Sequence
 
 import numpy as np
 import torch
@@ -18,6 +19,30 @@ _PROVIDERS = {
         "the evaluation pipeline must end with dict(type='PackWSLInputs') "
         'and the dataset must have image labels'
     ),
+    'pred_count': (
+        'the model must predict counts (for example head=dict('
+        "type='DensityHead', ...))"
+    ),
+    'pred_instances': (
+        'the model must predict instances (for example head=dict('
+        "type='PRMHead', ...))"
+    ),
+    'gt_count': (
+        'the dataset must know object counts: VOCImageLevelDataset needs '
+        "labels_from='xml', FolderDataset an ann_file of lines "
+        'path,class,count'
+    ),
+    'gt_instances': (
+        'the evaluation pipeline needs '
+        "dict(type='LoadEvalAnnotations', with_instances=True) and "
+        "dict(type='PackWSLInputs', eval_keys=('gt_instances',))"
+    ),
+    'gt_loc_mask': (
+        'the evaluation pipeline needs '
+        "dict(type='LoadEvalAnnotations', with_loc_mask=True) and "
+        "dict(type='PackWSLInputs', eval_keys=('gt_loc_mask',))"
+    ),
+    'ori_shape': 'the evaluation pipeline must load images',
     'saliency': (
         'the evaluation pipeline must load saliency maps before '
         "dict(type='PackWSLInputs')"
@@ -50,6 +75,18 @@ def field(sample: Mapping[str, Any], key: str) -> Any:
             f"dict(type='PackWSLInputs', eval_keys=('{key}',))"
         )
     raise ValueError(f'{image_name(sample)}: no {key}: {provider}')
+
+
+@contextmanager
+def naming_image(sample: Mapping[str, Any]) -> Iterator[None]:
+    """Put the image's name before the message of a ValueError."""
+    try:
+        yield
+    except ValueError as error:
+        name, text = image_name(sample), str(error)
+        if text.startswith(f'{name}: '):
+            raise
+        raise ValueError(f'{name}: {text}') from None
 
 
 def array(value: Any) -> np.ndarray:

@@ -27,8 +27,8 @@ from mmwsl.evaluation.metrics.fields import (
     array,
     class_names,
     field,
-    image_name,
     label_indices,
+    naming_image,
     pixels,
 )
 from mmwsl.registry import METRICS
@@ -150,14 +150,8 @@ class SeedIoUMetric(BaseMetric):
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep the small histograms of each image."""
         for sample in data_samples:
-            try:
+            with naming_image(sample):
                 self.results.append(self._histograms(sample))
-            except ValueError as error:
-                name = image_name(sample)
-                text = str(error)
-                if text.startswith(f'{name}: '):
-                    raise
-                raise ValueError(f'{name}: {text}') from None
 
     def _histograms(self, sample: Mapping[str, Any]) -> Dict[str, Any]:
         maps = pixels(sample, 'pred_maps')

@@ -16,6 +16,7 @@ from mmwsl.models.backbones.graph import (
     trace,
     truncate,
 )
+from mmwsl.models.backbones.insertion import insert_layers
 from mmwsl.models.backbones.weights import KeyMap, load_weights
 
 InitCfg = Union[Dict[str, Any], List[Dict[str, Any]], None]
@@ -39,6 +40,8 @@ class GraphBackbone(BaseModule):
         frozen_stages: -1 trains all; 0 freezes the stem; k freezes the stem
             and the first k stages. What is frozen stays in eval mode.
         norm_eval: keep all BatchNorm layers in eval mode.
+        insert: layers put behind named parts of the network, see
+            ``insert_layers``.
         entry: the method of ``model`` that computes the features.
         key_map: how weight files name the parameters, see ``load_weights``.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` with a file, a
@@ -59,6 +62,7 @@ class GraphBackbone(BaseModule):
         out_indices: Sequence[int] = (-1,),
         frozen_stages: int = -1,
         norm_eval: bool = False,
+        insert: Sequence[Dict[str, Any]] = (),
         entry: str = 'forward',
         key_map: KeyMap = None,
         init_cfg: InitCfg = None,
@@ -70,7 +74,7 @@ class GraphBackbone(BaseModule):
         # Parameters that a weight file may hold beyond those in use.
         self._source_keys: FrozenSet[str] = frozenset(model.state_dict())
         self.net, self.out_strides, self._parts = _build_net(
-            model, entry, output_stride, out_indices
+            model, entry, output_stride, out_indices, insert
         )
         self.out_channels = _count_channels(self.net, self.out_strides)
         if not -1 <= frozen_stages < len(self._parts):
@@ -136,6 +140,7 @@ def _build_net(
     entry: str,
     output_stride: Optional[int],
     out_indices: Sequence[int],
+    insert: Sequence[Dict[str, Any]],
 ) -> Tuple[fx.GraphModule, Tuple[int, ...], List[List[str]]]:
     """The network in use, its strides, and what belongs to stem and stages."""
     graph = trace(model, entry)
@@ -147,6 +152,7 @@ def _build_net(
     truncate(model, graph, [stage.node for stage in outputs])
     if output_stride is not None:
         replace_stride(model, graph, strides, output_stride)
+    insert_layers(model, graph, insert)
     parts = split_targets(graph, [stage.node for stage in (stem, *stages)])
     net = fx.GraphModule(model, graph, type(model).__name__)
     real = [min(s.stride, output_stride or s.stride) for s in outputs]

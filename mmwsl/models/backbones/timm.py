@@ -28,6 +28,8 @@ class TimmBackbone(GraphBackbone):
         frozen_stages: -1 trains all, 0 freezes the stem, k freezes the stem
             and the first k stages.
         norm_eval: keep all BatchNorm layers in eval mode.
+        insert: layers put behind named parts of the network, see
+            ``insert_layers``.
         key_map: ``efficientnet_pytorch`` if the weights come from the
             package of that name, or regular expressions and replacements
             that turn the file's names into timm's.
@@ -59,6 +61,7 @@ class TimmBackbone(GraphBackbone):
         out_indices: Sequence[int] = (-1,),
         frozen_stages: int = -1,
         norm_eval: bool = False,
+        insert: Sequence[Dict[str, Any]] = (),
         key_map: KeyMap = None,
         arch_cfg: Optional[Dict[str, Any]] = None,
         init_cfg: InitCfg = None,
@@ -69,6 +72,7 @@ class TimmBackbone(GraphBackbone):
             out_indices=out_indices,
             frozen_stages=frozen_stages,
             norm_eval=norm_eval,
+            insert=insert,
             entry='forward_features',
             key_map=key_map,
             init_cfg=init_cfg,

@@ -43,6 +43,8 @@ class TorchvisionBackbone(GraphBackbone):
         frozen_stages: -1 trains all, 0 freezes the stem, k freezes the stem
             and the first k stages.
         norm_eval: keep all BatchNorm layers in eval mode.
+        insert: layers put behind named parts of the network, see
+            ``insert_layers``.
         arch_cfg: more arguments of torchvision's builder.
         init_cfg: ``dict(type='Pretrained', checkpoint='torchvision://NAME')``
             for ImageNet weights, or a file.
@@ -64,6 +66,7 @@ class TorchvisionBackbone(GraphBackbone):
         out_indices: Sequence[int] = (-1,),
         frozen_stages: int = -1,
         norm_eval: bool = False,
+        insert: Sequence[Dict[str, Any]] = (),
         arch_cfg: Optional[Dict[str, Any]] = None,
         init_cfg: InitCfg = None,
     ) -> None:
@@ -73,6 +76,7 @@ class TorchvisionBackbone(GraphBackbone):
             out_indices=out_indices,
             frozen_stages=frozen_stages,
             norm_eval=norm_eval,
+            insert=insert,
             init_cfg=init_cfg,
         )
         self.arch = arch

@@ -24,6 +24,8 @@ class WSLClassifier(BaseModel):
         val_step:   forward(mode='predict') -> head.predict(feats, samples)
         test_step:  forward(mode='test')    -> views by ``test_cfg``
                                             -> head.predict_views(...)
+        val_step, test_step: then head.predict_instances(model, inputs,
+                             samples), if the head has that, with gradients
 
     Validation during training sees one view of an image; testing averages
     the views that ``test_cfg`` names.
@@ -114,10 +116,13 @@ class WSLClassifier(BaseModel):
                 dict(batch_input_shape=tuple(inputs.shape[-2:]))
             )
         if mode == 'predict':
-            return self.head.predict(self.extract_feat(inputs), data_samples)
+            feats = self.extract_feat(inputs)
+            samples = self.head.predict(feats, data_samples)
+            return self._predict_instances(inputs, samples)
         if mode == 'test':
             views = self._views(inputs)
-            return self.head.predict_views(views, data_samples)
+            samples = self.head.predict_views(views, data_samples)
+            return self._predict_instances(inputs, samples)
         raise ValueError(
             "mode must be 'tensor', 'loss', 'predict' or 'test', got "
             f"'{mode}'."
@@ -147,8 +152,30 @@ class WSLClassifier(BaseModel):
             log_vars = type(log_vars)(zip(log_vars, values))
         return loss, log_vars
 
+    def _predict_instances(
+        self, inputs: Tensor, samples: List[WSLDataSample]
+    ) -> List[WSLDataSample]:
+        """Let heads that follow gradients back to the image do so.
+
+        Validation and testing run without gradients, and the features that
+        they have computed cannot be given any afterwards: such a head gets
+        the whole model, to run it again from the images on.
+        """
+        if not hasattr(self.head, 'predict_instances'):
+            return samples
+        with torch.inference_mode(False), torch.enable_grad():
+            if inputs.is_inference():
+                inputs = inputs.clone()
+            self.head.predict_instances(self, inputs, samples)
+        return samples
+
+    def _view(self, inputs: Tensor) -> Tensor:
+        """Return the maps of one view that the head predicts from."""
+        maps_of = getattr(self.head, 'view_maps', self.head)
+        return maps_of(self.extract_feat(inputs))
+
     def _views(self, inputs: Tensor) -> List[Tensor]:
-        """Return the class maps (N, C, h, w) of every scale and flip."""
+        """Return the maps (N, C, h, w) of every scale and flip."""
         views = []
         for scale in self.scales:
             scaled = inputs
@@ -160,9 +187,9 @@ class WSLClassifier(BaseModel):
                     align_corners=False,
                     antialias=scale < 1,
                 )
-            views.append(self.class_maps(scaled))
+            views.append(self._view(scaled))
             if self.flip:
-                views.append(self.class_maps(scaled.flip(-1)).flip(-1))
+                views.append(self._view(scaled.flip(-1)).flip(-1))
         return views
 
 

@@ -1,27 +1,28 @@
 """The head of class activation maps."""
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import torch
 from mmengine.model import BaseModule
 from mmengine.structures import PixelData
 from torch import Tensor, nn
 
+from mmwsl.models.heads.choices import KEEPS, check_choice
 from mmwsl.models.heads.label_utils import check_single_label, stack_gt_scores
 from mmwsl.models.heads.map_prediction import (
+    input_shapes,
     merge_views,
     normalize_maps,
     unflip,
     valid_cells,
 )
+from mmwsl.models.heads.score_map import score_map
 from mmwsl.models.layers import global_pool
 from mmwsl.models.layers.pooling import POOLINGS
 from mmwsl.pseudo_labels import background_score, maps_to_label
 from mmwsl.pseudo_labels.background import BACKGROUNDS
 from mmwsl.registry import MODELS
 from mmwsl.structures import WSLDataSample
-
-KEEPS = ('given', 'predicted', 'all')
 
 
 @MODELS.register_module()
@@ -54,6 +55,8 @@ class CAMHead(BaseModule):
         background: 'constant', 'power' or 'saliency', the background score
             that turns maps into ``pred_sem_seg``.
         background_value: The constant, or the exponent of 'power'.
+        score_map_size: Side S of the map that localisation is measured by;
+            by default there is none.
         init_cfg: Initialisation, by default a normal one of 0.01.
     """
 
@@ -71,14 +74,15 @@ class CAMHead(BaseModule):
         score_threshold: float = 0.5,
         background: str = 'constant',
         background_value: float = 0.3,
+        score_map_size: Optional[int] = None,
         init_cfg: Optional[Dict] = None,
     ) -> None:
         super().__init__(
             init_cfg or dict(type='Normal', layer='Conv2d', std=0.01)
         )
-        _check_choice('pooling', pooling, POOLINGS)
-        _check_choice('keep', keep, KEEPS)
-        _check_choice('background', background, BACKGROUNDS)
+        check_choice('pooling', pooling, POOLINGS)
+        check_choice('keep', keep, KEEPS)
+        check_choice('background', background, BACKGROUNDS)
         self.num_classes = num_classes
         self.in_index = in_index
         self.multi_label = multi_label
@@ -88,6 +92,7 @@ class CAMHead(BaseModule):
         self.score_threshold = score_threshold
         self.background = background
         self.background_value = background_value
+        self.score_map_size = score_map_size
         self.dropout = nn.Dropout2d(dropout) if dropout else nn.Identity()
         self.classifier = nn.Conv2d(in_channels, num_classes, 1)
         kind = (
@@ -98,6 +103,10 @@ class CAMHead(BaseModule):
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
         """Return the class maps (N, C, h, w) of a tuple of features."""
         return self.classifier(self.dropout(feats[self.in_index]))
+
+    def view_maps(self, feats: Sequence[Tensor]) -> Tensor:
+        """Return what :meth:`predict_views` takes of one view."""
+        return self(feats)
 
     def scores(self, class_maps: Tensor) -> Tensor:
         """Pool class maps (N, C, h, w) to logits (N, C)."""
@@ -129,7 +138,7 @@ class CAMHead(BaseModule):
         self, feats: Sequence[Tensor], data_samples: Sequence[WSLDataSample]
     ) -> List[WSLDataSample]:
         """Predict from a single view; see :meth:`predict_views`."""
-        return self.predict_views([self(feats)], data_samples)
+        return self.predict_views([self.view_maps(feats)], data_samples)
 
     def predict_views(
         self, views: Sequence[Tensor], data_samples: Sequence[WSLDataSample]
@@ -144,14 +153,16 @@ class CAMHead(BaseModule):
         Returns:
             The samples with ``pred_score`` (C,), ``pred_label``,
             ``pred_map_labels`` (K,), ``pred_maps`` (K, H, W) in [0, 1] and
-            ``pred_sem_seg`` (1, H, W).
+            ``pred_sem_seg`` (1, H, W). With ``score_map_size`` also
+            ``pred_score_map`` (1, S, S) in [0, 1], that of the given class
+            if the image has just one, or else of the best one.
         """
         for index, sample in enumerate(data_samples):
             own = [view[index] for view in views]
-            shapes = _input_shapes(sample)
+            shapes = input_shapes(sample)
             sample.pred_score = self._probabilities(own, *shapes)
             sample.pred_label = self._predicted(sample.pred_score)
-            labels = self._kept(sample)
+            labels = self._kept(sample, self.keep)
             size = tuple(sample.ori_shape[:2])
             maps = merge_views([view[labels] for view in own], size, *shapes)
             maps = normalize_maps(unflip(maps, sample.get('flip_direction')))
@@ -160,6 +171,10 @@ class CAMHead(BaseModule):
             sample.pred_sem_seg = PixelData(
                 data=self._segment(maps, labels, sample)[None]
             )
+            if self.score_map_size is not None:
+                sample.pred_score_map = self._score_map(
+                    own, sample, self.score_map_size
+                )
         return list(data_samples)
 
     def _probabilities(
@@ -181,16 +196,31 @@ class CAMHead(BaseModule):
             return (scores >= self.score_threshold).nonzero().flatten()
         return scores.argmax().reshape(1)
 
-    def _kept(self, sample: WSLDataSample) -> Tensor:
-        """Return the classes (K,) whose maps one image keeps."""
-        if self.keep == 'all':
+    def _kept(self, sample: WSLDataSample, keep: str) -> Tensor:
+        """Return the classes (K,) of one image that ``keep`` names."""
+        if keep == 'all':
             return torch.arange(
                 self.num_classes, device=sample.pred_score.device
             )
-        if self.keep == 'predicted':
+        if keep == 'predicted':
             return sample.pred_label
         given = stack_gt_scores([sample], self.num_classes)[0]
         return given.to(sample.pred_score.device).nonzero().flatten()
+
+    def _score_map(
+        self, views: Sequence[Tensor], sample: WSLDataSample, size: int
+    ) -> PixelData:
+        """Return the map (1, S, S) of one image's class."""
+        label = sample.get('gt_label')
+        if label is None or len(label) != 1:
+            label = sample.pred_score.argmax().reshape(1)
+        data = score_map(
+            [view[label[0]] for view in views],
+            size,
+            *input_shapes(sample),
+            sample.get('flip_direction'),
+        )
+        return PixelData(data=data[None])
 
     def _segment(
         self, maps: Tensor, labels: Tensor, sample: WSLDataSample
@@ -218,18 +248,3 @@ class CAMHead(BaseModule):
                 f'({prefix}classifier.weight).'
             )
         super()._load_from_state_dict(state_dict, prefix, *args)
-
-
-def _input_shapes(
-    sample: WSLDataSample,
-) -> Tuple[Tuple[int, int], Tuple[int, int]]:
-    """Return the sizes of the image in the input and of the padded input."""
-    img_shape = tuple(sample.img_shape[:2])
-    return img_shape, tuple(sample.get('batch_input_shape', img_shape))
-
-
-def _check_choice(
-    name: str, value: str, choices: Union[Sequence[str], Mapping]
-) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {choices}, got '{value}'.")

@@ -10,7 +10,36 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmwsl.structures import WSLDataSample
+
 Size = Tuple[int, int]
+
+
+def input_shapes(sample: WSLDataSample) -> Tuple[Size, Size]:
+    """Return the sizes of the image in the input and of the padded input.
+
+    Padding lies at the bottom and right.
+    """
+    img_shape = tuple(sample.img_shape[:2])
+    return img_shape, tuple(sample.get('batch_input_shape', img_shape))
+
+
+def average_views(views: Sequence[Tensor]) -> Tensor:
+    """Average the maps of several views on the grid of the first one.
+
+    The values are averaged as they are, so a sum over the result is one on
+    the first view's grid, however fine the other grids are.
+
+    Args:
+        views: Maps (C, h, w) of each view, of any sizes.
+
+    Returns:
+        (C, h, w), in single precision.
+    """
+    first = views[0].float()
+    size = (first.shape[-2], first.shape[-1])
+    others = [_resize(view, size) for view in views[1:]]
+    return torch.stack([first, *others]).mean(dim=0)
 
 
 def merge_views(

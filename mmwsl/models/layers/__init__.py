@@ -1,5 +1,21 @@
 """Building blocks without parameters of their own kind."""
 
+from mmwsl.models.layers.adl import ADL
+from mmwsl.models.layers.gradient_reversal import reverse_gradient
+from mmwsl.models.layers.peak_backprop import peak_response_maps
+from mmwsl.models.layers.peak_stimulation import (
+    find_peaks,
+    peak_stimulation,
+    top_peaks,
+)
 from mmwsl.models.layers.pooling import global_pool
 
-__all__ = ['global_pool']
+__all__ = [
+    'ADL',
+    'find_peaks',
+    'global_pool',
+    'peak_response_maps',
+    'peak_stimulation',
+    'reverse_gradient',
+    'top_peaks',
+]

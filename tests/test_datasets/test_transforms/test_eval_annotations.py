@@ -128,3 +128,34 @@ def test_boxes_of_masks():
     mask[0, 2:4, 1], mask[0, 3, 5] = True, True
     assert boxes_of_masks(mask).tolist() == [[1, 2, 6, 4]]
     assert boxes_of_masks([]).shape == (0, 4)
+
+
+def test_mask_of_the_one_label(seg_map):
+    transform = LoadEvalAnnotations(
+        with_seg_map=False, with_loc_mask=True, loc_mask_size=8
+    )
+    entry = dict(results(seg_map=seg_map), gt_label=np.array([1]))
+    found = transform(entry)['eval_gt']['gt_loc_mask']
+    assert found.dtype == np.int64
+    # Rows 2 and 3, columns 3 and 4, nearest to 8 of 4 and of 5.
+    assert found[:, -1].tolist() == [0] * 4 + [1] * 4
+    assert found[-1].tolist() == [0] * 5 + [1] * 3
+    assert found[0, 0] == 255
+    entry['gt_label'] = np.array([0, 1])
+    with pytest.raises(ValueError, match='a.jpg: .* of its one label, but'):
+        transform(entry)
+
+
+def test_an_entry_of_one_class_sees_that_class_only(seg_map):
+    annotation = dict(
+        seg_map=seg_map,
+        boxes=np.array([[0, 0, 2, 2], [3, 2, 5, 4]]),
+        labels=np.array([0, 1]),
+        difficult=np.array([False, True]),
+        only_label=1,
+    )
+    entry = LoadEvalAnnotations(with_instances=True)(results(**annotation))
+    truth = entry['eval_gt']
+    assert np.unique(truth['gt_sem_seg']).tolist() == [0, 2, 255]
+    assert truth['gt_instances']['bboxes'].tolist() == [[3, 2, 5, 4]]
+    assert truth['gt_instances']['difficult'].tolist() == [True]

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from mmwsl.engine.hooks import WSLVisualizationHook
 from mmwsl.structures import WSLDataSample
+from mmwsl.visualization import CountScatter
 
 MODULE = 'mmwsl.engine.hooks.visualization_hook'
 
@@ -35,8 +36,13 @@ class Photos(Dataset):
 
 
 class Model(BaseModel):
+    counts = False
+
     def forward(self, inputs, data_samples, mode):
         for sample in data_samples:
+            if self.counts:
+                number = int(sample.img_id[-1])
+                sample.set_gt_count([number, 0]).set_pred_count([1, 0])
             sample.pred_maps = PixelData(data=torch.ones(1, 8, 6))
             sample.pred_map_labels = torch.tensor([0])
         return data_samples
@@ -154,6 +160,61 @@ def test_two_processes_draw_each_image_once(tmp_path, monkeypatch, max_images):
         assert (out / f'contact_sheet_rank{rank}_000.jpg').is_file()
         drawn += files(out, 'set/*.jpg')
     assert sorted(drawn) == [f'set/{i}.jpg' for i in range(max_images or 7)]
+
+
+def test_counts_of_all_images_are_plotted(tmp_path, monkeypatch):
+    monkeypatch.setattr(Model, 'counts', True)
+    tables = []
+    draw = CountScatter.draw
+
+    def spy(self, classes, palette):
+        tables.append((self.table(), classes))
+        return draw(self, classes, palette)
+
+    monkeypatch.setattr(CountScatter, 'draw', spy)
+    out = tmp_path / 'out'
+    runner = build_runner(
+        tmp_path, draw=True, out_dir=str(out), max_images=1, sheet_size=0
+    )
+    runner.test()
+    runner.test()
+    assert files(out, '**/*.png') == ['counts.png']
+    # Drawn or not, each image counts once, also in a second test.
+    for table, classes in tables:
+        assert table.tolist() == [[0, i, 1, 1] for i in range(7)]
+        assert classes == ('cat', 'dog')
+    assert len(tables) == 2
+
+
+def test_counts_of_two_processes(tmp_path, monkeypatch):
+    monkeypatch.setattr(Model, 'counts', True)
+    runner = build_runner(tmp_path)
+    hooks = [
+        WSLVisualizationHook(
+            draw=True, out_dir=str(tmp_path), max_images=0, sheet_size=0
+        )
+        for _ in range(2)
+    ]
+    dataset = Photos()
+    for rank, hook in enumerate(hooks):
+        monkeypatch.setattr(f'{MODULE}.get_dist_info', lambda r=rank: (r, 2))
+        for step, index in enumerate([0, 1, 2, 3, 4, 5, 6, 0][rank::2]):
+            data = dataset[index]
+            outputs = Model()([1], [data['data_samples']], 'predict')
+            batch = {'inputs': [data['inputs']]}
+            hook.after_test_iter(runner, step, batch, outputs)
+    monkeypatch.setattr(
+        'mmwsl.visualization.scatter.all_gather_object',
+        lambda _: [hook._counts.numbers for hook in hooks],
+    )
+    # The image that fills up the last round counts once.
+    expected = [[0, i, 1, 1] for i in range(7)]
+    assert hooks[1]._counts.gather().table().tolist() == expected
+    hooks[1].after_test_epoch(runner)
+    assert not files(tmp_path, 'counts.png')
+    monkeypatch.setattr(f'{MODULE}.get_dist_info', lambda: (0, 2))
+    hooks[0].after_test_epoch(runner)
+    assert files(tmp_path, 'counts.png') == ['counts.png']
 
 
 def test_show_opens_windows_and_writes_nothing(tmp_path, monkeypatch):

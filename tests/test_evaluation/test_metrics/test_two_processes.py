@@ -23,7 +23,19 @@ METRICS = [
     dict(type='MultiLabelMetric'),
     dict(type='SeedIoUMetric', fixed_threshold=0.4),
     dict(type='AccuracyMetric', topk=(1, 3)),
+    dict(type='MaxBoxAccMetric', size=None),
+    dict(type='PxAPMetric', size=None, average='image'),
+    dict(type='CountMetric'),
+    dict(type='InstanceAPMetric'),
+    dict(type='PRMQualityMetric', match='best'),
 ]
+
+
+def instances(rng, shape, index, **fields):
+    """Three objects, two of them of the image's class."""
+    masks = rng.random((3, *shape[1:])) < 0.5
+    labels = torch.tensor([0, index % 6, 1])
+    return {'labels': labels, 'masks': torch.from_numpy(masks), **fields}
 
 
 def sample(index):
@@ -31,8 +43,23 @@ def sample(index):
     count = index % 3
     shape = (1, int(rng.integers(2, 9)), 5)
     maps = rng.random((count, *shape[1:]), dtype=np.float32)
+    box = torch.tensor([[1, 0, 3, shape[1] - 1]])
+    score_map = rng.random(shape, dtype=np.float32)
     return {
         'img_id': str(index),
+        'ori_shape': shape[1:],
+        'pred_score_map': {'data': torch.from_numpy(score_map)},
+        'gt_instances': instances(rng, shape, index, bboxes=box.repeat(3, 1)),
+        'pred_instances': instances(
+            rng,
+            shape,
+            index,
+            scores=torch.from_numpy(rng.random(3)),
+            peaks=torch.zeros(3, 2),
+            peak_response_maps=torch.from_numpy(rng.random((3, *shape[1:]))),
+        ),
+        'pred_count': torch.from_numpy(rng.random(6) * 5),
+        'gt_count': torch.from_numpy(rng.integers(0, 7, 6)),
         'gt_label': torch.tensor([index % 6]),
         'gt_label_difficult': torch.tensor([5] * (index % 2)),
         'pred_score': torch.from_numpy(rng.random(6)),
@@ -75,7 +102,7 @@ def test_two_processes_equal_one(tmp_path):
     ]
     assert [process.wait(timeout=120) for process in workers] == [0, 0]
     expected = evaluate()
-    assert len(expected) == 5 + 6 + 2
+    assert len(expected) == 5 + 6 + 2 + 9 + 3 + 23 + 4 + 4
     for rank in range(2):
         metrics = json.loads((tmp_path / f'{rank}.json').read_text())
         assert metrics == expected

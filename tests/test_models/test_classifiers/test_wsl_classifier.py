@@ -1,6 +1,6 @@
 """Tests of the stage-1 model with a backbone that can be followed by hand."""
 
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 import pytest
 import torch
@@ -8,6 +8,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmwsl.models.classifiers import WSLClassifier
+from mmwsl.models.heads import CAMHead
 from mmwsl.registry import MODELS
 from mmwsl.structures import WSLDataSample
 
@@ -88,6 +89,54 @@ def test_flipped_view_is_flipped_back() -> None:
     plain_maps = plain.pred_maps.data.clone()
     (flipped,) = make_model(test_cfg=dict(flip=True)).test_step(batch)
     assert torch.allclose(plain_maps, flipped.pred_maps.data, atol=1e-6)
+
+
+@MODELS.register_module(force=True)
+class GradientHead(CAMHead):
+    """A head that follows its first class map back to the image."""
+
+    def view_maps(self, feats: Sequence[Tensor]) -> Tensor:
+        return self(feats) + 1
+
+    def predict_instances(
+        self, model: nn.Module, inputs: Tensor, data_samples: List
+    ) -> None:
+        inputs = inputs.clone().requires_grad_()
+        maps = model(inputs)
+        (grad,) = torch.autograd.grad(maps[:, 0].sum(), inputs)
+        for sample, part in zip(data_samples, grad):
+            sample.slope = part
+        data_samples[0].image = inputs[0].detach()
+        if data_samples[0].get('broken'):
+            raise RuntimeError('broken')
+
+
+@pytest.mark.parametrize('guard', [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize('step', ['val_step', 'test_step'])
+def test_heads_get_gradients_and_the_whole_model(
+    guard: Any, step: str
+) -> None:
+    model = make_model()
+    head = GradientHead(num_classes=3, in_channels=3)
+    head.load_state_dict(model.head.state_dict())
+    model.head = head
+    batch = make_batch()
+    with guard():
+        (sample,) = getattr(model, step)(batch)
+        # The maps of a view are what the head says they are.
+        logits = nn.functional.avg_pool2d(sample.image, 2) + 1
+        score = logits.mean(dim=(1, 2)).sigmoid()
+        assert torch.allclose(sample.pred_score, score)
+        assert not torch.is_grad_enabled()
+    expected = torch.zeros(3, 8, 8)
+    expected[0] = 0.25
+    assert torch.allclose(sample.slope, expected)
+    assert all(p.grad is None for p in model.parameters())
+    batch['data_samples'][0].set_metainfo(dict(broken=True))
+    with guard(), pytest.raises(RuntimeError, match='broken'):
+        getattr(model, step)(batch)
+    assert torch.is_grad_enabled()
+    assert all(p.grad is None for p in model.parameters())
 
 
 def test_neck() -> None:
