@@ -1,11 +1,13 @@
 """Hiding what earlier classifiers have looked at."""
 
 import os
-from typing import Any, Dict, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
+import torch
 from mmcv.transforms import BaseTransform
 
+from mmwsl.pseudo_labels.region_folders import step_folder
 from mmwsl.pseudo_labels.regions import read_regions
 from mmwsl.registry import TRANSFORMS
 
@@ -19,38 +21,81 @@ class EraseRegions(BaseTransform):
     ``folder/img_id.npz`` when the image is, so workers that live on see
     regions written later.
 
+    ``AdversarialErasingLoop`` tells the transform, and with it the copies in
+    worker processes, which steps to erase and with which pixel; then the
+    config needs no arguments. Without folders and loop nothing is erased.
+
     It comes right after the image is loaded, before anything moves it.
     Required keys: ``img``, ``img_id``. Changed key: ``img``.
 
     Args:
-        folders (Sequence[str]): The folders of all steps so far.
-        mean (Sequence[float]): Pixel to fill with, in the order of ``img``,
-            which is BGR.
+        folders (Sequence[str]): Folders of regions that are always erased.
+        mean (Sequence[float], optional): Pixel to fill with, in the order of
+            ``img``, which is BGR. By default the loop measures it.
 
     Raises:
         FileNotFoundError: If the regions of an image are missing.
-        ValueError: If they are broken or of another size than the image.
+        ValueError: If they are broken or of another size than the image, or
+            if there is no pixel to fill with.
     """
 
-    def __init__(self, folders: Sequence[str], mean: Sequence[float]) -> None:
+    def __init__(
+        self,
+        folders: Sequence[str] = (),
+        mean: Optional[Sequence[float]] = None,
+    ) -> None:
         if isinstance(folders, str):
             raise ValueError(
                 f'EraseRegions: folders must be a list, got {folders!r}'
             )
+        if folders and mean is None:
+            raise ValueError('EraseRegions: folders need a mean pixel')
         self.folders = list(folders)
-        self.mean = tuple(mean)
+        self.mean = None if mean is None else tuple(mean)
+        self.root: Optional[str] = None
+        # Shared memory: workers that live on hear what is told later.
+        self._steps = torch.zeros(1, dtype=torch.int64).share_memory_()
+        self._told_mean = torch.zeros(3, dtype=torch.float64).share_memory_()
+
+    def follow(self, root: str) -> None:
+        """Erase from now on what a loop mines under ``root``.
+
+        It must be called before the workers start.
+
+        Args:
+            root (str): The folder of ``step_1``, ``step_2`` and so on.
+        """
+        self.root = root
+
+    def tell(self, steps: int, mean: Sequence[float]) -> None:
+        """Set what is erased, here and in worker processes.
+
+        Args:
+            steps (int): How many steps' regions are erased.
+            mean (Sequence[float]): Pixel to fill with, unless the config
+                has one.
+        """
+        self._steps.fill_(steps)
+        self._told_mean.copy_(torch.tensor(list(mean), dtype=torch.float64))
+
+    def _all_folders(self) -> List[str]:
+        if self.root is None:
+            return self.folders
+        steps = range(1, int(self._steps) + 1)
+        return self.folders + [step_folder(self.root, step) for step in steps]
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Erase in ``img``."""
         img = results['img']
         hidden = np.zeros(img.shape[:2], bool)
-        for folder in self.folders:
+        for folder in self._all_folders():
             path = os.path.join(folder, f'{results["img_id"]}.npz')
             hidden |= read_regions(path, img.shape[:2])[0].any(axis=0)
         if hidden.any():
+            mean = self.mean or self._told_mean.tolist()
             # Data sets may hand out the same array again.
             img = img.copy()
-            img[hidden] = np.round(self.mean).astype(img.dtype)
+            img[hidden] = np.round(mean).astype(img.dtype)
             results['img'] = img
         return results
 

@@ -1,0 +1,28 @@
+"""What is told of the steps of adversarial erasing."""
+
+from typing import Sequence
+
+
+def steps_csv(losses: Sequence[float], merged: int) -> str:
+    """Return a line for each step.
+
+    Args:
+        losses: The converged loss of each step.
+        merged: How many of the steps are merged.
+    """
+    lines = ['step,converged_loss,merged']
+    for step, loss in enumerate(losses, 1):
+        lines.append(f'{step},{loss:.6f},{int(step <= merged)}')
+    return '\n'.join(lines) + '\n'
+
+
+def steps_table(losses: Sequence[float], merged: int) -> str:
+    """Return the same as a table for people; arguments as above."""
+    lines = ['step  converged loss  of the first one  merged']
+    for step, loss in enumerate(losses, 1):
+        share = f'{loss / losses[0]:.2f}' if losses[0] else '-'
+        lines.append(
+            f'{step:4d}  {loss:14.4f}  {share:>16}  '
+            f'{"yes" if step <= merged else "no"}'
+        )
+    return '\n'.join(lines)

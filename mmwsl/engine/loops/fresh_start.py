@@ -1,0 +1,84 @@
+"""Starting a training anew inside a run."""
+
+import io
+import os
+from typing import Any, Dict
+
+import torch
+from mmengine.dist import barrier, is_main_process
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import Tensor
+
+from mmwsl.pseudo_labels.whole_file import write_whole
+
+INITIAL_WEIGHTS = 'initial_weights.pth'
+
+
+def unwrapped(model: Any) -> Any:
+    """Return the model without what distributes it."""
+    return model.module if is_model_wrapper(model) else model
+
+
+def save_initial_weights(runner: Runner) -> Dict[str, Tensor]:
+    """Keep the weights that the model has now, before it learns.
+
+    They go to ``initial_weights.pth`` in the run's folder, for a process
+    that resumes the run.
+
+    Returns:
+        A copy of them.
+    """
+    weights = {
+        key: value.detach().cpu().clone()
+        for key, value in unwrapped(runner.model).state_dict().items()
+    }
+    if is_main_process():
+        buffer = io.BytesIO()
+        torch.save(weights, buffer)
+        path = os.path.join(runner.work_dir, INITIAL_WEIGHTS)
+        write_whole(path, buffer.getvalue())
+    barrier()
+    return weights
+
+
+def load_initial_weights(runner: Runner) -> Dict[str, Tensor]:
+    """Read what :func:`save_initial_weights` wrote.
+
+    Raises:
+        FileNotFoundError: If the file is missing.
+        ValueError: If it is broken.
+    """
+    path = os.path.join(runner.work_dir, INITIAL_WEIGHTS)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(
+            f'{path}: is missing; a run of adversarial erasing is resumed in '
+            'its own folder, which holds the weights that every step begins '
+            'with'
+        )
+    try:
+        weights: Dict[str, Tensor] = torch.load(path, map_location='cpu')
+    except Exception as error:
+        raise ValueError(f'{path}: cannot be read: {error}') from error
+    return weights
+
+
+def restart(runner: Runner, weights: Dict[str, Tensor], iters: int) -> None:
+    """Give the runner a fresh model, optimizer and schedule.
+
+    Args:
+        runner: The runner, built from a config.
+        weights: The state that the model begins with.
+        iters: Number of iterations of the new training.
+    """
+    model = unwrapped(runner.model)
+    model.load_state_dict(weights)
+    model.zero_grad(set_to_none=True)
+    # Learning rates are scaled before schedulers note their start.
+    runner.param_schedulers = None
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.cfg.optim_wrapper)
+    runner.scale_lr(runner.optim_wrapper, runner.auto_scale_lr)
+    schedulers = runner.cfg.get('param_scheduler')
+    if schedulers is not None:
+        runner.param_schedulers = runner.build_param_scheduler(schedulers)
+    runner.optim_wrapper.initialize_count_status(runner.model, 0, iters)

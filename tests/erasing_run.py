@@ -1,0 +1,82 @@
+"""Small runs of adversarial erasing."""
+
+import itertools
+from pathlib import Path
+from typing import Any, Dict
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.runner import Runner
+from PIL import Image
+
+from mmwsl.apis import load_config
+from mmwsl.visualization import WSLVisualizer
+from toy_run import CONFIG
+
+IMAGES, SIZE, EPOCHS = 8, 48, 2
+IDS = [f'toy/0/{number:06d}' for number in range(IMAGES)]
+_NUMBERS = itertools.count()
+
+
+def write_saliency(folder: Path) -> None:
+    """Write a map for each image: its lower half is salient."""
+    plane = np.zeros((SIZE, SIZE), np.uint8)
+    plane[SIZE // 2 :] = 255
+    for img_id in IDS:
+        path = folder / f'{img_id}.png'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(plane).save(path)
+
+
+def erasing_config(work_dir: Path, workers: int = 0, **loop: Any) -> Config:
+    """Return the config of a run of three steps with two epochs each."""
+    cfg = load_config(CONFIG)
+    cfg.work_dir = str(work_dir)
+    loader: Dict[str, Any] = dict(
+        batch_size=4,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        sampler=dict(type='DefaultSampler', shuffle=True),
+        dataset=dict(
+            type='ToyDataset',
+            num_images=IMAGES,
+            image_size=SIZE,
+            pipeline=[dict(type='EraseRegions'), dict(type='PackWSLInputs')],
+        ),
+    )
+    cfg.train_dataloader = loader
+    cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
+    cfg.test_dataloader = cfg.test_cfg = cfg.test_evaluator = None
+    cfg.model.backbone.update(out_indices=(0,))
+    cfg.model.head.in_channels = 64
+    cfg.default_hooks.checkpoint.max_keep_ckpts = -1
+    cfg.param_scheduler[0].total_steps = EPOCHS
+    cfg.train_cfg = dict(
+        type='AdversarialErasingLoop',
+        num_steps=3,
+        epochs=EPOCHS,
+        predict_dataloader=dict(
+            loader, sampler=dict(type='DefaultSampler', shuffle=False)
+        ),
+        **loop,
+    )
+    return cfg
+
+
+def make_runner(cfg: Config) -> Runner:
+    """Build the runner; each has its own logs."""
+    for kind in (MMLogger, MessageHub, WSLVisualizer):
+        kind._instance_dict.clear()
+    cfg = Config(cfg.to_dict())
+    cfg.experiment_name = f'erasing_{next(_NUMBERS)}'
+    return Runner.from_cfg(cfg)
+
+
+def results(work_dir: Path) -> Dict[str, bytes]:
+    """Return the content of all files that a run is for."""
+    return {
+        path.relative_to(work_dir).as_posix(): path.read_bytes()
+        for folder in ('regions', 'labels')
+        for path in sorted((work_dir / folder).rglob('*.*'))
+    }
