@@ -1,41 +1,10 @@
 # Pictures drawn from a seed, as in toy.py; the evaluation sees the objects.
-num_classes = 6
-train_pipeline = [
-    dict(type='RandomFlip', prob=0.5, direction=['horizontal', 'vertical']),
-    dict(type='PackWSLInputs'),
-]
+_base_ = 'toy.py'
 test_pipeline = [
     dict(type='LoadEvalAnnotations', with_masks=True),
     dict(type='PackWSLInputs', eval_keys=('gt_sem_seg', 'gt_instances')),
 ]
-train_dataloader = dict(
-    batch_size=32,
-    num_workers=1,
-    persistent_workers=True,
-    drop_last=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(
-        type='ToyDataset',
-        num_images=1024,
-        num_classes=num_classes,
-        seed=0,
-        pipeline=train_pipeline,
-    ),
-)
-val_dataloader = dict(
-    batch_size=16,
-    num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='ToyDataset',
-        num_images=256,
-        num_classes=num_classes,
-        seed=1000,
-        test_mode=True,
-        pipeline=test_pipeline,
-    ),
-)
+val_dataloader = dict(batch_size=16, dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 val_evaluator = [
     dict(type='MultiLabelMetric'),

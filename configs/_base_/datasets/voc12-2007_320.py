@@ -1,5 +1,6 @@
 # The images of 2007 in PASCAL VOC 2012's segmentation sets: 311 for
 # training and 161 for validation. Only image labels reach the training.
+_base_ = 'voc12_448.py'
 data_root = 'data/voc12_2007'
 train_pipeline = [
     dict(type='LoadWSLImage'),
@@ -16,31 +17,15 @@ test_pipeline = [
     dict(type='PackWSLInputs', eval_keys=('gt_sem_seg',)),
 ]
 train_dataloader = dict(
-    batch_size=16,
     num_workers=2,
-    persistent_workers=True,
-    drop_last=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
-        type='VOCImageLevelDataset',
         data_root=data_root,
         ann_file='ImageSets/Segmentation/train.txt',
         pipeline=train_pipeline,
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
     num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='VOCImageLevelDataset',
-        data_root=data_root,
-        ann_file='ImageSets/Segmentation/val.txt',
-        test_mode=True,
-        pipeline=test_pipeline,
-    ),
+    dataset=dict(data_root=data_root, pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader
-val_evaluator = [dict(type='MultiLabelMetric'), dict(type='SeedIoUMetric')]
-test_evaluator = val_evaluator
