@@ -52,15 +52,15 @@ def erasing_config(work_dir: Path, workers: int = 0, **loop: Any) -> Config:
     cfg.model.head.in_channels = 64
     cfg.default_hooks.checkpoint.max_keep_ckpts = -1
     cfg.param_scheduler[0].total_steps = EPOCHS
-    cfg.train_cfg = dict(
+    settings: Dict[str, Any] = dict(
         type='AdversarialErasingLoop',
         num_steps=3,
         epochs=EPOCHS,
         predict_dataloader=dict(
             loader, sampler=dict(type='DefaultSampler', shuffle=False)
         ),
-        **loop,
     )
+    cfg.train_cfg = {**settings, **loop}
     return cfg
 
 

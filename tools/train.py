@@ -10,6 +10,7 @@ from mmwsl.apis import (
     build_runner,
     friendly_errors,
     keep_freed_memory,
+    mend_last_checkpoint,
     parse_runner_args,
     read_config,
     runner_parser,
@@ -69,7 +70,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     args = parse_args(argv)
     with friendly_errors():
         keep_freed_memory()
-        build_runner(build_config(args)).train()
+        cfg = build_config(args)
+        if args.resume == 'auto':
+            mend_last_checkpoint(cfg.work_dir)
+        build_runner(cfg).train()
     return 0
 
 

@@ -11,6 +11,7 @@ from mmwsl.apis.distributed import setup_cpu_distributed
 from mmwsl.apis.errors import friendly_errors
 from mmwsl.apis.inference import inference_model, init_model, load_weights
 from mmwsl.apis.memory import keep_freed_memory
+from mmwsl.apis.resuming import mend_last_checkpoint
 
 __all__ = [
     'build_runner',
@@ -20,6 +21,7 @@ __all__ = [
     'keep_freed_memory',
     'load_config',
     'load_weights',
+    'mend_last_checkpoint',
     'parse_runner_args',
     'read_config',
     'runner_parser',

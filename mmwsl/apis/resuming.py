@@ -1,0 +1,29 @@
+"""Going on with a run that was killed."""
+
+import os
+from pathlib import Path
+from typing import Union
+
+from mmwsl.pseudo_labels.whole_file import write_whole
+
+
+def mend_last_checkpoint(work_dir: Union[str, Path]) -> None:
+    """Mend the file that names the checkpoint to resume from.
+
+    mmengine writes ``last_checkpoint`` after each checkpoint, and a run that
+    is killed at that moment leaves it without a name. The newest checkpoint
+    is whole then, and the file will name it.
+
+    Args:
+        work_dir: Folder of the run.
+    """
+    path = Path(work_dir, 'last_checkpoint')
+    if not path.is_file() or os.path.isfile(path.read_text().strip()):
+        return
+    found = [*Path(work_dir).glob('epoch_*.pth')]
+    found += Path(work_dir).glob('iter_*.pth')
+    if not found:
+        path.unlink()
+        return
+    newest = max(found, key=lambda file: (file.stat().st_mtime_ns, str(file)))
+    write_whole(str(path), str(newest).encode())
