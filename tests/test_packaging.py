@@ -253,25 +253,3 @@ def test_imports_stay_within_the_requirements(repo_root: Path) -> None:
         assert not outside, f'{path} imports {outside}'
         extra = imports(path, nested=True) - standard - CORE - OPTIONAL
         assert not extra, f'{path} imports {extra}'
-
-
-@pytest.mark.parametrize(
-    ('script', 'arguments'),
-    [
-        ('dist_train.sh', ['CONFIG']),
-        ('dist_test.sh', ['CONFIG', 'CHECKPOINT']),
-        ('slurm_train.sh', ['PARTITION', 'JOB']),
-        ('slurm_test.sh', ['PARTITION', 'JOB', 'CONFIG']),
-    ],
-)
-def test_launchers_explain_themselves(
-    repo_root: Path, script: str, arguments: List[str]
-) -> None:
-    result = subprocess.run(
-        ['bash', str(repo_root / 'tools' / script), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 2
-    assert result.stderr.startswith('usage: ')

@@ -3,22 +3,10 @@
 #   tools/dist_test.sh CONFIG CHECKPOINT GPUS [arguments of tools/test.py]
 # Without GPUs the processes run on the CPU and talk through gloo.
 set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/launch.sh"
 
 if (($# < 3)); then
     echo "usage: $0 CONFIG CHECKPOINT GPUS [arguments of tools/test.py]" >&2
     exit 2
 fi
-config=$1
-checkpoint=$2
-gpus=$3
-shift 3
-
-here=$(dirname "${BASH_SOURCE[0]}")
-PYTHONPATH=$here/..${PYTHONPATH:+:$PYTHONPATH} \
-    ${PYTHON:-python} -m torch.distributed.run \
-    --nnodes="${NNODES:-1}" \
-    --node_rank="${NODE_RANK:-0}" \
-    --master_addr="${MASTER_ADDR:-127.0.0.1}" \
-    --master_port="${PORT:-29500}" \
-    --nproc_per_node="$gpus" \
-    "$here/test.py" "$config" "$checkpoint" --launcher pytorch "$@"
+run_dist "$3" test.py "$1" "$2" "${@:4}"

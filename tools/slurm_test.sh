@@ -4,32 +4,11 @@
 #       tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT \
 #       [arguments of test.py]
 set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/launch.sh"
 
 if (($# < 4)); then
     echo "usage: $0 PARTITION JOB_NAME CONFIG CHECKPOINT" \
         "[arguments of test.py]" >&2
     exit 2
 fi
-partition=$1
-job_name=$2
-config=$3
-checkpoint=$4
-shift 4
-gpus=${GPUS:-8}
-gpus_per_node=${GPUS_PER_NODE:-8}
-((gpus_per_node <= gpus)) || gpus_per_node=$gpus
-
-here=$(dirname "${BASH_SOURCE[0]}")
-# SRUN_ARGS is split into words on purpose.
-# shellcheck disable=SC2086
-PYTHONPATH=$here/..${PYTHONPATH:+:$PYTHONPATH} \
-    srun -p "$partition" \
-    --job-name="$job_name" \
-    --gres="gpu:$gpus_per_node" \
-    --ntasks="$gpus" \
-    --ntasks-per-node="$gpus_per_node" \
-    --cpus-per-task="${CPUS_PER_TASK:-5}" \
-    --kill-on-bad-exit=1 \
-    ${SRUN_ARGS:-} \
-    ${PYTHON:-python} -u "$here/test.py" "$config" "$checkpoint" \
-    --launcher slurm "$@"
+run_slurm "$1" "$2" test.py "$3" "$4" "${@:5}"
