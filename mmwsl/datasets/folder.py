@@ -1,16 +1,11 @@
 """Image-level labels of own data: one folder per class, or a CSV file."""
 
-import csv
 import os
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional
 
 from mmwsl.datasets.base import DataInfo, WSLDataset
-from mmwsl.datasets.files import (
-    IMG_SUFFIXES,
-    FileIndex,
-    image_id,
-    read_lines,
-)
+from mmwsl.datasets.files import IMG_SUFFIXES, FileIndex, image_id
+from mmwsl.datasets.label_lists import csv_lines, parse_labels
 from mmwsl.registry import DATASETS
 
 
@@ -155,26 +150,19 @@ class FolderDataset(WSLDataset):
     def _csv_rows(self) -> List[_Row]:
         files = FileIndex()
         rows: List[_Row] = []
-        for number, cells in self._csv_lines():
+        for number, cells in csv_lines(self.ann_file, 'list of images'):
             place = f'{self.ann_file}: line {number}'
             try:
                 path = self._find_image(files, cells[0], place)
-                rows.extend(_parse_cells(place, path, cells))
+                rows.extend(
+                    _Row(place, path, label, count)
+                    for label, count in parse_labels(place, cells)
+                )
             except (FileNotFoundError, ValueError) as error:
                 if not self.collect_problems:
                     raise
                 self._problem(place, str(error)[len(place) + 1 :].strip())
         return rows
-
-    def _csv_lines(self) -> Iterator[Tuple[int, List[str]]]:
-        """Yield line number and cells, without header and empty lines."""
-        lines = read_lines(self.ann_file, 'list of images')
-        reader = csv.reader(lines, skipinitialspace=True)
-        for cells in reader:
-            cells = [cell.strip() for cell in cells]
-            header = reader.line_num == 1 and cells[:1] == ['path']
-            if any(cells) and not header:
-                yield reader.line_num, cells
 
     def _find_image(self, files: FileIndex, name: str, place: str) -> str:
         if not name:
@@ -192,32 +180,3 @@ class FolderDataset(WSLDataset):
         if not folder:
             return {}
         return dict(seg_map_path=os.path.join(folder, f'{img_id}.png'))
-
-
-def _parse_cells(place: str, path: str, cells: List[str]) -> List[_Row]:
-    """Parse ``path,label[|label...]`` or ``path,class,count``."""
-    if len(cells) < 2:
-        raise ValueError(
-            f'{place}: 1 column, expected path,label[|label...] or '
-            'path,class,count'
-        )
-    if len(cells) == 3 and _is_number(cells[2]):
-        if not cells[2].isdigit():
-            raise ValueError(
-                f'{place}: count {cells[2]!r} is not a whole number of objects'
-            )
-        if not cells[1]:
-            raise ValueError(f'{place}: a count without class')
-        return [_Row(place, path, cells[1], int(cells[2]))]
-    # Labels may also be spread over columns, some of them empty.
-    labels = [part.strip() for cell in cells[1:] for part in cell.split('|')]
-    kept = [label for label in labels if label] or ['']
-    return [_Row(place, path, label, None) for label in kept]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -22,6 +22,7 @@ from typing import (
 import numpy as np
 
 from mmwsl.datasets.files import IMG_SUFFIXES, read_lines
+from mmwsl.datasets.label_lists import csv_lines, parse_labels
 
 MAP_SUFFIXES = ('.npz', '.npy', '.png')
 
@@ -122,21 +123,13 @@ def read_image_labels(path: str) -> Dict[str, List[str]]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If a line has no label column.
+        ValueError: If a line is broken; names file and line.
     """
     labels: Dict[str, List[str]] = {}
-    lines = read_lines(path, 'label file')
-    for number, cells in enumerate(csv.reader(lines), 1):
-        cells = [cell.strip() for cell in cells]
-        if not any(cells) or (number == 1 and cells[0] == 'path'):
-            continue
-        if len(cells) < 2:
-            raise ValueError(f'{path}: line {number}: expected path,label')
+    for number, cells in csv_lines(path, 'label file'):
         known = labels.setdefault(without_suffix(cells[0]), [])
-        if len(cells) == 3 and cells[2].isdigit():
-            cells = cells[:2] if int(cells[2]) else cells[:1]
-        for cell in cells[1:]:
-            known += [x.strip() for x in cell.split('|') if x.strip()]
+        parsed = parse_labels(f'{path}: line {number}', cells)
+        known += [label for label, count in parsed if label and count != 0]
     return labels
 
 

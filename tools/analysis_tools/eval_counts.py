@@ -5,7 +5,6 @@
 """
 
 import argparse
-import csv
 import json
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
@@ -14,7 +13,7 @@ import torch
 from mmengine.config import DictAction
 
 from mmwsl.apis import friendly_errors
-from mmwsl.datasets.files import read_lines
+from mmwsl.datasets.label_lists import csv_lines, is_number
 from mmwsl.evaluation import CountMetric
 from mmwsl.evaluation.files import (
     ClassScores,
@@ -86,21 +85,13 @@ def truth_of_config(args: argparse.Namespace) -> Tuple[Counts, List[str]]:
 
 def is_list_of_labels(path: str) -> bool:
     """Whether a file has lines path,class,count."""
-    lines = [x for x in read_lines(path, 'label file') if x.strip()]
-    rows = [cells for cells in csv.reader(lines) if len(cells) == 3]
+    rows = [cells for _, cells in csv_lines(path, 'label file')]
     return (
-        len(rows) == len(lines) > 0
-        and not any(_is_number(cells[1]) for cells in rows)
-        and any(_is_number(cells[2]) for cells in rows)
+        len(rows) > 0
+        and all(len(cells) == 3 for cells in rows)
+        and not any(is_number(cells[1]) for cells in rows)
+        and any(is_number(cells[2]) for cells in rows)
     )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def truth_of_list(
@@ -108,13 +99,11 @@ def truth_of_list(
 ) -> Tuple[Counts, List[str]]:
     """Counts and class names of a file of path,class,count."""
     found: Dict[str, Dict[str, float]] = {}
-    lines = read_lines(args.labels, 'label file')
-    for number, cells in enumerate(csv.reader(lines), 1):
-        cells = [cell.strip() for cell in cells]
-        if not any(cells) or (number == 1 and not _is_number(cells[2])):
-            continue
+    for number, cells in csv_lines(args.labels, 'label file'):
+        if number == 1 and not is_number(cells[2]):
+            continue  # a header of another name
         place = f'{args.labels}: line {number}'
-        if not _is_number(cells[2]):
+        if not is_number(cells[2]):
             raise ValueError(f'{place}: {cells[2]!r} is no count')
         counts = found.setdefault(without_suffix(cells[0]), {})
         if cells[1] in counts:
