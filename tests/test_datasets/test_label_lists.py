@@ -23,7 +23,7 @@ def test_missing_file(tmp_path):
         (['a', 'cat'], [('cat', None)]),
         (
             ['a', 'cat| dog', '', 'cow'],
-            [(x, None) for x in 'cat dog cow'.split()],
+            [(x, None) for x in ['cat', 'dog', 'cow']],
         ),
         (['a', ''], [('', None)]),
         (['a', 'cat', '3'], [('cat', 3)]),

@@ -5,18 +5,17 @@ prints what InstanceAPMetric prints.
 """
 
 import argparse
-import json
 from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 import torch
 from mmengine.config import DictAction
 
-from mmwsl.apis import friendly_errors
 from mmwsl.datasets.transforms.masks import decode_segmentation
 from mmwsl.evaluation import InstanceAPMetric
-from mmwsl.evaluation.files import without_suffix, write_metrics
+from mmwsl.evaluation.files import without_suffix
 from mmwsl.evaluation.metrics.instance_truth import MASK_SOURCES
+from mmwsl.evaluation.scoring import run_scoring
 from mmwsl.evaluation.truth import config_dataset, read_json
 
 Result = Dict[str, Any]
@@ -212,13 +211,7 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Print the metrics and, with --out, write them."""
-    args = parse_args(argv)
-    with friendly_errors():
-        metrics = evaluate(args)
-        print(json.dumps(metrics))
-        if args.out:
-            write_metrics(args.out, metrics)
-    return 0
+    return run_scoring(evaluate, parse_args(argv))
 
 
 if __name__ == '__main__':

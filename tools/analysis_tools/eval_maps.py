@@ -5,7 +5,6 @@ MAPS --config CONFIG`` prints what MaxBoxAccMetric and PxAPMetric print.
 """
 
 import argparse
-import json
 import os
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
@@ -14,7 +13,7 @@ import torch
 from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
-from mmwsl.apis import friendly_errors, load_config
+from mmwsl.apis import load_config
 from mmwsl.datasets.boxes import check_boxes
 from mmwsl.datasets.files import read_lines
 from mmwsl.datasets.transforms.loc_masks import object_mask
@@ -30,8 +29,8 @@ from mmwsl.evaluation.files import (
     find_map_files,
     read_score_map,
     without_suffix,
-    write_metrics,
 )
+from mmwsl.evaluation.scoring import run_scoring
 from mmwsl.registry import DATASETS
 
 Sample = Dict[str, Any]
@@ -274,13 +273,7 @@ def process(
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Print the metrics and, with --out, write them."""
-    args = parse_args(argv)
-    with friendly_errors():
-        metrics = evaluate(args)
-        print(json.dumps(metrics))
-        if args.out:
-            write_metrics(args.out, metrics)
-    return 0
+    return run_scoring(evaluate, parse_args(argv))
 
 
 if __name__ == '__main__':

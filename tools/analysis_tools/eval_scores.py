@@ -5,14 +5,12 @@
 """
 
 import argparse
-import json
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 from mmengine.config import DictAction
 
-from mmwsl.apis import friendly_errors
 from mmwsl.evaluation import AccuracyMetric, MultiLabelMetric
 from mmwsl.evaluation.files import (
     ClassScores,
@@ -20,8 +18,8 @@ from mmwsl.evaluation.files import (
     read_class_names,
     read_class_scores,
     read_image_labels,
-    write_metrics,
 )
+from mmwsl.evaluation.scoring import run_scoring
 from mmwsl.evaluation.truth import config_dataset, rows_of_images
 
 Truth = Dict[str, Dict[str, np.ndarray]]
@@ -139,13 +137,7 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Print the metrics and, with --out, write them."""
-    args = parse_args(argv)
-    with friendly_errors():
-        metrics = evaluate(args)
-        print(json.dumps(metrics))
-        if args.out:
-            write_metrics(args.out, metrics)
-    return 0
+    return run_scoring(evaluate, parse_args(argv))
 
 
 if __name__ == '__main__':

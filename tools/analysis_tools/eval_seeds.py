@@ -5,14 +5,12 @@ prints what SeedIoUMetric prints.
 """
 
 import argparse
-import json
 import os
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 
-from mmwsl.apis import friendly_errors
 from mmwsl.datasets.files import read_lines
 from mmwsl.datasets.transforms.masks import read_index_mask
 from mmwsl.evaluation import SeedIoUMetric
@@ -23,7 +21,6 @@ from mmwsl.evaluation.files import (
     read_image_labels,
     read_maps,
     without_suffix,
-    write_metrics,
 )
 from mmwsl.evaluation.functional import (
     label_map_histograms,
@@ -31,6 +28,7 @@ from mmwsl.evaluation.functional import (
     seed_summary,
     seed_table,
 )
+from mmwsl.evaluation.scoring import run_scoring
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -192,13 +190,7 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Print the metrics and, with --out, write them."""
-    args = parse_args(argv)
-    with friendly_errors():
-        metrics = evaluate(args)
-        print(json.dumps(metrics))
-        if args.out:
-            write_metrics(args.out, metrics)
-    return 0
+    return run_scoring(evaluate, parse_args(argv))
 
 
 if __name__ == '__main__':
