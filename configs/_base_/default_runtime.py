@@ -10,6 +10,8 @@ default_hooks = dict(
     # Processes validate and save the same BatchNorm statistics.
     sync_buffers=dict(type='SyncBuffersHook'),
     visualization=dict(type='WSLVisualizationHook'),
+    # For mmseg.IoUMetric and its like.
+    background=dict(type='BackgroundClassHook'),
 )
 custom_hooks = [dict(type='EpochSeedHook')]
 env_cfg = dict(

@@ -10,7 +10,6 @@ from mmwsl.evaluation.metrics import (
     PseudoLabelWriter,
     PxAPMetric,
     SeedIoUMetric,
-    WithBackground,
 )
 
 __all__ = [
@@ -23,5 +22,4 @@ __all__ = [
     'PseudoLabelWriter',
     'PxAPMetric',
     'SeedIoUMetric',
-    'WithBackground',
 ]

@@ -4,6 +4,7 @@ from mmwsl.engine.hooks.assignment_hook import AssignmentVisualizationHook
 from mmwsl.engine.hooks.attention_accumulation_hook import (
     AttentionAccumulationHook,
 )
+from mmwsl.engine.hooks.background_class_hook import BackgroundClassHook
 from mmwsl.engine.hooks.dense_crf_hook import DenseCRFHook
 from mmwsl.engine.hooks.epoch_seed_hook import EpochSeedHook
 from mmwsl.engine.hooks.head_epoch_hook import HeadEpochHook
@@ -13,6 +14,7 @@ from mmwsl.engine.hooks.visualization_hook import WSLVisualizationHook
 __all__ = [
     'AssignmentVisualizationHook',
     'AttentionAccumulationHook',
+    'BackgroundClassHook',
     'DenseCRFHook',
     'EpochSeedHook',
     'HeadEpochHook',

@@ -9,7 +9,6 @@ from mmwsl.evaluation.metrics.prm_quality_metric import PRMQualityMetric
 from mmwsl.evaluation.metrics.pseudo_label_writer import PseudoLabelWriter
 from mmwsl.evaluation.metrics.px_ap_metric import PxAPMetric
 from mmwsl.evaluation.metrics.seed_iou_metric import SeedIoUMetric
-from mmwsl.evaluation.metrics.with_background import WithBackground
 
 __all__ = [
     'AccuracyMetric',
@@ -21,5 +20,4 @@ __all__ = [
     'PseudoLabelWriter',
     'PxAPMetric',
     'SeedIoUMetric',
-    'WithBackground',
 ]
