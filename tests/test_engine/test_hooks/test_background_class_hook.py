@@ -95,5 +95,5 @@ def test_mmsegs_metric_is_used_unchanged(tmp_path, repo_root):
 
 
 def test_other_metrics_are_left_alone(tmp_path, repo_root):
-    runner = build_runner(tmp_path, repo_root, Own())
+    runner = build_runner(tmp_path, repo_root, [Own()])
     assert runner.test()['classes'] == 2
