@@ -4,6 +4,7 @@ from mmwsl.datasets import transforms
 from mmwsl.datasets.base import WSLDataset, base_datasets, set_epoch
 from mmwsl.datasets.coco import COCOImageLevelDataset
 from mmwsl.datasets.folder import FolderDataset
+from mmwsl.datasets.seeded import SeededDataset
 from mmwsl.datasets.single_label import SingleLabelEntries
 from mmwsl.datasets.toy import ToyDataset
 from mmwsl.datasets.voc import VOCImageLevelDataset
@@ -12,6 +13,7 @@ from mmwsl.datasets.wsol import WSOLDataset
 __all__ = [
     'COCOImageLevelDataset',
     'FolderDataset',
+    'SeededDataset',
     'SingleLabelEntries',
     'ToyDataset',
     'VOCImageLevelDataset',

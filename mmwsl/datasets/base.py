@@ -4,6 +4,7 @@ K: classes of an image, C: classes of the dataset, n: objects of an image.
 """
 
 import random
+from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -131,15 +132,8 @@ class WSLDataset(BaseDataset):
         epoch, seed = self._epoch.tolist()
         if epoch < 0:
             return self._run_pipeline(idx)
-        # Workers have random states of their own; the main process' states
-        # belong to the training and must not depend on data loading.
-        states = None if get_worker_info() else _random_states()
-        _seed_all([seed, epoch, idx % len(self)])
-        try:
+        with seeded([seed, epoch, idx % len(self)]):
             return self._run_pipeline(idx)
-        finally:
-            if states is not None:
-                _restore_random_states(states)
 
     def _run_pipeline(self, idx: int) -> Any:
         info = self.get_data_info(idx)
@@ -245,10 +239,32 @@ def base_datasets(dataset: Any) -> Iterator[Any]:
 
 
 def set_epoch(dataset: Any, epoch: int, seed: Optional[int] = None) -> None:
-    """Set the epoch of every :class:`WSLDataset` inside ``dataset``."""
-    for inner in base_datasets(dataset):
-        if isinstance(inner, WSLDataset):
-            inner.set_epoch(epoch, seed)
+    """Set the epoch of all data sets inside ``dataset`` that have one."""
+    if hasattr(dataset, 'set_epoch'):
+        dataset.set_epoch(epoch, seed)
+    elif hasattr(dataset, 'datasets'):
+        for inner in dataset.datasets:
+            set_epoch(inner, epoch, seed)
+    elif hasattr(dataset, 'dataset'):
+        set_epoch(dataset.dataset, epoch, seed)
+
+
+@contextmanager
+def seeded(key: Sequence[int]) -> Iterator[None]:
+    """Draw random numbers from ``key`` alone, and then go on as before.
+
+    Args:
+        key: Whole numbers, such as a seed, an epoch and an index.
+    """
+    # Workers have random states of their own; the main process' states
+    # belong to the training and must not depend on data loading.
+    states = None if get_worker_info() else _random_states()
+    _seed_all(key)
+    try:
+        yield
+    finally:
+        if states is not None:
+            _restore_random_states(states)
 
 
 def _seed_all(key: Sequence[int]) -> None:

@@ -12,6 +12,7 @@ TRUTH_NAMES = (
     'SegmentationClass',
     'SegmentationClassAug',
     'SegmentationObject',
+    'SegmentationBody',
 )
 IGNORE = 255
 

@@ -2,6 +2,7 @@ import importlib.util
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmwsl.datasets import ToyDataset, VOCImageLevelDataset
 
@@ -52,6 +53,13 @@ def test_what_is_written_is_read_back_exactly(tool, tmp_path, capsys):
                 assert (
                     ours.gt_instances[key] == theirs.gt_instances[key]
                 ).all()
+        for index in range(number):
+            name = toy.get_data_info(index)['img_id'].replace('/', '_')
+            path = root / 'SegmentationBody' / f'{name}.png'
+            with Image.open(path) as picture:
+                body = np.array(picture)
+            expected = toy.get_data_info(index)['eval_ann']['body_seg_map']
+            assert (body == expected).all()
         # The boxes of the XML are those of the masks.
         for index in range(number):
             boxes = voc.get_data_info(index)['eval_ann']['boxes']

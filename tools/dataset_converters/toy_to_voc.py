@@ -21,6 +21,7 @@ FOLDERS = (
     'Annotations',
     'SegmentationClass',
     'SegmentationObject',
+    'SegmentationBody',
     'SaliencyMaps',
     'ImageSets/Main',
     'ImageSets/Segmentation',
@@ -91,6 +92,8 @@ def write_picture(
     for folder, mask in (
         ('SegmentationClass', truth['seg_map']),
         ('SegmentationObject', objects),
+        # Of bodies alone; heads, which give the class away, are ignored.
+        ('SegmentationBody', truth['body_seg_map']),
     ):
         picture = Image.fromarray(mask).convert('P')
         picture.putpalette([v for rgb in voc_color_map() for v in rgb])

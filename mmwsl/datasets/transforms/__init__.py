@@ -8,6 +8,7 @@ from mmwsl.datasets.transforms.crop import RandomCrop
 from mmwsl.datasets.transforms.erasing import EraseRegions
 from mmwsl.datasets.transforms.eval_annotations import LoadEvalAnnotations
 from mmwsl.datasets.transforms.formatting import PackWSLInputs
+from mmwsl.datasets.transforms.labelled_seg import PackLabelledSegInputs
 from mmwsl.datasets.transforms.loading import LoadWSLImage
 from mmwsl.datasets.transforms.make_proposals import MakeProposals
 from mmwsl.datasets.transforms.proposals import LoadProposals
@@ -22,6 +23,7 @@ __all__ = [
     'LoadSaliency',
     'LoadWSLImage',
     'MakeProposals',
+    'PackLabelledSegInputs',
     'PackWSLInputs',
     'RandomCrop',
     'RandomResizedCrop',

@@ -2,6 +2,8 @@
 
 from typing import Sequence
 
+from mmwsl.evaluation.functional import format_table
+
 
 def steps_csv(losses: Sequence[float], merged: int) -> str:
     """Return a line for each step.
@@ -18,11 +20,14 @@ def steps_csv(losses: Sequence[float], merged: int) -> str:
 
 def steps_table(losses: Sequence[float], merged: int) -> str:
     """Return the same as a table for people; arguments as above."""
-    lines = ['step  converged loss  of the first one  merged']
-    for step, loss in enumerate(losses, 1):
-        share = f'{loss / losses[0]:.2f}' if losses[0] else '-'
-        lines.append(
-            f'{step:4d}  {loss:14.4f}  {share:>16}  '
-            f'{"yes" if step <= merged else "no"}'
-        )
-    return '\n'.join(lines)
+    rows = [
+        [
+            str(step),
+            f'{loss:.4f}',
+            f'{loss / losses[0]:.2f}' if losses[0] else '-',
+            'yes' if step <= merged else 'no',
+        ]
+        for step, loss in enumerate(losses, 1)
+    ]
+    header = ['step', 'converged loss', 'of the first one', 'merged']
+    return format_table(header, rows)

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
 
 from mmwsl.pseudo_labels.regions import write_regions
 from mmwsl.registry import TRANSFORMS
@@ -41,6 +43,45 @@ def test_nothing_to_erase(tmp_path):
     assert build(tmp_path)(dict(img=img, img_id='a'))['img'] is img
 
 
+class Pictures(Dataset):
+    """Two grey pictures behind a transform."""
+
+    def __init__(self, transform):
+        self.transform = transform
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        img = np.full((4, 5, 3), 200, np.uint8)
+        return self.transform(dict(img=img, img_id=f'{index}'))['img']
+
+
+def test_workers_that_live_on_follow_the_steps(tmp_path):
+    transform = TRANSFORMS.build(dict(type='EraseRegions'))
+    transform.follow(str(tmp_path))
+    loader = DataLoader(
+        Pictures(transform), num_workers=1, persistent_workers=True
+    )
+    erased = []
+    for step in range(3):
+        transform.tell(step, (10.4, 20.5, 31.0))
+        erased.append(torch.cat(list(loader)))
+        for name in '01':
+            region = np.zeros((1, 4, 5), bool)
+            region[0, step] = True
+            path = tmp_path / f'step_{step + 1}/{name}.npz'
+            write_regions(str(path), region, [0])
+    for step, images in enumerate(erased):
+        assert (images[:, :step] == torch.tensor([10, 20, 31])).all()
+        assert (images[:, step:] == 200).all()
+    # The pixel of the config goes first.
+    own = TRANSFORMS.build(dict(type='EraseRegions', mean=(1, 2, 3)))
+    own.follow(str(tmp_path))
+    own.tell(1, (10.4, 20.5, 31.0))
+    assert (Pictures(own)[0][0] == [1, 2, 3]).all()
+
+
 def test_bad_input(tmp_path):
     img = np.zeros((4, 5, 3), np.uint8)
     with pytest.raises(FileNotFoundError, match=r'b\.npz'):
@@ -52,3 +93,5 @@ def test_bad_input(tmp_path):
         TRANSFORMS.build(
             dict(type='EraseRegions', folders='step_1', mean=(0, 0, 0))
         )
+    with pytest.raises(ValueError, match='mean pixel'):
+        TRANSFORMS.build(dict(type='EraseRegions', folders=['step_1']))

@@ -1,0 +1,64 @@
+"""The command that scores mined regions."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmwsl.pseudo_labels.regions import write_regions
+from tool_calls import call, error, load_tool
+
+
+@pytest.fixture(scope='module')
+def tool():
+    return load_tool('analysis_tools/eval_regions.py')
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run of three steps, the last of which is left out."""
+    root = tmp_path / 'regions'
+    mask = np.array([[1, 1, 1, 1, 0]], np.uint8)
+    (tmp_path / 'masks').mkdir()
+    Image.fromarray(mask).save(tmp_path / 'masks/a.png')
+    for step, start in ((1, 0), (2, 2)):
+        region = np.zeros((1, 1, 5), bool)
+        region[0, 0, start : start + 3] = True
+        write_regions(str(root / f'step_{step}/a.npz'), region, np.array([0]))
+    (root / 'steps.csv').write_text(
+        'step,converged_loss,merged\n1,0.1,1\n2,0.2,1\n3,0.9,0\n'
+    )
+    return root
+
+
+def test_scores(tool, run, tmp_path, capsys):
+    args = (run, tmp_path / 'masks', '--classes', 'cat,dog')
+    assert call(tool, *args, '--out', tmp_path / 'out.json') == 0
+    printed = capsys.readouterr().out
+    metrics = json.loads(printed.splitlines()[-1])
+    assert metrics == json.loads((tmp_path / 'out.json').read_text())
+    assert metrics == dict(
+        loss_step_1=0.1,
+        recall_step_1=75.0,
+        loss_step_2=0.2,
+        recall_step_2=50.0,
+        loss_step_3=0.9,
+        recall_union=100.0,
+        precision_union=80.0,
+        recall_gain=25.0,
+    )
+    assert 'left out' in printed
+
+
+def test_bad_input(tool, run, tmp_path, capsys):
+    args = (run, tmp_path / 'masks', '--classes')
+    Image.new('L', (4, 1)).save(tmp_path / 'masks/a.png')
+    assert call(tool, *args, 'cat,dog') == 1
+    assert 'differ in size' in error(capsys.readouterr())
+    (tmp_path / 'masks/a.png').unlink()
+    assert call(tool, *args, 'cat,dog') == 1
+    assert 'a.png' in error(capsys.readouterr())
+    (run / 'steps.csv').unlink()
+    assert call(tool, *args, 'cat,dog') == 1
+    assert 'steps.csv: does not exist' in error(capsys.readouterr())
