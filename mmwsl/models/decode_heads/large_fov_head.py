@@ -1,13 +1,12 @@
 """The head of DeepLab-LargeFOV."""
 
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, Optional, Sequence
 
 from torch import Tensor, nn
 
 from mmwsl.models.decode_heads.decode_head import DecodeHead
+from mmwsl.models.layers.large_fov import large_fov_layers
 from mmwsl.registry import MODELS
-
-_POOLS = {'max': nn.MaxPool2d, 'avg': nn.AvgPool2d}
 
 
 @MODELS.register_module()
@@ -44,25 +43,9 @@ class LargeFOVHead(DecodeHead):
     ) -> None:
         default = dict(type='Normal', std=0.01, override=dict(name='conv_seg'))
         super().__init__(num_classes, init_cfg=init_cfg or default, **kwargs)
-        unknown = sorted(set(pools) - set(_POOLS))
-        if unknown:
-            raise ValueError(
-                f"pools must hold 'max' or 'avg', got '{unknown[0]}'."
-            )
-        layers: List[nn.Module] = [
-            _POOLS[name](3, stride=1, padding=1) for name in pools
-        ]
-        layers += [
-            nn.Conv2d(
-                in_channels, channels, 3, padding=dilation, dilation=dilation
-            ),
-            nn.ReLU(),
-            nn.Dropout2d(dropout_ratio),
-            nn.Conv2d(channels, channels, 1),
-            nn.ReLU(),
-            nn.Dropout2d(dropout_ratio),
-        ]
-        self.layers = nn.Sequential(*layers)
+        self.layers = large_fov_layers(
+            in_channels, channels, dilation, dropout_ratio, pools
+        )
         self.conv_seg = nn.Conv2d(channels, num_classes, 1)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:

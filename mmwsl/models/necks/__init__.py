@@ -4,5 +4,6 @@ from mmwsl.models.necks.graph_reasoning import (
     GraphReasoningNeck,
     GraphReasoningUnit,
 )
+from mmwsl.models.necks.large_fov import LargeFOVNeck
 
-__all__ = ['GraphReasoningNeck', 'GraphReasoningUnit']
+__all__ = ['GraphReasoningNeck', 'GraphReasoningUnit', 'LargeFOVNeck']
