@@ -1,6 +1,7 @@
 """A handful of images on disk for every data layout that configs name."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any, Sequence
@@ -32,24 +33,44 @@ LISTS = (
     'Main/trainval',
     'Main/test',
     'Segmentation/train',
+    'Segmentation/trainaug',
     'Segmentation/val',
 )
 MASK_FOLDERS = ('SegmentationClass', 'SegmentationObject')
 
 
-def config_files() -> list:
-    """All config files that are not bases, relative to ``configs/``."""
+def _all_files() -> list:
     return sorted(
         path.relative_to(CONFIG_DIR).as_posix()
         for path in CONFIG_DIR.glob('*/*.py')
         if path.parent.name != '_base_'
+        and not path.name.startswith('pipeline_')
     )
+
+
+def _inherits_mmseg(path: Path) -> bool:
+    text = path.read_text()
+    bases = re.findall(r"'(\.{1,2}/[^']+\.py)'", text)
+    return 'mmseg::' in text or any(
+        _inherits_mmseg((path.parent / base).resolve()) for base in bases
+    )
+
+
+def config_files() -> list:
+    """All config files of stage 1, relative to ``configs/``."""
+    return [x for x in _all_files() if not _inherits_mmseg(CONFIG_DIR / x)]
+
+
+def segmentor_files() -> list:
+    """All config files of segmentors, which inherit configs of mmseg."""
+    return [x for x in _all_files() if _inherits_mmseg(CONFIG_DIR / x)]
 
 
 def write_data(root: Path) -> None:
     """Write four images as VOC, COCO and WSOL sets and as class folders."""
     rng = np.random.default_rng(0)
-    for folder in ('JPEGImages', 'Annotations', *MASK_FOLDERS):
+    folders = ('JPEGImages', 'Annotations', 'pseudo_labels', *MASK_FOLDERS)
+    for folder in folders:
         (root / folder).mkdir(parents=True)
     names = {'a': 'cat', 'b': 'dog', 'c': 'cat', 'd': 'dog'}
     for name, label in names.items():
@@ -64,6 +85,10 @@ def write_data(root: Path) -> None:
         for folder, value in zip(MASK_FOLDERS, (mask, mask > 0)):
             png = Image.fromarray(value.astype(np.uint8))
             png.save(root / folder / f'{name}.png')
+        # Nearly the mask, with a class that the data set has.
+        pseudo = np.where(mask > 0, 1, 0).astype(np.uint8)
+        pseudo[:5] = 255
+        Image.fromarray(pseudo).save(root / f'pseudo_labels/{name}.png')
         for split in ('train', 'val'):
             folder = root / split / label
             folder.mkdir(parents=True, exist_ok=True)
@@ -72,6 +97,8 @@ def write_data(root: Path) -> None:
         path = root / 'ImageSets' / f'{name}.txt'
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text('\n'.join(names) + '\n')
+    classes = ('cat', 'dog', 'emu', 'fox', 'gnu', 'hen')
+    (root / 'classes.txt').write_text('\n'.join(classes) + '\n')
     write_coco(root, [f'{name}.jpg' for name in names])
     write_toy_proposals(root / 'proposals')
     write_wsol(root, [root / f'JPEGImages/{name}.jpg' for name in names])
@@ -128,24 +155,43 @@ def small_config(name: str, root: Path) -> Config:
     """
     path = CONFIG_DIR / name
     options = {'work_dir': str(root / 'work')}
-    if 'data_root' in load_config(path):
-        options['data_root'] = str(root)
+    known = load_config(path)
+    for key, folder in (('data_root', '.'), ('labels', 'pseudo_labels')):
+        if key in known:
+            options[key] = str(root / folder)
+    if 'out_dir' in known:
+        options['out_dir'] = str(root / 'work')
     cfg = load_config(path, options)
     for split in ('train', 'val', 'test'):
         loader = cfg[f'{split}_dataloader']
         loader.update(batch_size=2, num_workers=0, persistent_workers=False)
-        if loader.dataset.type == 'ToyDataset':
-            loader.dataset.update(num_images=4, image_size=64)
-        for transform in loader.dataset.pipeline:
-            if 'scale' in transform:
-                square = isinstance(transform.scale, int)
-                transform.scale = 64 if square else (96, 72)
-            if transform.type == 'RandomCrop':
-                transform.size = 64
-            if transform.type == 'LoadProposals':
-                transform.folder = str(root / 'proposals')
+        dataset = loader.dataset
+        while 'dataset' in dataset:
+            dataset = dataset.dataset
+        if dataset.type == 'ToyDataset':
+            dataset.update(num_images=4, image_size=64)
+        if dataset.get('img_suffix') == '.png':
+            dataset.img_suffix = '.jpg'
+        for transform in dataset.pipeline:
+            _make_small(transform, root)
+    if 'size' in (cfg.model.get('data_preprocessor') or {}):
+        cfg.model.data_preprocessor.size = (64, 64)
     _drop_pretrained(cfg.model)
     return cfg
+
+
+def _make_small(transform: Any, root: Path) -> None:
+    if 'scale' in transform:
+        square = isinstance(transform.scale, int)
+        transform.scale = 64 if square else (96, 72)
+    if transform.type == 'RandomCrop':
+        # mmseg's own names it otherwise.
+        if 'crop_size' in transform:
+            transform.crop_size = (64, 64)
+        else:
+            transform.size = 64
+    if transform.type == 'LoadProposals':
+        transform.folder = str(root / 'proposals')
 
 
 def _drop_pretrained(node: Any) -> None:

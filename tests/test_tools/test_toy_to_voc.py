@@ -94,3 +94,23 @@ def test_folders_with_files_are_refused(tool, tmp_path, capsys):
     with pytest.raises(SystemExit):
         tool.main([str(tmp_path / 'new'), '--train', '0', '--val', '0'])
     assert 'nothing to write' in capsys.readouterr().err
+
+
+def test_overwriting(tool, tmp_path, capsys):
+    root = tmp_path / 'toy'
+    options = [str(root), '--train', '2', '--val', '0', '--png']
+    assert tool.main(options) == 0
+    with pytest.raises(SystemExit):
+        tool.main(options)
+    assert 'not empty' in capsys.readouterr().err
+    # As if a run had been killed.
+    (tmp_path / 'toy.part' / 'JPEGImages').mkdir(parents=True)
+    (root / 'JPEGImages' / 'old.png').write_bytes(b'')
+    assert tool.main([*options, '--overwrite']) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ['toy']
+    assert len(list((root / 'JPEGImages').iterdir())) == 2
+    (root / 'thesis.txt').write_text('mine')
+    with pytest.raises(SystemExit):
+        tool.main([*options, '--overwrite'])
+    assert 'more than toy data' in capsys.readouterr().err
+    assert (root / 'thesis.txt').is_file()

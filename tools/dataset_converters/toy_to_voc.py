@@ -5,6 +5,7 @@
 
 import argparse
 import os
+import shutil
 import xml.etree.ElementTree as ElementTree
 from typing import Any, Dict, List, Optional, Sequence
 
@@ -48,6 +49,11 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '--png',
         action='store_true',
         help='write PNG instead of JPEG, which keeps every pixel',
+    )
+    parser.add_argument(
+        '--overwrite',
+        action='store_true',
+        help='replace what this command has written to the folder before',
     )
     return parser.parse_args(argv)
 
@@ -142,9 +148,11 @@ def add(parent: ElementTree.Element, key: str, value: Any) -> None:
 
 
 def convert(args: argparse.Namespace) -> List[str]:
-    """Write both sets and return the class names."""
-    if os.path.exists(args.out_dir) and os.listdir(args.out_dir):
-        raise ValueError(f'{args.out_dir}: is not empty; name a new folder')
+    """Write both sets and return the class names.
+
+    The folder appears when it is whole.
+    """
+    make_room(args.out_dir, args.overwrite)
     sets = {
         split: ToyDataset(
             num_images=number,
@@ -161,15 +169,33 @@ def convert(args: argparse.Namespace) -> List[str]:
     }
     if not sets:
         raise ValueError('--train and --val are both 0: nothing to write')
+    # What a run leaves behind that is killed is replaced by the next one.
+    part = f'{args.out_dir.rstrip(os.sep)}.part'
+    shutil.rmtree(part, ignore_errors=True)
     for folder in FOLDERS:
-        os.makedirs(os.path.join(args.out_dir, folder), exist_ok=True)
+        os.makedirs(os.path.join(part, folder))
     for split, data in sets.items():
-        write_split(args.out_dir, split, data, '.png' if args.png else '.jpg')
+        write_split(part, split, data, '.png' if args.png else '.jpg')
         classes = data.classes
-    path = os.path.join(args.out_dir, 'classes.txt')
+    path = os.path.join(part, 'classes.txt')
     with open(path, 'w', encoding='utf-8') as file:
         file.writelines(f'{name}\n' for name in classes)
+    shutil.rmtree(args.out_dir, ignore_errors=True)
+    os.rename(part, args.out_dir)
     return list(classes)
+
+
+def make_room(folder: str, overwrite: bool) -> None:
+    """Refuse a folder that holds something else than toy data."""
+    found = os.path.exists(folder) and os.listdir(folder)
+    if not found:
+        return
+    if not overwrite:
+        raise ValueError(f'{folder}: is not empty; name a new folder')
+    if not set(found) <= {path.split('/')[0] for path in FOLDERS} | {
+        'classes.txt'
+    }:
+        raise ValueError(f'{folder}: holds more than toy data; name another')
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

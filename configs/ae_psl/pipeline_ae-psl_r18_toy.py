@@ -1,0 +1,86 @@
+# AE-PSL on toy pictures, which the first stage draws:
+# python tools/pipeline.py configs/ae_psl/pipeline_ae-psl_r18_toy.py
+train_images = 600
+val_images = 150
+classes = 'ant,bee,cod,doe,emu,fox'
+toy = {'data_root': '{data.dir}/toy'}
+# Masks judge the stages; none of them learns from masks.
+evaluate = dict(
+    masks='{data.dir}/toy/SegmentationClass',
+    classes='{classes}',
+    split='train',
+)
+segmentor = 'psl_r18_toy.py'
+stages = [
+    dict(
+        name='data',
+        run='tool',
+        tool='dataset_converters/toy_to_voc.py',
+        args=[
+            '{dir}/toy',
+            '--train={train_images}',
+            '--val={val_images}',
+            '--png',
+            '--overwrite',
+        ],
+    ),
+    dict(
+        name='erase',
+        run='train',
+        config='erase_r18_toy.py',
+        cfg_options=toy,
+        evaluate='{dir}/labels',
+        pictures='{dir}/labels',
+    ),
+    dict(
+        name='bodies',
+        run='tool',
+        tool='analysis_tools/eval_regions.py',
+        args=[
+            '{erase.dir}/regions',
+            '{data.dir}/toy/SegmentationBody',
+            '--classes={classes}',
+            '--out={dir}/metrics.json',
+        ],
+    ),
+    dict(
+        name='psl',
+        run='train',
+        config=segmentor,
+        cfg_options={**toy, 'labels': '{erase.dir}/labels'},
+    ),
+    dict(
+        name='psl_val',
+        run='test',
+        config=segmentor,
+        checkpoint='{psl.checkpoint}',
+        cfg_options=toy,
+    ),
+    dict(
+        name='psl_labels',
+        run='test',
+        config='psl-predict_r18_toy.py',
+        checkpoint='{psl.checkpoint}',
+        cfg_options={**toy, 'out_dir': '{dir}'},
+        evaluate='{dir}/labels',
+        pictures='{dir}/labels',
+    ),
+    dict(
+        name='psl_plus',
+        run='train',
+        config=segmentor,
+        cfg_options={**toy, 'labels': '{psl_labels.dir}/labels'},
+    ),
+    dict(
+        name='psl_plus_val',
+        run='test',
+        config=segmentor,
+        checkpoint='{psl_plus.checkpoint}',
+        cfg_options=toy,
+    ),
+]
+page = dict(
+    number=6,
+    image_dir='{data.dir}/toy/JPEGImages',
+    mask_dir='{data.dir}/toy/SegmentationClass',
+)

@@ -1,0 +1,70 @@
+# AE-PSL from image labels to the second segmentor:
+# python tools/pipeline.py configs/ae_psl/pipeline_ae-psl_vgg16_voc12.py
+data_root = 'data/VOCdevkit/VOC2012'
+classes = (
+    'aeroplane,bicycle,bird,boat,bottle,bus,car,cat,chair,cow,diningtable,'
+    'dog,horse,motorbike,person,pottedplant,sheep,sofa,train,tvmonitor'
+)
+common = {'data_root': '{data_root}'}
+# Masks judge the stages; none of them learns from masks.
+evaluate = dict(
+    masks='{data_root}/SegmentationClass', classes='{classes}', split='train'
+)
+segmentor = 'psl_vgg16_voc12.py'
+stages = [
+    dict(
+        name='erase',
+        run='train',
+        config='erase_vgg16_voc12.py',
+        cfg_options=common,
+        evaluate='{dir}/labels',
+        pictures='{dir}/labels',
+    ),
+    dict(
+        name='regions',
+        run='tool',
+        tool='analysis_tools/eval_regions.py',
+        args=[
+            '{erase.dir}/regions',
+            '{data_root}/SegmentationClass',
+            '--classes={classes}',
+            '--out={dir}/metrics.json',
+        ],
+    ),
+    dict(
+        name='psl',
+        run='train',
+        config=segmentor,
+        cfg_options={**common, 'labels': '{erase.dir}/labels'},
+    ),
+    dict(
+        name='psl_val',
+        run='test',
+        config=segmentor,
+        checkpoint='{psl.checkpoint}',
+        cfg_options=common,
+    ),
+    dict(
+        name='psl_labels',
+        run='test',
+        config='psl-predict_vgg16_voc12.py',
+        checkpoint='{psl.checkpoint}',
+        cfg_options={**common, 'out_dir': '{dir}'},
+        evaluate='{dir}/labels',
+        pictures='{dir}/labels',
+    ),
+    dict(
+        name='psl_plus',
+        run='train',
+        config=segmentor,
+        cfg_options={**common, 'labels': '{psl_labels.dir}/labels'},
+    ),
+    dict(
+        name='psl_plus_val',
+        run='test',
+        config=segmentor,
+        checkpoint='{psl_plus.checkpoint}',
+        cfg_options=common,
+    ),
+]
+page = dict(number=6)

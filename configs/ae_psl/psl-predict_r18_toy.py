@@ -1,0 +1,37 @@
+# Label maps for PSL+: what the segmentor sees in the training pictures, with
+# the classes that the image labels name and no others, refined by a CRF.
+_base_ = './psl_r18_toy.py'
+data_root = 'data/toy'
+out_dir = 'work_dirs/psl-predict_r18_toy'
+test_dataloader = dict(
+    dataset=dict(
+        ann_file='ImageSets/Segmentation/train.txt',
+        # No masks.
+        data_prefix=dict(_delete_=True, img_path='JPEGImages'),
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(
+                type='mmwsl.PackLabelledSegInputs',
+                labels=dict(
+                    type='mmwsl.VOCImageLevelDataset',
+                    data_root=data_root,
+                    ann_file='ImageSets/Segmentation/train.txt',
+                    metainfo=dict(classes=data_root + '/classes.txt'),
+                ),
+            ),
+        ],
+    )
+)
+test_evaluator = dict(
+    _delete_=True, type='mmwsl.PseudoLabelWriter', out_dir=out_dir
+)
+custom_hooks = [
+    dict(type='mmwsl.EpochSeedHook'),
+    dict(type='mmwsl.PseudoLabelGuardHook'),
+    # Pictures of 112 pixels need less smoothing.
+    dict(
+        type='mmwsl.DenseCRFHook',
+        given_only=True,
+        crf=dict(bilateral=(4, 20, 10)),
+    ),
+]

@@ -1,0 +1,125 @@
+# Prohibitive segmentation learning on toy pictures, from scratch. Labels are
+# what erase_r18_toy.py wrote, or for PSL+ psl-predict_r18_toy.py.
+_base_ = [
+    'mmseg::_base_/default_runtime.py',
+    '../_base_/segmentor_runtime.py',
+]
+data_root = 'data/toy'
+labels = 'work_dirs/erase_r18_toy/labels'
+max_epochs = 10
+metainfo = dict(
+    classes=('background', 'ant', 'bee', 'cod', 'doe', 'emu', 'fox'),
+    palette=[
+        [0, 0, 0],
+        [128, 0, 0],
+        [0, 128, 0],
+        [128, 128, 0],
+        [0, 0, 128],
+        [128, 0, 128],
+        [0, 128, 128],
+    ],
+)
+model = dict(
+    type='EncoderDecoder',
+    data_preprocessor=dict(
+        type='SegDataPreProcessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        pad_val=0,
+        seg_pad_val=255,
+        size=(112, 112),
+    ),
+    backbone=dict(
+        type='mmwsl.TorchvisionBackbone', arch='resnet18', out_indices=(1,)
+    ),
+    decode_head=dict(
+        type='mmwsl.PSLHead',
+        in_channels=128,
+        decode_head=dict(
+            type='mmwsl.LargeFOVHead',
+            in_channels=128,
+            num_classes=7,
+            channels=128,
+            dilation=2,
+            dropout_ratio=0.1,
+            pools=(),
+        ),
+    ),
+    train_cfg=dict(),
+    test_cfg=dict(mode='whole'),
+)
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(type='RandomFlip', prob=0.5, direction=['horizontal', 'vertical']),
+    dict(
+        type='mmwsl.PackLabelledSegInputs',
+        labels=dict(
+            type='mmwsl.VOCImageLevelDataset',
+            data_root=data_root,
+            ann_file='ImageSets/Segmentation/train.txt',
+            metainfo=dict(classes=data_root + '/classes.txt'),
+        ),
+    ),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(type='PackSegInputs'),
+]
+train_dataloader = dict(
+    batch_size=16,
+    num_workers=1,
+    persistent_workers=True,
+    drop_last=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        type='mmwsl.SeededDataset',
+        dataset=dict(
+            type='BaseSegDataset',
+            metainfo=metainfo,
+            img_suffix='.png',
+            ann_file=data_root + '/ImageSets/Segmentation/train.txt',
+            data_prefix=dict(
+                img_path=data_root + '/JPEGImages', seg_map_path=labels
+            ),
+            pipeline=train_pipeline,
+        ),
+    ),
+)
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='BaseSegDataset',
+        metainfo=metainfo,
+        img_suffix='.png',
+        data_root=data_root,
+        ann_file='ImageSets/Segmentation/val.txt',
+        data_prefix=dict(
+            img_path='JPEGImages', seg_map_path='SegmentationClass'
+        ),
+        pipeline=test_pipeline,
+    ),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+test_evaluator = val_evaluator
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=1e-2),
+)
+param_scheduler = [
+    dict(
+        type='OneCycleLR',
+        eta_max=2e-3,
+        total_steps=max_epochs,
+        by_epoch=True,
+        convert_to_iter_based=True,
+    )
+]
+log_processor = dict(by_epoch=True)
+train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=100)
