@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from mmwsl.datasets.files import read_lines
+from mmwsl.datasets.palettes import VOC_CLASSES
 from mmwsl.datasets.transforms.masks import read_index_mask
 from mmwsl.evaluation import SeedIoUMetric
 from mmwsl.evaluation.files import (
@@ -46,7 +47,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--classes',
         required=True,
-        help='names of the foreground classes: a text file, or a,b,c',
+        help='names of the foreground classes: a text file, or a,b,c, or voc',
     )
     parser.add_argument('--list', help='text file of the image ids to score')
     parser.add_argument(
@@ -179,7 +180,11 @@ def evaluate_label_maps(
 
 def evaluate(args: argparse.Namespace) -> Dict[str, float]:
     """Score as the command line says."""
-    classes = read_class_names(args.classes)
+    classes = (
+        list(VOC_CLASSES)
+        if args.classes == 'voc'
+        else read_class_names(args.classes)
+    )
     if not os.path.isdir(args.masks):
         raise FileNotFoundError(f'{args.masks}: folder of masks is missing')
     files = map_files(args)
