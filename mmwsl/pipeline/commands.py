@@ -93,7 +93,12 @@ def evaluation_command(pipeline: Pipeline, stage: Stage) -> List[str]:
     what = fill_in(pipeline, stage.what['evaluate'], stage.name)
     tool = os.path.join(pipeline.tools, 'analysis_tools', 'eval_seeds.py')
     out = os.path.join(pipeline.folder(stage.name), EVALUATION)
-    line = [sys.executable, tool, what.pop('labels'), what.pop('masks')]
+    labels, masks = what.pop('labels'), what.pop('masks')
+    line = [sys.executable, tool, labels, masks]
+    if 'split' in what:
+        root = os.path.dirname(os.path.normpath(masks))
+        split = f'{what.pop("split")}.txt'
+        what['list'] = os.path.join(root, 'ImageSets', 'Segmentation', split)
     for key, value in what.items():
         line += [f'--{key.replace("_", "-")}', str(value)]
     return [*line, '--out', out]

@@ -152,6 +152,7 @@ def _set_options(
 ) -> None:
     """Apply what the command line changes, in place."""
     stages = {stage['name']: stage for stage in content['stages']}
+    text = str(content)
     for key, value in options.items():
         head, _, rest = key.partition('.')
         if rest and head in stages:
@@ -163,13 +164,13 @@ def _set_options(
             stages[head].setdefault('cfg_options', {})[rest] = value
         elif rest and head in ('page', 'evaluate'):
             content.setdefault(head, {})[rest] = value
-        elif not rest and head in content and head not in _SECTIONS:
+        elif f'{{{key}}}' in text:
             content[key] = value
         else:
-            known = [key for key in content if key not in _SECTIONS]
+            known = [x for x in content if f'{{{x}}}' in text]
             raise ValueError(
-                f'{key}: {path} has no such variable and no such stage; its '
-                f'variables are {", ".join(known) or "none"}'
+                f'{key}: no stage of {path} has this name and none uses '
+                f'{{{key}}}; its variables are {", ".join(known) or "none"}'
             )
 
 
@@ -286,11 +287,13 @@ def _expand_page(
             )
         return f'{{{reference}}}'
 
+    if 'classes' in variables:
+        page = {'classes': '{classes}', **page}
     if 'data_root' in variables:
-        root = str(variables['data_root'])
+        root = '{data_root}'
         page = {
-            'image_dir': os.path.join(root, 'JPEGImages'),
-            'mask_dir': os.path.join(root, 'SegmentationClass'),
+            'image_dir': f'{root}/JPEGImages',
+            'mask_dir': f'{root}/SegmentationClass',
             **page,
         }
     return expand(page, lookup)

@@ -9,6 +9,8 @@ from mmwsl.pseudo_labels.whole_file import write_whole
 
 # Metrics with a column of their own, so that the stages can be compared.
 _COLUMNS = 4
+# The one that comes first, even if it is one stage's alone.
+_MAIN = 'mIoU'
 
 
 class Row(NamedTuple):
@@ -57,8 +59,9 @@ def shared_metrics(rows: List[Row]) -> List[str]:
     for row in rows:
         for key in row.metrics:
             counts[key] = counts.get(key, 0) + 1
-    shared = [key for key in counts if counts[key] > 1]
-    return sorted(shared, key=lambda key: -counts[key])[:_COLUMNS]
+    shared = [key for key in counts if counts[key] > 1 or key == _MAIN]
+    shared.sort(key=lambda key: (key != _MAIN, -counts[key]))
+    return shared[:_COLUMNS]
 
 
 def summary_cells(rows: List[Row]) -> List[List[str]]:

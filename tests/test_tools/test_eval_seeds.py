@@ -123,6 +123,47 @@ def test_label_maps(tool, folder, capsys):
     assert '| dog' in capsys.readouterr().out
 
 
+def test_what_ignored_pixels_count_as(tool, folder, capsys):
+    # Background right, cat right, the first dog pixel ignored, the second one
+    # right; what the mask ignores is not judged.
+    save_mask(folder / 'maps/a/1.png', np.array([[0, 1, 255, 2, 2]], np.uint8))
+    assert run(tool, folder, '--ignored', 'left-out')['mIoU'] == 100
+    text = capsys.readouterr().out
+    assert f'images: 1, all in {folder}/maps' in text
+    assert '25.00 % of those that the masks judge, left out' in text
+    metrics = run(tool, folder, '--ignored', 'background')
+    # IoU of background 1 of 2, cat 1, dog 1 of 2; precision 1/2, 1, 1.
+    assert metrics['mIoU'] == pytest.approx(100 * 2 / 3, abs=0.01)
+    assert metrics['mPrecision'] == pytest.approx(100 * 2.5 / 3, abs=0.01)
+    metrics = run(tool, folder, '--ignored', 'wrong')
+    # The background does not pay for it.
+    assert metrics['mIoU'] == pytest.approx(100 * 2.5 / 3, abs=0.01)
+    assert metrics['mPrecision'] == 100
+    assert metrics['mRecall'] == pytest.approx(100 * 2.5 / 3, abs=0.01)
+    assert metrics['coverage'] == 75
+    assert 'counted as missed' in capsys.readouterr().out
+
+
+def test_wrong_needs_no_room_among_the_classes(tool, folder, capsys):
+    save_mask(folder / 'maps/a/1.png', np.array([[0, 1, 3, 2, 2]], np.uint8))
+    line = fails(tool, folder, capsys, '--ignored', 'wrong')
+    assert 'prediction holds values other than 0..2 and 255' in line
+
+
+def test_the_split_is_named(tool, folder, capsys):
+    save_mask(folder / 'maps/a/1.png', MASK)
+    (folder / 'list.txt').write_text('a/1\n')
+    run(tool, folder, '--list', str(folder / 'list.txt'))
+    assert f'images: 1, {folder}/list.txt; ' in capsys.readouterr().out
+
+
+def test_classes_of_voc(tool, folder):
+    save_mask(folder / 'maps/a/1.png', np.array([[0, 1, 20, 2, 2]], np.uint8))
+    metrics = run(tool, folder, '--classes', 'voc')
+    # Background and class 1 are right; 2 is half missed, 20 is wrong.
+    assert metrics['mIoU'] == pytest.approx(100 * 2.5 / 4, abs=0.01)
+
+
 @pytest.mark.parametrize(
     ('maps', 'message'),
     [

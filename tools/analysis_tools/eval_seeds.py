@@ -6,7 +6,16 @@ prints what SeedIoUMetric prints.
 
 import argparse
 import os
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 import numpy as np
 import torch
@@ -29,7 +38,22 @@ from mmwsl.evaluation.functional import (
     seed_summary,
     seed_table,
 )
+from mmwsl.evaluation.functional.seeds import mean_without_nan
 from mmwsl.evaluation.scoring import run_scoring
+
+
+# What --ignored does, in words, and what it makes of 255; C is the number of
+# classes, one more of which stands for what is wrong everywhere.
+IGNORED = {
+    'left-out': 'left out of the scores',
+    'background': 'counted as background',
+    'wrong': 'counted as missed',
+}
+FILLED: Dict[str, Callable[[int], int]] = {
+    'left-out': lambda count: 255,
+    'background': lambda count: 0,
+    'wrong': lambda count: count,
+}
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -41,7 +65,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         'maps',
         help='folder of <image id>.npz (maps (K, H, W) in [0, 1] and labels '
         '(K,)), .npy (C, H, W), or label maps .png (0 background, c + 1 '
-        'class c, 255 left out)',
+        'class c, 255 ignored)',
     )
     parser.add_argument('masks', help='folder of <image id>.png')
     parser.add_argument(
@@ -68,6 +92,13 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument('--fixed-threshold', type=float)
     parser.add_argument(
         '--saliency', help='folder of <image id>.png, 255 is salient'
+    )
+    parser.add_argument(
+        '--ignored',
+        default='left-out',
+        choices=['left-out', 'background', 'wrong'],
+        help='what pixels of 255 in label maps count as: as those that the '
+        'masks leave out, as background, or as missed, whatever they show',
     )
     parser.add_argument(
         '--allow-pickle',
@@ -157,24 +188,46 @@ def evaluate_maps(
     return metric.evaluate(len(files))
 
 
+def without_last_class(scores: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
+    """The same scores and their means without one class."""
+    kept = {key: scores[key][:, :-1] for key in ('iou', 'precision', 'recall')}
+    for name in ('IoU', 'Precision', 'Recall'):
+        kept['m' + name] = mean_without_nan(kept[name.lower()])
+    return kept
+
+
 def evaluate_label_maps(
     args: argparse.Namespace, files: Dict[str, str], classes: List[str]
 ) -> Dict[str, float]:
     """Score finished label maps; ``coverage`` says how much they label."""
     hists, labelled, total = [], 0, 0
+    count = len(classes) + (args.ignored == 'wrong')
     for img_id, path in files.items():
         pred = read_index_mask(path)
         mask = read_index_mask(os.path.join(args.masks, f'{img_id}.png'))
         try:
-            hists.append(label_map_histograms(pred, mask, len(classes)))
+            values = np.unique(pred[pred != 255])
+            if len(values) and values[-1] > len(classes):
+                raise ValueError(
+                    'prediction holds values other than '
+                    f'0..{len(classes)} and 255'
+                )
+            filled = np.where(pred == 255, FILLED[args.ignored](count), pred)
+            hists.append(label_map_histograms(filled, mask, count))
         except ValueError as error:
             raise ValueError(f'{path}: {error}') from error
         valid = mask != 255
         labelled += int((valid & (pred != 255)).sum())
         total += int(valid.sum())
     scores = seed_scores(hists)
+    if args.ignored == 'wrong':
+        scores = without_last_class(scores)
     print(seed_table(scores, 0, classes))
     coverage = round(100 * labelled / max(total, 1), 2)
+    print(
+        f'ignored pixels (255) of the label maps: {100 - coverage:.2f} % of '
+        f'those that the masks judge, {IGNORED[args.ignored]} (--ignored)'
+    )
     return {**seed_summary(scores, 0), 'coverage': coverage}
 
 
@@ -188,6 +241,8 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
     if not os.path.isdir(args.masks):
         raise FileNotFoundError(f'{args.masks}: folder of masks is missing')
     files = map_files(args)
+    split = args.list or f'all in {args.maps}'
+    print(f'images: {len(files)}, {split}; masks: {args.masks}')
     if next(iter(files.values())).endswith('.png'):
         return evaluate_label_maps(args, files, classes)
     return evaluate_maps(args, files, classes)
