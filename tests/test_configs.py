@@ -1,5 +1,6 @@
 """Every config builds, trains a step, predicts and is evaluated."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +92,13 @@ def test_number_of_classes_fits(data_root):
         assert len(classes) == head.num_classes, name
 
 
-def test_bases_stand_alone():
+def test_bases_inherit_from_one_beside_them_at_most():
     folder = Path(__file__).resolve().parents[1] / 'configs' / '_base_'
+    inherits = re.compile(r"^_base_ = '([\w.-]+)'$", re.MULTILINE)
     for path in sorted(folder.rglob('*.py')):
-        assert '_base_ =' not in path.read_text(), path
+        text = path.read_text()
+        names = inherits.findall(text)
+        assert text.count('_base_ =') == len(names) <= 1, path
+        for name in names:
+            parent = path.with_name(name).read_text()
+            assert '_base_ =' not in parent, path

@@ -62,12 +62,12 @@ def test_panel_wraps_rows():
 
 
 def test_note_of_what_is_left_out():
-    tiles = [Tile(flat(40, 60, 0), 'a'), Tile(flat(40, 60, 0), 'b')]
+    tiles = [Tile(flat(40, 120, 0), 'a'), Tile(flat(40, 120, 0), 'b')]
     first, last = note_left_out(tiles, 5)
     assert first is tiles[0]
     assert last.text == 'b'
     rows, columns = np.nonzero(last.image.any(-1))
-    assert (rows.max(), columns.max()) == (39, 59)
+    assert (rows.max(), columns.max()) == (39, 119)
     assert min(rows.min(), columns.min()) > 0
     assert not tiles[1].image.any()
     assert note_left_out(tiles, 0) == tiles

@@ -113,7 +113,11 @@ def dense_gradients(
 
     Returns:
         P gradients (1, K, H, W) of the image.
+
+    Raises:
+        TypeError: If a node cannot be passed.
     """
+    _sort(maps.grad_fn)
     starts = maps.new_zeros(len(peaks), *maps.shape)
     for start, peak in zip(starts, peaks):
         start[(0, *peak)] = 1
@@ -124,7 +128,11 @@ def dense_gradients(
 
 
 def _sort(root: Any) -> List[Any]:
-    """Return the nodes below ``root`` in the order of a backward pass."""
+    """Return the nodes below ``root`` in the order of a backward pass.
+
+    Raises:
+        TypeError: If one cannot be passed.
+    """
     seen, order = set(), []
     stack = [(root, False)]
     while stack:
@@ -132,6 +140,11 @@ def _sort(root: Any) -> List[Any]:
         if done:
             order.append(node)
         elif node not in seen:
+            if node.name() == 'CheckpointFunctionBackward':
+                raise TypeError(
+                    'peak back-propagation cannot go through activation '
+                    'checkpointing; switch it off in the model.'
+                )
             seen.add(node)
             stack.append((node, True))
             stack.extend(

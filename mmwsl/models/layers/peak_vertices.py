@@ -70,17 +70,9 @@ class Vertex:
         edges: For each input of the layer the vertex that it comes from and
             the number of its output there, None for constants.
         readers: How many inputs of other layers read this one's outputs.
-
-    Raises:
-        TypeError: If the node cannot be passed.
     """
 
     def __init__(self, node: Any) -> None:
-        if node.name() == 'CheckpointFunctionBackward':
-            raise TypeError(
-                'peak back-propagation cannot go through activation '
-                'checkpointing; switch it off in the model.'
-            )
         self.node = node
         self.shapes = [tuple(meta.shape) for meta in node._input_metadata]
         self.steps: Optional[List[Step]] = None

@@ -20,6 +20,8 @@ def test_graph_equals_autograd_in_backbones(arch):
     peaks = [(0, 0, 0), (1, 2, 3), (0, 3, 5)]
     with TopDownMode(image, {}):
         maps = head(backbone(image)[-1])
+    if not hasattr(maps.grad_fn, '_input_metadata'):
+        pytest.skip('this torch does not show the shapes in its graph')
     expected = dense_gradients(maps, image, peaks)
     with torch.no_grad():
         grads = TopDownGraph(maps, image).run(peaks, 1 << 14)

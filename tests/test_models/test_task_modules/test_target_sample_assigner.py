@@ -265,6 +265,8 @@ def worker(rank, folder):
     )
     result = [run_batches(u, rank, 2) for u in ('batch', 'sequential')]
     torch.save(result, Path(folder) / f'{rank}.pth')
+    # torch 2.1 may wait for ever for a process that has gone.
+    dist.barrier()
     dist.destroy_process_group()
 
 
