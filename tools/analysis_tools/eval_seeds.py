@@ -41,7 +41,6 @@ from mmwsl.evaluation.functional import (
 from mmwsl.evaluation.functional.seeds import mean_without_nan
 from mmwsl.evaluation.scoring import run_scoring
 
-
 # What --ignored does, in words, and what it makes of 255; C is the number of
 # classes, one more of which stands for what is wrong everywhere.
 IGNORED = {

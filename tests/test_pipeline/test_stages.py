@@ -1,0 +1,130 @@
+"""Reading pipeline files, and one clear line for what cannot be run."""
+
+import pytest
+
+from mmwsl.pipeline import read_pipeline
+from pipeline_files import (
+    LAST,
+    TESTING,
+    TRAINING,
+    USER,
+    WRITER,
+    read,
+    write_pipeline,
+    write_tools,
+)
+
+
+def fails(tmp_path, stages, options=None, **more):
+    with pytest.raises((ValueError, FileNotFoundError)) as error:
+        read(tmp_path, stages, options, **more)
+    text = str(error.value)
+    assert '\n' not in text
+    return text
+
+
+def test_variables_are_replaced_and_references_stay(tmp_path):
+    more = dict(base='/data', masks='{base}/masks', number=3)
+    stage = {**USER, 'args': ['{masks}', '{number}', '{one.dir}', '{dir}']}
+    pipeline = read(tmp_path, [WRITER, stage], **more)
+    one, two = pipeline.stages
+    assert one.uses == []
+    assert two.uses == ['one']
+    assert two.what['args'] == ['/data/masks', 3, '{one.dir}', '{dir}']
+    assert two.program == str(tmp_path / 'tools/write.py')
+    assert pipeline.folder('two') == str(tmp_path / 'work/two')
+
+
+def test_default_folder_and_tools(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_tools(tmp_path)
+    stage = {**WRITER, 'tool': 'pseudo_labels.py'}
+    pipeline = read_pipeline(write_pipeline(tmp_path, [stage]))
+    assert pipeline.work_dir == str(tmp_path / 'work_dirs/pipeline')
+    assert pipeline.stages[0].program.endswith('.mim/tools/pseudo_labels.py')
+
+
+def test_options(tmp_path):
+    options = {'word': 'b', 'net.model.path': 'new', 'page.number': 2}
+    pipeline = read(tmp_path, [WRITER, TRAINING], options)
+    assert pipeline.stages[0].what['args'][1] == 'b'
+    assert pipeline.stages[1].what['cfg_options'] == {
+        'data_root': 'b',
+        'model.path': 'new',
+    }
+    assert pipeline.page == {'number': 2}
+
+
+def test_options_without_effect(tmp_path):
+    text = fails(tmp_path, [WRITER], {'size': 3}, size=2)
+    assert text.startswith('size: no stage of')
+    assert 'its variables are word' in text
+    assert 'runs a tool' in fails(tmp_path, [WRITER], {'one.lr': 3})
+
+
+def test_page_follows_the_data(tmp_path):
+    more = dict(data_root='/d', classes='x,y', page=dict(mask_dir='{one.dir}'))
+    page = read(tmp_path, [WRITER], **more).page
+    assert page == {
+        'classes': 'x,y',
+        'image_dir': '/d/JPEGImages',
+        'mask_dir': '{one.dir}',
+    }
+
+
+def test_evaluation_is_completed(tmp_path):
+    stage = {**WRITER, 'evaluate': '{dir}/labels'}
+    own = {**LAST, 'evaluate': dict(labels='x', masks='y')}
+    more = dict(evaluate=dict(masks='{word}/m', classes='voc', split='train'))
+    one, three = read(tmp_path, [stage, own], **more).stages
+    assert one.what['evaluate'] == dict(
+        masks='a/m', classes='voc', split='train', labels='{dir}/labels'
+    )
+    assert three.what['evaluate']['masks'] == 'y'
+    text = fails(tmp_path, [stage], evaluate=dict(masks='m'))
+    assert "stage 'one': evaluate has no 'classes'" in text
+
+
+@pytest.mark.parametrize(
+    ('stages', 'message'),
+    [
+        ([], '"stages" is not a list'),
+        ([3], 'stage 1 has no name'),
+        ([{**WRITER, 'name': 'a/b'}], "'a/b': this cannot be the name"),
+        ([{**WRITER, 'name': 'page'}], 'this cannot be the name'),
+        ([WRITER, WRITER], "'one' occurs twice"),
+        ([{**WRITER, 'run': 'fly'}], 'run must be one of train, test, tool'),
+        ([{'name': 'x', 'run': 'test', 'config': 'a'}], "'checkpoint' is mis"),
+        ([{**WRITER, 'tols': 1}], "a tool stage has no 'tols'"),
+        ([USER, WRITER], "{one.dir}: no stage before it is named 'one'"),
+        ([{**WRITER, 'args': ['{one.dir}']}], 'no stage before it is named'),
+        ([{**WRITER, 'args': ['{wrd}']}], '{wrd} is no variable of the file'),
+        ([WRITER, {**USER, 'args': ['{one.lab}']}], 'has dir and checkpoint'),
+        ([WRITER, {**USER, 'args': ['{one.checkpoint}']}], 'only a train'),
+        ([{**TRAINING, 'config': 'no.py'}], 'no.py: no such config'),
+        ([{**WRITER, 'tool': 'no.py'}], 'tools/no.py: no such tool'),
+    ],
+)
+def test_one_clear_line(tmp_path, stages, message):
+    text = fails(tmp_path, stages)
+    assert text.startswith(str(tmp_path / 'pipeline.py'))
+    assert message in text
+
+
+def test_bad_variables_and_page(tmp_path):
+    text = fails(tmp_path, [WRITER], first='{second}', second='x')
+    assert '{second} is not known at this point' in text
+    text = fails(tmp_path, [WRITER], page=dict(image_dir='{two.dir}'))
+    assert 'page: {two.dir} is no variable and no folder' in text
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match='no such config file'):
+        read_pipeline(tmp_path / 'none.py')
+
+
+def test_stage_of_the_command_line(tmp_path):
+    pipeline = read(tmp_path, [TRAINING, TESTING])
+    assert pipeline.index('maps', '--to') == 1
+    with pytest.raises(ValueError, match='--to map: .* only net, maps'):
+        pipeline.index('map', '--to')
