@@ -44,9 +44,10 @@ param_scheduler = [
 ]
 train_cfg = dict(
     type='AdversarialErasingLoop',
-    num_steps=4,
+    num_steps=3,
     epochs=epochs,
-    mode='relative',
+    # Heads are some 2 % of a picture.
+    fraction=0.06,
     val_interval=100,
     saliency_dir=data_root + '/SaliencyMaps',
     predict_dataloader=dict(

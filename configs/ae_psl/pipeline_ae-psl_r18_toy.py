@@ -40,6 +40,21 @@ stages = [
             '{erase.dir}/regions',
             '{data.dir}/toy/SegmentationBody',
             '--classes={classes}',
+            '--list={data.dir}/toy/ImageSets/Segmentation/train.txt',
+            '--out={dir}/metrics.json',
+        ],
+    ),
+    # Of all pixels, where the score above is of labelled ones alone.
+    dict(
+        name='all_pixels',
+        run='tool',
+        tool='analysis_tools/eval_seeds.py',
+        args=[
+            '{erase.dir}/labels',
+            '{data.dir}/toy/SegmentationClass',
+            '--classes={classes}',
+            '--list={data.dir}/toy/ImageSets/Segmentation/train.txt',
+            '--ignored=background',
             '--out={dir}/metrics.json',
         ],
     ),

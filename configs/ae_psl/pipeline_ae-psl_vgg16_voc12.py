@@ -28,6 +28,21 @@ stages = [
             '{erase.dir}/regions',
             '{data_root}/SegmentationClass',
             '--classes={classes}',
+            '--list={data_root}/ImageSets/Segmentation/train.txt',
+            '--out={dir}/metrics.json',
+        ],
+    ),
+    # Of all pixels, where the score above is of labelled ones alone.
+    dict(
+        name='all_pixels',
+        run='tool',
+        tool='analysis_tools/eval_seeds.py',
+        args=[
+            '{erase.dir}/labels',
+            '{data_root}/SegmentationClass',
+            '--classes={classes}',
+            '--list={data_root}/ImageSets/Segmentation/train.txt',
+            '--ignored=background',
             '--out={dir}/metrics.json',
         ],
     ),

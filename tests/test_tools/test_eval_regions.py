@@ -51,6 +51,22 @@ def test_scores(tool, run, tmp_path, capsys):
     assert 'left out' in printed
 
 
+def test_images_of_a_list(tool, run, tmp_path, capsys):
+    args = (run, tmp_path / 'masks', '--classes', 'cat,dog')
+    for step in (1, 2):
+        path = str(run / f'step_{step}/b.npz')
+        write_regions(path, np.ones((1, 1, 5), bool), np.array([0]))
+    assert call(tool, *args) == 1
+    assert 'b.png' in error(capsys.readouterr())
+    names = tmp_path / 'list.txt'
+    names.write_text('a\n')
+    assert call(tool, *args, '--list', names) == 0
+    assert '"recall_step_1": 75.0' in capsys.readouterr().out
+    names.write_text('a\nc\n')
+    assert call(tool, *args, '--list', names) == 1
+    assert 'no regions of 1 of 2 images' in error(capsys.readouterr())
+
+
 def test_bad_input(tool, run, tmp_path, capsys):
     args = (run, tmp_path / 'masks', '--classes')
     Image.new('L', (4, 1)).save(tmp_path / 'masks/a.png')

@@ -16,6 +16,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from mmwsl.apis import friendly_errors
+from mmwsl.datasets.files import read_lines
 from mmwsl.datasets.transforms.masks import read_index_mask
 from mmwsl.evaluation.files import (
     find_map_files,
@@ -46,6 +47,9 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         required=True,
         help='names of the foreground classes: a text file, or a,b,c',
     )
+    parser.add_argument(
+        '--list', help='text file of the image ids to score; by default all'
+    )
     parser.add_argument('--out', help='write the metrics to this .json')
     return parser.parse_args(argv)
 
@@ -65,14 +69,29 @@ def read_steps(root: str) -> List[Tuple[float, bool]]:
     ]
 
 
+def image_ids(args: argparse.Namespace) -> List[str]:
+    """Return the images to score."""
+    files = find_map_files(step_folder(args.regions, 1))
+    if not args.list:
+        return list(files)
+    lines = [x.split() for x in read_lines(args.list, 'list of images')]
+    ids = [words[0] for words in lines if words]
+    missing = [img_id for img_id in ids if img_id not in files]
+    if missing:
+        raise FileNotFoundError(
+            f'{args.regions}: no regions of {len(missing)} of {len(ids)} '
+            f'images of {args.list}, the first is {missing[0]}'
+        )
+    return ids
+
+
 def count(
     args: argparse.Namespace, steps: int, num_classes: int
 ) -> Tuple[np.ndarray, np.ndarray]:
     """Sum up all images: (steps, 3, C) for each step, and for unions."""
     single = np.zeros((steps, 3, num_classes), np.int64)
     union = np.zeros_like(single)
-    files = find_map_files(step_folder(args.regions, 1))
-    for img_id in files:
+    for img_id in image_ids(args):
         mask = read_index_mask(os.path.join(args.masks, f'{img_id}.png'))
         for step in range(1, steps + 1):
             path = region_file(step_folder(args.regions, step), img_id)
