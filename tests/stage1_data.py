@@ -13,6 +13,7 @@ from PIL import Image
 
 from mmwsl.apis import load_config
 from mmwsl.proposals import write_proposals
+from mmwsl.pseudo_labels.attention_file import write_attention
 from mmwsl.structures import PackedMasks
 from wsol_data import write_wsol
 
@@ -69,8 +70,8 @@ def segmentor_files() -> list:
 def write_data(root: Path) -> None:
     """Write four images as VOC, COCO and WSOL sets and as class folders."""
     rng = np.random.default_rng(0)
-    folders = ('JPEGImages', 'Annotations', 'pseudo_labels', *MASK_FOLDERS)
-    for folder in folders:
+    folders = ('JPEGImages', 'Annotations', 'SaliencyMaps', 'pseudo_labels')
+    for folder in (*folders, *MASK_FOLDERS):
         (root / folder).mkdir(parents=True)
     names = {'a': 'cat', 'b': 'dog', 'c': 'cat', 'd': 'dog'}
     for name, label in names.items():
@@ -88,6 +89,7 @@ def write_data(root: Path) -> None:
         # Nearly the mask, with a class that the data set has.
         pseudo = np.where(mask > 0, 1, 0).astype(np.uint8)
         pseudo[:5] = 255
+        Image.fromarray(pseudo * 255).save(root / f'SaliencyMaps/{name}.png')
         Image.fromarray(pseudo).save(root / f'pseudo_labels/{name}.png')
         for split in ('train', 'val'):
             folder = root / split / label
@@ -159,25 +161,49 @@ def small_config(name: str, root: Path) -> Config:
     for key, folder in (('data_root', '.'), ('labels', 'pseudo_labels')):
         if key in known:
             options[key] = str(root / folder)
+    if 'attention' in known:
+        options['attention'] = str(root / 'work' / f'{path.stem}.npz')
     if 'out_dir' in known:
         options['out_dir'] = str(root / 'work')
     cfg = load_config(path, options)
-    for split in ('train', 'val', 'test'):
-        loader = cfg[f'{split}_dataloader']
+    for loader in _loaders(cfg):
         loader.update(batch_size=2, num_workers=0, persistent_workers=False)
-        dataset = loader.dataset
-        while 'dataset' in dataset:
-            dataset = dataset.dataset
-        if dataset.type == 'ToyDataset':
-            dataset.update(num_images=4, image_size=64)
-        if dataset.get('img_suffix') == '.png':
-            dataset.img_suffix = '.jpg'
-        for transform in dataset.pipeline:
-            _make_small(transform, root)
+        _make_small_data(loader.dataset, root)
+    if 'attention' in known:
+        # The images have 96 x 72 pixels, resized or not.
+        stride = cfg.model.backbone.get('output_stride', 8)
+        write_attention_of_images(
+            Path(cfg.attention), -(-72 // stride), -(-96 // stride)
+        )
     if 'size' in (cfg.model.get('data_preprocessor') or {}):
         cfg.model.data_preprocessor.size = (64, 64)
     _drop_pretrained(cfg.model)
     return cfg
+
+
+def write_attention_of_images(path: Path, height: int, width: int) -> None:
+    """Write attention (height, width) for every class of every image."""
+    plane = np.linspace(0, 1, height * width, dtype=np.float32)
+    maps = {label: plane.reshape(height, width) for label in range(20)}
+    write_attention(str(path), {name: maps for name in NUMBERS})
+
+
+def _loaders(cfg: Config) -> list:
+    found = [cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader]
+    if 'predict_dataloader' in cfg.train_cfg:
+        found.append(cfg.train_cfg.predict_dataloader)
+    return found
+
+
+def _make_small_data(dataset: Any, root: Path) -> None:
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    if dataset.type == 'ToyDataset':
+        dataset.update(num_images=4, image_size=64)
+    if dataset.get('img_suffix') == '.png':
+        dataset.img_suffix = '.jpg'
+    for transform in dataset.pipeline:
+        _make_small(transform, root)
 
 
 def _make_small(transform: Any, root: Path) -> None:

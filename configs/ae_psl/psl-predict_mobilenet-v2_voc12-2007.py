@@ -5,7 +5,7 @@ data_root = 'data/voc12_2007'
 out_dir = 'work_dirs/psl-predict_mobilenet-v2_voc12-2007'
 predict_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(1024, 288), keep_ratio=True),
+    dict(type='Resize', scale=(1024, 256), keep_ratio=True),
     dict(
         type='mmwsl.PackLabelledSegInputs',
         labels=dict(

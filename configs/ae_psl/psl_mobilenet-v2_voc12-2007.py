@@ -8,8 +8,8 @@ _base_ = [
 data_root = 'data/voc12_2007'
 labels = 'work_dirs/erase_mobilenet-v2_voc12-2007/labels'
 weights = 'weights/mobilenet_v2_imagenet.pth'
-crop_size = (256, 256)
-max_epochs = 15
+crop_size = (224, 224)
+max_epochs = 10
 
 model = dict(
     type='EncoderDecoder',
@@ -28,7 +28,8 @@ model = dict(
         arch='mobilenet_v2',
         output_stride=16,
         norm_eval=True,
-        frozen_stages=2,
+        # Up to features.13: with few images the rest is enough.
+        frozen_stages=3,
         init_cfg=dict(type='Pretrained', checkpoint=weights),
     ),
     decode_head=dict(
@@ -52,7 +53,7 @@ train_pipeline = [
     dict(type='LoadAnnotations'),
     dict(
         type='RandomResize',
-        scale=(1024, 288),
+        scale=(1024, 256),
         ratio_range=(0.75, 1.5),
         keep_ratio=True,
     ),
@@ -72,8 +73,8 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    # A short side of 288.
-    dict(type='Resize', scale=(1024, 288), keep_ratio=True),
+    # A short side of 256.
+    dict(type='Resize', scale=(1024, 256), keep_ratio=True),
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]
