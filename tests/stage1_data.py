@@ -156,54 +156,35 @@ def small_config(name: str, root: Path) -> Config:
     downloaded and no worker processes are started.
     """
     path = CONFIG_DIR / name
-    options = {'work_dir': str(root / 'work')}
     known = load_config(path)
-    for key, folder in (('data_root', '.'), ('labels', 'pseudo_labels')):
-        if key in known:
-            options[key] = str(root / folder)
-    if 'attention' in known:
-        options['attention'] = str(root / 'work' / f'{path.stem}.npz')
-    if 'out_dir' in known:
-        options['out_dir'] = str(root / 'work')
+    places = dict(
+        data_root='.',
+        labels='pseudo_labels',
+        attention=f'work/{path.stem}.npz',
+        out_dir='work',
+    )
+    options = {k: str(root / v) for k, v in places.items() if k in known}
+    options['work_dir'] = str(root / 'work')
     cfg = load_config(path, options)
     for loader in _loaders(cfg):
         loader.update(batch_size=2, num_workers=0, persistent_workers=False)
         _make_small_data(loader.dataset, root)
     if 'attention' in known:
-        # The images have 96 x 72 pixels, resized or not.
-        stride = cfg.model.backbone.get('output_stride', 8)
-        write_attention_of_images(
-            Path(cfg.attention), -(-72 // stride), -(-96 // stride)
-        )
+        _write_attention(cfg)
     if 'size' in (cfg.model.get('data_preprocessor') or {}):
         cfg.model.data_preprocessor.size = (64, 64)
     _drop_pretrained(cfg.model)
     return cfg
 
 
-def write_attention_of_images(path: Path, height: int, width: int) -> None:
-    """Write attention (height, width) for every class of every image."""
+def _write_attention(cfg: Config) -> None:
+    """Write the attention of all images, at the size of the class maps."""
+    # The images have 96 x 72 pixels, resized or not.
+    stride = cfg.model.backbone.get('output_stride', 8)
+    height, width = -(-72 // stride), -(-96 // stride)
     plane = np.linspace(0, 1, height * width, dtype=np.float32)
-    maps = {label: plane.reshape(height, width) for label in range(20)}
-    write_attention(str(path), {name: maps for name in NUMBERS})
-
-
-def _loaders(cfg: Config) -> list:
-    found = [cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader]
-    if 'predict_dataloader' in cfg.train_cfg:
-        found.append(cfg.train_cfg.predict_dataloader)
-    return found
-
-
-def _make_small_data(dataset: Any, root: Path) -> None:
-    while 'dataset' in dataset:
-        dataset = dataset.dataset
-    if dataset.type == 'ToyDataset':
-        dataset.update(num_images=4, image_size=64)
-    if dataset.get('img_suffix') == '.png':
-        dataset.img_suffix = '.jpg'
-    for transform in dataset.pipeline:
-        _make_small(transform, root)
+    maps = dict.fromkeys(range(20), plane.reshape(height, width))
+    write_attention(cfg.attention, dict.fromkeys(NUMBERS, maps))
 
 
 def _make_small(transform: Any, root: Path) -> None:

@@ -1,0 +1,25 @@
+# The integral model, which learns the attention that the classifier has
+# accumulated.
+_base_ = './cls_mobilenet-v2_voc12-2007.py'
+attention = 'work_dirs/cls_mobilenet-v2_voc12-2007/attention.npz'
+max_epochs = 8
+model = dict(neck=dict(relu='before'), head=dict(type='IntegralAttentionHead'))
+train_pipeline = [
+    dict(type='LoadWSLImage'),
+    dict(type='Resize', scale=(256, 256)),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='ColorJitter', brightness=0.3, contrast=0.3, saturation=0.3),
+    dict(type='PackWSLInputs'),
+    dict(type='LoadAttention', path=attention),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+param_scheduler = [
+    dict(
+        type='CosineAnnealingLR',
+        T_max=max_epochs,
+        by_epoch=True,
+        convert_to_iter_based=True,
+    )
+]
+train_cfg = dict(max_epochs=max_epochs, val_interval=8)
+custom_hooks = [dict(type='EpochSeedHook')]

@@ -1,0 +1,172 @@
+# NSROM on toy pictures, which the first stage draws:
+# python tools/pipeline.py configs/nsrom/pipeline_nsrom_r18_toy.py
+train_images = 600
+val_images = 150
+classes = 'ant,bee,cod,doe,emu,fox'
+common = {'data_root': '{data.dir}/toy'}
+# Masks judge the stages; none of them learns from masks.
+evaluate = dict(
+    masks='{data.dir}/toy/SegmentationClass',
+    classes='{classes}',
+    split='train',
+)
+seeds = [
+    '{data.dir}/toy/SegmentationClass',
+    '--classes={classes}',
+    '--out={dir}/metrics.json',
+]
+segmentor = 'seg_r18_toy.py'
+stages = [
+    dict(
+        name='data',
+        run='tool',
+        tool='dataset_converters/toy_to_voc.py',
+        args=[
+            '{dir}/toy',
+            '--train={train_images}',
+            '--val={val_images}',
+            '--png',
+            '--overwrite',
+        ],
+    ),
+    dict(
+        name='classifier',
+        run='train',
+        config='cls_r18_toy.py',
+        cfg_options=common,
+    ),
+    dict(
+        name='cam_val',
+        run='test',
+        config='cls_r18_toy.py',
+        checkpoint='{classifier.checkpoint}',
+        cfg_options=common,
+    ),
+    dict(
+        name='cams',
+        run='test',
+        config='cams_r18_toy.py',
+        checkpoint='{classifier.checkpoint}',
+        cfg_options={**common, 'out_dir': '{dir}'},
+        pictures='{dir}/maps',
+    ),
+    dict(
+        name='cam_saliency',
+        run='tool',
+        tool='analysis_tools/eval_seeds.py',
+        args=[
+            '{cams.dir}/maps',
+            *seeds,
+            '--background=saliency',
+            '--saliency={data.dir}/toy/SaliencyMaps',
+        ],
+    ),
+    dict(
+        name='integral',
+        run='train',
+        config='oa_r18_toy.py',
+        cfg_options={
+            **common,
+            'attention': '{classifier.dir}/attention.npz',
+        },
+    ),
+    dict(
+        name='oa_cam_val',
+        run='test',
+        config='oa_r18_toy.py',
+        checkpoint='{integral.checkpoint}',
+        cfg_options={
+            **common,
+            'attention': '{classifier.dir}/attention.npz',
+        },
+    ),
+    dict(
+        name='oa_cams',
+        run='test',
+        config='oa-cams_r18_toy.py',
+        checkpoint='{integral.checkpoint}',
+        cfg_options={**common, 'out_dir': '{dir}'},
+        pictures='{dir}/maps',
+    ),
+    dict(
+        name='initial',
+        run='tool',
+        tool='pseudo_labels.py',
+        args=[
+            'initial',
+            '{oa_cams.dir}/maps',
+            '{data.dir}/toy/SaliencyMaps',
+            '{dir}/labels',
+        ],
+        evaluate='{dir}/labels',
+        pictures='{dir}/labels',
+    ),
+    dict(
+        name='mined',
+        run='tool',
+        tool='pseudo_labels.py',
+        args=[
+            'mine',
+            '{cams.dir}/maps',
+            '{initial.dir}/labels',
+            '{dir}/labels',
+        ],
+        evaluate='{dir}/labels',
+        pictures='{dir}/labels',
+    ),
+    dict(
+        name='segmentor_1',
+        run='train',
+        config=segmentor,
+        cfg_options={**common, 'labels': '{mined.dir}/labels'},
+    ),
+    dict(
+        name='segmentor_1_val',
+        run='test',
+        config=segmentor,
+        checkpoint='{segmentor_1.checkpoint}',
+        cfg_options=common,
+    ),
+    dict(
+        name='predictions',
+        run='test',
+        config='seg-predict_r18_toy.py',
+        checkpoint='{segmentor_1.checkpoint}',
+        cfg_options={**common, 'out_dir': '{dir}'},
+        evaluate='{dir}/labels',
+        pictures='{dir}/labels',
+    ),
+    dict(
+        name='masked',
+        run='tool',
+        tool='pseudo_labels.py',
+        args=[
+            'mask',
+            '{cams.dir}/maps',
+            '{mined.dir}/labels',
+            '{predictions.dir}/labels',
+            '{data.dir}/toy/SaliencyMaps',
+            '{dir}/labels',
+        ],
+        evaluate='{dir}/labels',
+        pictures='{dir}/labels',
+    ),
+    dict(
+        name='segmentor_2',
+        run='train',
+        config=segmentor,
+        cfg_options={**common, 'labels': '{masked.dir}/labels'},
+    ),
+    dict(
+        name='segmentor_2_val',
+        run='test',
+        config=segmentor,
+        checkpoint='{segmentor_2.checkpoint}',
+        cfg_options=common,
+    ),
+]
+page = dict(
+    number=6,
+    image_dir='{data.dir}/toy/JPEGImages',
+    mask_dir='{data.dir}/toy/SegmentationClass',
+)

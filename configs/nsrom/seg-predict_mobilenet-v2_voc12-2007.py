@@ -1,0 +1,23 @@
+# Writes what a segmentor sees in the training images, refined by a CRF.
+_base_ = './seg_mobilenet-v2_voc12-2007.py'
+data_root = 'data/voc12_2007'
+out_dir = 'work_dirs/seg-predict_mobilenet-v2_voc12-2007'
+predict_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(1024, 288), keep_ratio=True),
+    dict(type='PackSegInputs'),
+]
+test_dataloader = dict(
+    dataset=dict(
+        ann_file='ImageSets/Segmentation/train.txt',
+        # No masks.
+        data_prefix=dict(_delete_=True, img_path='JPEGImages'),
+        pipeline=predict_pipeline,
+    )
+)
+test_evaluator = dict(
+    _delete_=True,
+    type='mmwsl.PseudoLabelWriter',
+    out_dir=out_dir,
+    img_dir=data_root + '/JPEGImages',
+)

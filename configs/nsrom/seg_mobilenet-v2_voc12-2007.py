@@ -1,0 +1,48 @@
+# A segmentor that learns from label maps of an earlier stage.
+_base_ = '../ae_psl/psl_mobilenet-v2_voc12-2007.py'
+labels = 'work_dirs/nsrom_mined/labels'
+crop_size = (256, 256)
+max_epochs = 12
+model = dict(
+    decode_head=dict(
+        _delete_=True,
+        type='mmwsl.DeepLabV2Head',
+        in_channels=1280,
+        num_classes=21,
+        # For maps of 16 x 16.
+        dilations=(1, 3, 6, 9),
+    )
+)
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(
+        type='RandomResize',
+        scale=(1024, 288),
+        ratio_range=(0.75, 1.5),
+        keep_ratio=True,
+    ),
+    dict(type='RandomCrop', crop_size=crop_size),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='PackSegInputs'),
+]
+train_dataloader = dict(
+    dataset=dict(
+        dataset=dict(
+            data_prefix=dict(seg_map_path=labels), pipeline=train_pipeline
+        )
+    )
+)
+param_scheduler = [
+    dict(
+        type='PolyLR',
+        power=0.9,
+        eta_min=0,
+        begin=0,
+        end=max_epochs,
+        by_epoch=True,
+        convert_to_iter_based=True,
+    )
+]
+train_cfg = dict(max_epochs=max_epochs)
