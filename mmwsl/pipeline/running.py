@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import time
 from enum import Enum
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
@@ -142,7 +143,9 @@ def _check_inputs(pipeline: Pipeline, stage: Stage, chosen: range) -> None:
     for name in stage.uses:
         if names.index(name) in chosen:
             continue
-        fill_in(pipeline, stage.what, stage.name)
+        checkpoint = f'{{{name}.checkpoint}}'
+        if checkpoint in str(stage.what):
+            fill_in(pipeline, checkpoint, stage.name)
         if records.finished_record(pipeline, name) is None:
             raise FileNotFoundError(
                 f'stage {stage.name!r} needs stage {name!r}, which is not '
@@ -228,9 +231,12 @@ class _Run:
         code = run_logged(command, log, self.lock)
         note['seconds'] += time.monotonic() - start
         if code:
+            how = f'failed with exit code {code}'
+            if code < 0:
+                how = f'was killed by {signal.Signals(-code).name}'
             raise ChildProcessError(
-                f'stage {stage.name!r} failed with exit code {code}: '
-                f'{last_error(log)}; its log is {log}'
+                f'stage {stage.name!r} {how}: {last_error(log)}; its log is '
+                f'{log}'
             )
 
     def tell(self) -> str:

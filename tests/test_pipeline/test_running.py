@@ -173,6 +173,22 @@ def test_a_checkpoint_that_was_removed(tmp_path):
         run(tmp_path, [TRAINING, TESTING])
 
 
+def test_dry_run_from_the_middle(tmp_path, capsys):
+    last = {**USER, 'args': ['{one.dir}', '{net.checkpoint}']}
+    stages = [WRITER, TRAINING, last]
+    run(tmp_path, stages, last='one')
+    show_plan(read(tmp_path, stages), first='net')
+    assert '[3/3] two: runs\n' in capsys.readouterr().out
+
+
+def test_a_stage_that_is_killed(tmp_path):
+    text = 'import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n'
+    pipeline = read(tmp_path, [WRITER])
+    (tmp_path / 'tools/write.py').write_text(text)
+    with pytest.raises(ChildProcessError, match="'one' was killed by SIGKILL"):
+        run_pipeline(pipeline)
+
+
 def test_dry_run_writes_nothing(tmp_path, capsys):
     show_plan(read(tmp_path, [TRAINING, TESTING]))
     assert not (tmp_path / 'work').exists()
