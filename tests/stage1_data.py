@@ -187,6 +187,24 @@ def _write_attention(cfg: Config) -> None:
     write_attention(cfg.attention, dict.fromkeys(NUMBERS, maps))
 
 
+def _loaders(cfg: Config) -> list:
+    found = [cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader]
+    if 'predict_dataloader' in cfg.train_cfg:
+        found.append(cfg.train_cfg.predict_dataloader)
+    return found
+
+
+def _make_small_data(dataset: Any, root: Path) -> None:
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    if dataset.type == 'ToyDataset':
+        dataset.update(num_images=4, image_size=64)
+    if dataset.get('img_suffix') == '.png':
+        dataset.img_suffix = '.jpg'
+    for transform in dataset.pipeline:
+        _make_small(transform, root)
+
+
 def _make_small(transform: Any, root: Path) -> None:
     if 'scale' in transform:
         square = isinstance(transform.scale, int)
