@@ -1,0 +1,32 @@
+"""Every pipeline file in ``configs`` can be planned."""
+
+import pytest
+
+from mmwsl.pipeline import read_pipeline, show_plan
+from mmwsl.pipeline.running import State
+from stage1_data import CONFIG_DIR
+
+TOOLS = CONFIG_DIR.parent / 'tools'
+FILES = sorted(
+    path.relative_to(CONFIG_DIR).as_posix()
+    for path in CONFIG_DIR.glob('*/pipeline_*.py')
+)
+
+
+def test_there_are_pipelines():
+    assert any(name.startswith('ae_psl/') for name in FILES)
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_plan(name, tmp_path, capsys):
+    # Their segmentors inherit its configs.
+    pytest.importorskip('mmseg')
+    pipeline = read_pipeline(
+        CONFIG_DIR / name, work_dir=str(tmp_path), tools=str(TOOLS)
+    )
+    show_plan(pipeline)
+    printed = capsys.readouterr().out
+    assert printed.count(f': {State.NEW.value}\n') == len(pipeline.stages)
+    # The page shows something, and masks judge something.
+    for key in ('pictures', 'evaluate'):
+        assert any(stage.what.get(key) for stage in pipeline.stages)
