@@ -35,7 +35,8 @@ def stage_metrics(folder: str, kind: str) -> Dict[str, Optional[float]]:
 
     Returns:
         Those of the runner, of ``metrics.json`` and of the evaluation of
-        label maps; None for what is undefined.
+        label maps; None for what is undefined. Where the last two have a
+        name of the runner's, the runner's is ``val/name`` or ``test/name``.
 
     Raises:
         ValueError: If ``metrics.json`` is no flat dict of numbers.
@@ -53,6 +54,9 @@ def stage_metrics(folder: str, kind: str) -> Dict[str, Optional[float]]:
         for key, value in written.items():
             if value is not None and not _is_number(value):
                 raise ValueError(f'{path}: {key} is {value!r}, not a number')
+        for key in set(found) & set(written):
+            prefix = dict(train='val', test='test').get(kind, 'tool')
+            found[f'{prefix}/{key}'] = found[key]
         found.update(written)
     return {key: _defined(value) for key, value in found.items()}
 

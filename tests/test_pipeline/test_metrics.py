@@ -51,10 +51,22 @@ def test_tools_and_evaluation(tmp_path):
     write(tmp_path / 'metrics.json', '{"boxes": 3, "mIoU": 1, "time": 2}')
     write(tmp_path / 'evaluation.json', '{"mIoU": 50.5, "mRecall": null}')
     assert stage_metrics(str(tmp_path), 'tool') == {
+        'tool/mIoU': 1,
         'boxes': 3,
         'mIoU': 50.5,
         'time': 2,
         'mRecall': None,
+    }
+
+
+def test_names_of_two_sources(tmp_path):
+    scores = tmp_path / '20260101_000000/vis_data/scalars.json'
+    write(scores, lines({'mIoU': 20.0, 'mAP': 1.0}))
+    write(tmp_path / 'evaluation.json', '{"mIoU": 50.5}')
+    assert stage_metrics(str(tmp_path), 'train') == {
+        'mIoU': 50.5,
+        'mAP': 1.0,
+        'val/mIoU': 20.0,
     }
 
 
