@@ -1,6 +1,7 @@
 """One table of all stages."""
 
 import os
+import textwrap
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from mmwsl.evaluation.functional import format_table
@@ -83,9 +84,14 @@ def summary_cells(rows: List[Row]) -> List[List[str]]:
 
 
 def write_summary(folder: str, rows: List[Row]) -> str:
-    """Write summary.json and summary.txt, and return the table."""
+    """Write summary.json and summary.txt, and return the latter's text."""
     cells = summary_cells(rows)
-    table = format_table(cells[0], cells[1:])
+    table = format_table(cells[0][:-1], [line[:-1] for line in cells[1:]])
+    # Some stages have more metrics than a line can hold.
+    for line in cells[1:]:
+        if line[-1]:
+            text = f'{line[0]}: {line[-1]}'
+            table += '\n' + textwrap.fill(text, 79, subsequent_indent='    ')
     stages: List[Dict[str, Any]] = [row._asdict() for row in rows]
     seconds = round(sum(row.seconds or 0 for row in rows), 1)
     path = os.path.join(folder, 'summary.json')

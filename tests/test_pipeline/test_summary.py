@@ -7,6 +7,7 @@ from mmwsl.pipeline.summary import (
     clock,
     number_text,
     shared_metrics,
+    summary_cells,
     write_summary,
 )
 
@@ -27,17 +28,28 @@ def test_table(tmp_path):
         if line.startswith('|')
     ]
     assert cells == [
-        ['stage', 'kind', 'state', 'time', 'mIoU', 'mAP', 'other metrics'],
-        ['net', 'train', 'kept', '1:02:05', '', '70.00', 'loss 0.1235'],
-        ['maps', 'test', 'done', '0:00:05', '40.00', '71.23', ''],
-        ['labels', 'tool', 'done', '0:00:01', '-', '', 'images 20'],
-        ['seg', 'train', 'failed', '-', '', '', ''],
-        ['all', '', '', '1:02:11', '', '', ''],
+        ['stage', 'kind', 'state', 'time', 'mIoU', 'mAP'],
+        ['net', 'train', 'kept', '1:02:05', '', '70.00'],
+        ['maps', 'test', 'done', '0:00:05', '40.00', '71.23'],
+        ['labels', 'tool', 'done', '0:00:01', '-', ''],
+        ['seg', 'train', 'failed', '-', '', ''],
+        ['all', '', '', '1:02:11', '', ''],
     ]
+    assert table.splitlines()[-2:] == ['net: loss 0.1235', 'labels: images 20']
+    assert summary_cells(ROWS)[1][-1] == 'loss 0.1235'
     content = json.loads((tmp_path / 'summary.json').read_text())
     assert content['seconds'] == 3731.4
     assert content['stages'][1]['metrics'] == {'mAP': 71.234, 'mIoU': 40.0}
     assert content['stages'][3]['seconds'] is None
+
+
+def test_many_metrics_take_several_lines(tmp_path):
+    metrics = {f'metric_{number}': 1.0 for number in range(20)}
+    rows = [Row('erase', 'train', 'done', 1.0, metrics)]
+    lines = write_summary(str(tmp_path), rows).splitlines()
+    assert max(map(len, lines)) <= 79
+    text = ' '.join(line.strip() for line in lines[-5:])
+    assert text.endswith('metric_18 1, metric_19 1')
 
 
 def test_columns():
