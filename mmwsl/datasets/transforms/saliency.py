@@ -13,6 +13,25 @@ from mmwsl.registry import TRANSFORMS
 _LARGEST = {np.dtype(bool): 1, np.dtype(np.uint8): 255}
 
 
+def read_saliency(path: str) -> np.ndarray:
+    """Read a saliency map.
+
+    Args:
+        path (str): A grey picture with 8 or 16 bits.
+
+    Returns:
+        np.ndarray: float32 (H, W) in [0, 1].
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is broken.
+    """
+    plane = read_plane(path, 'saliency map')
+    largest = _LARGEST.get(plane.dtype, 65535)
+    saliency: np.ndarray = plane.astype(np.float32) / largest
+    return saliency
+
+
 @TRANSFORMS.register_module()
 class LoadSaliency(BaseTransform):
     """Load the saliency map of an image from ``folder/img_id.png``.
@@ -39,7 +58,7 @@ class LoadSaliency(BaseTransform):
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Add ``saliency`` to ``results``."""
         path = os.path.join(self.folder, results['img_id'] + self.suffix)
-        saliency = read_plane(path, 'saliency map')
+        saliency = read_saliency(path)
         height, width = results['ori_shape']
         if saliency.shape != (height, width):
             name = results.get('img_path') or results['img_id']
@@ -48,8 +67,7 @@ class LoadSaliency(BaseTransform):
                 f'{saliency.shape[0]} pixels, but its image {name} is '
                 f'{width} x {height}'
             )
-        largest = _LARGEST.get(saliency.dtype, 65535)
-        results['saliency'] = saliency.astype(np.float32) / largest
+        results['saliency'] = saliency
         return results
 
     def __repr__(self) -> str:

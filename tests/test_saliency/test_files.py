@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmwsl.datasets.transforms import LoadSaliency
+from mmwsl.saliency import read_settings, write_saliency
+
+
+def test_maps_are_read_as_written(tmp_path):
+    saliency = np.array([[0, 0.2, 1], [51 / 255, 0.501, 0.5]], np.float32)
+    path = tmp_path / 'new' / 'a.png'
+    write_saliency(str(path), saliency, dict(b=1, a=[2, 3]))
+    assert [p.name for p in path.parent.iterdir()] == ['a.png']
+    entry = dict(img_id='a', ori_shape=(2, 3))
+    loaded = LoadSaliency(str(path.parent))(entry)['saliency']
+    np.testing.assert_allclose(loaded, saliency, atol=0.5 / 255)
+    np.testing.assert_array_equal(
+        np.array(Image.open(path)), [[0, 51, 255], [51, 128, 128]]
+    )
+    assert read_settings(str(path)) == dict(a=[2, 3], b=1)
+
+
+def test_other_pictures_have_no_settings(tmp_path):
+    path = tmp_path / 'a.png'
+    Image.fromarray(np.zeros((2, 2), np.uint8)).save(path)
+    assert read_settings(str(path)) is None
+    path.write_bytes(b'\x89PNG broken')
+    with pytest.raises(ValueError, match=r'a\.png: .* cannot be decoded'):
+        read_settings(str(path))
+
+
+@pytest.mark.parametrize(
+    'saliency',
+    [
+        np.zeros((2, 2, 1)),
+        np.zeros((0, 2)),
+        np.array([[0.5, 1.5]]),
+        np.array([[-0.1, 0.5]]),
+        np.array([[np.nan, 0.5]]),
+    ],
+)
+def test_what_is_no_map_is_not_written(tmp_path, saliency):
+    path = tmp_path / 'a.png'
+    with pytest.raises(ValueError, match=r'a\.png: a saliency map is'):
+        write_saliency(str(path), saliency, {})
+    assert not list(tmp_path.iterdir())

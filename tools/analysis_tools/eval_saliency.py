@@ -1,0 +1,118 @@
+"""Score saliency maps by other ones, or by masks.
+
+::
+
+    eval_saliency.py MAPS OTHER_MAPS
+    eval_saliency.py MAPS MASKS --masks
+
+Everything is ``<image id>.png``. The mean absolute error is that to the other
+maps; for the F-measure (beta^2 = 0.3) and the IoU what is at least half as
+bright as possible is salient there. With ``--masks`` it is what carries a
+class in class masks, and pixels of 255 are left out.
+"""
+
+import argparse
+import os
+from typing import Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from mmwsl.datasets.files import read_lines
+from mmwsl.datasets.transforms.masks import read_index_mask
+from mmwsl.datasets.transforms.saliency import read_saliency
+from mmwsl.evaluation.files import find_map_files, without_suffix
+from mmwsl.evaluation.functional.pixel_pr import pixel_histograms
+from mmwsl.evaluation.functional.saliency import saliency_scores
+from mmwsl.evaluation.functional.tables import percent
+from mmwsl.evaluation.scoring import run_scoring
+
+THRESHOLDS = np.arange(256) / 255
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Score saliency maps by other ones, or by masks'
+    )
+    parser.add_argument('maps', help='folder of saliency maps')
+    parser.add_argument('truth', help='folder of saliency maps or of masks')
+    parser.add_argument(
+        '--masks', action='store_true', help='TRUTH holds class masks'
+    )
+    parser.add_argument('--list', help='text file of the image ids to score')
+    parser.add_argument('--out', help='write the metrics to this .json')
+    return parser.parse_args(argv)
+
+
+def image_ids(args: argparse.Namespace) -> List[str]:
+    """The images to score: those listed, or those of all maps."""
+    if not os.path.isdir(args.truth):
+        raise FileNotFoundError(f'{args.truth}: folder does not exist')
+    if not args.list:
+        return list(find_map_files(args.maps))
+    lines = [x.split() for x in read_lines(args.list, 'list of images')]
+    ids = [without_suffix(words[0]) for words in lines if words]
+    if not ids:
+        raise ValueError(f'{args.list}: names no image')
+    return ids
+
+
+def score_image(path: str, truth: str, masks: bool) -> Tuple[float, ...]:
+    """Compare one map.
+
+    Returns:
+        tuple: Mean absolute error and histograms.
+    """
+    saliency = read_saliency(path)
+    if masks:
+        labels = read_index_mask(truth)
+        wanted = (labels > 0).astype(np.float32)
+        objects = np.where(labels == 255, 255, wanted).astype(np.uint8)
+    else:
+        wanted = read_saliency(truth)
+        objects = (wanted >= 0.5).astype(np.uint8)
+    if saliency.shape != objects.shape:
+        raise ValueError(
+            f'{path}: saliency map is {saliency.shape[1]} x '
+            f'{saliency.shape[0]} pixels, but {truth} is '
+            f'{objects.shape[1]} x {objects.shape[0]}'
+        )
+    known = objects != 255
+    error = float(np.abs(saliency - wanted)[known].mean())
+    return error, pixel_histograms(saliency, objects, THRESHOLDS)
+
+
+def evaluate(args: argparse.Namespace) -> Dict[str, float]:
+    """Score as the command line says."""
+    errors, histograms = [], []
+    ids = image_ids(args)
+    for img_id in ids:
+        path, truth = (
+            os.path.join(folder, f'{img_id}.png')
+            for folder in (args.maps, args.truth)
+        )
+        error, histogram = score_image(path, truth, args.masks)
+        errors.append(error)
+        histograms.append(histogram)
+    scores = saliency_scores(np.stack(histograms), THRESHOLDS)
+    kind = 'masks' if args.masks else 'saliency maps'
+    print(
+        f'images: {len(ids)}, {args.list or "all in " + args.maps}; '
+        f'{kind}: {args.truth}'
+    )
+    return dict(
+        MAE=percent(float(np.nanmean(errors))),
+        maxF=percent(scores['maxF']),
+        F_threshold=round(scores['F_threshold'], 3),
+        IoU=percent(scores['IoU']),
+        IoU_threshold=round(scores['IoU_threshold'], 3),
+    )
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Print the metrics and, with --out, write them."""
+    return run_scoring(evaluate, parse_args(argv))
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())
