@@ -10,7 +10,7 @@ from mmwsl.pseudo_labels import (
     potential_object_mining,
 )
 from mmwsl.pseudo_labels.label_files import write_label_map
-from tool_calls import call, load_tool
+from tool_calls import call, error, load_tool
 
 SHAPE = (40, 50)
 CLASSES = {'a/1': [4], 'b/1': [7, 2]}
@@ -96,3 +96,115 @@ def test_one_line_for_what_is_wrong(tool, data, capsys):
     assert 'a/1: map of class 4 is 50 x 40' in capsys.readouterr().err
     assert run(tool, folder, 'mine', 'cam', 'first', 'first') == 1
     assert 'is a folder of the input' in capsys.readouterr().err
+
+
+def step(tool, folder, name):
+    """Run a step into ``out``."""
+    parts = dict(
+        initial=('oa', 'saliency'),
+        mine=('cam', 'predicted'),
+        mask=('cam', 'predicted', 'predicted2', 'saliency'),
+    )[name]
+    return run(tool, folder, name, *parts, 'out')
+
+
+@pytest.fixture
+def complete(data):
+    """All that the three steps take."""
+    folder, arrays = data
+    for img_id, one in arrays.items():
+        path = folder / 'predicted2' / f'{img_id}.png'
+        write_label_map(str(path), one['prediction'])
+    return folder
+
+
+@pytest.mark.parametrize(
+    ('name', 'missing', 'words'),
+    [
+        ('initial', 'saliency', 'saliency map does not exist'),
+        ('mine', 'predicted', 'does not exist'),
+        ('mask', 'predicted', 'does not exist'),
+        ('mask', 'predicted2', 'does not exist'),
+        ('mask', 'saliency', 'saliency map does not exist'),
+    ],
+)
+def test_incomplete_folders(tool, complete, capsys, name, missing, words):
+    path = complete / missing / 'b/1.png'
+    content = path.read_bytes()
+    path.unlink()
+    assert step(tool, complete, name) == 1
+    line = error(capsys.readouterr())
+    assert f'{path}: ' in line
+    assert words in line
+    # What was made before is whole, and there is nothing else.
+    assert [p.name for p in (complete / 'out').rglob('*.*')] == ['1.png']
+    path.write_bytes(content)
+    assert step(tool, complete, name) == 0
+    assert '1 written, 1 kept' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ('name', 'other'),
+    [
+        ('initial', 'saliency'),
+        ('mine', 'predicted'),
+        ('mask', 'predicted'),
+        ('mask', 'predicted2'),
+        ('mask', 'saliency'),
+    ],
+)
+def test_other_sizes_and_broken_files(tool, complete, capsys, name, other):
+    path = complete / other / 'a/1.png'
+    write_label_map(str(path), np.zeros((40, 51), np.uint8))
+    assert step(tool, complete, name) == 1
+    line = error(capsys.readouterr())
+    assert 'a/1' in line
+    assert '51 x 40' in line
+    assert '50 x 40' in line
+    path.write_bytes(b'\x89PNG broken')
+    assert step(tool, complete, name) == 1
+    assert f'{path}: ' in error(capsys.readouterr())
+    assert not list(complete.glob('out/**/*.png'))
+
+
+@pytest.mark.parametrize('name', ['initial', 'mine', 'mask'])
+def test_broken_class_maps(tool, complete, capsys, name):
+    for folder in ('oa', 'cam'):
+        (complete / folder / 'a/1.npz').write_bytes(b'broken')
+    assert step(tool, complete, name) == 1
+    assert 'a/1.npz: ' in error(capsys.readouterr())
+    assert not list(complete.glob('out/**/*.png'))
+
+
+def test_an_image_without_labels(tool, complete):
+    nothing = dict(maps=np.zeros((0, *SHAPE)), labels=np.zeros(0, np.int64))
+    for folder in ('oa', 'cam'):
+        np.savez(complete / folder / 'a/1.npz', **nothing)
+    background = np.zeros(SHAPE, np.uint8)
+    for folder in ('predicted', 'predicted2'):
+        write_label_map(str(complete / folder / 'a/1.png'), background)
+    saliency = np.zeros(SHAPE, np.uint8)
+    saliency[:20] = 255
+    cv2.imwrite(str(complete / 'saliency/a/1.png'), saliency)
+    made = {}
+    for name in ('initial', 'mine', 'mask'):
+        assert step(tool, complete, name) == 0
+        path = complete / 'out/a/1.png'
+        made[name] = read_index_mask(str(path))
+        for file in (complete / 'out').rglob('*.png'):
+            file.unlink()
+    # What is salient may be anything, the rest is background.
+    np.testing.assert_array_equal(made['initial'][:20], 255)
+    np.testing.assert_array_equal(made['initial'][20:], 0)
+    # Less than 1 % of the pixels carry a class.
+    assert (made['mine'] == 255).all()
+    assert (made['mask'] == 255).all()
+
+
+def test_missing_folders(tool, complete, capsys):
+    assert run(tool, complete, 'initial', 'no', 'saliency', 'out') == 1
+    assert 'no: folder of maps does not exist' in error(capsys.readouterr())
+    (complete / 'empty').mkdir()
+    assert run(tool, complete, 'initial', 'empty', 'saliency', 'out') == 1
+    assert 'empty: holds no ' in error(capsys.readouterr())
+    assert not (complete / 'out').exists()
