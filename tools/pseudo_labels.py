@@ -16,7 +16,7 @@ Images that are in OUT already are skipped, so a broken run goes on.
 
 import argparse
 import os
-from typing import Dict, Optional, Sequence
+from typing import Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -67,6 +67,20 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def read_label(
+    folder: str, img_id: str, path: str, shape: Tuple[int, ...]
+) -> np.ndarray:
+    """Read a label map that has to fit the class maps of ``path``."""
+    file = os.path.join(folder, f'{img_id}.png')
+    label = read_index_mask(file)
+    if label.shape != shape:
+        raise ValueError(
+            f'{file}: label map is {label.shape[1]} x {label.shape[0]} '
+            f'pixels, but the class maps in {path} are {shape[1]} x {shape[0]}'
+        )
+    return label
+
+
 def make_label(args: argparse.Namespace, img_id: str, path: str) -> np.ndarray:
     """Run one step for one image."""
     planes, labels = read_maps(path, -1)
@@ -75,13 +89,13 @@ def make_label(args: argparse.Namespace, img_id: str, path: str) -> np.ndarray:
         for label, plane in zip(labels, planes)
     }
     shape = planes.shape[1:]
-
-    def read(folder: str) -> np.ndarray:
-        return read_index_mask(os.path.join(folder, f'{img_id}.png'))
-
     if args.step != 'mine':
         entry = dict(img_id=img_id, ori_shape=shape)
         saliency = LoadSaliency(args.saliency)(entry)['saliency']
+    if args.step != 'initial':
+        given = read_label(args.labels, img_id, path, shape)
+    if args.step == 'mask':
+        predicted = read_label(args.predictions, img_id, path, shape)
     try:
         if args.step == 'initial':
             label = initial_label(
@@ -93,20 +107,18 @@ def make_label(args: argparse.Namespace, img_id: str, path: str) -> np.ndarray:
                 args.saliency_threshold,
             )
         elif args.step == 'mine':
-            label = potential_object_mining(
-                read(args.labels), maps, args.bg_threshold
-            )
+            label = potential_object_mining(given, maps, args.bg_threshold)
         else:
             label = non_salient_region_masking(
-                read(args.predictions),
-                read(args.labels),
+                predicted,
+                given,
                 saliency,
                 len(maps),
                 args.dilation,
             )
         return ignore_if_small(label, args.min_ratio)
     except (TypeError, ValueError) as error:
-        raise ValueError(f'{img_id}: {error}') from error
+        raise ValueError(f'{path}: {error}') from error
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

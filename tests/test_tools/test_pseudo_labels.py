@@ -93,7 +93,9 @@ def test_one_line_for_what_is_wrong(tool, data, capsys):
     folder, _ = data
     write_label_map(str(folder / 'first/a/1.png'), np.zeros((3, 4), np.uint8))
     assert run(tool, folder, 'mine', 'cam', 'first', 'out') == 1
-    assert 'a/1: map of class 4 is 50 x 40' in capsys.readouterr().err
+    line = error(capsys.readouterr())
+    assert 'first/a/1.png: label map is 4 x 3 pixels, but the class' in line
+    assert line.endswith('cam/a/1.npz are 50 x 40')
     assert run(tool, folder, 'mine', 'cam', 'first', 'first') == 1
     assert 'is a folder of the input' in capsys.readouterr().err
 
@@ -158,7 +160,7 @@ def test_other_sizes_and_broken_files(tool, complete, capsys, name, other):
     write_label_map(str(path), np.zeros((40, 51), np.uint8))
     assert step(tool, complete, name) == 1
     line = error(capsys.readouterr())
-    assert 'a/1' in line
+    assert f'{path}: ' in line
     assert '51 x 40' in line
     assert '50 x 40' in line
     path.write_bytes(b'\x89PNG broken')
