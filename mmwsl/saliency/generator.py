@@ -63,8 +63,8 @@ class SaliencyGenerator:
         pixels: Tuple[int, int] = (10000, 200000),
         color_reach: float = 6.0,
         bond_reach: float = 6.0,
-        background_weight: float = 2.0,
-        center_reach: float = 0.5,
+        background_weight: float = 5.0,
+        center_reach: float = 0.45,
     ) -> None:
         if num_superpixels < 2:
             raise ValueError(
@@ -165,7 +165,7 @@ class SaliencyGenerator:
             reach['color_reach'],
         )
         contrast = background_contrast(
-            differences, positions, background * area / area.sum(), 0.4
+            differences, positions, background * area / area.sum(), 0.25
         )
         alike = np.exp(-(differences**2) / (2 * reach['bond_reach'] ** 2))
         # Those with a common neighbour, too.

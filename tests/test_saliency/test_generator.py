@@ -33,7 +33,7 @@ def test_a_bright_disc_is_salient(generator, center):
 def test_a_disc_that_the_border_cuts_off_is_still_salient(generator):
     img, mask = disc((80, 110), 40)
     saliency = generator(img)
-    assert saliency[mask].mean() > saliency[~mask].mean() + 0.5
+    assert saliency[mask].mean() > saliency[~mask].mean() + 0.4
 
 
 def test_a_frame_is_background(generator):
@@ -41,7 +41,7 @@ def test_a_frame_is_background(generator):
     img = np.full((80, 80, 3), 200, np.uint8)
     img[20:60, 20:60] = 40
     saliency = generator(img)
-    assert saliency[25:55, 25:55].min() > 0.8
+    assert saliency[25:55, 25:55].min() > 0.7
     assert saliency[:15].max() < 0.2
 
 
