@@ -1,0 +1,81 @@
+# The classifier as published: VGG-16 to conv5 at stride 8, three
+# convolutions, a graph reasoning unit. Its attention is accumulated while it
+# trains.
+_base_ = ['../_base_/datasets/voc12_448.py', '../_base_/default_runtime.py']
+data_root = 'data/VOCdevkit/VOC2012'
+# The 10,582 images of 'trainaug'.
+ann_file = 'ImageSets/Segmentation/trainaug.txt'
+max_epochs = 15
+model = dict(
+    type='WSLClassifier',
+    data_preprocessor=dict(
+        type='WSLDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+    ),
+    # Its pool4 gets stride 1 but stays 2 x 2, where the published one is
+    # 3 x 3.
+    backbone=dict(
+        type='TorchvisionBackbone',
+        arch='vgg16',
+        output_stride=8,
+        init_cfg=dict(type='Pretrained', checkpoint='torchvision://vgg16'),
+    ),
+    neck=dict(type='GraphReasoningNeck', in_channels=512),
+    head=dict(type='CAMHead', num_classes=20, in_channels=512),
+)
+# Whole images of one size: the maps of all epochs have to fit together.
+train_pipeline = [
+    dict(type='LoadWSLImage'),
+    dict(type='Resize', scale=(256, 256)),
+    dict(type='ColorJitter', brightness=0.3, contrast=0.3, saturation=0.3),
+    dict(type='PackWSLInputs'),
+]
+test_pipeline = [
+    dict(type='LoadWSLImage'),
+    dict(type='Resize', scale=(256, 256)),
+    dict(type='LoadEvalAnnotations', with_seg_map=True),
+    dict(type='PackWSLInputs', eval_keys=('gt_sem_seg',)),
+]
+train_dataloader = dict(
+    batch_size=5, dataset=dict(ann_file=ann_file, pipeline=train_pipeline)
+)
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
+# The new layers with a bias.
+new_layers = (
+    'neck.convs.0',
+    'neck.convs.2',
+    'neck.convs.4',
+    'neck.graph.state',
+    'neck.graph.projection',
+    'neck.graph.adjacency',
+    'neck.graph.norm',
+    'head.classifier',
+)
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(
+        type='SGD', lr=1e-3, momentum=0.9, nesterov=True, weight_decay=5e-4
+    ),
+    # New layers learn ten times as fast, and biases twice as fast as weights.
+    paramwise_cfg=dict(
+        bias_lr_mult=2,
+        custom_keys={
+            'neck': dict(lr_mult=10),
+            'head': dict(lr_mult=10),
+            **{f'{name}.bias': dict(lr_mult=20) for name in new_layers},
+        },
+    ),
+)
+param_scheduler = [
+    dict(type='MultiStepLR', milestones=[5, 10], gamma=0.1, by_epoch=True)
+]
+train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=5)
+val_cfg = dict()
+test_cfg = dict()
+custom_hooks = [
+    dict(type='EpochSeedHook'),
+    dict(type='AttentionAccumulationHook'),
+]

@@ -1,0 +1,48 @@
+# DeepLab-LargeFOV on VGG-16 that learns from label maps of an earlier stage.
+_base_ = '../ae_psl/psl_vgg16_voc12.py'
+labels = 'work_dirs/nsrom_mined/labels'
+crop_size = (321, 321)
+# 10,582 images, 10 a batch: 20,102 iterations.
+max_epochs = 19
+model = dict(
+    decode_head=dict(
+        _delete_=True,
+        type='mmwsl.LargeFOVHead',
+        in_channels=512,
+        num_classes=21,
+    )
+)
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    # The images' long sides have 500 pixels.
+    dict(
+        type='RandomResize',
+        scale=(500, 500),
+        ratio_range=(0.5, 1.5),
+        keep_ratio=True,
+    ),
+    dict(type='RandomCrop', crop_size=crop_size),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackSegInputs'),
+]
+train_dataloader = dict(
+    batch_size=10,
+    dataset=dict(
+        dataset=dict(
+            data_prefix=dict(seg_map_path=labels), pipeline=train_pipeline
+        )
+    ),
+)
+param_scheduler = [
+    dict(
+        type='PolyLR',
+        power=0.9,
+        eta_min=0,
+        begin=0,
+        end=max_epochs,
+        by_epoch=True,
+        convert_to_iter_based=True,
+    )
+]
+train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
