@@ -164,6 +164,15 @@ stages = [
         checkpoint='{segmentor_2.checkpoint}',
         cfg_options=common,
     ),
+    dict(
+        name='predictions_2',
+        run='test',
+        config='seg-predict_r18_toy.py',
+        checkpoint='{segmentor_2.checkpoint}',
+        cfg_options={**common, 'out_dir': '{dir}'},
+        evaluate='{dir}/labels',
+        pictures='{dir}/labels',
+    ),
 ]
 page = dict(
     number=6,

@@ -1,24 +1,25 @@
 # A segmentor that learns from label maps of an earlier stage.
 _base_ = '../ae_psl/psl_mobilenet-v2_voc12-2007.py'
 labels = 'work_dirs/nsrom_mined/labels'
-crop_size = (256, 256)
-max_epochs = 12
+crop_size = (224, 224)
+max_epochs = 8
 model = dict(
+    data_preprocessor=dict(size=crop_size),
     decode_head=dict(
         _delete_=True,
         type='mmwsl.DeepLabV2Head',
         in_channels=1280,
         num_classes=21,
-        # For maps of 16 x 16.
+        # For maps of 14 x 14.
         dilations=(1, 3, 6, 9),
-    )
+    ),
 )
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
     dict(
         type='RandomResize',
-        scale=(1024, 288),
+        scale=(1024, 256),
         ratio_range=(0.75, 1.5),
         keep_ratio=True,
     ),
@@ -34,6 +35,8 @@ train_dataloader = dict(
         )
     )
 )
+# A test by tools/test.py runs a CRF, the validation at the end does not.
+optim_wrapper = dict(optimizer=dict(lr=2e-3))
 param_scheduler = [
     dict(
         type='PolyLR',
@@ -45,4 +48,4 @@ param_scheduler = [
         convert_to_iter_based=True,
     )
 ]
-train_cfg = dict(max_epochs=max_epochs)
+train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
