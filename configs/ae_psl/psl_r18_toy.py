@@ -6,7 +6,7 @@ _base_ = [
 ]
 data_root = 'data/toy'
 labels = 'work_dirs/erase_r18_toy/labels'
-max_epochs = 8
+max_epochs = 16
 metainfo = dict(
     classes=('background', 'ant', 'bee', 'cod', 'doe', 'emu', 'fox'),
     palette=[
