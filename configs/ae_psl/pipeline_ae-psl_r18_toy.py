@@ -4,6 +4,8 @@ train_images = 600
 val_images = 150
 classes = 'ant,bee,cod,doe,emu,fox'
 toy = {'data_root': '{data.dir}/toy'}
+# What the segmentors begin with.
+begin = {**toy, 'weights': '{erase.dir}/step_1.pth'}
 # Masks judge the stages; none of them learns from masks.
 evaluate = dict(
     masks='{data.dir}/toy/SegmentationClass',
@@ -62,7 +64,7 @@ stages = [
         name='psl',
         run='train',
         config=segmentor,
-        cfg_options={**toy, 'labels': '{erase.dir}/labels'},
+        cfg_options={**begin, 'labels': '{erase.dir}/labels'},
     ),
     dict(
         name='psl_val',
@@ -84,7 +86,7 @@ stages = [
         name='psl_plus',
         run='train',
         config=segmentor,
-        cfg_options={**toy, 'labels': '{psl_labels.dir}/labels'},
+        cfg_options={**begin, 'labels': '{psl_labels.dir}/labels'},
     ),
     dict(
         name='psl_plus_val',

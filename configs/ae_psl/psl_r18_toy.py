@@ -1,4 +1,4 @@
-# Prohibitive segmentation learning on toy pictures, from scratch. Labels are
+# Prohibitive segmentation learning on toy pictures. Labels are
 # what erase_r18_toy.py wrote, or for PSL+ psl-predict_r18_toy.py.
 _base_ = [
     'mmseg::_base_/default_runtime.py',
@@ -6,7 +6,9 @@ _base_ = [
 ]
 data_root = 'data/toy'
 labels = 'work_dirs/erase_r18_toy/labels'
-max_epochs = 16
+# There is no ImageNet for toy pictures: the first classifier takes its place.
+weights = 'work_dirs/erase_r18_toy/step_1.pth'
+max_epochs = 10
 metainfo = dict(
     classes=('background', 'ant', 'bee', 'cod', 'doe', 'emu', 'fox'),
     palette=[
@@ -31,7 +33,10 @@ model = dict(
         size=(112, 112),
     ),
     backbone=dict(
-        type='mmwsl.TorchvisionBackbone', arch='resnet18', out_indices=(1,)
+        type='mmwsl.TorchvisionBackbone',
+        arch='resnet18',
+        out_indices=(1,),
+        init_cfg=dict(type='Pretrained', checkpoint=weights),
     ),
     decode_head=dict(
         type='mmwsl.PSLHead',

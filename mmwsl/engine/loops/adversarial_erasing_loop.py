@@ -30,9 +30,10 @@ from mmwsl.engine.loops.erasing_data import (
 from mmwsl.engine.loops.erasing_files import sample_regions, write_merged
 from mmwsl.engine.loops.erasing_report import steps_csv, steps_table
 from mmwsl.engine.loops.fresh_start import (
+    INITIAL_WEIGHTS,
     load_initial_weights,
     restart,
-    save_initial_weights,
+    save_weights,
 )
 from mmwsl.pseudo_labels.region_folders import (
     check_digests,
@@ -62,6 +63,7 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
         regions/steps.csv               the converged loss of each step
         labels/<image id>.png           label maps, with saliency
         initial_weights.pth             what every step begins with
+        step_1.pth                      and so on, the trained classifiers
 
     The converged loss of a step is its mean over the step's last epoch. It
     rises from step to step and jumps when most of the objects are hidden:
@@ -190,7 +192,7 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
             found = [survey(self.predict_dataloader.dataset, self.saliency)]
         broadcast_object_list(found)
         self.mean = found[0]
-        self._initial = save_initial_weights(self.runner)
+        self._initial = save_weights(self.runner, INITIAL_WEIGHTS)
         text = ', '.join(f'{value:.2f}' for value in self.mean)
         self.runner.logger.info(f'Mean pixel of the data set: {text}')
 
@@ -239,6 +241,7 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
             and bool(self.losses)
             and loss > self.stop_factor * self.losses[0]
         )
+        save_weights(self.runner, f'step_{step}.pth')
         if not jumped:
             self.digests.append(self._mine(step))
         self.losses.append(loss)

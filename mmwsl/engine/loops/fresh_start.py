@@ -20,14 +20,15 @@ def unwrapped(model: Any) -> Any:
     return model.module if is_model_wrapper(model) else model
 
 
-def save_initial_weights(runner: Runner) -> Dict[str, Tensor]:
-    """Keep the weights that the model has now, before it learns.
+def save_weights(runner: Runner, name: str) -> Dict[str, Tensor]:
+    """Write the weights that the model has now; whole or not at all.
 
-    They go to ``initial_weights.pth`` in the run's folder, for a process
-    that resumes the run.
+    Args:
+        runner: The runner.
+        name: File in the run's folder.
 
     Returns:
-        A copy of them.
+        A copy of the weights.
     """
     weights = {
         key: value.detach().cpu().clone()
@@ -36,14 +37,14 @@ def save_initial_weights(runner: Runner) -> Dict[str, Tensor]:
     if is_main_process():
         buffer = io.BytesIO()
         torch.save(weights, buffer)
-        path = os.path.join(runner.work_dir, INITIAL_WEIGHTS)
+        path = os.path.join(runner.work_dir, name)
         write_whole(path, buffer.getvalue())
     barrier()
     return weights
 
 
 def load_initial_weights(runner: Runner) -> Dict[str, Tensor]:
-    """Read what :func:`save_initial_weights` wrote.
+    """Read the weights that the run began with.
 
     Raises:
         FileNotFoundError: If the file is missing.

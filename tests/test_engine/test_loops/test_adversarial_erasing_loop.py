@@ -141,6 +141,16 @@ def test_regions_are_those_of_the_maps(whole):
     assert found
 
 
+def test_classifiers_are_kept(whole):
+    work_dir = whole[0]
+    for step in (1, 2, 3):
+        kept = torch.load(work_dir / f'step_{step}.pth')
+        path = work_dir / f'epoch_{step * EPOCHS}.pth'
+        trained = torch.load(path)['state_dict']
+        assert kept.keys() == trained.keys()
+        assert all(torch.equal(kept[key], trained[key]) for key in kept)
+
+
 def test_union_and_label_maps(whole):
     work_dir = whole[0]
     plane = np.repeat([0.0, 1.0], SIZE // 2)[:, None].repeat(SIZE, axis=1)
