@@ -41,7 +41,7 @@ table {{ border-collapse: separate; border-spacing: 0; }}
 }}
 .pictures tbody th {{
   left: 0; padding: 0 10px 0 0; font-weight: 400; font-size: 11px;
-  color: #667; max-width: 90px; overflow-wrap: anywhere;
+  color: #667; min-width: 84px; max-width: 110px; overflow-wrap: anywhere;
 }}
 .pictures .corner {{ left: 0; z-index: 2; }}
 .pictures small {{
