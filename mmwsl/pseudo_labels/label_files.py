@@ -9,7 +9,6 @@ from typing import Any, Dict
 import numpy as np
 from PIL import Image
 
-from mmwsl.datasets.palettes import voc_color_map
 from mmwsl.pseudo_labels.whole_file import write_whole
 
 
@@ -24,6 +23,9 @@ def write_label_map(path: str, label: np.ndarray) -> None:
     Raises:
         ValueError: If the label map is something else.
     """
+    # Here, because the data sets import this module, too.
+    from mmwsl.datasets.palettes import voc_color_map
+
     if label.dtype != np.uint8 or label.ndim != 2:
         raise ValueError(
             f'{path}: a label map is uint8 (H, W), got {label.dtype} '

@@ -1,5 +1,8 @@
 """Tests of label maps on disk."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -42,3 +45,8 @@ def test_run_lengths_by_hand():
 def test_something_else(tmp_path, label):
     with pytest.raises(ValueError, match=r'a\.png: a label map is uint8'):
         write_label_map(str(tmp_path / 'a.png'), label)
+
+
+def test_can_be_the_first_import():
+    code = 'import mmwsl.pseudo_labels.label_files'
+    subprocess.run([sys.executable, '-c', code], check=True)
