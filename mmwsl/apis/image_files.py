@@ -1,0 +1,199 @@
+"""Making a file for every image, as commands over data sets do."""
+
+import os
+import sys
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+
+import cv2
+import numpy as np
+from mmengine.registry import init_default_scope
+from mmengine.utils import ProgressBar
+from torch.utils.data import DataLoader, Dataset
+
+from mmwsl.apis.config import load_config
+from mmwsl.registry import DATASETS
+
+# Path of the file, whether it was there, what went wrong.
+Done = Tuple[str, bool, str]
+
+
+class ImageEntries:
+    """The entries of a data set, each made when it is asked for.
+
+    Args:
+        dataset: A data set of ours, initialised.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Dict[str, Any]:
+        """Return the entry of an image."""
+        entry: Dict[str, Any] = self.dataset.get_data_info(index)
+        return entry
+
+
+class ImageFiles(Dataset):
+    """Makes the file of one image when its index is asked for.
+
+    As a data set, so that a data loader's workers share the work.
+
+    Args:
+        entries: ``img_id``, ``img_path`` and what ``loader`` needs of each
+            image: a list of dicts, or :class:`ImageEntries`.
+        loader: Transform that adds ``img`` to an entry.
+        folder: Where ``<image id><suffix>`` are written.
+        suffix: Of the files.
+        settings: What files were made with, as they say themselves.
+        write: Makes the file of an image, ``(path, img)``.
+        read_settings: Returns what a file was made with, or None for a file
+            of another program.
+        overwrite: Whether to make those again that are there.
+    """
+
+    def __init__(
+        self,
+        entries: Any,
+        loader: Callable[[Dict[str, Any]], Optional[Dict[str, Any]]],
+        folder: str,
+        suffix: str,
+        settings: Dict[str, Any],
+        write: Callable[[str, np.ndarray], None],
+        read_settings: Callable[[str], Optional[Dict[str, Any]]],
+        overwrite: bool = False,
+    ) -> None:
+        self.entries = entries
+        self.loader = loader
+        self.folder = folder
+        self.suffix = suffix
+        self.settings = settings
+        self.write = write
+        self.read_settings = read_settings
+        self.overwrite = overwrite
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> Done:
+        """Make one file; errors are returned, workers would garble them."""
+        entry = self.entries[index]
+        path = os.path.join(self.folder, entry['img_id'] + self.suffix)
+        try:
+            if os.path.exists(path) and not self.overwrite:
+                self._check(path)
+                return path, True, ''
+            loaded = self.loader(dict(entry)) or {}
+            self.write(path, loaded['img'])
+            return path, False, ''
+        except (OSError, ValueError) as error:
+            text = str(error)
+            name = entry['img_path'] or entry['img_id']
+            named = name in text or path in text
+            return path, False, text if named else f'{name}: {text}'
+
+    def _check(self, path: str) -> None:
+        found = self.read_settings(path)
+        if found is None:
+            raise ValueError(
+                f'{path}: was not made by this command; name another folder '
+                'or say --overwrite'
+            )
+        for name, value in self.settings.items():
+            if found.get(name) != value:
+                raise ValueError(
+                    f'{path}: was made with {name}={found.get(name)!r}, not '
+                    f'{value!r}; name another folder or say --overwrite'
+                )
+
+
+def make_image_files(files: ImageFiles, num_workers: int) -> Tuple[int, int]:
+    """Make all files that are not there, and show how far it is.
+
+    Args:
+        files: What to make.
+        num_workers: Processes beside this one.
+
+    Returns:
+        How many files were written and how many were there.
+
+    Raises:
+        ValueError: If an image or a file is broken; names it.
+    """
+    loader = DataLoader(files, num_workers=num_workers, collate_fn=_first)
+    # Nobody watches a bar in a log file, and it would fill the file.
+    show = sys.stderr.isatty()
+    bar = ProgressBar(len(files), file=sys.stderr) if show else None
+    written = present = 0
+    # One thread a process, and none when processes are forked: a fork would
+    # wait for ever for the threads of OpenCV that it has not got.
+    with _opencv_threads(0 if num_workers else cv2.getNumThreads()):
+        for path, there, problem in loader:
+            if problem:
+                raise ValueError(problem)
+            written += not there
+            present += there
+            if bar is not None:
+                bar.update()
+            elif not there and written % 100 == 0:
+                done = written + present
+                print(f'{done} of {len(files)}: {path}', flush=True)
+    if show:
+        print(file=sys.stderr)
+    return written, present
+
+
+def split_datasets(
+    config: str, options: Optional[Dict[str, Any]], splits: List[str]
+) -> Iterator[Tuple[str, Any, Any]]:
+    """Build the data sets of a config.
+
+    Args:
+        config: Config file.
+        options: What the command line changes in it.
+        splits: Of 'train', 'val' and 'test'.
+
+    Yields:
+        The split, a data set of ours and the LoadWSLImage of its pipeline,
+        which knows whether images are turned.
+
+    Raises:
+        ValueError: If the config lacks a split.
+    """
+    # Data sets are slow to import, and most commands do without.
+    from mmwsl.datasets import base_datasets
+    from mmwsl.datasets.transforms import LoadWSLImage
+
+    cfg = load_config(config, options)
+    init_default_scope(cfg.get('default_scope', 'mmwsl'))
+    for split in splits:
+        loader = cfg.get(f'{split}_dataloader')
+        if not loader:
+            raise ValueError(f'{config}: has no {split}_dataloader')
+        for dataset in base_datasets(DATASETS.build(loader['dataset'])):
+            dataset.full_init()
+            loaders = [
+                transform
+                for transform in dataset.pipeline.transforms
+                if isinstance(transform, LoadWSLImage)
+            ]
+            yield split, dataset, loaders[0] if loaders else LoadWSLImage()
+
+
+@contextmanager
+def _opencv_threads(number: int) -> Iterator[None]:
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(number)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def _first(items: List[Done]) -> Done:
+    return items[0]
