@@ -9,6 +9,9 @@ from stage1_data import CONFIG_DIR, config_files, small_config, write_data
 
 # All that supervision by image labels and counts consists of.
 SUPERVISION = {'gt_label', 'gt_score', 'gt_count', 'gt_label_difficult'}
+# What a classifier that learned from them has attended to, where a config
+# names the file.
+LEARNED = {'attention'}
 ENTRY_KEYS = {
     'img_id',
     'img_path',
@@ -40,7 +43,8 @@ def test_training_samples_hold_labels_and_counts_only(name, data_root):
     assert set(dataset.get_data_info(0)) <= ENTRY_KEYS
     packed = dataset[0]
     assert set(packed) == {'inputs', 'data_samples'}
-    assert set(packed['data_samples'].keys()) <= SUPERVISION
+    allowed = SUPERVISION | (LEARNED if 'attention' in cfg else set())
+    assert set(packed['data_samples'].keys()) <= allowed
 
 
 def configs_with_ground_truth():
