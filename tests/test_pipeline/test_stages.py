@@ -94,7 +94,7 @@ def test_evaluation_is_completed(tmp_path):
         ([{**WRITER, 'name': 'page'}], 'this cannot be the name'),
         ([WRITER, WRITER], "'one' occurs twice"),
         ([{**WRITER, 'run': 'fly'}], 'run must be one of train, test, tool'),
-        ([{'name': 'x', 'run': 'test', 'config': 'a'}], "'checkpoint' is mis"),
+        ([{'name': 'x', 'run': 'test', 'config': 'a'}], "'checkpoint' is"),
         ([{**WRITER, 'tols': 1}], "a tool stage has no 'tols'"),
         ([USER, WRITER], "{one.dir}: no stage before it is named 'one'"),
         ([{**WRITER, 'args': ['{one.dir}']}], 'no stage before it is named'),
