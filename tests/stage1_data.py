@@ -1,8 +1,10 @@
 """A handful of images on disk for every data layout that configs name."""
 
+import copy
 import json
 import re
 import shutil
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Sequence
 
@@ -12,6 +14,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmwsl.apis import load_config
+from mmwsl.apis.config import apply_options
 from mmwsl.proposals import write_proposals
 from mmwsl.pseudo_labels.attention_file import write_attention
 from mmwsl.structures import PackedMasks
@@ -149,6 +152,12 @@ def write_coco(root: Path, files: Sequence[str]) -> None:
         path.write_text(json.dumps(content))
 
 
+@lru_cache(maxsize=None)
+def read_once(name: str) -> Config:
+    """Read a config; those with bases of mmseg take a second each."""
+    return load_config(CONFIG_DIR / name)
+
+
 def small_config(name: str, root: Path) -> Config:
     """Read a config and make one step of it cheap.
 
@@ -156,7 +165,7 @@ def small_config(name: str, root: Path) -> Config:
     downloaded and no worker processes are started.
     """
     path = CONFIG_DIR / name
-    known = load_config(path)
+    known = read_once(name)
     places = dict(
         data_root='.',
         labels='pseudo_labels',
@@ -165,7 +174,7 @@ def small_config(name: str, root: Path) -> Config:
     )
     options = {k: str(root / v) for k, v in places.items() if k in known}
     options['work_dir'] = str(root / 'work')
-    cfg = load_config(path, options)
+    cfg = apply_options(copy.deepcopy(known), options)
     for loader in _loaders(cfg):
         loader.update(batch_size=2, num_workers=0, persistent_workers=False)
         _make_small_data(loader.dataset, root)

@@ -3,9 +3,8 @@
 import pytest
 from mmengine.registry import init_default_scope
 
-from mmwsl.apis import load_config
 from mmwsl.registry import DATASETS
-from stage1_data import CONFIG_DIR, config_files, small_config, write_data
+from stage1_data import config_files, read_once, small_config, write_data
 
 # All that supervision by image labels and counts consists of.
 SUPERVISION = {'gt_label', 'gt_score', 'gt_count', 'gt_label_difficult'}
@@ -54,9 +53,7 @@ def configs_with_ground_truth():
         for name in config_files()
         if any(
             transform.type == 'LoadEvalAnnotations'
-            for transform in load_config(
-                CONFIG_DIR / name
-            ).test_dataloader.dataset.pipeline
+            for transform in read_once(name).test_dataloader.dataset.pipeline
         )
     ]
 

@@ -43,7 +43,24 @@ def load_config(
             raise ValueError(f'{path}: {error}') from error
     if not Path(path).is_file():
         raise FileNotFoundError(f'{path}: there is no such config file.')
-    cfg = Config.fromfile(str(path))
+    return apply_options(Config.fromfile(str(path)), cfg_options)
+
+
+def apply_options(
+    cfg: Config, cfg_options: Optional[Dict[str, Any]] = None
+) -> Config:
+    """Merge options into a config that has been read.
+
+    Args:
+        cfg: The config, which may be changed.
+        cfg_options: As of :func:`load_config`.
+
+    Returns:
+        The config with the options.
+
+    Raises:
+        ValueError: As of :func:`load_config`.
+    """
     options = dict(cfg_options or {})
     for name, value in options.items():
         old = cfg.get(name) if '.' not in name else None
