@@ -6,6 +6,7 @@ from typing import Any, Dict
 
 import numpy as np
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.runner import Runner
 from PIL import Image
@@ -80,3 +81,49 @@ def results(work_dir: Path) -> Dict[str, bytes]:
         for folder in ('regions', 'labels')
         for path in sorted((work_dir / folder).rglob('*.*'))
     }
+
+
+class Recorder(Hook):
+    """Keeps what each step begins with, and its last images."""
+
+    def __init__(self):
+        self.weights, self.rates, self.moments, self.batches = [], [], [], {}
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        step = runner.epoch // EPOCHS + 1
+        if runner.epoch % EPOCHS == 0 and batch_idx == 0:
+            state = runner.model.state_dict()
+            self.weights.append({k: v.clone() for k, v in state.items()})
+            self.moments.append(len(runner.optim_wrapper.optimizer.state))
+        self.rates.append(runner.optim_wrapper.get_lr()['lr'][0])
+        for image, sample in zip(
+            data_batch['inputs'], data_batch['data_samples']
+        ):
+            self.batches[step, sample.img_id] = image.numpy()
+
+
+class FakeLoss(Hook):
+    """Puts the losses of steps into the history."""
+
+    priority = 'LOWEST'
+
+    def __init__(self, losses):
+        self.losses = losses
+
+    def after_train_iter(self, runner, batch_idx, data_batch, outputs):
+        history = runner.message_hub.get_scalar('train/loss')
+        step = runner.epoch // EPOCHS
+        # Only the last epoch counts.
+        last = runner.epoch % EPOCHS == EPOCHS - 1
+        history._log_history[-1] = self.losses[step] if last else 1000
+
+
+class Stop(Hook):
+    """Ends a run in the middle of an epoch."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.epoch == self.epoch and batch_idx == 1:
+            raise KeyboardInterrupt

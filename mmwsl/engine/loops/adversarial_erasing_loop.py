@@ -28,7 +28,12 @@ from mmwsl.engine.loops.erasing_data import (
     survey,
 )
 from mmwsl.engine.loops.erasing_files import sample_regions, write_merged
-from mmwsl.engine.loops.erasing_report import steps_csv, steps_table
+from mmwsl.engine.loops.erasing_report import (
+    result_scalars,
+    steps_csv,
+    steps_table,
+)
+from mmwsl.engine.loops.erasing_state import ErasingState, resumed_state
 from mmwsl.engine.loops.fresh_start import (
     INITIAL_WEIGHTS,
     load_initial_weights,
@@ -44,8 +49,6 @@ from mmwsl.pseudo_labels.region_folders import (
 from mmwsl.pseudo_labels.regions import write_regions
 from mmwsl.pseudo_labels.whole_file import write_whole
 from mmwsl.registry import LOOPS
-
-_STATE = 'adversarial_erasing'
 
 
 @LOOPS.register_module()
@@ -132,10 +135,7 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
         ]
         for eraser in self._erasers:
             eraser.follow(self.root)
-        # The steps that have ended, and those whose regions are merged.
-        self.losses: List[float] = []
-        self.digests: List[str] = []
-        self.mean: List[float] = []
+        self.state = ErasingState(epochs)
         self._img_ids: List[str] = []
         self._initial: Dict[str, torch.Tensor] = {}
 
@@ -143,18 +143,14 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
         """Train and mine step after step; write what they found."""
         self.runner.call_hook('before_train')
         self._begin()
-        while not self._over():
-            while self._epoch < (len(self.losses) + 1) * self.epochs:
+        while not self.state.over(self.num_steps):
+            while self._epoch < (len(self.state.losses) + 1) * self.epochs:
                 self.run_epoch()
                 self._validate()
             self._end_step()
         self._write_results()
         self.runner.call_hook('after_train')
         return self.runner.model
-
-    def _over(self) -> bool:
-        ended = len(self.losses)
-        return ended == self.num_steps or ended > len(self.digests)
 
     def _validate(self) -> None:
         self._decide_current_val_interval()
@@ -180,7 +176,7 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
         step_iters = self.epochs * len(self.dataloader)
         self.runner.optim_wrapper.initialize_count_status(
             self.runner.model,
-            self._iter - len(self.losses) * step_iters,
+            self._iter - len(self.state.losses) * step_iters,
             step_iters,
         )
 
@@ -191,9 +187,9 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
             check_same_images(trained, self._img_ids)
             found = [survey(self.predict_dataloader.dataset, self.saliency)]
         broadcast_object_list(found)
-        self.mean = found[0]
+        self.state.mean = found[0]
         self._initial = save_weights(self.runner, INITIAL_WEIGHTS)
-        text = ', '.join(f'{value:.2f}' for value in self.mean)
+        text = ', '.join(f'{value:.2f}' for value in self.state.mean)
         self.runner.logger.info(f'Mean pixel of the data set: {text}')
 
     def _take_up(self) -> None:
@@ -203,48 +199,30 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
             FileNotFoundError: If regions or the initial weights are missing.
             ValueError: If the checkpoint does not belong to this run.
         """
-        state = self.runner.message_hub.runtime_info.get(_STATE)
-        if state is None or state['epochs'] != self.epochs:
-            raise ValueError(
-                'The checkpoint is not from AdversarialErasingLoop with '
-                f'epochs={self.epochs}: it cannot be resumed with it.'
-            )
-        self.losses = list(state['losses'])
-        self.digests = list(state['digests'])
-        self.mean = list(state['mean'])
+        self.state = resumed_state(self.runner, self.epochs)
         self._initial = load_initial_weights(self.runner)
         if is_main_process():
-            check_digests(self.root, self.digests, self._img_ids)
+            check_digests(self.root, self.state.digests, self._img_ids)
         barrier()
 
     def _tell(self) -> None:
         """Tell the data sets the step, and the checkpoints everything."""
         for eraser in self._erasers:
-            eraser.tell(len(self.digests), self.mean)
-        state = dict(
-            epochs=self.epochs,
-            losses=list(self.losses),
-            digests=list(self.digests),
-            mean=list(self.mean),
-        )
-        self.runner.message_hub.update_info(_STATE, state)
+            eraser.tell(len(self.state.digests), self.state.mean)
+        self.state.tell(self.runner)
 
     def _end_step(self) -> None:
         """Mine the regions of a trained classifier, or refuse them."""
         history = self.runner.message_hub.get_scalar('train/loss')
         loss = float(history.mean(len(self.dataloader)))
-        step = len(self.losses) + 1
+        step = len(self.state.losses) + 1
         if not math.isfinite(loss):
             raise ValueError(f'The loss of step {step} is {loss}.')
-        jumped = (
-            self.stop_factor is not None
-            and bool(self.losses)
-            and loss > self.stop_factor * self.losses[0]
-        )
+        jumped = self.state.jumps(loss, self.stop_factor)
         save_weights(self.runner, f'step_{step}.pth')
         if not jumped:
-            self.digests.append(self._mine(step))
-        self.losses.append(loss)
+            self.state.digests.append(self._mine(step))
+        self.state.losses.append(loss)
         scalars = {
             'erasing/number': step,
             'erasing/converged_loss': loss,
@@ -256,7 +234,7 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
             + ('; it jumped, so its regions are left out' if jumped else '')
         )
         self._tell()
-        if not self._over():
+        if not self.state.over(self.num_steps):
             iters = self.epochs * len(self.dataloader)
             restart(self.runner, self._initial, iters)
 
@@ -281,7 +259,7 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
     def _write_results(self) -> None:
         """Write the unions, the label maps and the table."""
         rank, world_size = get_dist_info()
-        merged = len(self.digests)
+        losses, merged = self.state.losses, len(self.state.digests)
         counts = torch.tensor(
             write_merged(
                 self.root,
@@ -293,18 +271,11 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
             )
         )
         all_reduce(counts)
-        labelled, foreground, total = counts.tolist()
-        scalars: Dict[str, float] = {'erasing/merged_steps': merged}
-        for number, loss in enumerate(self.losses, 1):
-            scalars[f'erasing/loss_{number}'] = loss
-        if total:
-            scalars['labelled'] = round(100 * labelled / total, 2)
-            scalars['foreground'] = round(100 * foreground / total, 2)
-        self._add_scalars(scalars)
+        self._add_scalars(result_scalars(losses, merged, counts.tolist()))
         if is_main_process():
             path = os.path.join(self.root, 'steps.csv')
-            write_whole(path, steps_csv(self.losses, merged).encode())
-        table = steps_table(self.losses, merged)
+            write_whole(path, steps_csv(losses, merged).encode())
+        table = steps_table(losses, merged)
         self.runner.logger.info(f'Adversarial erasing:\n{table}')
         barrier()
 

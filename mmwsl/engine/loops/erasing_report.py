@@ -1,6 +1,6 @@
 """What is told of the steps of adversarial erasing."""
 
-from typing import Sequence
+from typing import Dict, Sequence
 
 from mmwsl.evaluation.functional import format_table
 
@@ -31,3 +31,24 @@ def steps_table(losses: Sequence[float], merged: int) -> str:
     ]
     header = ['step', 'converged loss', 'of the first one', 'merged']
     return format_table(header, rows)
+
+
+def result_scalars(
+    losses: Sequence[float], merged: int, counts: Sequence[int]
+) -> Dict[str, float]:
+    """Return what is logged at the end of a run.
+
+    Args:
+        losses: The converged loss of each step.
+        merged: How many of the steps are merged.
+        counts: Numbers of pixels that are labelled, that are foreground,
+            and of all label maps.
+    """
+    scalars: Dict[str, float] = {'erasing/merged_steps': merged}
+    for step, loss in enumerate(losses, 1):
+        scalars[f'erasing/loss_{step}'] = loss
+    labelled, foreground, total = counts
+    if total:
+        scalars['labelled'] = round(100 * labelled / total, 2)
+        scalars['foreground'] = round(100 * foreground / total, 2)
+    return scalars
