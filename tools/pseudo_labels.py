@@ -23,7 +23,8 @@ import numpy as np
 from mmwsl.apis import friendly_errors
 from mmwsl.datasets.transforms import LoadSaliency
 from mmwsl.datasets.transforms.masks import read_index_mask
-from mmwsl.evaluation.files import find_map_files, read_maps
+from mmwsl.evaluation.class_maps import read_class_maps
+from mmwsl.evaluation.files import find_map_files
 from mmwsl.pseudo_labels import (
     ignore_if_small,
     initial_label,
@@ -64,7 +65,10 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
             help='ignore images in which a smaller share of the pixels '
             'carries a class',
         )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if not 0 <= args.min_ratio <= 1:
+        parser.error('--min-ratio must be from 0 to 1')
+    return args
 
 
 def read_label(
@@ -83,11 +87,8 @@ def read_label(
 
 def make_label(args: argparse.Namespace, img_id: str, path: str) -> np.ndarray:
     """Run one step for one image."""
-    planes, labels = read_maps(path, -1)
-    maps: Dict[int, np.ndarray] = {
-        int(label): np.asarray(plane, np.float32)
-        for label, plane in zip(labels, planes)
-    }
+    planes, labels = read_class_maps(path)
+    maps: Dict[int, np.ndarray] = dict(zip(labels.tolist(), planes))
     shape = planes.shape[1:]
     if args.step != 'mine':
         entry = dict(img_id=img_id, ori_shape=shape)

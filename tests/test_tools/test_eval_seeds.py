@@ -104,10 +104,27 @@ def test_saliency_and_power(tool, folder):
     saliency = ('--saliency', str(folder / 'saliency'))
     metrics = run(tool, folder, '--background', 'saliency', *saliency)
     assert metrics['mIoU'] == 100
+    # The same in 16 bits.
+    plane = plane.astype(np.uint16) * 257
+    cv2.imwrite(str(folder / 'saliency/a/1.png'), plane)
+    metrics = run(tool, folder, '--background', 'saliency', *saliency)
+    assert metrics['mIoU'] == 100
     sweep = folder / 'sweep.json'
     metrics = run(tool, folder, '--background', 'power', '--sweep', str(sweep))
     assert metrics['mIoU'] == 100
     assert len(json.loads(sweep.read_text())) == 21
+
+
+def test_bad_saliency(tool, folder, capsys):
+    np.save(folder / 'maps/a/1.npy', MAPS)
+    options = ('--background', 'saliency', '--saliency', str(folder / 'sal'))
+    line = fails(tool, folder, capsys, *options)
+    assert line.endswith('sal/a/1.png: saliency map does not exist')
+    (folder / 'sal/a').mkdir(parents=True)
+    cv2.imwrite(str(folder / 'sal/a/1.png'), np.zeros((1, 6), np.uint8))
+    line = fails(tool, folder, capsys, *options)
+    assert 'sal/a/1.png: saliency map is 6 x 1 pixels' in line
+    assert line.endswith('its image a/1 is 5 x 1')
 
 
 def test_label_maps(tool, folder, capsys):

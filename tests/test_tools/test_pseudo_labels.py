@@ -175,7 +175,18 @@ def test_broken_class_maps(tool, complete, capsys, name):
         (complete / folder / 'a/1.npz').write_bytes(b'broken')
     assert step(tool, complete, name) == 1
     assert 'a/1.npz: ' in error(capsys.readouterr())
+    for folder in ('oa', 'cam'):
+        path = complete / folder / 'a/1.npz'
+        np.savez(path, maps=np.zeros((2, *SHAPE)), labels=np.array([4]))
+    assert step(tool, complete, name) == 1
+    assert 'a/1.npz: expected maps (K, H, W)' in error(capsys.readouterr())
     assert not list(complete.glob('out/**/*.png'))
+
+
+def test_bad_ratio(tool, complete, capsys):
+    parts = [complete / 'oa', complete / 'saliency', complete / 'out']
+    assert call(tool, 'initial', *parts, '--min-ratio', 2) == 2
+    assert '--min-ratio must be from 0 to 1' in capsys.readouterr().err
 
 
 def test_an_image_without_labels(tool, complete):

@@ -16,7 +16,8 @@ import torch
 from mmwsl.apis import friendly_errors
 from mmwsl.datasets.files import FileIndex
 from mmwsl.datasets.transforms.masks import read_index_mask
-from mmwsl.evaluation.files import find_map_files, read_maps
+from mmwsl.evaluation.class_maps import read_class_maps
+from mmwsl.evaluation.files import find_map_files
 from mmwsl.pseudo_labels import background_score, dense_crf
 from mmwsl.pseudo_labels.crf import METHODS
 from mmwsl.pseudo_labels.label_files import write_label_map
@@ -81,8 +82,8 @@ def map_probabilities(
     path: str, args: argparse.Namespace
 ) -> Tuple[np.ndarray, np.ndarray]:
     """Return values (L,) of a label map and their probabilities (L, H, W)."""
-    maps, labels = read_maps(path, -1)
-    planes = torch.from_numpy(np.asarray(maps, np.float32))
+    maps, labels = read_class_maps(path)
+    planes = torch.from_numpy(maps)
     if args.background == 'rest':
         background = 1 - planes.sum(dim=0)
     else:

@@ -22,6 +22,7 @@ import torch
 
 from mmwsl.datasets.files import read_lines
 from mmwsl.datasets.palettes import VOC_CLASSES
+from mmwsl.datasets.transforms import LoadSaliency
 from mmwsl.datasets.transforms.masks import read_index_mask
 from mmwsl.evaluation import SeedIoUMetric
 from mmwsl.evaluation.files import (
@@ -161,8 +162,8 @@ def samples(
             indices = class_indices(given[img_id], classes, place)
             sample['gt_label'] = torch.from_numpy(indices)
         if args.saliency and args.background == 'saliency':
-            saliency = os.path.join(args.saliency, f'{img_id}.png')
-            plane = read_index_mask(saliency).astype(np.float32) / 255
+            entry = {'img_id': img_id, 'ori_shape': mask.shape}
+            plane = LoadSaliency(args.saliency)(entry)['saliency']
             sample['saliency'] = pixel_data(plane[None])
         yield path, sample
 

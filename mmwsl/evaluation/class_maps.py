@@ -1,0 +1,53 @@
+"""Class maps on disk that label maps are made of.
+
+K: maps of an image.
+"""
+
+from __future__ import annotations
+
+from typing import Tuple
+
+import numpy as np
+
+from mmwsl.evaluation.files import read_maps
+
+# A label map holds c + 1, and 255 means ignored.
+_LARGEST = 253
+
+
+def read_class_maps(path: str) -> Tuple[np.ndarray, np.ndarray]:
+    """Read the class maps of one image and check them.
+
+    Args:
+        path (str): A ``.npz`` with ``maps`` (K, H, W) and ``labels`` (K,).
+
+    Returns:
+        tuple: Maps float32 (K, H, W) and class indices int64 (K,).
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If shapes do not fit, values are not finite or labels
+            are not different classes; names the file.
+    """
+    if not path.endswith('.npz'):
+        raise ValueError(
+            f'{path}: class maps are .npz files with maps (K, H, W) and '
+            'labels (K,)'
+        )
+    maps, labels = read_maps(path, -1)
+    if maps.ndim != 3 or labels.shape != maps.shape[:1]:
+        raise ValueError(
+            f'{path}: expected maps (K, H, W) and labels (K,), found '
+            f'{maps.shape} and {labels.shape}'
+        )
+    if maps.dtype.kind not in 'fiub' or not np.isfinite(maps).all():
+        raise ValueError(f'{path}: maps hold values that are not finite')
+    classes = labels.astype(np.int64)
+    good = (classes == labels).all()
+    good &= ((classes >= 0) & (classes <= _LARGEST)).all()
+    if not good or len(set(classes.tolist())) != len(classes):
+        raise ValueError(
+            f'{path}: labels {labels.tolist()} are not different class '
+            f'indices from 0 to {_LARGEST}'
+        )
+    return maps.astype(np.float32), classes
