@@ -23,6 +23,7 @@ import numpy as np
 
 from mmwsl.datasets.files import IMG_SUFFIXES, read_lines
 from mmwsl.datasets.label_lists import csv_lines, parse_labels
+from mmwsl.pseudo_labels.whole_file import write_whole
 
 MAP_SUFFIXES = ('.npz', '.npy', '.png')
 
@@ -272,9 +273,7 @@ def without_suffix(path: str) -> str:
 
 
 def write_metrics(path: str, metrics: Mapping[str, float]) -> None:
-    """Write metrics as JSON, null for what is undefined."""
+    """Write metrics as JSON, null for what is undefined; whole or not."""
     # JSON knows no NaN.
     plain = {k: None if np.isnan(v) else v for k, v in metrics.items()}
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    with open(path, 'w', encoding='utf-8') as file:
-        json.dump(plain, file, indent=1)
+    write_whole(path, json.dumps(plain, indent=1).encode())

@@ -55,3 +55,8 @@ def test_metrics_are_valid_json(tmp_path):
     path = tmp_path / 'new' / 'out.json'
     write_metrics(str(path), {'mAP': float('nan'), 'F1': 1.5})
     assert json.loads(path.read_text()) == {'mAP': None, 'F1': 1.5}
+    # What cannot be written leaves the file as it was.
+    with pytest.raises(TypeError):
+        write_metrics(str(path), {'mAP': 1.0, 'F1': 1j})
+    assert json.loads(path.read_text()) == {'mAP': None, 'F1': 1.5}
+    assert [p.name for p in path.parent.iterdir()] == ['out.json']
