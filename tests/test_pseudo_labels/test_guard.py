@@ -4,8 +4,13 @@ import os
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from mmwsl.pseudo_labels.guard import check_source
+from mmwsl.pseudo_labels.guard import (
+    check_sizes,
+    check_source,
+    nearly_equal,
+)
 from mmwsl.pseudo_labels.label_files import write_label_map
 
 NAMES = ('a/1.png', 'a/2.png', 'b/1.png', 'b/2.png')
@@ -55,6 +60,68 @@ def test_refuses_links_and_copies_of_masks(tmp_path, truth):
     os.symlink(os.path.join(truth, NAMES[0]), paths[0])
     with pytest.raises(ValueError, match='ground truth'):
         check_source(folder, paths, [truth])
+
+
+def test_refuses_links_to_folders_with_the_name_of_truth(tmp_path):
+    _, paths = write(tmp_path / 'SegmentationClass')
+    links = [str(tmp_path / 'links' / name) for name in NAMES]
+    for path, link in zip(paths, links):
+        os.makedirs(os.path.dirname(link), exist_ok=True)
+        os.symlink(path, link)
+    with pytest.raises(ValueError, match='SegmentationClass.*ground truth'):
+        check_source(str(tmp_path / 'links'), links, [])
+
+
+def test_nearly_equal():
+    mask = np.zeros((100, 100), np.uint8)
+    mask[20:60, 20:60], mask[20, 20:60] = 3, 255
+    rims = np.where(mask == 255, 0, mask)
+    assert nearly_equal(mask, mask)
+    assert nearly_equal(rims, mask)
+    rims[0, :9] = 255
+    assert nearly_equal(rims, mask)
+    rims[0, :11] = 255
+    assert not nearly_equal(rims, mask)
+    # What is right but for a small object is no copy.
+    mask[:] = 0
+    mask[5, 5:7] = 1
+    label = mask.copy()
+    label[5, 5] = 0
+    assert not nearly_equal(label, mask)
+    assert not nearly_equal(mask[:50], mask)
+
+
+def test_copies_without_rims(tmp_path):
+    for folder, rim in (('masks', 255), ('labels', 0)):
+        label = np.zeros((9, 9), np.uint8)
+        label[2:7, 2:7], label[2, 2:7] = 5, rim
+        write_label_map(str(tmp_path / folder / '1.png'), label)
+    paths = [str(tmp_path / 'labels/1.png')]
+    with pytest.raises(ValueError, match='1 of 1 label maps equal'):
+        check_source(
+            str(tmp_path / 'labels'), paths, [str(tmp_path / 'masks')]
+        )
+
+
+def test_sizes(tmp_path):
+    image, path = str(tmp_path / '1.jpg'), str(tmp_path / '1.png')
+    write_label_map(path, np.zeros((4, 6), np.uint8))
+    picture = Image.new('RGB', (6, 4))
+    picture.save(image)
+    check_sizes([image], [path])
+    # Turned by its camera.
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.save(image, exif=exif)
+    with pytest.raises(ValueError, match='6 x 4 pixels, but .* is 4 x 6'):
+        check_sizes([image], [path])
+    with open(path, 'wb') as file:
+        file.write(b'broken')
+    with pytest.raises(ValueError, match=r'1\.png: picture cannot be'):
+        check_sizes([image], [path])
+    os.remove(image)
+    with pytest.raises(FileNotFoundError, match=r'1\.jpg: picture does not'):
+        check_sizes([image], [path])
 
 
 def test_equal_empty_label_maps_prove_nothing(tmp_path):

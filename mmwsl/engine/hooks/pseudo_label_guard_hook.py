@@ -7,7 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmwsl.datasets import base_datasets
-from mmwsl.pseudo_labels.guard import check_source
+from mmwsl.pseudo_labels.guard import check_sizes, check_source
 from mmwsl.registry import HOOKS
 
 
@@ -18,7 +18,8 @@ class PseudoLabelGuardHook(Hook):
     It belongs to the custom hooks of configs of mmseg whose training set
     has pseudo labels as ``seg_map_path``. What the data sets of validation
     and test have there counts as ground truth. See
-    :func:`mmwsl.pseudo_labels.guard.check_source`.
+    :func:`mmwsl.pseudo_labels.guard.check_source`. Label maps must be as
+    large as their images.
 
     Args:
         truth: More folders of ground truth.
@@ -32,7 +33,8 @@ class PseudoLabelGuardHook(Hook):
 
         Raises:
             FileNotFoundError: If label maps are missing.
-            ValueError: If they are ground truth, or if a data set has none.
+            ValueError: If they are ground truth, broken or of another size
+                than their images, or if a data set has none.
         """
         truth = [*self.truth]
         for split in ('val_dataloader', 'test_dataloader'):
@@ -44,11 +46,12 @@ class PseudoLabelGuardHook(Hook):
                     'PseudoLabelGuardHook: the training set has no '
                     'data_prefix.seg_map_path, the folder of label maps'
                 )
-            paths = [
-                dataset.get_data_info(index)['seg_map_path']
-                for index in range(len(dataset))
+            infos = [
+                dataset.get_data_info(index) for index in range(len(dataset))
             ]
+            paths = [info['seg_map_path'] for info in infos]
             check_source(folder, paths, truth)
+            check_sizes([info['img_path'] for info in infos], paths)
 
 
 def _mask_folders(node: Any) -> List[str]:

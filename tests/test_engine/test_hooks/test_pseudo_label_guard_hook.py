@@ -19,7 +19,9 @@ class Dataset:
 
     def get_data_info(self, index):
         folder = self.data_prefix['seg_map_path']
-        return dict(seg_map_path=f'{folder}/{index}.png')
+        return dict(
+            img_path=f'{index}.jpg', seg_map_path=f'{folder}/{index}.png'
+        )
 
 
 def make_runner(*folders):
@@ -37,14 +39,20 @@ def make_runner(*folders):
 
 
 def test_every_data_set_is_checked(monkeypatch):
-    check = Mock()
+    check, sizes = Mock(), Mock()
     monkeypatch.setattr(module, 'check_source', check)
+    monkeypatch.setattr(module, 'check_sizes', sizes)
     hook = HOOKS.build(dict(type='PseudoLabelGuardHook', truth=['more']))
     hook.before_train(make_runner('x', 'y'))
     truth = ['more', 'data/masks']
     assert [call.args for call in check.call_args_list] == [
         ('x', ['x/0.png', 'x/1.png'], truth),
         ('y', ['y/0.png', 'y/1.png'], truth),
+    ]
+    images = ['0.jpg', '1.jpg']
+    assert [call.args for call in sizes.call_args_list] == [
+        (images, ['x/0.png', 'x/1.png']),
+        (images, ['y/0.png', 'y/1.png']),
     ]
 
 
