@@ -1,7 +1,7 @@
 """Collecting class maps while a classifier trains."""
 
 import os
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -241,8 +241,7 @@ def _model(runner: Runner) -> Any:
 
 def _check_pipeline(dataset: Any) -> None:
     """Refuse transforms that move the picture without a trace."""
-    pipeline = getattr(dataset, 'pipeline', None)
-    transforms = getattr(pipeline, 'transforms', [])
+    transforms = list(_flat([getattr(dataset, 'pipeline', None)]))
     names = [type(transform).__name__ for transform in transforms]
     for name in names:
         if any(part in name.lower() for part in _MOVING):
@@ -262,6 +261,20 @@ def _check_pipeline(dataset: Any) -> None:
             'can be undone only if PackWSLInputs has flip_direction among '
             'its meta_keys.'
         )
+    if len(flips) > 1:
+        raise ValueError(
+            f'AttentionAccumulationHook: {flips[1]} in the training pipeline '
+            'hides what the flip before it did; flip once, in one of several '
+            'directions.'
+        )
+
+
+def _flat(transforms: Sequence[Any]) -> Iterator[Any]:
+    """Yield transforms and those inside them, as RandomApply has them."""
+    for transform in transforms:
+        yield transform
+        inner = getattr(transform, 'transforms', ())
+        yield from _flat(getattr(inner, 'transforms', inner))
 
 
 def _check_sizes(inputs: Any, samples: Sequence[Any]) -> None:

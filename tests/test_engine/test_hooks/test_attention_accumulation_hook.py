@@ -6,6 +6,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import RandomApply, RandomChoice
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch import nn
 
@@ -16,6 +17,7 @@ from mmwsl.registry import HOOKS
 from mmwsl.structures import WSLDataSample
 
 EPOCHS, CLASSES = 4, 3
+TOLD = ('img_id', 'flip_direction')
 LABELS = {'a/0': [0], 'a/1': [1, 2], 'b/0': [], 'b/1': [0, 2]}
 
 
@@ -33,9 +35,19 @@ class Transform:
     def __init__(self, **attributes):
         self.__dict__.update(attributes)
 
+    def __call__(self, results):
+        return results
+
 
 def transforms(*names, **attributes):
     return [type(name, (Transform,), {})(**attributes) for name in names]
+
+
+def nested(name):
+    """A transform as RandomChoice and RandomApply hold theirs."""
+    return [
+        RandomChoice([transforms('Resize'), [RandomApply(transforms(name))]])
+    ]
 
 
 def make_runner(
@@ -198,6 +210,11 @@ def test_maps_of_validation_are_left_alone(tmp_path):
             dict(pipeline=transforms('RandomFlip', meta_keys=('img_id',))),
             'RandomFlip.*undone',
         ),
+        (
+            dict(pipeline=transforms('Flip', 'RandomFlip', meta_keys=TOLD)),
+            'RandomFlip.*flip once',
+        ),
+        (dict(pipeline=nested('RandomRotate')), 'RandomRotate'),
         (dict(augments=[1]), 'batch_augments'),
     ],
 )
