@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import Union
+from zipfile import is_zipfile
 
 from mmwsl.pseudo_labels.whole_file import write_whole
 
@@ -11,8 +12,10 @@ def mend_last_checkpoint(work_dir: Union[str, Path]) -> None:
     """Mend the file that names the checkpoint to resume from.
 
     mmengine writes ``last_checkpoint`` after each checkpoint, and a run that
-    is killed at that moment leaves it without a name. The newest checkpoint
-    is whole then, and the file will name it.
+    is killed at that moment leaves it without a name. One that keeps a
+    single checkpoint removes what the file names before it writes the next.
+    The file will name the newest checkpoint that is whole; without any it is
+    removed, and the run begins anew.
 
     Args:
         work_dir: Folder of the run.
@@ -22,6 +25,8 @@ def mend_last_checkpoint(work_dir: Union[str, Path]) -> None:
         return
     found = [*Path(work_dir).glob('epoch_*.pth')]
     found += Path(work_dir).glob('iter_*.pth')
+    # The directory of an archive is written last.
+    found = [file for file in found if is_zipfile(file)]
     if not found:
         path.unlink()
         return
