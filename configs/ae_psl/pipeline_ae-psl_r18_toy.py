@@ -13,6 +13,7 @@ evaluate = dict(
     split='train',
 )
 segmentor = 'psl_r18_toy.py'
+# Trainings end with the scores on the validation images.
 stages = [
     dict(
         name='data',
@@ -67,13 +68,6 @@ stages = [
         cfg_options={**begin, 'labels': '{erase.dir}/labels'},
     ),
     dict(
-        name='psl_val',
-        run='test',
-        config=segmentor,
-        checkpoint='{psl.checkpoint}',
-        cfg_options=toy,
-    ),
-    dict(
         name='psl_labels',
         run='test',
         config='psl-predict_r18_toy.py',
@@ -87,13 +81,6 @@ stages = [
         run='train',
         config=segmentor,
         cfg_options={**begin, 'labels': '{psl_labels.dir}/labels'},
-    ),
-    dict(
-        name='psl_plus_val',
-        run='test',
-        config=segmentor,
-        checkpoint='{psl_plus.checkpoint}',
-        cfg_options=toy,
     ),
 ]
 page = dict(

@@ -15,7 +15,10 @@ seeds = [
     '--classes={classes}',
     '--out={dir}/metrics.json',
 ]
+# What the segmentors begin with.
+segment = {**common, 'weights': '{classifier.checkpoint}'}
 segmentor = 'seg_r18_toy.py'
+# Trainings end with the scores on the validation images.
 stages = [
     dict(
         name='data',
@@ -33,13 +36,6 @@ stages = [
         name='classifier',
         run='train',
         config='cls_r18_toy.py',
-        cfg_options=common,
-    ),
-    dict(
-        name='cam_val',
-        run='test',
-        config='cls_r18_toy.py',
-        checkpoint='{classifier.checkpoint}',
         cfg_options=common,
     ),
     dict(
@@ -65,16 +61,6 @@ stages = [
         name='integral',
         run='train',
         config='oa_r18_toy.py',
-        cfg_options={
-            **common,
-            'attention': '{classifier.dir}/attention.npz',
-        },
-    ),
-    dict(
-        name='oa_cam_val',
-        run='test',
-        config='oa_r18_toy.py',
-        checkpoint='{integral.checkpoint}',
         cfg_options={
             **common,
             'attention': '{classifier.dir}/attention.npz',
@@ -118,14 +104,7 @@ stages = [
         name='segmentor_1',
         run='train',
         config=segmentor,
-        cfg_options={**common, 'labels': '{mined.dir}/labels'},
-    ),
-    dict(
-        name='segmentor_1_val',
-        run='test',
-        config=segmentor,
-        checkpoint='{segmentor_1.checkpoint}',
-        cfg_options=common,
+        cfg_options={**segment, 'labels': '{mined.dir}/labels'},
     ),
     dict(
         name='predictions',
@@ -155,14 +134,7 @@ stages = [
         name='segmentor_2',
         run='train',
         config=segmentor,
-        cfg_options={**common, 'labels': '{masked.dir}/labels'},
-    ),
-    dict(
-        name='segmentor_2_val',
-        run='test',
-        config=segmentor,
-        checkpoint='{segmentor_2.checkpoint}',
-        cfg_options=common,
+        cfg_options={**segment, 'labels': '{masked.dir}/labels'},
     ),
     dict(
         name='predictions_2',

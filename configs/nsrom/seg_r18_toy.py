@@ -1,8 +1,12 @@
 # A segmentor for toy pictures that learns from label maps of an earlier
-# stage, from scratch.
+# stage. There is no ImageNet for toy pictures: it begins with what the
+# classifier has learned.
 _base_ = '../ae_psl/psl_r18_toy.py'
 labels = 'work_dirs/nsrom_mined/labels'
+weights = 'work_dirs/cls_r18_toy/epoch_8.pth'
+max_epochs = 6
 model = dict(
+    backbone=dict(init_cfg=dict(checkpoint=weights)),
     decode_head=dict(
         _delete_=True,
         type='mmwsl.DeepLabV2Head',
@@ -25,3 +29,13 @@ train_dataloader = dict(
         )
     )
 )
+param_scheduler = [
+    dict(
+        type='OneCycleLR',
+        eta_max=2e-3,
+        total_steps=max_epochs,
+        by_epoch=True,
+        convert_to_iter_based=True,
+    )
+]
+train_cfg = dict(max_epochs=max_epochs)
