@@ -54,13 +54,13 @@ class Ours:
 
     def __call__(self, feats: Tensor, estimator: str = 'linear') -> Result:
         """Return assignment, discrepancies and gradients of the sets."""
-        found = self.assigner.assign(feats, feats.mean((2, 3)), self.labels)
+        own = feats.mean((2, 3))
+        found = self.assigner.assign(feats, own, self.labels)
         samples = self.assigner.sample(found.assignment)
         pixels = feats.flatten(2).transpose(1, 2)
         rows = torch.arange(len(feats))[:, None]
         source = pixels[rows, samples.source]
-        own = feats.mean((2, 3))[:, None]
-        source = torch.cat([own, source], 1).requires_grad_()
+        source = torch.cat([own[:, None], source], 1).requires_grad_()
         self.sets = source, pixels[rows, samples.target]
         values = mmd(*self.sets, estimator=estimator)
         (grad,) = torch.autograd.grad(values.sum(), source)

@@ -60,16 +60,15 @@ def mmd(
         return (source + target).sum(dim=(1, 2))
     dtype = torch.promote_types(source.dtype, torch.float32)
     with torch.autocast(source.device.type, enabled=False):
-        source, target, bandwidth = _center(source.to(dtype), target.to(dtype))
-        factor = kernel_mul ** (num_kernels // 2)
-        kernels = (bandwidth / factor, num_kernels, kernel_mul)
-        if estimator == 'linear':
-            return _linear(source, target, kernels)
-        joined = torch.cat([source, target], dim=1)
-        values = _kernel(_squared_distances(joined), kernels)
-        sign = values.new_ones(joined.shape[1])
-        sign[source.shape[1] :] = -1
-        return ((values @ sign) @ sign) / source.shape[1] ** 2
+        joined = torch.cat([source.to(dtype), target.to(dtype)], dim=1)
+        distances, bandwidth = _distances(joined)
+        scaled = distances / -bandwidth[:, None, None]
+        scaled = scaled * kernel_mul ** (num_kernels // 2)
+        values = torch.zeros_like(scaled)
+        for index in range(num_kernels):
+            values = values + (scaled / kernel_mul**index).exp()
+        weights = _weights(values, estimator)
+        return (values * weights).sum(dim=(1, 2))
 
 
 @MODELS.register_module()
@@ -100,52 +99,50 @@ class MMDLoss(nn.Module):
         )
 
 
-def _center(source: Tensor, target: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-    """Shift features to their mean, which keeps digits, and find b (P,)."""
-    count = 2 * source.shape[1]
-    joined = torch.cat([source, target], dim=1).detach()
-    mean = joined.mean(dim=1, keepdim=True)
-    # The sum of |x - y|^2 over all pairs is 2 * count * that of |x - mean|^2.
-    spread = (joined - mean).square().sum(dim=(1, 2))
-    bandwidth = 2 * spread / (count - 1)
-    # Below that, features differ by their rounding only.
-    size = joined.square().sum(dim=(1, 2)) / count
-    floor = 8 * torch.finfo(joined.dtype).eps * size
-    bandwidth = torch.maximum(bandwidth, floor)
-    bandwidth = torch.where(bandwidth > 0, bandwidth, 1.0)
-    return source - mean, target - mean, bandwidth
+def _distances(feats: Tensor) -> Tuple[Tensor, Tensor]:
+    """Return the squared distances (P, m, m) within sets (P, m, d) and b (P,).
 
-
-def _squared_distances(feats: Tensor) -> Tensor:
-    """Return the squared distances (P, m, m) within sets (P, m, d)."""
-    products = feats @ feats.transpose(1, 2)
+    Taken from products of features, of which their mean is subtracted, which
+    keeps digits.
+    """
+    count = feats.shape[1]
+    mean = feats.detach().mean(dim=1, keepdim=True)
+    centered = feats - mean
+    products = _products(centered)
     squares = products.diagonal(dim1=1, dim2=2)
     distances = squares[:, :, None] + squares[:, None] - 2 * products
-    return distances.clamp(min=0)
+    # The sum of |x - y|^2 over all pairs is 2 m times that of |x - mean|^2.
+    spread = squares.detach().sum(dim=1)
+    bandwidth = 2 * spread / (count - 1)
+    # Below that, features differ by their rounding only.
+    size = spread / count + mean.square().sum(dim=(1, 2))
+    bandwidth = bandwidth.maximum(8 * torch.finfo(feats.dtype).eps * size)
+    bandwidth = torch.where(bandwidth > 0, bandwidth, 1.0)
+    return distances.clamp(min=0), bandwidth
 
 
-def _kernel(distances: Tensor, kernels: Tuple[Tensor, int, float]) -> Tensor:
-    """Sum the kernels of squared distances (P, ...)."""
-    bandwidth, number, ratio = kernels
-    scaled = -distances / bandwidth.view(-1, *[1] * (distances.ndim - 1))
-    return sum(
-        ((scaled / ratio**index).exp() for index in range(number)),
-        torch.zeros_like(scaled),
+def _products(feats: Tensor) -> Tensor:
+    """Return ``x y`` (P, m, m) for all x and y of sets (P, m, d).
+
+    For uses in which ``x y`` and ``y x`` weigh the same, and for the first
+    derivative only: both halves of the gradient are equal there, and one
+    matrix product finds them.
+    """
+    products = feats @ feats.detach().transpose(1, 2)
+    return 2 * products - products.detach()
+
+
+def _weights(kernels: Tensor, estimator: str) -> Tensor:
+    """Return the weights (2 n, 2 n) of kernels (P, 2 n, 2 n).
+
+    They are symmetric, as the kernels are.
+    """
+    count = kernels.shape[1] // 2
+    pairs = kernels.new_ones(count, count)
+    if estimator == 'linear':
+        pairs = pairs.diag().diag().roll(1, dims=1)
+        pairs = (pairs + pairs.T) * count / 2
+    pairs = pairs / count**2
+    return torch.cat(
+        [torch.cat([pairs, -pairs], 1), torch.cat([-pairs, pairs], 1)]
     )
-
-
-def _linear(
-    source: Tensor, target: Tensor, kernels: Tuple[Tensor, int, float]
-) -> Tensor:
-    """Return the estimate (P,) from neighbouring features."""
-    next_source, next_target = source.roll(-1, 1), target.roll(-1, 1)
-    pairs = [
-        (source, next_source),
-        (target, next_target),
-        (source, next_target),
-        (next_source, target),
-    ]
-    distances = [(x - y).square().sum(dim=2) for x, y in pairs]
-    values = _kernel(torch.stack(distances, dim=1), kernels)
-    same, other = values[:, :2].sum(dim=1), values[:, 2:].sum(dim=1)
-    return (same - other).mean(dim=1)

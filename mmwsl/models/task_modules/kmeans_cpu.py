@@ -2,17 +2,22 @@
 
 An image that fits into the cache is read from memory only once, none has to
 wait for another, and only pixels that change their cluster are added up.
+Torch makes the passes over the pixels. What is left of a round are dozens of
+steps on small arrays, which NumPy starts faster.
 
 Shape shorthand: P pixels, d features, K clusters.
 """
 
 from typing import Tuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 # Sums are updated if at most one in so many pixels has moved.
 RARE = 8
+# So many bytes of features stay in a core's cache between two steps.
+PART_BYTES = 2**20
 
 
 def cluster_one(
@@ -29,28 +34,87 @@ def cluster_one(
     Returns:
         Labels (P,) and centres (K, d).
     """
+    points = points.detach()
     origin = points.mean(dim=1)
-    parts = _cut(points)
-    sums = _Sums(points, len(centers))
-    limit = tolerance * float(_mean_variance(points, origin))
-    labels = points.new_full((points.shape[1],), -1, dtype=torch.long)
+    spread = _spread(points, origin)
+    limit = tolerance * float(spread.mean()) / len(points)
+    # As torch does, NumPy shall pass over what is infinite or missing.
+    with np.errstate(all='ignore'):
+        found, moved = _rounds(
+            points, centers, origin, spread.numpy(), max_rounds, limit
+        )
+    return torch.from_numpy(found), torch.from_numpy(moved)
+
+
+def _rounds(
+    points: Tensor,
+    start: Tensor,
+    origin: Tensor,
+    spread: np.ndarray,
+    max_rounds: int,
+    limit: float,
+) -> Tuple[np.ndarray, np.ndarray]:
+    scores = _Scores(points, origin, len(start))
+    sums = _Sums(points, len(start))
+    rounding = _rounding(spread, origin)
+    centers = start.detach().numpy()
+    labels = np.full(points.shape[1], -1)
     for _ in range(max_rounds):
-        best = _scores(parts, centers, origin).min(dim=1)
-        found = best.indices.flatten()
-        changed = (found != labels).nonzero().flatten()
+        found = scores.nearest(centers)
+        changed = np.flatnonzero(found != labels)
         total, counts = sums.update(labels, found, changed)
         labels = found
-        empty = counts == 0
-        if bool(empty.any()):
-            spread = _spread(points, origin, best.values.flatten())
-            _relocate(points, labels, spread, total, counts)
-            total = torch.where(counts[:, None] == 0, centers, total)
-        old, centers = centers, total / counts.clamp(min=1)[:, None]
+        if not counts.all():
+            distances = spread + scores.best()
+            if distances.max() > rounding:
+                total, counts = total.copy(), counts.copy()
+                _relocate(points.numpy(), labels, distances, total, counts)
+            total = np.where(counts[:, None] == 0, centers, total)
+        sizes = np.maximum(counts, 1).astype(total.dtype)
+        old, centers = centers, total / sizes[:, None]
         if not len(changed):
             return labels, centers
-        if float((centers - old).square().sum()) <= limit:
+        shift = centers - old
+        if np.vdot(shift, shift) <= limit:
             break
-    return _scores(parts, centers, origin).argmin(dim=1).flatten(), centers
+    return scores.nearest(centers), centers
+
+
+class _Scores:
+    """Scores ``|x - c|^2 - |x - p|^2`` of pixels, with p their mean.
+
+    They are ``|e|^2 - 2 (x - p) e`` with ``e = c - p``, which keeps most
+    digits.
+    """
+
+    def __init__(self, points: Tensor, origin: Tensor, number: int) -> None:
+        self.parts = _cut(points)
+        self.origin = origin.numpy()
+        count, _, pixels = self.parts.shape
+        self.found = points.new_empty(count, number, pixels)
+
+    def nearest(self, centers: np.ndarray) -> np.ndarray:
+        """Return the nearest of centres (K, d) of every pixel (P,)."""
+        e = centers - self.origin
+        constant = (e * (centers + self.origin)).sum(axis=1)
+        if len(set(constant.tolist())) < len(constant):
+            # Of equal centres the first takes all, whatever the rounding.
+            equal = (centers[:, None] == centers).all(axis=2)
+            constant[np.tril(equal, -1).any(axis=1)] = np.inf
+        torch.baddbmm(
+            torch.from_numpy(constant)[None, :, None],
+            torch.from_numpy(e).expand(len(self.parts), -1, -1),
+            self.parts,
+            alpha=-2,
+            out=self.found,
+        )
+        labels: np.ndarray = self.found.numpy().argmin(axis=1).ravel()
+        return labels
+
+    def best(self) -> np.ndarray:
+        """Return the scores (P,) of the nearest centres just found."""
+        scores: np.ndarray = self.found.numpy().min(axis=1).ravel()
+        return scores
 
 
 class _Sums:
@@ -58,89 +122,86 @@ class _Sums:
 
     def __init__(self, points: Tensor, number: int) -> None:
         self.points = points
-        self.clusters = torch.arange(number)[:, None]
-        self.sums = self.counts = points.new_zeros(0)
+        self.clusters = np.arange(number)[:, None]
+        self.dtype = points[:, :1].numpy().dtype
+        self.counts = self.fresh_counts = np.zeros(number, int)
+        self.sums = points.new_zeros(0)
 
     def update(
-        self, old: Tensor, new: Tensor, changed: Tensor
-    ) -> Tuple[Tensor, Tensor]:
+        self, old: np.ndarray, new: np.ndarray, changed: np.ndarray
+    ) -> Tuple[np.ndarray, np.ndarray]:
         """Return sums (K, d) and sizes (K,) of labels ``new`` (P,)."""
-        few = len(self.sums) > 0 and RARE * len(changed) <= len(new)
-        if not (few and self._move(old[changed], new[changed], changed)):
-            members = (new == self.clusters).to(self.points.dtype)
+        self.counts = np.bincount(new, minlength=len(self.clusters))
+        few = RARE * len(changed) <= len(new)
+        # A sum that has lost most of its pixels would keep the rounding of
+        # the large one.
+        if few and (2 * self.counts >= self.fresh_counts).all():
+            if len(changed):
+                self._move(old[changed], new[changed], changed)
+        else:
+            members = torch.from_numpy(self._members(new))
             self.sums = _sum_parts(_cut(self.points), members)
-            self.counts = self.fresh_counts = members.sum(dim=1)
-        return self.sums.clone(), self.counts.clone()
+            self.fresh_counts = self.counts
+        return self.sums.numpy(), self.counts
 
-    def _move(self, old: Tensor, new: Tensor, changed: Tensor) -> bool:
-        """Move a few pixels from sum to sum.
+    def _move(
+        self, old: np.ndarray, new: np.ndarray, changed: np.ndarray
+    ) -> None:
+        """Move a few pixels from sum to sum."""
+        signs = torch.from_numpy(self._members(new) - self._members(old))
+        moved = self.points.T.index_select(0, torch.from_numpy(changed))
+        self.sums = torch.addmm(self.sums, signs, moved)
 
-        A sum that has lost most of its pixels would keep the rounding of
-        the large one; then nothing is done.
-        """
-        if len(changed):
-            signs = (new == self.clusters).to(self.points.dtype)
-            signs = signs - (old == self.clusters).to(signs.dtype)
-            counts = self.counts + signs.sum(dim=1)
-            if bool((2 * counts < self.fresh_counts).any()):
-                return False
-            self.sums = self.sums + signs @ self.points.T[changed]
-            self.counts = counts
-        return True
+    def _members(self, labels: np.ndarray) -> np.ndarray:
+        """Return 1 where a pixel is of a cluster, else 0 (K, P)."""
+        members = labels == self.clusters
+        return members.astype(self.dtype)
 
 
 def _relocate(
-    points: Tensor,
-    labels: Tensor,
-    distances: Tensor,
-    sums: Tensor,
-    counts: Tensor,
+    points: np.ndarray,
+    labels: np.ndarray,
+    distances: np.ndarray,
+    sums: np.ndarray,
+    counts: np.ndarray,
 ) -> None:
     """Move the farthest pixels into empty clusters, in place.
 
     Args:
         points: (d, P).
         labels: Clusters of the pixels (P,).
-        distances: Squared distances to their centres (P,), all 0 if they
-            are nothing but rounding.
+        distances: Squared distances to their centres (P,).
         sums: Sums of the clusters (K, d).
         counts: Their sizes (K,).
     """
-    if not bool(distances.any()):
-        return
-    for cluster in (counts == 0).nonzero().flatten().tolist():
-        pixel = int(distances.argmax())
-        giver = int(labels[pixel])
-        for index, sign in ((giver, -1), (cluster, 1)):
+    for cluster in np.flatnonzero(counts == 0):
+        pixel = distances.argmax()
+        for index, sign in ((labels[pixel], -1), (cluster, 1)):
             sums[index] += sign * points[:, pixel]
             counts[index] += sign
         distances[pixel] = -1
 
 
-def _spread(points: Tensor, origin: Tensor, best: Tensor) -> Tensor:
-    """Return the squared distances (P,) of pixels to their centres."""
-    spread = torch.linalg.vector_norm(points - origin[:, None], dim=0)
-    eps = torch.finfo(points.dtype).eps
-    offset = origin.norm()
-    scale = spread.max() + 8 * eps * offset
-    distances = spread.square() + best
-    rounding = 16 * eps * scale * (scale + offset)
-    return distances * (distances.max() > rounding)
+def _rounding(spread: np.ndarray, origin: Tensor) -> float:
+    """Return how large a squared distance is by rounding alone."""
+    eps = torch.finfo(origin.dtype).eps
+    offset = float(origin.norm())
+    scale = float(spread.max()) ** 0.5 + 8 * eps * offset
+    return 16 * eps * scale * (scale + offset)
 
 
-def _scores(parts: Tensor, centers: Tensor, origin: Tensor) -> Tensor:
-    """Return ``|x - c|^2 - |x - p|^2`` (n, K, P / n), infinite for a copy."""
-    e = centers - origin
-    constant = (e * (centers + origin)).sum(dim=1)
-    if len(set(constant.tolist())) < len(constant):
-        # Of equal centres the first takes all, whatever the rounding.
-        equal = (centers[:, None] == centers).all(dim=2)
-        copies = equal.tril(diagonal=-1).any(dim=1)
-        constant = constant.masked_fill(copies, float('inf'))
-    count = len(parts)
-    return torch.baddbmm(
-        constant[None, :, None], e.expand(count, -1, -1), parts, alpha=-2
-    )
+def _spread(points: Tensor, origin: Tensor) -> Tensor:
+    """Return the squared distances (P,) of pixels (d, P) to ``origin``."""
+    pixels = points.T
+    size = max(1, PART_BYTES // (len(origin) * origin.element_size()))
+    buffer = pixels.new_empty(min(size, len(pixels)), len(origin))
+    distances = [
+        torch.linalg.vector_norm(
+            torch.sub(part, origin, out=buffer[: len(part)]), dim=1
+        )
+        for part in pixels.split(size)
+    ]
+    return torch.cat(distances).square()
 
 
 def _sum_parts(parts: Tensor, members: Tensor) -> Tensor:
@@ -154,10 +215,3 @@ def _cut(points: Tensor) -> Tensor:
     cores = range(torch.get_num_threads(), 0, -1)
     count = next(number for number in cores if points.shape[1] % number == 0)
     return points.unflatten(1, (count, -1)).transpose(0, 1)
-
-
-def _mean_variance(points: Tensor, mean: Tensor) -> Tensor:
-    """Return the variance over the pixels, averaged over features."""
-    squares = torch.linalg.vector_norm(points).square()
-    variance = squares / points.shape[1] - mean.square().sum()
-    return variance.clamp(min=0) / len(points)
