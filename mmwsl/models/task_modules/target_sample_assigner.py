@@ -3,9 +3,10 @@
 from typing import NamedTuple, Tuple
 
 import torch
-from mmengine.dist import all_gather, broadcast, get_rank, get_world_size
+from mmengine.dist import broadcast, get_rank, get_world_size
 from torch import Tensor, nn
 
+from mmwsl.models.task_modules.class_means import class_means, gather_rows
 from mmwsl.models.task_modules.kmeans import k_means
 from mmwsl.registry import TASK_UTILS
 
@@ -174,10 +175,10 @@ class TargetSampleAssigner(nn.Module):
     def _assign_batch(
         self, points: Tensor, feats: Tensor, labels: Tensor
     ) -> Tuple[Tensor, Tensor]:
-        all_labels = _gather(labels)
-        self._meet(all_labels, _gather(feats))
+        all_labels = gather_rows(labels)
+        self._meet(all_labels, gather_rows(feats))
         found, centers = self._cluster(points, feats, labels)
-        self._move(all_labels, _gather(centers))
+        self._move(all_labels, gather_rows(centers))
         return found, centers
 
     def _assign_in_turn(
@@ -211,7 +212,7 @@ class TargetSampleAssigner(nn.Module):
 
     def _meet(self, labels: Tensor, feats: Tensor) -> None:
         """Give classes at first sight their anchors."""
-        mean, number = _class_means(labels, feats)
+        mean, number = class_means(labels, feats)
         anchors, counts = self.class_anchors[labels], self.class_counts[labels]
         first = (counts == 0) & (number > 0)
         mean = mean.to(anchors.dtype)
@@ -221,14 +222,14 @@ class TargetSampleAssigner(nn.Module):
     def _move(self, labels: Tensor, centers: Tensor) -> None:
         """Let centres (M, 3, d) enter the running means."""
         centers = centers.to(self.class_anchors.dtype)
-        mean, number = _class_means(labels, centers[:, FAKE_SOURCE])
+        mean, number = class_means(labels, centers[:, FAKE_SOURCE])
         anchors, counts = self.class_anchors[labels], self.class_counts[labels]
         step = (number / (counts + number).clamp(min=1))[:, None]
         self.class_anchors[labels] = anchors + (mean - anchors) * step
         self.class_counts[labels] = counts + number
 
         # As if all were of one class.
-        mean, number = _class_means(
+        mean, number = class_means(
             torch.zeros_like(labels), centers[:, UNIVERSUM]
         )
         for all_mean, total in zip(mean[:1], number[:1]):
@@ -264,40 +265,3 @@ class TargetSampleAssigner(nn.Module):
                     f'labels must be from 0 to {self.num_classes - 1}, got '
                     f'{low if low < 0 else high}.'
                 )
-
-
-def _class_means(labels: Tensor, rows: Tensor) -> Tuple[Tensor, Tensor]:
-    """Return for every entry the mean over its class and their number.
-
-    Args:
-        labels: Classes of the entries (M,).
-        rows: (M, d); rows that are not finite do not count.
-
-    Returns:
-        Means (M, d), equal to the bit within a class, and numbers (M,).
-    """
-    finite = rows.isfinite().all(dim=1)
-    same = labels[:, None] == labels
-    counted = same & finite
-    number = counted.sum(dim=1)
-    rows = torch.where(finite[:, None], rows, torch.zeros_like(rows))
-    mean = counted.to(rows.dtype) @ rows
-    mean = mean / number.clamp(min=1)[:, None]
-    if len(labels):
-        mean = mean[same.int().argmax(dim=1)]
-    return mean, number
-
-
-def _gather(rows: Tensor) -> Tensor:
-    """Return the rows of all processes, those of rank 0 first."""
-    if get_world_size() == 1:
-        return rows
-    # The last batch may be cut unevenly.
-    sizes = [
-        int(size)
-        for size in all_gather(torch.tensor([len(rows)], device=rows.device))
-    ]
-    padded = rows.new_zeros((max(sizes), *rows.shape[1:]))
-    padded[: len(rows)] = rows
-    parts = all_gather(padded)
-    return torch.cat([part[:size] for part, size in zip(parts, sizes)])
