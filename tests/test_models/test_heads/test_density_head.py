@@ -1,11 +1,11 @@
 """Tests of the density head on maps that are set by hand."""
 
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional
 
 import pytest
 import torch
-from torch import Tensor
 
+from density_stubs import losses_of, make_head, make_sample
 from mmwsl.models.heads import DensityHead
 from mmwsl.models.losses import (
     count_loss,
@@ -18,31 +18,6 @@ from mmwsl.structures import WSLDataSample
 from peak_stubs import stub_cfg
 
 FEATURE = torch.rand(2, 5, 4, 4, generator=torch.Generator().manual_seed(0))
-
-
-class FixedHead(DensityHead):
-    """A head whose maps are its features: C of classes, C of density."""
-
-    def view_maps(self, feats: Sequence[Tensor]) -> Tensor:
-        return feats[-1]
-
-
-def make_head(cls: Any = FixedHead, num_classes: int = 2, **kw: Any) -> Any:
-    return cls(num_classes, in_channels=5, **{**stub_cfg(), **kw})
-
-
-def make_sample(
-    counts: Sequence[int], difficult: Sequence[int] = (), **metainfo: Any
-) -> WSLDataSample:
-    metainfo = dict(dict(ori_shape=(8, 8), img_shape=(8, 8)), **metainfo)
-    sample = WSLDataSample(metainfo=dict(img_id='a', **metainfo))
-    labels = [c for c, t in enumerate(counts) if t or c in difficult]
-    return sample.set_gt_label(labels, len(counts)).set_gt_count(counts)
-
-
-def as_view(maps: List, density: List) -> Tensor:
-    """One image's view (1, 2 C, h, w) of class and density maps."""
-    return torch.tensor([maps + density], dtype=torch.float32)
 
 
 def test_structure() -> None:
@@ -86,11 +61,6 @@ def test_counts_start_near_zero() -> None:
     head.init_weights()
     view = head.view_maps((torch.rand(4, 512, 14, 14),))
     assert head.counts(view[:, 20:]).abs().max() < 5
-
-
-def losses_of(head: Any, view: Tensor, samples: List) -> Dict[str, float]:
-    losses = head.loss((view,), samples)
-    return {key: value.item() for key, value in losses.items()}
 
 
 @pytest.mark.parametrize('average', ['image', 'batch'])
@@ -175,10 +145,15 @@ def test_a_class_of_difficult_objects_only_is_left_out() -> None:
     assert known['loss_count'] != absent['loss_count']
 
 
+@pytest.mark.parametrize('average', ['image', 'batch'])
+@pytest.mark.parametrize('threshold', ['median', 1e9], ids=['', 'no_peaks'])
 @pytest.mark.parametrize('counts', [[0, 0], [9, 9], [3, 0]])
-def test_losses_are_finite_and_reach_all_weights(counts: List[int]) -> None:
+def test_losses_are_finite_and_reach_all_weights(
+    counts: List[int], threshold: Any, average: str
+) -> None:
+    """Also of maps of zeros and of one cell, with fewer peaks than objects."""
     for feature in (FEATURE, 0 * FEATURE, FEATURE[..., :1, :1]):
-        head = make_head(DensityHead)
+        head = make_head(DensityHead, threshold=threshold, average=average)
         head.init_weights()
         samples = [make_sample(counts)] * 2
         losses = head.loss((feature,), samples)
@@ -212,120 +187,6 @@ def test_absent_pairs_are_sampled() -> None:
     torch.manual_seed(7)
     assert losses_of(head, view, samples) == first
     assert losses_of(head, view[:2], samples[:2])['loss_count'] == 27 / 4
-
-
-def test_counts_and_density() -> None:
-    maps = [[[3.0, 0.0], [0.0, 0.0]], [[-3.0, -9.0], [-9.0, -9.0]]]
-    density = [[[1.0, 0.5], [0.25, 0.8]], [[1.0, 1.0], [1.0, 1.0]]]
-    (sample,) = make_head().predict(
-        (as_view(maps, density),), [make_sample([0, 0])]
-    )
-    # 2.55 is rounded; class 1 is not there.
-    assert sample.pred_count.tolist() == [3.0, 0.0]
-    assert sample.pred_density.data.sum(dim=(1, 2)).tolist() == pytest.approx(
-        [2.55, 4.0]
-    )
-    assert sample.pred_label.tolist() == [0]
-    assert sample.pred_peaks.labels.tolist() == [0]
-
-
-def test_negative_counts_become_zero() -> None:
-    view = as_view([[[3.0]], [[3.0]]], [[[-2.0]], [[0.4]]])
-    (sample,) = make_head().predict((view,), [make_sample([0, 0])])
-    assert sample.pred_count.tolist() == [0.0, 0.0]
-
-
-def test_a_score_of_zero_counts_nothing() -> None:
-    view = as_view([[[0.0]], [[0.1]]], [[[2.0]], [[2.0]]])
-    (sample,) = make_head().predict((view,), [make_sample([0, 0])])
-    assert sample.pred_count.tolist() == [0.0, 2.0]
-
-
-def test_counts_of_single_label_sets() -> None:
-    view = as_view([[[-1.0]], [[-3.0]]], [[[2.0]], [[2.0]]])
-    head = make_head(multi_label=False)
-    (sample,) = head.predict((view,), [make_sample([1, 0])])
-    assert sample.pred_count.tolist() == [2.0, 0.0]
-
-
-def test_padding_is_not_counted() -> None:
-    maps = [[[3.0, 0.0], [0.0, 0.0]]] * 2
-    density = [[[1.0, 5.0], [2.0, 7.0]]] * 2
-    sample = make_sample([0, 0], img_shape=(8, 4), batch_input_shape=(8, 8))
-    (sample,) = make_head().predict((as_view(maps, density),), [sample])
-    assert sample.pred_count.tolist() == [3.0, 3.0]
-    assert sample.pred_density.data.shape == (2, 2, 1)
-
-
-def test_mirrored_images_give_density_of_the_original() -> None:
-    maps = [[[3.0, 0.0]]] * 2
-    sample = make_sample([0, 0], flip_direction='horizontal')
-    (sample,) = make_head().predict(
-        (as_view(maps, [[[1.0, 2.0]]] * 2),), [sample]
-    )
-    assert sample.pred_density.data.tolist() == [[[2.0, 1.0]]] * 2
-
-
-def test_views_do_not_count_twice() -> None:
-    """A finer view with the same density a cell gives the same count."""
-    coarse = torch.cat(
-        [torch.ones(1, 2, 4, 4), torch.full((1, 2, 4, 4), 0.25)], 1
-    )
-    fine = torch.cat(
-        [torch.ones(1, 2, 8, 8), torch.full((1, 2, 8, 8), 0.25)], 1
-    )
-    (sample,) = make_head().predict_views(
-        [coarse, fine], [make_sample([0, 0])]
-    )
-    assert sample.pred_count.tolist() == [4.0, 4.0]
-    assert sample.pred_density.data.shape == (2, 4, 4)
-
-
-def test_the_released_mean() -> None:
-    view = as_view([[[3.0, 0.0]]] * 2, [[[6.0, 2.0]], [[2.0, 2.0]]])
-    head = make_head(count_reduction='mean')
-    (sample,) = head.predict((view,), [make_sample([0, 0])])
-    assert sample.pred_count.tolist() == [4.0, 2.0]
-    assert sample.pred_density.data.sum(dim=(1, 2)).tolist() == [4.0, 2.0]
-    losses = losses_of(head, view, [make_sample([4, 1])])
-    assert losses['loss_count'] == 0.5
-    sample = make_sample([0, 0], img_shape=(8, 4), batch_input_shape=(8, 8))
-    (sample,) = head.predict((view,), [sample])
-    assert sample.pred_count.tolist() == [6.0, 2.0]
-
-
-@pytest.mark.parametrize(('by_count', 'number'), [(False, 3), (True, 2)])
-def test_peaks_by_count(by_count: bool, number: int) -> None:
-    maps = torch.zeros(1, 2, 5, 5)
-    maps[0, 0, ::4, 0] = 3.0
-    maps[0, 0, 0, 4] = 2.0
-    density = torch.full((1, 2, 5, 5), 0.08)
-    head = make_head(peaks_by_count=by_count, peaks=dict(min_ratio=0.5))
-    (sample,) = head.predict(
-        (torch.cat([maps - 0.01, density], 1),), [make_sample([0, 0])]
-    )
-    assert sample.pred_count[0] == 2
-    assert len(sample.pred_peaks) == number
-
-
-def test_instances_use_the_density() -> None:
-    head = make_head(cls=DensityHead).eval()
-    images = torch.rand(1, 5, 4, 4)
-    sample = make_sample([1, 0], batch_input_shape=(4, 4), img_shape=(4, 4))
-    head.predict((images,), [sample])
-    head.predict_instances(
-        torch.nn.Sequential(Listed(), head), images, [sample]
-    )
-    calls = head.peak_instances.growth.calls
-    assert calls[0]['density'].shape == (2, 4, 4)
-    assert 'pred_instances' in sample
-
-
-class Listed(torch.nn.Module):
-    """A backbone that does nothing."""
-
-    def forward(self, inputs: Tensor) -> List[Tensor]:
-        return [inputs]
 
 
 def test_no_counts() -> None:

@@ -81,6 +81,21 @@ def test_the_loss_reaches_peaks_only(average_gradient: bool) -> None:
     assert torch.allclose(feature.grad[0, 0], expected_grad)
 
 
+@pytest.mark.parametrize('labels', [[], [0], [0, 1]])
+@pytest.mark.parametrize('threshold', ['median', 1e9], ids=['', 'no_peaks'])
+def test_losses_are_finite_with_a_graph(
+    labels: List[int], threshold: Any
+) -> None:
+    for feature in (FEATURE, 0 * FEATURE, FEATURE[..., :1, :1]):
+        head = make_head(threshold=threshold)
+        loss = head.loss((feature,), [make_sample(labels)])['loss_cls']
+        assert loss.isfinite()
+        loss.backward()
+        for parameter in head.classifier.parameters():
+            assert parameter.grad is not None
+            assert parameter.grad.isfinite().all()
+
+
 def test_prediction_adds_peaks_and_class_maps() -> None:
     (sample,) = make_head().predict((FEATURE,), [make_sample([1])])
     assert sample.pred_score.tolist() == pytest.approx(
