@@ -1,6 +1,6 @@
 """Heat maps over photographs."""
 
-from typing import Any, List
+from typing import Any, Dict, List
 
 import cv2
 import numpy as np
@@ -44,16 +44,17 @@ def heatmap_overlay(
 def heat_map_tiles(
     canvas: Canvas, sample: Any, use_truth: bool, limit: int
 ) -> List[Tile]:
-    """A tile for each class whose map was kept, best score first.
+    """A tile for each class whose map was kept or has peaks.
 
-    The peaks of a class are crosses in its map. The name of a class that is
-    not among the given labels is red.
+    The best score comes first. The peaks of a class are crosses in its map;
+    where none was kept it is the one on which they were found. The name of a
+    class that is not among the given labels is red.
 
     Args:
         canvas (Canvas): The image.
         sample (WSLDataSample): With ``pred_maps`` (K, H, W),
             ``pred_map_labels`` (K,) and, if known, ``pred_score`` (C,),
-            ``pred_peaks`` and ``gt_label``.
+            ``pred_peaks``, ``pred_class_maps`` and ``gt_label``.
         use_truth (bool): Whether to look at the ground truth.
         limit (int): Most tiles, the best scores.
 
@@ -62,8 +63,8 @@ def heat_map_tiles(
     """
     if 'pred_maps' not in sample:
         return []
-    maps = sample.get('pred_maps').data
-    labels = array(sample.get('pred_map_labels')).tolist()
+    maps = _maps_of_classes(sample)
+    labels = list(maps)
     scores = sample.get('pred_score')
     given = sample.get('gt_label') if use_truth else None
     values = [0.0] * len(labels)
@@ -77,10 +78,24 @@ def heat_map_tiles(
         if scores is not None:
             text = f'{text} {values[index]:.2f}'
         wrong = given is not None and label not in given.tolist()
-        drawn = heatmap_overlay(canvas.image, array(maps[index]))
+        drawn = heatmap_overlay(canvas.image, array(maps[label]))
         _draw_class_peaks(drawn, sample, label, canvas.scale)
         tiles.append(Tile(drawn, text, WRONG if wrong else BLACK))
     return note_left_out(tiles, len(labels) - len(tiles))
+
+
+def _maps_of_classes(sample: Any) -> Dict[int, Any]:
+    """The kept maps, and those of the other classes that have peaks."""
+    labels = array(sample.get('pred_map_labels')).tolist()
+    maps = dict(zip(labels, sample.get('pred_maps').data))
+    peaks, logits = sample.get('pred_peaks'), sample.get('pred_class_maps')
+    if peaks is None or logits is None:
+        return maps
+    for label in np.unique(array(peaks.get('labels'))).tolist():
+        if label not in maps:
+            heat = array(logits.data[label]).clip(min=0)
+            maps[label] = heat / max(float(heat.max()), 1e-6)
+    return maps
 
 
 def _draw_class_peaks(

@@ -29,9 +29,9 @@ class WSLVisualizer(Visualizer):
     (label map with boxes, instances), the predicted label map, the predicted
     instances and their peak response maps in the same colours, the score map
     with its box and the true ones, a heat map with the peaks for each class
-    whose map was kept, best score first, and a density map with its count
-    for each class that is predicted or given. A caption in red contradicts
-    the given labels or counts.
+    whose map was kept or has peaks, best score first, and a density map with
+    its count for each class that is predicted or given. A caption in red
+    contradicts the given labels or counts.
 
     Args:
         name (str): Name of the instance.

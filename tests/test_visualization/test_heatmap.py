@@ -6,6 +6,7 @@ from mmengine.structures import InstanceData, PixelData
 from mmwsl.structures import WSLDataSample
 from mmwsl.visualization import heatmap_overlay
 from mmwsl.visualization.canvas import Canvas
+from mmwsl.visualization.caption import WRONG
 from mmwsl.visualization.heatmap import heat_map_tiles
 
 
@@ -53,6 +54,27 @@ def test_peaks_are_in_the_maps_of_their_classes(peaky):
     assert [x[30, 50] for x in white] == [True, False, False]
     assert [x[20, 40] for x in white] == [False, False, True]
     assert not white[1].any()
+
+
+def test_classes_with_peaks_are_shown_without_a_kept_map(peaky):
+    """As classes are that are predicted, but not given by the labels."""
+    peaky.pred_map_labels = torch.tensor([2])
+    peaky.pred_maps = PixelData(data=peaky.pred_maps.data[:1])
+    logits = torch.full((3, 4, 6), -1.0)
+    logits[1, 0, 0] = 4
+    peaky.pred_class_maps = PixelData(data=logits)
+    peaky.set_gt_label([2], 3)
+    canvas = Canvas(np.full((40, 60, 3), 90, np.uint8), 2.0, 'abc')
+    tiles = heat_map_tiles(canvas, peaky, True, 9)
+    assert [x.text for x in tiles] == ['b 0.75', 'c 0.50', 'a 0.25']
+    assert [x.color == WRONG for x in tiles] == [True, False, True]
+    white = [(x.image == 255).all(-1) for x in tiles]
+    assert [x[10, 10] for x in white] == [True, False, False]
+    # Hot in the corner, relative to its maximum, and nowhere else.
+    assert tiles[0].image[0, 0, 0] > tiles[0].image[0, 0, 2]
+    assert tiles[0].image[-1, -1, 2] > tiles[0].image[-1, -1, 0]
+    # The class without a positive value.
+    np.testing.assert_array_equal(tiles[2].image[0, 0], tiles[0].image[-1, -1])
 
 
 def test_only_the_best_classes(peaky):
