@@ -53,12 +53,18 @@ class PRMQualityMetric(BaseMetric):
     It prints ``PRM_quality`` by the size of the object and by the number of
     objects in the image. Difficult objects do not count.
 
+    Of networks without peaks, such as those of CAMHead, it measures the class
+    maps alone, ``with_responses=False``: all objects that are the only one of
+    their class and whose class has a map, by size and number as well.
+
     Args:
         match (str): 'peak': the object of a map is that of its class in
             which its peak lies. 'best': that of its class with most of R.
         masks (str): See InstanceAPMetric.
         with_maps (bool): Whether ``pred_maps`` (K, H, W) and
             ``pred_map_labels`` (K,) are compared.
+        with_responses (bool): Whether there are peak response maps; without,
+            ``pred_instances`` is not read.
         size_edges (Sequence[float]): Bounds of the sizes, as parts of the
             image.
         number_edges (Sequence[int]): Bounds of the numbers of objects.
@@ -75,6 +81,7 @@ class PRMQualityMetric(BaseMetric):
         match: str = 'peak',
         masks: str = 'instances',
         with_maps: bool = True,
+        with_responses: bool = True,
         size_edges: Sequence[float] = (0.01, 0.05, 0.2),
         number_edges: Sequence[int] = (2, 3, 5),
         collect_device: str = 'cpu',
@@ -85,9 +92,12 @@ class PRMQualityMetric(BaseMetric):
         check_mask_source(masks)
         if match not in MATCHES:
             raise ValueError(f'match must be one of {MATCHES}: {match!r}')
+        if not (with_maps or with_responses):
+            raise ValueError('neither with_maps nor with_responses is set')
         self.match = match
         self.masks = masks
         self.with_maps = with_maps
+        self.with_responses = with_responses
         self.size_edges = tuple(size_edges)
         self.number_edges = tuple(number_edges)
 
@@ -98,8 +108,10 @@ class PRMQualityMetric(BaseMetric):
                 self.results.append(self._qualities(sample))
 
     def _qualities(self, sample: Mapping[str, Any]) -> Dict[str, Any]:
-        found = field(sample, 'pred_instances')
         truth = _countable(instance_truth(sample, self.masks))
+        if not self.with_responses:
+            return self._of_class_maps(sample, truth)
+        found = field(sample, 'pred_instances')
         labels = array(found['labels']).astype(np.int64)
         quality = map_quality(
             array(found['peak_response_maps']), truth.masks, truth.valid
@@ -116,13 +128,27 @@ class PRMQualityMetric(BaseMetric):
         own = quality[hit, target[hit]]
         # Maps that do not respond inside the valid pixels say nothing.
         hit, own = hit[~np.isnan(own)], own[~np.isnan(own)]
-        areas = truth.masks.mean(axis=(1, 2)) if len(truth.masks) else None
         return dict(
             quality=own,
-            size=np.zeros(0) if areas is None else areas[target[hit]],
+            size=_areas(truth)[target[hit]],
             objects=np.full(len(hit), truth.num_objects),
             single=self._compare(sample, truth, target[hit], own),
             candidates=int(np.isin(labels, truth.labels).sum()),
+        )
+
+    def _of_class_maps(
+        self, sample: Mapping[str, Any], truth: InstanceTruth
+    ) -> Dict[str, Any]:
+        """Qualities of class maps, as of response maps."""
+        values = _class_map_qualities(sample, truth)
+        own = np.array([x for x in values.values() if not np.isnan(x)])
+        kept = [index for index, x in values.items() if not np.isnan(x)]
+        return dict(
+            quality=own,
+            size=_areas(truth)[kept],
+            objects=np.full(len(kept), truth.num_objects),
+            single=np.stack([own, own], axis=1),
+            candidates=len(values),
         )
 
     def _compare(
@@ -134,18 +160,13 @@ class PRMQualityMetric(BaseMetric):
     ) -> np.ndarray:
         """Qualities (k, 2) of both maps of k single objects."""
         pairs: List[Sequence[float]] = []
-        if self.with_maps and len(target):
-            kinds = label_indices(sample, 'pred_map_labels')
-            maps = map_quality(
-                pixels(sample, 'pred_maps'), truth.masks, truth.valid
-            )
-            everything = array(field(sample, 'gt_instances')['labels'])
-            for index, value in mean_by_object(target, own).items():
-                label = truth.labels[index]
-                only = (everything == label).sum() == 1
-                row = np.flatnonzero(kinds == label)
-                if only and len(row) and not np.isnan(maps[row[0], index]):
-                    pairs.append((value, maps[row[0], index]))
+        if self.with_maps:
+            others = _class_map_qualities(sample, truth)
+            pairs = [
+                (value, others[index])
+                for index, value in mean_by_object(target, own).items()
+                if not np.isnan(others.get(index, np.nan))
+            ]
         return np.array(pairs, dtype=np.float64).reshape(-1, 2)
 
     def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
@@ -156,24 +177,57 @@ class PRMQualityMetric(BaseMetric):
             np.concatenate([x[key] for x in results]) for key in _ARRAYS
         )
         candidates = sum(x['candidates'] for x in results)
-        metrics = {
-            'PRM_quality': _percent_mean(quality),
-            'PRM_hit': percent(len(quality) / (candidates or np.nan)),
-        }
-        if self.with_maps:
+        metrics = {}
+        if self.with_responses:
+            metrics['PRM_quality'] = _percent_mean(quality)
+            metrics['PRM_hit'] = percent(len(quality) / (candidates or np.nan))
+        if self.with_responses and self.with_maps:
             metrics['PRM_quality_single'] = _percent_mean(single[:, 0])
+        if self.with_maps:
             metrics['CAM_quality_single'] = _percent_mean(single[:, 1])
+        title = (
+            f'peak response maps, {len(quality)} of {candidates} on an '
+            f'object; {len(single)} objects compared with class maps'
+            if self.with_responses
+            else f'class maps, of {len(quality)} of {candidates} objects '
+            'that are the only one of their class'
+        )
+        name = 'PRM quality' if self.with_responses else 'CAM quality'
         tables = [
-            _table('size', quality, size, self.size_edges),
-            _table('objects', quality, objects, self.number_edges),
+            _table('size', name, quality, size, self.size_edges),
+            _table('objects', name, quality, objects, self.number_edges),
         ]
         print_log(
-            f'peak response maps, {len(quality)} of {candidates} on an '
-            f'object; {len(single)} objects compared with class maps '
-            '(percent):\n' + '\n'.join(tables),
-            logger='current',
+            f'{title} (percent):\n' + '\n'.join(tables), logger='current'
         )
         return metrics
+
+
+def _class_map_qualities(
+    sample: Mapping[str, Any], truth: InstanceTruth
+) -> Dict[int, float]:
+    """Quality of its class's map for each object that is the only one.
+
+    NaN stands for a class without a map, or with one that is 0 everywhere.
+    """
+    kinds = label_indices(sample, 'pred_map_labels').tolist()
+    maps = map_quality(pixels(sample, 'pred_maps'), truth.masks, truth.valid)
+    everything = array(field(sample, 'gt_instances')['labels'])
+    return {
+        index: float(maps[kinds.index(label), index])
+        if label in kinds
+        else float('nan')
+        for index, label in enumerate(truth.labels.tolist())
+        if (everything == label).sum() == 1
+    }
+
+
+def _areas(truth: InstanceTruth) -> np.ndarray:
+    """Parts (n',) of the image that the instances cover."""
+    if not len(truth.masks):
+        return np.zeros(0)
+    areas: np.ndarray = truth.masks.mean(axis=(1, 2))
+    return areas
 
 
 def _countable(truth: InstanceTruth) -> InstanceTruth:
@@ -192,18 +246,19 @@ def _percent_mean(values: np.ndarray) -> float:
 
 def _table(
     title: str,
+    name: str,
     values: np.ndarray,
     keys: np.ndarray,
     edges: Sequence[float],
 ) -> str:
     """One line for each bin."""
-    names = [f'< {edges[0]:g}']
-    names += [f'{a:g} to < {b:g}' for a, b in zip(edges, edges[1:])]
-    names.append(f'>= {edges[-1]:g}')
+    bins = [f'< {edges[0]:g}']
+    bins += [f'{a:g} to < {b:g}' for a, b in zip(edges, edges[1:])]
+    bins.append(f'>= {edges[-1]:g}')
     rows = [
-        (name, number, mean)
-        for name, (number, mean) in zip(
-            names, binned_means(values, keys, edges)
+        (text, number, mean)
+        for text, (number, mean) in zip(
+            bins, binned_means(values, keys, edges)
         )
     ]
-    return format_table((title, 'maps', 'PRM quality'), rows)
+    return format_table((title, 'maps', name), rows)

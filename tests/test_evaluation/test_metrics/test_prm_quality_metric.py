@@ -123,12 +123,48 @@ def test_class_masks_without_their_ignored_pixels():
     assert metrics['CAM_quality_single'] == 100
 
 
+def test_class_maps_alone(messages):
+    """Networks without peaks, whose maps may be of given classes only."""
+    one = sample()
+    del one.pred_instances
+    metrics = evaluate([one], with_responses=False)
+    # Of the dog, the only one of its class; cats are two.
+    assert metrics == {'CAM_quality_single': 50.0}
+    assert 'class maps, of 1 of 1 objects that are the only' in messages[0]
+    assert 'CAM quality' in messages[0]
+    big = next(x for x in messages[0].splitlines() if '>= 0.2' in x)
+    assert big.split()[4::2] == ['1', '50.00']
+    # A class without a map, and a map that is 0, are left out and said.
+    for change in (
+        dict(pred_map_labels=torch.tensor([0])),
+        dict(pred_maps=PixelData(data=torch.zeros(1, 1, 10))),
+    ):
+        other = sample()
+        for key, value in change.items():
+            setattr(other, key, value)
+        assert evaluate([one, other], with_responses=False) == metrics
+        assert 'of 1 of 2 objects' in messages[-1]
+
+
+def test_both_ways_measure_class_maps_alike():
+    """Over the same objects, and ignored pixels left out of both."""
+    one = sample(keep=[2, 3])
+    one.gt_instances.pop('masks')
+    seg = [[[1, 1, 1, 1, 255, 2, 2, 2, 2, 0]]]
+    one.gt_sem_seg = PixelData(data=torch.tensor(seg))
+    both = evaluate([one], masks='single', match='best')
+    alone = evaluate([one], masks='single', with_responses=False)
+    assert both['CAM_quality_single'] == alone['CAM_quality_single'] == 100
+
+
 def test_no_instances():
     metrics = evaluate([sample(keep=[])])
     assert np.isnan(list(metrics.values())).all()
     empty = sample()
     empty.gt_instances = empty.gt_instances[:0]
     assert np.isnan(list(evaluate([empty]).values())).all()
+    alone = evaluate([empty], with_responses=False)
+    assert np.isnan(alone['CAM_quality_single'])
 
 
 @pytest.mark.parametrize(
@@ -156,5 +192,7 @@ def test_rejects_settings():
         PRMQualityMetric(match='nearest')
     with pytest.raises(ValueError, match='masks must be one of'):
         PRMQualityMetric(masks='boxes')
+    with pytest.raises(ValueError, match='neither with_maps nor with_resp'):
+        PRMQualityMetric(with_maps=False, with_responses=False)
     with pytest.raises(ValueError, match='no image'):
         PRMQualityMetric().compute_metrics([])
