@@ -36,9 +36,9 @@ class FolderDataset(WSLDataset):
         a/1.jpg,cat|dog        labels; a/1.jpg, is an image of nothing
         a/1.jpg,cat,3          a label and its number of objects
 
-    Counts are known only if all lines have them; a class without line then
-    has 0, and a line with count 0 gives no label. Names with a comma are
-    quoted.
+    Counts are known if the lines have them; a class without line then has 0,
+    and a line with count 0 gives no label. A line with a label but without a
+    count is broken where others have one. Names with a comma are quoted.
 
     Args:
         ann_file (str): The CSV file, '' for folders.
@@ -88,7 +88,9 @@ class FolderDataset(WSLDataset):
             names = sorted({row.label for row in rows if row.label})
             self._metainfo['classes'] = names
         rows = self._known_rows(rows)
-        counted = bool(rows) and all(row.number is not None for row in rows)
+        counted = any(row.number is not None for row in rows)
+        if counted:
+            rows = self._counted_rows(rows)
         label_of = {name: i for i, name in enumerate(self.classes)}
         images: Dict[str, Dict[int, int]] = {}
         for row in rows:
@@ -128,6 +130,19 @@ class FolderDataset(WSLDataset):
                 )
             else:
                 known.append(row._replace(label=''))
+        return known
+
+    def _counted_rows(self, rows: List[_Row]) -> List[_Row]:
+        """Refuse labels without a count beside others with one."""
+        known = []
+        for row in rows:
+            if row.label and row.number is None:
+                self._problem(
+                    row.place,
+                    f'{row.label!r} has no count, as it has in other lines',
+                )
+            else:
+                known.append(row)
         return known
 
     def _folder_rows(self) -> List[_Row]:

@@ -109,7 +109,8 @@ class WSLDataSample(BaseDataElement):
             ValueError: If a count is negative or not a whole number.
         """
         vector = _to_vector(counts, 'gt_count', torch.float64)
-        if not bool(((vector >= 0) & (vector == vector.round())).all()):
+        whole = vector.isfinite() & (vector >= 0) & (vector == vector.round())
+        if not bool(whole.all()):
             raise ValueError(
                 f'gt_count must hold whole numbers >= 0, got '
                 f'{vector.tolist()}.'

@@ -77,11 +77,15 @@ def test_csv_of_counts(fruit):
     assert second['gt_label'].tolist() == []
 
 
-def test_counts_are_unknown_if_a_line_lacks_one(fruit):
-    text = 'pear/1.jpg,pear,3\napple/1.png,apple\n'
+def test_images_of_nothing_have_counts_of_zero(fruit):
+    text = 'pear/1.jpg,pear,3\napple/1.png,\n'
     first, second = infos(FolderDataset(**write(fruit, text)))
-    assert 'gt_count' not in first
-    assert second['gt_label'].tolist() == [0]
+    assert first['gt_count'].tolist() == [3]
+    assert second['gt_count'].tolist() == [0]
+    assert second['gt_label'].tolist() == []
+    # Without any count nothing is known.
+    data = FolderDataset(**write(fruit, 'apple/1.png,\npear/1.jpg,pear\n'))
+    assert all('gt_count' not in info for info in infos(data))
 
 
 @pytest.mark.parametrize(
@@ -94,6 +98,8 @@ def test_counts_are_unknown_if_a_line_lacks_one(fruit):
         ('apple/1.png', '1 column, expected path,label'),
         (',apple', 'no path in the first column'),
         ('pear/1.jpg,pear,2', "a second count of 'pear'"),
+        ('apple/1.png,pear', "'pear' has no count, as it has in other"),
+        ('apple/1.png,pear,', "'pear' has no count, as it has in other"),
     ],
 )
 def test_broken_lines(fruit, line, message):

@@ -42,8 +42,9 @@ def test_counts() -> None:
         WSLDataSample().set_gt_count([0, -2])
     with pytest.raises(ValueError, match='whole numbers'):
         WSLDataSample().set_gt_count([0.5, 2])
-    with pytest.raises(ValueError, match='whole numbers'):
-        WSLDataSample().set_gt_count([float('nan'), 2])
+    for value in (float('nan'), float('inf')):
+        with pytest.raises(ValueError, match='whole numbers'):
+            WSLDataSample().set_gt_count([value, 2])
     with pytest.raises(ValueError, match=r'shape \(C,\)'):
         WSLDataSample().set_gt_count([[1, 2]])
 

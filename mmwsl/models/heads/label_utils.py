@@ -63,7 +63,9 @@ def stack_gt_counts(
             raise ValueError(
                 f'{_name(sample)}: the sample has no object counts '
                 "('gt_count'), for the label file holds classes only; "
-                'DensityHead learns from counts.'
+                'DensityHead learns from counts, which FolderDataset reads '
+                'from lines path,class,count and VOCImageLevelDataset from '
+                'XML files.'
             )
         if len(sample.gt_count) != num_classes:
             raise ValueError(
