@@ -69,6 +69,12 @@ def test_tables_of_counts_follow_names_and_ids(tool, folder):
     assert run(tool, folder, *names, counts='counts.npz') == expected
 
 
+def test_images_of_nothing_count_as_zero(tool, folder):
+    expected = run(tool, folder)
+    (folder / 'labels.csv').write_text(LABELS.replace('3.jpg,cat,0', '3,'))
+    assert run(tool, folder) == expected
+
+
 def test_counts_of_a_config(tool, folder):
     config = folder / 'config.py'
     config.write_text(
@@ -99,8 +105,11 @@ def test_config_without_counts(tool, folder, capsys):
     ('labels', 'message'),
     [
         ('a/1,cat,1\na/9,dog,2\n', 'no counts for 1 of 2 images, the first'),
-        ('a/1,cat,-1\n', 'a/1: gt_count [0.0, -1.0] must hold whole'),
-        ('a/1,cat,0.5\n', 'a/1: gt_count [0.0, 0.5] must hold whole'),
+        ('a/1,cat,-1\n', "labels.csv: line 1: '-1' is no count"),
+        ('a/1,cat,0.5\n', "labels.csv: line 1: '0.5' is no count"),
+        ('a/1,cat,1\na/2,cat\n', 'line 2: expected path,class,count'),
+        ('a/1,cat,1\na/2,cat,\n', "line 2: '' is no count"),
+        ('i,dog,cat\na/1,1,-2\n', 'csv: a/1: counts [1.0, -2.0] are not'),
         ('a/1,cat,1\na/1,cat,2\n', "line 2: a/1 has 'cat' before"),
         ('a/1,cat,1\na/2,cat,x\n', "line 2: 'x' is no count"),
         ('a/1,cow,1\n', "class 'cow' is not in the list"),

@@ -19,6 +19,7 @@ from mmwsl.evaluation.files import (
     read_class_scores,
     without_suffix,
 )
+from mmwsl.evaluation.functional import is_count
 from mmwsl.evaluation.scoring import run_scoring
 from mmwsl.evaluation.truth import config_dataset, rows_of_images
 
@@ -84,11 +85,9 @@ def truth_of_config(args: argparse.Namespace) -> Tuple[Counts, List[str]]:
 def is_list_of_labels(path: str) -> bool:
     """Whether a file has lines path,class,count."""
     rows = [cells for _, cells in csv_lines(path, 'label file')]
-    return (
-        len(rows) > 0
-        and all(len(cells) == 3 for cells in rows)
-        and not any(is_number(cells[1]) for cells in rows)
-        and any(is_number(cells[2]) for cells in rows)
+    return any(
+        len(cells) == 3 and not is_number(cells[1]) and is_number(cells[2])
+        for cells in rows
     )
 
 
@@ -98,12 +97,16 @@ def truth_of_list(
     """Counts and class names of a file of path,class,count."""
     found: Dict[str, Dict[str, float]] = {}
     for number, cells in csv_lines(args.labels, 'label file'):
-        if number == 1 and not is_number(cells[2]):
-            continue  # a header of another name
         place = f'{args.labels}: line {number}'
-        if not is_number(cells[2]):
-            raise ValueError(f'{place}: {cells[2]!r} is no count')
+        if any(cells[1:]) and len(cells) != 3:
+            raise ValueError(f'{place}: expected path,class,count')
+        if number == 1 and not is_number(cells[-1]) and any(cells[1:]):
+            continue  # a header of another name
         counts = found.setdefault(without_suffix(cells[0]), {})
+        if not any(cells[1:]):
+            continue  # an image of nothing
+        if not is_number(cells[2]) or not is_count(np.array(float(cells[2]))):
+            raise ValueError(f'{place}: {cells[2]!r} is no count')
         if cells[1] in counts:
             raise ValueError(f'{place}: {cells[0]} has {cells[1]!r} before')
         counts[cells[1]] = float(cells[2])
@@ -134,6 +137,12 @@ def truth_of_table(
     if args.classes:
         classes = read_class_names(args.classes)
     rows = rows_of_images(table, table.ids, classes, args.labels, 'counts')
+    for img_id, row in zip(table.ids, rows):
+        if not is_count(row).all():
+            raise ValueError(
+                f'{args.labels}: {img_id}: counts {row.tolist()} are not all '
+                'whole numbers >= 0'
+            )
     return dict(zip(table.ids, rows)), classes
 
 
