@@ -2,6 +2,7 @@
 # python tools/pipeline.py configs/nsrom/pipeline_nsrom_mobilenet-v2_voc12-2007.py
 data_root = 'data/voc12_2007'
 weights = 'weights/mobilenet_v2_imagenet.pth'
+# Or {generated.dir}/maps, which are made of the images.
 saliency = '{data_root}/SaliencyMaps'
 classes = 'voc'
 common = {'data_root': '{data_root}', 'weights': '{weights}'}
@@ -18,6 +19,13 @@ seeds = [
 segment = {**common, 'weights': '{classifier.checkpoint}'}
 segmentor = 'seg_mobilenet-v2_voc12-2007.py'
 stages = [
+    dict(
+        name='generated',
+        run='tool',
+        tool='dataset_converters/make_saliency.py',
+        args=['{data_root}/JPEGImages', '{dir}/maps', '--num-workers=2'],
+        optional=True,
+    ),
     dict(
         name='classifier',
         run='train',

@@ -2,6 +2,8 @@
 # python tools/pipeline.py configs/nsrom/pipeline_nsrom_r18_toy.py
 train_images = 600
 val_images = 150
+# Or {generated.dir}/maps, which are made of the images.
+saliency = '{data.dir}/toy/SaliencyMaps'
 classes = 'ant,bee,cod,doe,emu,fox'
 common = {'data_root': '{data.dir}/toy'}
 # Masks judge the stages; none of them learns from masks.
@@ -33,6 +35,13 @@ stages = [
         ],
     ),
     dict(
+        name='generated',
+        run='tool',
+        tool='dataset_converters/make_saliency.py',
+        args=['{data.dir}/toy/JPEGImages', '{dir}/maps', '--num-workers=2'],
+        optional=True,
+    ),
+    dict(
         name='classifier',
         run='train',
         config='cls_r18_toy.py',
@@ -54,7 +63,7 @@ stages = [
             '{cams.dir}/maps',
             *seeds,
             '--background=saliency',
-            '--saliency={data.dir}/toy/SaliencyMaps',
+            '--saliency={saliency}',
         ],
     ),
     dict(
@@ -78,12 +87,7 @@ stages = [
         name='initial',
         run='tool',
         tool='pseudo_labels.py',
-        args=[
-            'initial',
-            '{oa_cams.dir}/maps',
-            '{data.dir}/toy/SaliencyMaps',
-            '{dir}/labels',
-        ],
+        args=['initial', '{oa_cams.dir}/maps', '{saliency}', '{dir}/labels'],
         evaluate='{dir}/labels',
         pictures='{dir}/labels',
     ),
@@ -124,7 +128,7 @@ stages = [
             '{cams.dir}/maps',
             '{mined.dir}/labels',
             '{predictions.dir}/labels',
-            '{data.dir}/toy/SaliencyMaps',
+            '{saliency}',
             '{dir}/labels',
         ],
         evaluate='{dir}/labels',

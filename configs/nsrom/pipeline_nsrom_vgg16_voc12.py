@@ -1,7 +1,7 @@
 # NSROM from image labels and saliency maps to the second segmentor:
 # python tools/pipeline.py configs/nsrom/pipeline_nsrom_vgg16_voc12.py
 data_root = 'data/VOCdevkit/VOC2012'
-# Given ones, or those of tools/dataset_converters/make_saliency.py.
+# Or {generated.dir}/maps, which are made of the images.
 saliency = '{data_root}/SaliencyMaps'
 classes = (
     'aeroplane,bicycle,bird,boat,bottle,bus,car,cat,chair,cow,diningtable,'
@@ -22,6 +22,13 @@ seeds = [
 # Or vgg16, which is DeepLab-LargeFOV.
 segmentor = 'r101'
 stages = [
+    dict(
+        name='generated',
+        run='tool',
+        tool='dataset_converters/make_saliency.py',
+        args=['{data_root}/JPEGImages', '{dir}/maps', '--num-workers=8'],
+        optional=True,
+    ),
     dict(
         name='classifier',
         run='train',

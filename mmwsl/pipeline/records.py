@@ -19,7 +19,7 @@ from mmwsl.pseudo_labels.whole_file import write_whole
 LOG = 'log.txt'
 _STARTED, _FINISHED = 'started.json', 'stage.json'
 # These change what is told of a stage, not what it makes.
-_TOLD = ('evaluate', 'pictures')
+_TOLD = ('evaluate', 'pictures', 'optional')
 
 
 def read_json(path: str) -> Optional[Dict[str, Any]]:

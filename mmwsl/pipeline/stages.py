@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Optional, Set, Union
 import mmwsl
 from mmwsl.apis import load_config
 from mmwsl.pipeline.references import expand
+from mmwsl.pipeline.variables import SECTIONS, read_variables, set_options
 
 # What each kind of stage needs, and what it may say besides.
 _NEEDED: Dict[str, Set[str]] = {
@@ -21,10 +22,9 @@ _ALLOWED: Dict[str, Set[str]] = {
     'test': {'cfg_options', 'args', 'show_dir'},
     'tool': {'args'},
 }
-_COMMON = {'name', 'run', 'pictures', 'evaluate'}
-_SECTIONS = ('stages', 'page', 'evaluate')
+_COMMON = {'name', 'run', 'pictures', 'evaluate', 'optional'}
 # Not free as names of stages; 'pictures' is a folder of the page.
-_TAKEN = (*_SECTIONS, 'dir', 'pictures')
+_TAKEN = (*SECTIONS, 'dir', 'pictures')
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,8 @@ def read_pipeline(
         raise ValueError(f'{path}: "stages" is not a list of stages')
     for position, what in enumerate(stages):
         _check_keys(path, position, what, stages[:position])
-    _set_options(path, content, options or {})
-    variables = _variables(path, content)
+    set_options(path, content, options or {})
+    variables = read_variables(path, content)
     tools = tools or str(Path(mmwsl.__file__).parent / '.mim' / 'tools')
     work_dir = work_dir or os.path.join('work_dirs', Path(path).stem)
     checked: List[Stage] = []
@@ -117,7 +117,19 @@ def read_pipeline(
         what = _with_evaluation(path, what, defaults)
         checked.append(_read_stage(path, what, variables, checked, tools))
     page = _expand_page(path, content.get('page') or {}, variables, checked)
-    return Pipeline(path, os.path.abspath(work_dir), checked, page, tools)
+    folder = os.path.abspath(work_dir)
+    return Pipeline(path, folder, _needed(checked), page, tools)
+
+
+def _needed(stages: List[Stage]) -> List[Stage]:
+    """Leave out the optional stages that no other stage takes from."""
+    kept: List[Stage] = []
+    used: Set[str] = set()
+    for stage in reversed(stages):
+        if stage.name in used or not stage.what.get('optional'):
+            kept.insert(0, stage)
+            used.update(stage.uses)
+    return kept
 
 
 def _check_keys(
@@ -145,48 +157,6 @@ def _check_keys(
         raise ValueError(
             f'{place}: a {kind} stage has no {sorted(unknown)[0]!r}'
         )
-
-
-def _set_options(
-    path: str, content: Dict[str, Any], options: Dict[str, Any]
-) -> None:
-    """Apply what the command line changes, in place."""
-    stages = {stage['name']: stage for stage in content['stages']}
-    text = str(content)
-    for key, value in options.items():
-        head, _, rest = key.partition('.')
-        if rest and head in stages:
-            if stages[head]['run'] == 'tool':
-                raise ValueError(
-                    f'{key}: stage {head!r} of {path} runs a tool, which has '
-                    'no config'
-                )
-            stages[head].setdefault('cfg_options', {})[rest] = value
-        elif rest and head in ('page', 'evaluate'):
-            content.setdefault(head, {})[rest] = value
-        elif f'{{{key}}}' in text:
-            content[key] = value
-        else:
-            known = [x for x in content if f'{{{x}}}' in text]
-            raise ValueError(
-                f'{key}: no stage of {path} has this name and none uses '
-                f'{{{key}}}; its variables are {", ".join(known) or "none"}'
-            )
-
-
-def _variables(path: str, content: Dict[str, Any]) -> Dict[str, Any]:
-    """The variables; each may use those above it."""
-    variables: Dict[str, Any] = {}
-
-    def lookup(name: str) -> Any:
-        if name not in variables:
-            raise ValueError(f'{path}: {{{name}}} is not known at this point')
-        return variables[name]
-
-    for key, value in content.items():
-        if key not in _SECTIONS and isinstance(value, (str, int, float)):
-            variables[key] = expand(value, lookup)
-    return variables
 
 
 def _with_evaluation(
@@ -221,7 +191,8 @@ def _read_stage(
 
     def lookup(reference: str) -> Any:
         if reference in variables:
-            return variables[reference]
+            # It may hold references to stages.
+            return expand(variables[reference], lookup)
         head, _, field = reference.partition('.')
         if field:
             _check_reference(place, head, field, earlier)
@@ -278,7 +249,7 @@ def _expand_page(
 
     def lookup(reference: str) -> Any:
         if reference in variables:
-            return variables[reference]
+            return expand(variables[reference], lookup)
         head, _, field = reference.partition('.')
         if field != 'dir' or head not in [stage.name for stage in stages]:
             raise ValueError(

@@ -30,3 +30,21 @@ def test_plan(name, tmp_path, capsys):
     # The page shows something, and masks judge something.
     for key in ('pictures', 'evaluate'):
         assert any(stage.what.get(key) for stage in pipeline.stages)
+
+
+@pytest.mark.parametrize('name', [x for x in FILES if x.startswith('nsrom/')])
+def test_generated_saliency(name, tmp_path):
+    tools, options = str(TOOLS), {'saliency': '{generated.dir}/maps'}
+    given = read_pipeline(CONFIG_DIR / name, work_dir='w', tools=tools)
+    made = read_pipeline(CONFIG_DIR / name, options, 'w', tools)
+    names = [stage.name for stage in made.stages]
+    assert 'generated' in names
+    names.remove('generated')
+    assert names == [stage.name for stage in given.stages]
+    users = [s.name for s in made.stages if 'generated' in s.uses]
+    assert users == ['cam_saliency', 'initial', 'masked']
+    # Nothing else is read as saliency.
+    assert 'SaliencyMaps' not in str([stage.what for stage in made.stages])
+    assert (
+        str([stage.what for stage in given.stages]).count('SaliencyMaps') == 3
+    )

@@ -35,6 +35,38 @@ def test_variables_are_replaced_and_references_stay(tmp_path):
     assert pipeline.folder('two') == str(tmp_path / 'work/two')
 
 
+def test_variables_hold_folders_of_stages(tmp_path):
+    more = dict(base='{one.dir}/a', masks='{base}/masks')
+    stage = {**USER, 'args': ['{masks}', 'x{masks}']}
+    page = dict(mask_dir='{masks}')
+    two = read(tmp_path, [WRITER, stage], page=page, **more)
+    assert two.stages[1].what['args'] == [
+        '{one.dir}/a/masks',
+        'x{one.dir}/a/masks',
+    ]
+    assert two.stages[1].uses == ['one']
+    assert two.page['mask_dir'] == '{one.dir}/a/masks'
+    # Where the variable is used the stage must have been.
+    text = fails(tmp_path, [{**WRITER, 'args': ['{late.dir}']}])
+    assert 'no stage before it is named' in text
+    text = fails(tmp_path, [WRITER], {'word': '{three.dir}'})
+    assert "{three.dir}: no stage before it is named 'three'" in text
+
+
+def test_optional_stages(tmp_path):
+    first = {**WRITER, 'args': ['x'], 'optional': True}
+    between = {**USER, 'optional': True}
+    last = {**LAST, 'args': ['{word}']}
+
+    def names(word):
+        stages = [first, between, last]
+        return [x.name for x in read(tmp_path, stages, {'word': word}).stages]
+
+    assert names('folder') == ['three']
+    assert names('{one.dir}') == ['one', 'three']
+    assert names('{two.dir}/maps') == ['one', 'two', 'three']
+
+
 def test_default_folder_and_tools(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_tools(tmp_path)
