@@ -27,6 +27,7 @@ from mmwsl.evaluation.functional.instance_ap import (
     instance_table,
     match_instances,
 )
+from mmwsl.evaluation.functional.map_parts import map_parts
 from mmwsl.evaluation.functional.mask_iou import mask_intersections, mask_iou
 from mmwsl.evaluation.functional.pixel_pr import (
     pixel_histograms,
@@ -77,6 +78,7 @@ __all__ = [
     'instance_table',
     'is_count',
     'label_map_histograms',
+    'map_parts',
     'map_quality',
     'maps_to_boxes',
     'mask_intersections',

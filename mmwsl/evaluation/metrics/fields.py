@@ -10,6 +10,7 @@ import torch
 
 _PROVIDERS = {
     'pred_score': 'the model must predict class scores (a classifier head)',
+    'pred_label': 'the model must predict classes (a classifier head)',
     'pred_maps': (
         'the model must predict class maps (for example head=dict('
         "type='CAMHead', ...))"

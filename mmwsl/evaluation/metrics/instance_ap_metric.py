@@ -12,6 +12,7 @@ from mmwsl.evaluation.functional import (
     ImageMatch,
     instance_scores,
     instance_table,
+    map_parts,
     mask_iou,
     match_instances,
     percent,
@@ -20,7 +21,9 @@ from mmwsl.evaluation.metrics.fields import (
     array,
     class_names,
     field,
+    label_indices,
     naming_image,
+    pixels,
 )
 from mmwsl.evaluation.metrics.instance_truth import (
     check_mask_source,
@@ -48,6 +51,11 @@ class InstanceAPMetric(BaseMetric):
             one of its class takes the class's mask, and predictions of
             classes with several objects are left out in that image, as are
             ignored pixels. How many instances were used is printed.
+        parts (float, optional): Instead of ``pred_instances``, take the
+            connected parts of ``pred_maps`` (K, H, W) above this value, of
+            the classes that ``pred_label`` and ``pred_map_labels`` both name:
+            the baseline of networks that predict maps alone. See
+            :func:`mmwsl.evaluation.functional.map_parts`.
         per_class (bool): Print a table with one line for each class.
         collect_device (str): 'cpu' or 'gpu', see mmengine.
         prefix (str, optional): Put before the keys, as ``prefix/ABO``.
@@ -61,6 +69,7 @@ class InstanceAPMetric(BaseMetric):
         self,
         thresholds: Sequence[float] = (0.25, 0.5, 0.75),
         masks: str = 'instances',
+        parts: Optional[float] = None,
         per_class: bool = True,
         collect_device: str = 'cpu',
         prefix: Optional[str] = None,
@@ -70,8 +79,11 @@ class InstanceAPMetric(BaseMetric):
         check_mask_source(masks)
         if not thresholds or not all(0 < t <= 1 for t in thresholds):
             raise ValueError(f'thresholds must be in (0, 1]: {thresholds}')
+        if parts is not None and not 0 <= parts < 1:
+            raise ValueError(f'parts must be in [0, 1): {parts}')
         self.thresholds = tuple(thresholds)
         self.masks = masks
+        self.parts = parts
         self.per_class = per_class
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
@@ -81,7 +93,7 @@ class InstanceAPMetric(BaseMetric):
                 self.results.append(self._match(sample))
 
     def _match(self, sample: Mapping[str, Any]) -> Dict[str, Any]:
-        found = field(sample, 'pred_instances')
+        found = self._predicted(sample)
         truth = instance_truth(sample, self.masks)
         labels = array(found['labels']).astype(np.int64)
         known = ~np.isin(labels, truth.unknown)
@@ -99,6 +111,20 @@ class InstanceAPMetric(BaseMetric):
         result = {k: v.copy() for k, v in match._asdict().items()}
         result['num_objects'] = truth.num_objects
         return result
+
+    def _predicted(self, sample: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return ``labels``, ``scores`` and ``masks``."""
+        if self.parts is None:
+            instances: Mapping[str, Any] = field(sample, 'pred_instances')
+            return instances
+        kept = label_indices(sample, 'pred_map_labels')
+        rows = np.isin(kept, label_indices(sample, 'pred_label'))
+        return map_parts(
+            pixels(sample, 'pred_maps')[rows],
+            kept[rows],
+            array(field(sample, 'pred_score')),
+            self.parts,
+        )
 
     def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
         """Score all images together and print the table."""

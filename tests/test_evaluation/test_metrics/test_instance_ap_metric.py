@@ -131,6 +131,28 @@ def test_single_object_without_pixels_is_left_out(messages):
     assert '0 of 2 objects used' in messages[1]
 
 
+def test_parts_of_class_maps():
+    """Two cats side by side, and a dog that is not predicted."""
+    one = sample([], [(0, (0, 4), False), (0, (6, 10), False)])
+    del one.pred_instances
+    one.set_pred_score([0.5, 0.25, 0.9]).set_pred_label([0, 2])
+    cat = [0.5, 0.5, 0.5, 1, 0.2, 0.1, 0.6, 0.6, 0.25, 0]
+    one.pred_maps = PixelData(data=torch.tensor([[cat], [[1.0] * 10]]))
+    one.pred_map_labels = torch.tensor([0, 1])
+    metrics = evaluate([one], parts=0.3)
+    # Overlaps 1 and 0.5; nothing of the dog.
+    assert metrics['ABO'] == 75
+    assert metrics['mAP_r@0.50'] == 100
+    assert metrics['mAP_r@0.75'] == 50
+    # A single part covers both.
+    assert evaluate([one], parts=0.0, per_class=False)['mAP_r@0.50'] == 0
+    one.set_pred_label([])
+    assert set(evaluate([one], parts=0.3).values()) == {0.0}
+    del one.pred_label
+    with pytest.raises(ValueError, match='a/b: no pred_label: the model'):
+        evaluate([one], parts=0.3)
+
+
 def test_no_predictions_and_no_objects():
     nothing = sample([], SAMPLES[0][1])
     empty = sample(SAMPLES[0][0], [])
@@ -179,6 +201,7 @@ def test_class_outside_the_dataset():
         ({'masks': 'boxes'}, 'masks must be one of'),
         ({'thresholds': []}, 'thresholds'),
         ({'thresholds': [0]}, 'thresholds'),
+        ({'parts': 1}, 'parts must be in'),
     ],
 )
 def test_rejects_settings(kwargs, message):
