@@ -25,8 +25,8 @@ def read_proposals(path: str) -> PackedMasks:
       ``masks``, ``proposals`` or nothing, with or without ``scores`` (K,);
     - ``.npy``: a stack (K, H, W), bool or integers;
     - ``.json``: a list of dicts with ``segmentation``, COCO's run lengths,
-      and with or without ``score``; or a dict with such a list as
-      ``proposals`` or ``annotations``;
+      and with or without ``score``, or of nothing but the run lengths; or a
+      dict with such a list as ``proposals`` or ``annotations``;
     - ``.mat``: MCG or COB, see :func:`mmwsl.proposals.matlab.read_mat`.
 
     Proposals with scores are sorted by them, those of one score and those
@@ -140,13 +140,21 @@ def from_list(items: Any, path: str) -> PackedMasks:
     """Read a list of dicts of ``segmentation`` and maybe ``score``.
 
     Args:
-        items (list[dict]): K proposals.
+        items (list[dict]): K proposals, each maybe nothing but its run
+            lengths.
         path (str): Where they come from, for the errors.
 
     Raises:
         ValueError: If it is no such list, if there are none, or if masks
             have different sizes.
     """
+    if isinstance(items, list):
+        items = [
+            dict(segmentation=item)
+            if isinstance(item, dict) and {'size', 'counts'} <= set(item)
+            else item
+            for item in items
+        ]
     if not isinstance(items, list) or not all(
         isinstance(item, dict) and 'segmentation' in item for item in items
     ):
@@ -203,6 +211,8 @@ def _read_npz(path: str) -> PackedMasks:
         raise ValueError(f'{path}: is no readable .npz file') from error
     scores = content.get('scores')
     if 'bits' in content and 'size' in content:
+        if content['size'].shape != (2,):
+            raise ValueError(f'{path}: size is not height and width')
         return PackedMasks(content['bits'], tuple(content['size']), scores)
     for name in _STACKS:
         if name in content:

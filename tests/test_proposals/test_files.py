@@ -71,7 +71,13 @@ def test_dict_around_the_list(tmp_path, masks) -> None:
     counts = [2, 3, 1]
     content = [dict(segmentation=dict(size=[3, 2], counts=counts))]
     path = tmp_path / 'a.json'
-    for around in (content, {'proposals': content}, {'annotations': content}):
+    bare = [item['segmentation'] for item in content]
+    for around in (
+        content,
+        bare,
+        {'proposals': content},
+        {'annotations': content},
+    ):
         path.write_text(json.dumps(around))
         found = read_proposals(str(path))
         expected = [[[False, True], [False, True], [True, False]]]
@@ -127,6 +133,7 @@ def test_no_proposal(tmp_path, suffix) -> None:
     ('content', 'message'),
     [
         (dict(scores=np.ones(2)), 'holds none of bits and size, masks'),
+        (dict(bits=np.ones((1, 1), np.uint8), size=[2]), 'size is not height'),
         (dict(masks=np.ones((2, 3), int)), r'shape \(K, H, W\), got \(2, 3\)'),
         (dict(masks=np.ones((1, 2, 3))), 'bool or integers, got float64'),
         (dict(masks=np.ones((1, 2, 3), bool), scores=[1, 2]), r'\(1,\)'),
