@@ -37,7 +37,8 @@ def k_means(
     """Cluster the pixels of every image on their own.
 
     A round gives every pixel to its nearest centre (the first one of several
-    equally near) and moves every centre to the mean of its pixels. An empty
+    equally near, between which rounding may decide on devices other than the
+    CPU) and moves every centre to the mean of its pixels. An empty
     cluster takes the pixel farthest from its own centre, the first one of
     several, which leaves its cluster; a second empty cluster takes the next
     one. If all pixels lie on their centres, an empty cluster's stays where

@@ -3,7 +3,9 @@
 An image that fits into the cache is read from memory only once, none has to
 wait for another, and only pixels that change their cluster are added up.
 Torch makes the passes over the pixels. What is left of a round are dozens of
-steps on small arrays, which NumPy starts faster.
+steps on small arrays, which NumPy starts faster. Where rounding could decide
+between centres or pixels, differences are squared in double precision, so
+that of equal ones it is the first that counts.
 
 Shape shorthand: P pixels, d features, K clusters.
 """
@@ -54,7 +56,7 @@ def _rounds(
     max_rounds: int,
     limit: float,
 ) -> Tuple[np.ndarray, np.ndarray]:
-    scores = _Scores(points, origin, len(start))
+    scores = _Scores(points, origin, len(start), float(spread.max()))
     sums = _Sums(points, len(start))
     rounding = _rounding(spread, origin)
     centers = start.detach().numpy()
@@ -68,6 +70,8 @@ def _rounds(
             distances = spread + scores.best()
             if distances.max() > rounding:
                 total, counts = total.copy(), counts.copy()
+                slack = 2 * scores.slack + rounding
+                _sharpen(distances, points, centers[labels], slack)
                 _relocate(points.numpy(), labels, distances, total, counts)
             total = np.where(counts[:, None] == 0, centers, total)
         sizes = np.maximum(counts, 1).astype(total.dtype)
@@ -85,11 +89,20 @@ class _Scores:
 
     They are ``|e|^2 - 2 (x - p) e`` with ``e = c - p``, which keeps most
     digits.
+
+    Attributes:
+        slack: By how much the scores just found may be wrong.
     """
 
-    def __init__(self, points: Tensor, origin: Tensor, number: int) -> None:
+    def __init__(
+        self, points: Tensor, origin: Tensor, number: int, spread: float
+    ) -> None:
+        self.points = points
         self.parts = _cut(points)
         self.origin = origin.numpy()
+        self.slack = 0.0
+        self.eps = torch.finfo(points.dtype).eps
+        self.reach = 2 * spread**0.5 + 2 * float(origin.norm())
         count, _, pixels = self.parts.shape
         self.found = points.new_empty(count, number, pixels)
 
@@ -108,8 +121,32 @@ class _Scores:
             alpha=-2,
             out=self.found,
         )
-        labels: np.ndarray = self.found.numpy().argmin(axis=1).ravel()
+        scores = self.found.numpy()
+        labels: np.ndarray = scores.argmin(axis=1).ravel()
+        length = float(np.vdot(e, e)) ** 0.5
+        self.slack = 4 * self.eps * length * (length + self.reach)
+        best = scores.min(axis=1, keepdims=True)
+        close = scores <= best + 2 * self.slack
+        several = np.count_nonzero(close) > len(labels)
+        if several and np.isfinite(self.slack):
+            self._decide(labels, close, centers)
         return labels
+
+    def _decide(
+        self, labels: np.ndarray, close: np.ndarray, centers: np.ndarray
+    ) -> None:
+        """Look closer at pixels near several centres, in place."""
+        close = close.transpose(1, 0, 2).reshape(len(centers), -1)
+        pixels = np.flatnonzero(close.sum(axis=0) > 1)
+        points = _rows(self.points, pixels)
+        distances = np.full((len(centers), len(pixels)), np.inf)
+        for distance, center, nearby in zip(distances, centers, close):
+            exact = np.linalg.norm(points - center, axis=1)
+            np.copyto(distance, exact, where=nearby[pixels])
+        # The centres themselves are rounded.
+        rounding = 4 * self.eps * np.linalg.norm(centers, axis=1).max()
+        nearest = distances <= distances.min(axis=0) + rounding
+        labels[pixels] = nearest.argmax(axis=0)
 
     def best(self) -> np.ndarray:
         """Return the scores (P,) of the nearest centres just found."""
@@ -180,6 +217,31 @@ def _relocate(
             sums[index] += sign * points[:, pixel]
             counts[index] += sign
         distances[pixel] = -1
+
+
+def _sharpen(
+    distances: np.ndarray, points: Tensor, own: np.ndarray, slack: float
+) -> None:
+    """Make the largest squared distances (P,) exact, in place.
+
+    Args:
+        distances: To be made exact.
+        points: Pixels (d, P).
+        own: Their centres (P, d).
+        slack: By how much distances may be wrong.
+    """
+    # Two clusters may take a pixel.
+    limit = np.sort(distances)[-2:].min() - 2 * slack
+    far = np.flatnonzero(distances >= limit)
+    exact = np.square(_rows(points, far) - own[far]).sum(axis=1)
+    distances[far] = exact
+
+
+def _rows(points: Tensor, pixels: np.ndarray) -> np.ndarray:
+    """Return pixels (n, d) in double precision."""
+    rows = points.T.index_select(0, torch.from_numpy(pixels))
+    doubled: np.ndarray = rows.double().numpy()
+    return doubled
 
 
 def _rounding(spread: np.ndarray, origin: Tensor) -> float:

@@ -122,6 +122,45 @@ def test_ties_go_to_the_first(cluster):
     assert found.labels.tolist() == [[2, 0, 1, 2]]
 
 
+def assert_equals_loop(points, start):
+    found = k_means(points, start)
+    for index in range(len(points)):
+        labels, centers = slow_k_means(points[index].T, start[index])
+        assert found.labels[index].tolist() == labels.tolist()
+        assert np.allclose(found.centers[index], centers, atol=1e-4)
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+@pytest.mark.parametrize('offset', [0, 64])
+def test_whole_numbers_tie_as_in_the_loop(dtype, offset):
+    """Pixels lie between centres at almost every step."""
+    torch.manual_seed(offset)
+    points = torch.randint(-2, 3, (60, 3, 25)).to(dtype) / 4 + offset
+    start = points[:, :, torch.randperm(25)[:3]].transpose(1, 2)
+    assert_equals_loop(points, start)
+
+
+def test_far_pixels_of_the_same_distance():
+    # Four corners are as far from the only centre that has pixels; rounding
+    # of the mean pixel, which is no whole number, may not choose.
+    corners = torch.tensor([[3.0, 3], [-3, 3], [3, -3], [-3, -3]])
+    inside = torch.tensor([[1.0, 0], [0, 1], [1, 1]])
+    points = torch.cat([inside, corners]).T[None]
+    start = torch.tensor([[[0.0, 0], [50, 50], [50, 50]]])
+    found = k_means(points, start, max_rounds=1)
+    assert found.centers[0, 1:].tolist() == [[3, 3], [-3, 3]]
+    assert_equals_loop(points, start)
+
+
+@pytest.mark.parametrize('value', [0.1, 0.7717722654342651])
+def test_means_of_equal_pixels_are_rounded(value):
+    torch.manual_seed(0)
+    points = torch.full((20, 4, 23), value)
+    # Two kinds of pixels for three clusters.
+    points[10:, :, ::2] = torch.rand(10, 4, 1)
+    assert_equals_loop(points, torch.rand(20, 3, 4))
+
+
 @pytest.mark.parametrize('cluster', [k_means, together])
 def test_two_empty_clusters(cluster):
     points = torch.tensor([[[0.0, 5.0, -5.0, 1.0]]])
