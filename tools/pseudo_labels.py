@@ -31,6 +31,7 @@ from mmwsl.pseudo_labels import (
     non_salient_region_masking,
     potential_object_mining,
 )
+from mmwsl.pseudo_labels.guard import check_place
 from mmwsl.pseudo_labels.label_files import write_label_map
 
 
@@ -127,11 +128,14 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     args = parse_args(argv)
     with friendly_errors():
         files = find_map_files(args.maps)
-        sources = [vars(args).get(name) for name in ('labels', 'predictions')]
-        if os.path.realpath(args.out) in map(
-            os.path.realpath, filter(None, sources)
-        ):
-            raise ValueError(f'{args.out}: is a folder of the input')
+        given = vars(args)
+        for name in ('labels', 'predictions', 'saliency'):
+            source = given.get(name)
+            if source is None:
+                continue
+            check_place(source)
+            if os.path.realpath(args.out) == os.path.realpath(source):
+                raise ValueError(f'{args.out}: is a folder of the input')
         done = 0
         for img_id, path in files.items():
             out = os.path.join(args.out, f'{img_id}.png')

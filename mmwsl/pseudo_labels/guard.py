@@ -51,7 +51,7 @@ def check_source(
     # Files may be links as well.
     files = [*paths, *map(os.path.realpath, paths)]
     for place in [folder, *sorted({os.path.dirname(path) for path in files})]:
-        _check_place(place, truth)
+        check_place(place, truth)
     step = max(1, len(paths) // max(1, samples))
     for place in truth:
         equal = compared = 0
@@ -123,8 +123,17 @@ def _size(path: str) -> Tuple[int, int]:
     return (height, width) if turned else (width, height)
 
 
-def _check_place(path: str, truth: Sequence[str]) -> None:
-    """Refuse a folder that is, or lies in, one of ground truth."""
+def check_place(path: str, truth: Sequence[str] = ()) -> None:
+    """Refuse a folder that is, or lies in, one of ground truth.
+
+    Args:
+        path: The folder.
+        truth: Folders of ground truth, besides those with the names that
+            data sets give them.
+
+    Raises:
+        ValueError: If it is one.
+    """
     real = os.path.realpath(path)
     inside = any(
         os.path.commonpath([real, place]) == place
@@ -132,5 +141,5 @@ def _check_place(path: str, truth: Sequence[str]) -> None:
     )
     if inside or set(real.split(os.sep)) & set(TRUTH_NAMES):
         raise ValueError(
-            f'{path}: is a folder of ground truth; train on pseudo labels'
+            f'{path}: is a folder of ground truth, which is no pseudo label'
         )

@@ -87,3 +87,7 @@ def test_one_line_for_what_is_wrong(tool, folder, capsys):
     assert 'has no image a/2' in capsys.readouterr().err
     assert call(tool, folder / 'images', folder / 'maps', folder / 'maps') == 1
     assert 'is the folder of the maps' in capsys.readouterr().err
+    (folder / 'maps').rename(folder / 'SegmentationClass')
+    (folder / 'maps').symlink_to(folder / 'SegmentationClass')
+    assert run(tool, folder) == 1
+    assert 'is a folder of ground truth' in capsys.readouterr().err

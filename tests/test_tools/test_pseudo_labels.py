@@ -183,6 +183,22 @@ def test_broken_class_maps(tool, complete, capsys, name):
     assert not list(complete.glob('out/**/*.png'))
 
 
+def test_ground_truth_is_no_source(tool, complete, capsys):
+    (complete / 'predicted').rename(complete / 'SegmentationClass')
+    truth, out = complete / 'SegmentationClass', complete / 'out'
+    (complete / 'link').symlink_to(truth)
+    cams, saliency = complete / 'cam', complete / 'saliency'
+    for args in (
+        ('initial', cams, truth, out),
+        ('mine', cams, truth, out),
+        ('mine', cams, complete / 'link', out),
+        ('mask', cams, complete / 'predicted2', truth, saliency, out),
+    ):
+        assert call(tool, *args) == 1
+        assert ': is a folder of ground truth' in error(capsys.readouterr())
+    assert not out.exists()
+
+
 def test_bad_ratio(tool, complete, capsys):
     parts = [complete / 'oa', complete / 'saliency', complete / 'out']
     assert call(tool, 'initial', *parts, '--min-ratio', 2) == 2

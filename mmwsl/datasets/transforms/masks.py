@@ -24,12 +24,14 @@ def read_index_mask(path: str) -> np.ndarray:
     return mask.astype(np.uint8) if mask.dtype == bool else mask
 
 
-def read_plane(path: str, what: str) -> np.ndarray:
+def read_plane(path: str, what: str, indices: bool = True) -> np.ndarray:
     """Read a picture of one plane as it is stored.
 
     Args:
         path (str): A palette, grey or black and white picture.
         what (str): What it is, for the errors.
+        indices (bool): Whether a palette picture gives its indices.
+            Otherwise it gives its colours, which must be grey.
 
     Returns:
         np.ndarray: (H, W), bool, uint8, uint16 or int32.
@@ -43,6 +45,10 @@ def read_plane(path: str, what: str) -> np.ndarray:
     try:
         with Image.open(path) as picture:
             mode, plane = picture.mode, np.array(picture)
+            if mode == 'P' and not indices:
+                plane = np.array(picture.convert('RGB'))
+                if (plane == plane[..., :1]).all():
+                    plane = plane[..., 0]
     except (OSError, UnidentifiedImageError, SyntaxError) as error:
         raise ValueError(f'{path}: {what} cannot be decoded') from error
     if plane.ndim != 2:

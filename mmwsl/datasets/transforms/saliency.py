@@ -24,9 +24,9 @@ def read_saliency(path: str) -> np.ndarray:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is broken.
+        ValueError: If it is broken or coloured, as masks of classes are.
     """
-    plane = read_plane(path, 'saliency map')
+    plane = read_plane(path, 'saliency map', indices=False)
     largest = _LARGEST.get(plane.dtype, 65535)
     saliency: np.ndarray = plane.astype(np.float32) / largest
     return saliency

@@ -37,6 +37,21 @@ def test_other_depths(write, dtype, largest):
     assert saliency.tolist() == [[0, 1, 0], [0, 0, 0]]
 
 
+def test_palettes(write, tmp_path):
+    """A grey one is read by its colours; one of a mask is refused."""
+    folder = write(np.zeros((2, 3), dtype=np.uint8))
+    picture = Image.fromarray(np.array([[0, 1, 2], [2, 1, 0]], np.uint8))
+    for palette in ([255] * 3 + [51] * 3 + [0] * 3, [0] * 3 + [128, 0, 0]):
+        picture.putpalette(palette)
+        picture.save(tmp_path / 'x' / 'a.png')
+        if palette[0]:
+            saliency = load(folder)['saliency']
+            assert saliency[0].tolist() == pytest.approx([1, 0.2, 0])
+            continue
+        with pytest.raises(ValueError, match='map is a colour picture .P.'):
+            load(folder)
+
+
 def test_missing_map(tmp_path):
     with pytest.raises(
         FileNotFoundError, match='x/a.png: saliency map does not exist'
