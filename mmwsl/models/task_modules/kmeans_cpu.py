@@ -143,10 +143,9 @@ class _Scores:
         for distance, center, nearby in zip(distances, centers, close):
             exact = np.linalg.norm(points - center, axis=1)
             np.copyto(distance, exact, where=nearby[pixels])
-        # The centres themselves are rounded.
+        # A mean of equal pixels may not be equal to them.
         rounding = 4 * self.eps * np.linalg.norm(centers, axis=1).max()
-        nearest = distances <= distances.min(axis=0) + rounding
-        labels[pixels] = nearest.argmax(axis=0)
+        labels[pixels] = np.maximum(distances, rounding).argmin(axis=0)
 
     def best(self) -> np.ndarray:
         """Return the scores (P,) of the nearest centres just found."""
