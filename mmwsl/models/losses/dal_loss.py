@@ -1,14 +1,18 @@
 """The domain adaptive localisation loss of DA-WSOL."""
 
 import logging
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import torch
+from mmengine.dist import all_reduce, get_world_size
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmwsl.models.task_modules.target_sample_assigner import UNIVERSUM
 from mmwsl.registry import MODELS, TASK_UTILS
+
+# A sum and the weights in it, scalars.
+WeightedSum = Tuple[Tensor, Tensor]
 
 
 class DALTerms(NamedTuple):
@@ -41,7 +45,8 @@ class DALLoss(nn.Module):
 
     Every pair of an image and one of its classes is an entry of its own,
     and the label, which may be a fraction where images are mixed, is its
-    weight in both averages.
+    weight in both averages. With several processes, over which gradients
+    are averaged in turn, the averages are those of the whole batch.
 
     Shape shorthand: N images, C classes, M entries, d features, (h, w) the
     feature map.
@@ -104,9 +109,13 @@ class DALLoss(nn.Module):
             image_feats.detach()[images],
             labels,
         ).assignment
-        return DALTerms(
+        discrepancy, universum = _means(
             self._discrepancy(feats, image_feats, found, images, weights),
             self._universum(feats, found, images, weights),
+        )
+        return DALTerms(
+            self.discrepancy_weight * discrepancy,
+            self.universum_weight * universum,
             found,
             images,
         )
@@ -118,11 +127,12 @@ class DALLoss(nn.Module):
         found: Tensor,
         images: Tensor,
         weights: Tensor,
-    ) -> Tensor:
+    ) -> WeightedSum:
+        """Return the sum of the entries' L_d and that of their weights."""
         most = max(self.assigner.num_source - 1, self.assigner.num_target)
         pixels = feats.flatten(2).transpose(1, 2)
         if found.numel() == 0 or pixels.shape[1] < most:
-            return self._nothing(feats)
+            return self._nothing(feats), weights.new_zeros(())
         samples = self.assigner.sample(found)
         own = image_feats[images][:, None]
         fake = pixels[images[:, None], samples.source].to(own.dtype)
@@ -133,19 +143,19 @@ class DALLoss(nn.Module):
         # Entries that take no part are computed as well: their number is
         # known to the device alone.
         weights = weights * samples.enough
-        mean = _weighted_mean(values, weights)
-        return self.discrepancy_weight * mean
+        return (values * weights).sum(), weights.sum()
 
     def _universum(
         self, feats: Tensor, found: Tensor, images: Tensor, weights: Tensor
-    ) -> Tensor:
+    ) -> WeightedSum:
+        """Return the sum of the pixels' L_u and that of their weights."""
         if found.numel() == 0:
-            return self._nothing(feats)
+            return self._nothing(feats), weights.new_zeros(())
         inside = (found == UNIVERSUM) * weights[:, None, None]
         per_pixel = inside.new_zeros((len(feats), *found.shape[1:]))
         per_pixel.index_add_(0, images, inside)
         size = feats.abs().mean(dim=1, dtype=torch.float32)
-        return self.universum_weight * _weighted_mean(size, per_pixel)
+        return (size * per_pixel).sum(), per_pixel.sum()
 
     def _nothing(self, feats: Tensor) -> Tensor:
         """Return 0 with a graph that reaches all parameters."""
@@ -176,9 +186,11 @@ def _same_size(source: Tensor, target: Tensor) -> Tuple[Tensor, Tensor]:
     return source, target
 
 
-def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Return the weighted mean, 0 with a graph if all weights are 0."""
-    weights = weights.to(values.dtype)
-    total = weights.sum()
+def _means(*parts: WeightedSum) -> List[Tensor]:
+    """Return weighted means, 0 with a graph where all weights are 0."""
+    weights = torch.stack([weight.float() for _, weight in parts])
+    if get_world_size() > 1:
+        all_reduce(weights, op='mean')
     # Adding 1 where the sum is 0 keeps it exact elsewhere.
-    return (values * weights).sum() / (total + (total == 0))
+    weights = weights + (weights == 0)
+    return [part / weight for (part, _), weight in zip(parts, weights)]

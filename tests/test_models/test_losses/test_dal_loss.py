@@ -1,9 +1,16 @@
 """Tests of the domain adaptive localisation loss."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
 
+import mmwsl
 from mmwsl.models.losses import DALLoss, mmd
 from mmwsl.models.losses import dal_loss as module_under_test
 from mmwsl.registry import MODELS
@@ -214,3 +221,65 @@ def test_sets_of_two_sizes():
     loss = MODELS.build(dict(type='DALLoss', assigner=assigner))
     with pytest.raises(ValueError, match='got 4 and 5'):
         loss(*draw())
+
+
+def share_of_a_batch(images):
+    """Terms and gradient of some of five images."""
+    maps, targets = draw(5)
+    loss = make(discrepancy_weight=1.0)
+    loss.discrepancy = FirstPixels()
+    # The second image lacks target pixels, the fourth has no universum.
+    found = torch.arange(72).view(1, 8, 9).repeat(5, 1, 1) % 3
+    found[1] = found[1].clamp(max=1)
+    found[3] = found[3].clamp(min=1)
+    loss.assigner.assign = lambda *args: module_under_test.DALTerms(
+        None, None, found[images], None
+    )
+    own = maps.detach()[images].requires_grad_()
+    terms = loss(own, targets[images])
+    (grad,) = torch.autograd.grad(terms.discrepancy + terms.universum, own)
+    return terms.discrepancy.item(), terms.universum.item(), grad
+
+
+SHARES = (slice(0, 2), slice(2, 5))
+
+
+def worker(rank, folder):
+    dist.init_process_group(
+        'gloo', f'file://{folder}/store', rank=rank, world_size=2
+    )
+    # The first process has no image in the end, and then both have none.
+    nothing = slice(0, 0)
+    shares = (SHARES[rank], SHARES[1] if rank else nothing, nothing)
+    result = [share_of_a_batch(images) for images in shares]
+    torch.save(result, Path(folder) / f'{rank}.pth')
+    # torch 2.1 may wait for ever for a process that has gone.
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def test_two_processes_average_over_the_whole_batch(tmp_path):
+    packages = str(Path(mmwsl.__file__).parents[1])
+    settings = {'PYTHONPATH': packages, 'OMP_NUM_THREADS': '1'}
+    workers = [
+        subprocess.Popen(
+            [sys.executable, __file__, str(rank), str(tmp_path)],
+            env={**os.environ, **settings},
+        )
+        for rank in range(2)
+    ]
+    assert [process.wait(timeout=120) for process in workers] == [0, 0]
+    first, second = (torch.load(tmp_path / f'{rank}.pth') for rank in range(2))
+    for case, images in enumerate((slice(None), SHARES[1])):
+        *terms, gradient = share_of_a_batch(images)
+        # What processes log is averaged, as gradients are.
+        for index, term in enumerate(terms):
+            mean = (first[case][index] + second[case][index]) / 2
+            assert mean == pytest.approx(term, rel=1e-5)
+        parts = torch.cat([first[case][2], second[case][2]]) / 2
+        assert torch.allclose(parts, gradient, atol=1e-7)
+    assert first[2][:2] == second[2][:2] == (0, 0)
+
+
+if __name__ == '__main__':
+    worker(int(sys.argv[1]), sys.argv[2])
