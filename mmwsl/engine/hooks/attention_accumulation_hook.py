@@ -12,6 +12,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import Tensor
 
 from mmwsl.datasets import base_datasets
+from mmwsl.datasets.unique_ids import image_ids
 from mmwsl.models.heads.map_prediction import unflip
 from mmwsl.pseudo_labels.attention import attention_maps
 from mmwsl.pseudo_labels.attention_file import (
@@ -89,7 +90,8 @@ class AttentionAccumulationHook(Hook):
         """Check the run and listen to the head.
 
         Raises:
-            ValueError: If maps of different epochs would not fit together.
+            ValueError: If maps of different epochs would not fit together, or
+                those of different images would be mixed up.
             TypeError: If the model's head cannot pool its maps.
         """
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
@@ -97,8 +99,11 @@ class AttentionAccumulationHook(Hook):
                 'AttentionAccumulationHook needs an epoch-based training: '
                 'set train_cfg = dict(by_epoch=True, max_epochs=...).'
             )
-        for dataset in base_datasets(runner.train_dataloader.dataset):
+        datasets = list(base_datasets(runner.train_dataloader.dataset))
+        for dataset in datasets:
             _check_pipeline(dataset)
+        if len(datasets) > 1:
+            image_ids(runner.train_dataloader.dataset)
         model = _model(runner)
         if not hasattr(getattr(model, 'head', None), 'scores'):
             raise TypeError(

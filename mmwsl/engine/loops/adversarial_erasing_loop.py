@@ -17,16 +17,13 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmwsl.datasets.transforms import LoadSaliency
+from mmwsl.datasets.unique_ids import image_ids
 from mmwsl.engine.loops.erasing_checks import (
     check_arguments,
     check_hooks,
     check_same_images,
 )
-from mmwsl.engine.loops.erasing_data import (
-    find_erasers,
-    image_ids,
-    survey,
-)
+from mmwsl.engine.loops.erasing_data import find_erasers, survey
 from mmwsl.engine.loops.erasing_files import sample_regions, write_merged
 from mmwsl.engine.loops.erasing_report import (
     result_scalars,

@@ -52,15 +52,6 @@ def _split(dataset: Any) -> Tuple[List[Any], EraseRegions]:
     )
 
 
-def image_ids(dataset: Any) -> List[str]:
-    """Return the ids of all images of a data set, in its order."""
-    return [
-        inner.get_data_info(index)['img_id']
-        for inner in base_datasets(dataset)
-        for index in range(len(inner))
-    ]
-
-
 def survey(dataset: Any, saliency: Optional[LoadSaliency]) -> List[float]:
     """Look at all images once, before hours are spent on them.
 

@@ -229,6 +229,17 @@ def test_accepts_flips_that_are_told(tmp_path):
     build().before_train(make_runner(tmp_path, pipeline))
 
 
+def test_refuses_two_images_with_one_id(tmp_path):
+    runner = make_runner(tmp_path)
+    inner = Mock(spec=['pipeline', '__len__', 'get_data_info'])
+    inner.pipeline.transforms = []
+    inner.__len__ = Mock(return_value=1)
+    inner.get_data_info.return_value = dict(img_id='a')
+    runner.train_dataloader.dataset = SimpleNamespace(datasets=[inner] * 2)
+    with pytest.raises(ValueError, match="'a' occurs in two"):
+        build().before_train(runner)
+
+
 def test_refuses_other_heads_and_sizes(tmp_path):
     runner = make_runner(tmp_path)
     runner.model.head = nn.Identity()
