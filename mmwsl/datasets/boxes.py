@@ -6,7 +6,10 @@ import numpy as np
 
 
 def check_boxes(
-    boxes: np.ndarray, size: Tuple[int, int], outside: bool = True
+    boxes: np.ndarray,
+    size: Tuple[int, int],
+    outside: bool = True,
+    margin: float = 0.0,
 ) -> None:
     """Refuse boxes that no image can have.
 
@@ -14,6 +17,7 @@ def check_boxes(
         boxes (np.ndarray): (G, 4).
         size (tuple[int]): Height H and width W of the image.
         outside (bool): Whether a box must lie in 0..W and 0..H.
+        margin (float): By how many pixels it may leave them.
 
     Raises:
         ValueError: If a box is not finite, inverted or, with ``outside``,
@@ -27,7 +31,8 @@ def check_boxes(
             raise ValueError(f'box ({text}) is not finite')
         if left > right or top > bottom:
             raise ValueError(f'box ({text}) is inverted')
-        if outside and (min(box) < 0 or right > width or bottom > height):
+        over = max(-min(box), right - width, bottom - height)
+        if outside and over > margin:
             raise ValueError(
                 f'box ({text}) is outside the image, which is {width} x '
                 f'{height}'

@@ -228,7 +228,11 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
         samples = metadata_samples(args, classes)
     size = args.size or None
     metrics: Dict[str, Any] = {
-        BOX: MaxBoxAccMetric(size=size, scores_file=args.scores),
+        BOX: MaxBoxAccMetric(
+            size=size,
+            scores_file=args.scores,
+            outside_boxes='keep' if args.keep_outside_boxes else 'error',
+        ),
         MASK: PxAPMetric(size=size, average=args.average),
     }
     number, missing = 0, []

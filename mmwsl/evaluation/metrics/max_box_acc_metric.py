@@ -70,6 +70,8 @@ class MaxBoxAccMetric(BaseMetric):
             taken instead of ``pred_score``: .csv or .npz, see
             :func:`mmwsl.evaluation.files.read_class_scores`. An entry
             ``a/cat`` that it lacks takes those of the image ``a``.
+        outside_boxes (str): 'error', or 'keep' for sets that are known to
+            have boxes over the border of the image.
         collect_device (str): 'cpu' or 'gpu', see mmengine.
         prefix (str, optional): Put before the keys, as ``prefix/MaxBoxAcc``.
         collect_dir (str, optional): See mmengine.
@@ -85,6 +87,7 @@ class MaxBoxAccMetric(BaseMetric):
         size: Optional[int] = 224,
         topk: Sequence[int] = (1, 5),
         scores_file: Optional[str] = None,
+        outside_boxes: str = 'error',
         collect_device: str = 'cpu',
         prefix: Optional[str] = None,
         collect_dir: Optional[str] = None,
@@ -95,6 +98,11 @@ class MaxBoxAccMetric(BaseMetric):
         if any(k < 1 for k in topk):
             raise ValueError(f'topk must list positive numbers, got {topk}')
         self.iou_thresholds = tuple(iou_thresholds)
+        if outside_boxes not in ('error', 'keep'):
+            raise ValueError(
+                "outside_boxes must be 'error' or 'keep', got "
+                f'{outside_boxes!r}'
+            )
         self.thresholds = np.asarray(
             THRESHOLDS if thresholds is None else thresholds, dtype=np.float64
         )
@@ -103,6 +111,7 @@ class MaxBoxAccMetric(BaseMetric):
         self.size = size
         self.topk = tuple(topk)
         self.scores_file = scores_file
+        self.outside_boxes = outside_boxes
         self._given: Optional[Dict[str, np.ndarray]] = None
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
@@ -113,9 +122,8 @@ class MaxBoxAccMetric(BaseMetric):
 
     def _result(self, sample: Mapping[str, Any]) -> Dict[str, Any]:
         scores = score_map(sample, self.size)
-        truth = resize_boxes(
-            gt_boxes(sample), original_size(sample), scores.shape
-        )
+        boxes = gt_boxes(sample, self.outside_boxes == 'error')
+        truth = resize_boxes(boxes, original_size(sample), scores.shape)
         sweep = sweep_boxes(scores, self.thresholds)
         largest, every = best_ious(sweep, truth)
         right = [every >= delta for delta in self.iou_thresholds]

@@ -16,6 +16,9 @@ from mmwsl.evaluation.metrics.fields import (
     pixels,
 )
 
+# By how many pixels boxes leave their image where sets round them.
+ROUNDING = 0.5
+
 
 def single_label(sample: Mapping[str, Any]) -> int:
     """The class to localise.
@@ -87,13 +90,19 @@ def _class_map(sample: Mapping[str, Any]) -> np.ndarray:
     return plane
 
 
-def gt_boxes(sample: Mapping[str, Any]) -> np.ndarray:
+def gt_boxes(sample: Mapping[str, Any], inside: bool = True) -> np.ndarray:
     """The boxes (G, 4) of a sample's class in pixels of the image.
 
     Objects marked difficult are left out, unless there are no others.
 
+    Args:
+        sample (Mapping): A data sample as a dict.
+        inside (bool): Whether boxes must lie in the image, but for what
+            rounding may add.
+
     Raises:
-        ValueError: If there is no box, or one is not finite or inverted.
+        ValueError: If there is no box, or one is not finite, inverted or
+            not inside the image.
     """
     instances = field(sample, 'gt_instances')
     boxes = array(instances['bboxes']).reshape(-1, 4)
@@ -106,7 +115,7 @@ def gt_boxes(sample: Mapping[str, Any]) -> np.ndarray:
     if 'difficult' in instances:
         easy = own & ~array(instances['difficult']).astype(bool)
         own = easy if easy.any() else own
-    check_boxes(boxes[own], original_size(sample), outside=False)
+    check_boxes(boxes[own], original_size(sample), inside, ROUNDING)
     return boxes[own]
 
 

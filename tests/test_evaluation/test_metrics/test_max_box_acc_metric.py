@@ -202,6 +202,8 @@ def test_results_of_an_image_are_small():
         (dict(score_map=torch.full((4, 5), np.nan)), 'a/1: .*without NaN'),
         (dict(boxes=[[3, 1, 1, 3]]), r'a/1: box \(3, 1, 1, 3\) is inverted'),
         (dict(boxes=[[0, 0, np.inf, 1]]), 'a/1: box .* is not finite'),
+        (dict(boxes=[[0, 0, 6, 1]]), r'a/1: box .* is outside .* is 5 x 4'),
+        (dict(boxes=[[-1, 0, 3, 1]]), 'a/1: box .* is outside the image'),
         (dict(boxes=[]), 'a/1: no box of the class 1'),
         (dict(gt_label=[0, 1]), r'a/1: localisation needs one label, got'),
         (dict(gt_instances=ABSENT), 'a/1: no gt_instances: .*with_instances'),
@@ -222,7 +224,21 @@ def test_bad_samples(change, message):
         evaluate([sample])
 
 
+def test_boxes_over_the_border():
+    boxes = [[1, 1, 3, 4.4]]
+    rounded = make_sample(blob(1.0, 1, 1, 2, 2), boxes, (4, 5))
+    assert evaluate([rounded])['MaxBoxAcc'] == 100
+    boxes = [[-1, 1, 3, 3]]
+    kept = make_sample(blob(1.0, 1, 1, 2, 2), boxes, (4, 5))
+    metrics = evaluate([kept], outside_boxes='keep')
+    # 9 of 15 pixels.
+    assert metrics['MaxBoxAcc'] == 100
+    assert metrics['MaxBoxAccV2@0.7'] == 0
+
+
 def test_bad_settings_and_no_image():
+    with pytest.raises(ValueError, match="must be 'error' or 'keep', got 'c"):
+        MaxBoxAccMetric(outside_boxes='clip')
     with pytest.raises(ValueError, match='iou_thresholds must not be empty'):
         MaxBoxAccMetric(iou_thresholds=())
     with pytest.raises(ValueError, match='thresholds must not be empty'):
