@@ -34,14 +34,19 @@ def load_tool(name: str) -> ModuleType:
 
 def call(tool: ModuleType, *args: Any) -> int:
     """Run a command's ``main`` and return its exit code."""
+    _forget()
     try:
         return tool.main([str(arg) for arg in args])
     except SystemExit as stop:
         return int(str(stop.code))
     finally:
-        # They hold streams and folders of this call.
-        for kind in (MMLogger, MessageHub, WSLVisualizer):
-            kind._instance_dict.clear()
+        _forget()
+
+
+def _forget() -> None:
+    """Drop what holds streams and folders of a call or of another test."""
+    for kind in (MMLogger, MessageHub, WSLVisualizer):
+        kind._instance_dict.clear()
 
 
 def options(*args: str) -> List[str]:
