@@ -7,7 +7,7 @@ pixel of a row two bits at least are spare, and 0.
 M: maps. K: masks. (H, W): size of the image in pixels. w: words of a row.
 """
 
-from typing import Any, NamedTuple, Optional, Sequence
+from typing import Any, Iterator, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -51,20 +51,26 @@ class MapSums:
             np.add(total[y, :width], maps[:, y].T, out=total[y + 1, :width])
         self.total = total.reshape(total.shape[0] * total.shape[1], count)
 
-    def over(self, rows: np.ndarray, edges: Optional[MaskEdges]) -> np.ndarray:
+    def over(
+        self, rows: np.ndarray, edges: Optional[MaskEdges], first: int = 0
+    ) -> np.ndarray:
         """Sum the maps over masks.
 
         Args:
-            rows (np.ndarray): Masks packed by :func:`pack_rows`.
+            rows (np.ndarray): Masks packed by :func:`pack_rows`, or some of
+                their rows, beyond which they are empty.
             edges (MaskEdges, optional): Their :func:`mask_edges`.
+            first (int): The first one of these rows.
 
         Returns:
             np.ndarray: float32 (M, K).
         """
         if edges is None:
-            return _product(self.maps, unpack_rows(rows, self.maps.shape[2]))
+            maps = self.maps[:, first : first + rows.shape[1]]
+            return _product(maps, unpack_rows(rows, maps.shape[2]))
         sums = np.zeros((len(rows), len(self.maps)), dtype=np.float32)
-        values = self.total.take(edges.place, axis=0)
+        places = edges.place + 64 * first * rows.shape[2]
+        values = self.total.take(places, axis=0)
         values *= edges.sign[:, None]
         first = np.flatnonzero(np.diff(edges.mask, prepend=-1))
         if len(first):
@@ -103,6 +109,33 @@ def unpack_rows(rows: np.ndarray, width: int) -> np.ndarray:
     return np.unpackbits(
         rows.view(np.uint8), axis=-1, count=width, bitorder='little'
     ).view(bool)
+
+
+def row_windows(
+    rows: np.ndarray, number: int
+) -> Iterator[Tuple[np.ndarray, int, np.ndarray]]:
+    """Take masks at similar heights together, with the rows they need.
+
+    Args:
+        rows (np.ndarray): Masks packed by :func:`pack_rows`.
+        number (int): How many are taken at once.
+
+    Yields:
+        tuple: Indices (n,) of masks, the first row of their window, and
+        their rows (n, h, w) there. Outside of the window these masks and
+        their contours are empty.
+    """
+    height = rows.shape[1]
+    used = np.bitwise_or.reduce(rows, axis=2) != 0
+    tops = used.argmax(axis=1)
+    bottoms = height - used[:, ::-1].argmax(axis=1)
+    order = np.argsort(tops + bottoms, kind='stable')
+    for start in range(0, len(rows), number):
+        chosen = order[start : start + number]
+        # A contour reaches two rows beyond its mask.
+        first = max(int(tops[chosen].min()) - 3, 0)
+        last = min(int(bottoms[chosen].max()) + 3, height)
+        yield chosen, first, rows[chosen, first:last]
 
 
 def mask_edges(rows: np.ndarray) -> Optional[MaskEdges]:

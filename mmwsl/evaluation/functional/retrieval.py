@@ -18,6 +18,7 @@ from mmwsl.evaluation.functional.map_sums import (
     mask_areas,
     mask_edges,
     pack_rows,
+    row_windows,
 )
 from mmwsl.evaluation.functional.mask_iou import mask_iou
 from mmwsl.evaluation.functional.mask_nms import merge_maps, suppress
@@ -155,19 +156,17 @@ def proposal_scores(
     responses, backgrounds = MapSums(prms), MapSums(background)
     scores = np.empty((len(prms), len(proposals)))
     areas = np.empty(len(proposals))
-    for start in range(0, len(proposals), _CHUNK):
-        chunk = slice(start, start + _CHUNK)
-        masks = _unpacked(proposals[chunk])
-        rows = pack_rows(masks)
-        edges = mask_edges(rows)
-        areas[chunk] = mask_areas(rows, edges)
-        part = alpha * responses.over(rows, edges)
-        part -= beta * backgrounds.over(rows, edges)[class_of_peak]
-        contours = contour_rows(rows, size[1])
-        part += responses.over(contours, mask_edges(contours))
-        if gamma:
-            part -= gamma * np.abs(1 - _on_grid(masks, cells))
-        scores[:, chunk] = part
+    rows = _packed_rows(proposals)
+    for chosen, first, part in row_windows(rows, _CHUNK):
+        edges = mask_edges(part)
+        areas[chosen] = mask_areas(part, edges)
+        found = alpha * responses.over(part, edges, first)
+        found -= beta * backgrounds.over(part, edges, first)[class_of_peak]
+        contours = contour_rows(part, size[1])
+        found += responses.over(contours, mask_edges(contours), first)
+        scores[:, chosen] = found
+    if gamma:
+        scores -= gamma * np.abs(1 - _on_grid(rows, size, cells))
     if not np.isfinite(scores).all():
         raise ValueError(
             'peak response maps or density maps hold NaN or infinity'
@@ -258,12 +257,23 @@ def _density_of_peaks(
     return density[classes]
 
 
-def _on_grid(masks: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """Sum maps (P, h', w') over masks (K, H, W) taken on their grid."""
-    rows, columns = (
-        np.arange(small) * large // small
-        for small, large in zip(cells.shape[1:], masks.shape[1:])
+def _packed_rows(proposals: Masks) -> np.ndarray:
+    """Pack proposals (K, H, W) as :func:`pack_rows` does, a few at once."""
+    starts = range(0, max(len(proposals), 1), _CHUNK)
+    return np.concatenate(
+        [pack_rows(_unpacked(proposals[i : i + _CHUNK])) for i in starts]
     )
-    grid = masks[:, rows[:, None], columns].astype(np.float64)
+
+
+def _on_grid(
+    rows: np.ndarray, size: Tuple[int, int], cells: np.ndarray
+) -> np.ndarray:
+    """Sum maps (P, h', w') over packed masks taken on their grid."""
+    y, x = (
+        np.arange(small) * large // small
+        for small, large in zip(cells.shape[1:], size)
+    )
+    words = rows[:, y[:, None], x // 64]
+    grid = (words >> (x % 64).astype(np.uint64) & 1).astype(np.float64)
     sums: np.ndarray = np.tensordot(cells, grid, axes=([1, 2], [1, 2]))
     return sums

@@ -8,6 +8,7 @@ from mmwsl.evaluation.functional.map_sums import (
     mask_areas,
     mask_edges,
     pack_rows,
+    row_windows,
     unpack_rows,
 )
 
@@ -94,6 +95,38 @@ def test_counts_of_pixels_are_exact():
     rows = pack_rows(masks)
     for edges in (mask_edges(rows), None):
         assert MapSums(masks).over(rows, edges).tolist() == [[120000.0]]
+
+
+@pytest.mark.parametrize('share', [0.05, 0.5])
+def test_windows_hold_masks_and_their_contours(share):
+    rng = np.random.default_rng(0)
+    masks = random_masks((40, 70), share, count=11)
+    spans = np.sort(rng.integers(0, 41, (11, 2)), axis=1)
+    for mask, (top, bottom) in zip(masks, spans):
+        mask[:top] = mask[bottom:] = False
+    masks[3], masks[4, 0] = False, True
+    maps = rng.random((2, 40, 70)).astype(np.float32)
+    rows, sums, seen = pack_rows(masks), MapSums(maps), []
+    contours = contour_rows(rows, 70)
+    for chosen, first, part in row_windows(rows, 3):
+        seen += chosen.tolist()
+        cut = slice(first, first + part.shape[1])
+        np.testing.assert_array_equal(part, rows[chosen, cut])
+        outline = contour_rows(part, 70)
+        np.testing.assert_array_equal(outline, contours[chosen, cut])
+        for whole, window in ((rows, part), (contours, outline)):
+            outside = whole[chosen].copy()
+            outside[:, cut] = 0
+            assert not outside.any()
+            for edges in (mask_edges(window), None):
+                np.testing.assert_allclose(
+                    sums.over(window, edges, first),
+                    sums.over(whole[chosen], None),
+                    rtol=1e-5,
+                    atol=1e-4,
+                )
+    assert sorted(seen) == list(range(11))
+    assert not list(row_windows(rows[:0], 3))
 
 
 def test_no_masks_and_no_maps():
