@@ -12,6 +12,13 @@ evaluate = dict(
     masks='{data_root}/SegmentationClass', classes='{classes}', split='train'
 )
 segmentor = 'psl_mobilenet-v2_voc12-2007.py'
+# PSL+ goes on from PSL's weights.
+again = {
+    'load_from': '{psl.checkpoint}',
+    'train_cfg.max_epochs': 10,
+    'param_scheduler.0.end': 10,
+}
+# Trainings end with the scores on the validation images, without a CRF.
 stages = [
     dict(
         name='erase',
@@ -54,13 +61,6 @@ stages = [
         cfg_options={**common, 'labels': '{erase.dir}/labels'},
     ),
     dict(
-        name='psl_val',
-        run='test',
-        config=segmentor,
-        checkpoint='{psl.checkpoint}',
-        cfg_options=common,
-    ),
-    dict(
         name='psl_labels',
         run='test',
         config='psl-predict_mobilenet-v2_voc12-2007.py',
@@ -73,14 +73,11 @@ stages = [
         name='psl_plus',
         run='train',
         config=segmentor,
-        cfg_options={**common, 'labels': '{psl_labels.dir}/labels'},
-    ),
-    dict(
-        name='psl_plus_val',
-        run='test',
-        config=segmentor,
-        checkpoint='{psl_plus.checkpoint}',
-        cfg_options=common,
+        cfg_options={
+            **common,
+            'labels': '{psl_labels.dir}/labels',
+            **again,
+        },
     ),
 ]
 page = dict(number=6)

@@ -13,6 +13,12 @@ evaluate = dict(
     split='train',
 )
 segmentor = 'psl_r18_toy.py'
+# PSL+ goes on from PSL's weights.
+again = {
+    'load_from': '{psl.checkpoint}',
+    'train_cfg.max_epochs': 5,
+    'param_scheduler.0.total_steps': 5,
+}
 # Trainings end with the scores on the validation images.
 stages = [
     dict(
@@ -80,7 +86,11 @@ stages = [
         name='psl_plus',
         run='train',
         config=segmentor,
-        cfg_options={**begin, 'labels': '{psl_labels.dir}/labels'},
+        cfg_options={
+            **begin,
+            'labels': '{psl_labels.dir}/labels',
+            **again,
+        },
     ),
 ]
 page = dict(

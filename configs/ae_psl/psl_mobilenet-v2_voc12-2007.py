@@ -9,7 +9,7 @@ data_root = 'data/voc12_2007'
 labels = 'work_dirs/erase_mobilenet-v2_voc12-2007/labels'
 weights = 'weights/mobilenet_v2_imagenet.pth'
 crop_size = (224, 224)
-max_epochs = 8
+max_epochs = 24
 
 model = dict(
     type='EncoderDecoder',

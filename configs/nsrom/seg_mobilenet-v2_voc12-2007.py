@@ -2,7 +2,7 @@
 _base_ = '../ae_psl/psl_mobilenet-v2_voc12-2007.py'
 labels = 'work_dirs/nsrom_mined/labels'
 crop_size = (224, 224)
-max_epochs = 8
+max_epochs = 30
 model = dict(
     data_preprocessor=dict(size=crop_size),
     decode_head=dict(

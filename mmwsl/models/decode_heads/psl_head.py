@@ -39,6 +39,9 @@ class PSLHead(DecodeHead):
         threshold: Confidence below which a class is ruled out.
         online_weight: Factor of the loss on the online mask.
         class_weight: Factor of the loss of the branch.
+        weighted_test: Whether v weights f in prediction. Where image labels
+            decide which classes may appear, as for the label maps of PSL+,
+            it would only take pixels away from the classes that are there.
         init_cfg: Initialisation, by default a normal one of 0.01 for the
             branch.
     """
@@ -51,6 +54,7 @@ class PSLHead(DecodeHead):
         threshold: float = 0.1,
         online_weight: float = 1.0,
         class_weight: float = 1.0,
+        weighted_test: bool = True,
         init_cfg: Optional[Dict] = None,
     ) -> None:
         head = MODELS.build(decode_head)
@@ -67,6 +71,7 @@ class PSLHead(DecodeHead):
         self.threshold = threshold
         self.online_weight = online_weight
         self.class_weight = class_weight
+        self.weighted_test = weighted_test
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Return the logits (N, L, h, w) of the decode head."""
@@ -132,9 +137,11 @@ class PSLHead(DecodeHead):
         """Return the logs of the weighted probabilities (N, L, H, W).
 
         The weighted probabilities are scaled to sum to 1, so a softmax of
-        the result gives them back.
+        the result gives them back. With ``weighted_test=False`` the logits.
         """
         size = input_size(batch_img_metas[0])
+        if not self.weighted_test:
+            return resize(self(inputs), size, self.align_corners)
         logits = resize(self(inputs).float(), size, self.align_corners)
         confidence = self.class_logits(inputs).float().sigmoid()
         confidence = confidence.where(

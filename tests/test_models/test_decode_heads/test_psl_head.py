@@ -96,6 +96,19 @@ def test_prediction_weights_the_probabilities():
     assert torch.isfinite(result).all()
 
 
+def test_prediction_without_weights_is_the_inner_heads():
+    head = make_head(weighted_test=False)
+    feats = [torch.randn(2, 4, 5, 5)]
+    result = head.predict(feats, [dict(img_shape=(10, 10))])
+    expected = head.decode_head.predict(feats, [dict(img_shape=(10, 10))])
+    assert result.shape == (2, 3, 10, 10)
+    assert torch.equal(result, expected)
+    weighted = make_head()
+    weighted.load_state_dict(head.state_dict())
+    other = weighted.predict(feats, [dict(img_shape=(10, 10))])
+    assert not torch.allclose(other.softmax(1), result.softmax(1))
+
+
 def test_reads_what_the_inner_head_is():
     head = make_head()
     assert head.num_classes == head.out_channels == 3
