@@ -72,9 +72,9 @@ class MapSums:
         places = edges.place + 64 * first * rows.shape[2]
         values = self.total.take(places, axis=0)
         values *= edges.sign[:, None]
-        first = np.flatnonzero(np.diff(edges.mask, prepend=-1))
-        if len(first):
-            sums[edges.mask[first]] = np.add.reduceat(values, first, axis=0)
+        starts = np.flatnonzero(np.diff(edges.mask, prepend=-1))
+        if len(starts):
+            sums[edges.mask[starts]] = np.add.reduceat(values, starts, axis=0)
         return sums.T
 
 
