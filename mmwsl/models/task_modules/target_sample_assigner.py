@@ -133,6 +133,7 @@ class TargetSampleAssigner(nn.Module):
             Assignment and centres.
 
         Raises:
+            TypeError: If labels are no whole numbers.
             ValueError: If a shape or a class does not fit.
         """
         self._check(pixel_feats, image_feats, labels)
@@ -257,6 +258,8 @@ class TargetSampleAssigner(nn.Module):
                 f'labels must have the shape ({size},), one class an image, '
                 f'got {tuple(labels.shape)}.'
             )
+        if labels.is_floating_point() or labels.dtype == torch.bool:
+            raise TypeError(f'labels must be long, got {labels.dtype}.')
         # Elsewhere the host would have to wait for the device.
         if labels.device.type == 'cpu' and size:
             low, high = int(labels.min()), int(labels.max())

@@ -227,6 +227,8 @@ def test_builds_by_name():
         (dict(labels=torch.zeros(2, 5)), 'labels must have the shape'),
         (dict(labels=torch.tensor([0, 5])), 'from 0 to 4, got 5'),
         (dict(labels=torch.tensor([0, -1])), 'from 0 to 4, got -1'),
+        (dict(labels=torch.zeros(2)), 'must be long, got torch.float32'),
+        (dict(labels=torch.ones(2) > 0), 'must be long, got torch.bool'),
     ],
 )
 def test_bad_input(changes, message):
@@ -235,7 +237,7 @@ def test_bad_input(changes, message):
         image_feats=torch.zeros(2, 6),
         labels=torch.zeros(2, dtype=torch.long),
     )
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         make().assign(**{**good, **changes})
 
 
