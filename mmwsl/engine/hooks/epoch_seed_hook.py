@@ -1,5 +1,7 @@
 """Random numbers that depend on the epoch, not on the run's history."""
 
+from typing import Any
+
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner, set_random_seed
 
@@ -31,6 +33,24 @@ class EpochSeedHook(Hook):
         """Seed the process and tell the datasets the epoch."""
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
             return
-        seed = runner.seed + _EPOCH_STRIDE * (runner.epoch + 1)
-        set_random_seed((seed + runner.rank) % 2**32)
+        _seed(runner)
         set_epoch(runner.train_dataloader.dataset, runner.epoch, runner.seed)
+
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None
+    ) -> None:
+        """Seed the process again where the first batch has been loaded.
+
+        A data loader that starts its workers draws a random number, one
+        whose workers live on does not: a run that is resumed at this epoch
+        would be a number ahead.
+        """
+        if batch_idx == 0 and isinstance(
+            runner.train_loop, EpochBasedTrainLoop
+        ):
+            _seed(runner)
+
+
+def _seed(runner: Runner) -> None:
+    seed = runner.seed + _EPOCH_STRIDE * (runner.epoch + 1)
+    set_random_seed((seed + runner.rank) % 2**32)

@@ -40,6 +40,25 @@ def test_same_numbers_whatever_happened_before():
     assert numbers(epoch=2) == expected
 
 
+def test_workers_that_start_change_nothing():
+    """Those that live on draw no number; see what a loader does then."""
+    dataset = torch.utils.data.TensorDataset(torch.arange(4))
+    hook, drawn = EpochSeedHook(), []
+    for first in (0, 1):
+        loader = torch.utils.data.DataLoader(
+            dataset, num_workers=1, persistent_workers=True
+        )
+        for epoch in range(first, 2):
+            runner = make_runner(epoch=epoch)
+            hook.before_train_epoch(runner)
+            for number, _ in enumerate(loader):
+                hook.before_train_iter(runner, number)
+                drawn.append((epoch, number, float(torch.rand(()))))
+    # The run that begins with the second epoch goes as the first one did.
+    assert drawn[4:8] == drawn[8:]
+    assert len({x[2] for x in drawn}) == 8
+
+
 def test_epochs_seeds_and_ranks_differ():
     drawn = [
         numbers(epoch=epoch, seed=seed, rank=rank)
@@ -78,6 +97,8 @@ def test_iteration_based_training_is_left_alone():
     EpochSeedHook().before_train_epoch(
         make_runner(dataset=dataset, loop=IterBasedTrainLoop)
     )
+    runner = make_runner(loop=IterBasedTrainLoop)
+    EpochSeedHook().before_train_iter(runner, 0)
     assert torch.equal(torch.get_rng_state(), before)
     assert dataset._epoch[0] == -1
 
