@@ -78,7 +78,10 @@ def make_pipeline(work_dir: Path) -> Pipeline:
         'train_cfg.predict_dataloader.batch_size': 2,
         'train_cfg.predict_dataloader.num_workers': 0,
     }
+    # Its dropout must not depend on when the workers started.
     segmentor = {
+        'train_dataloader.num_workers': 1,
+        'train_dataloader.persistent_workers': True,
         'labels': '{erase.dir}/labels',
         'weights': '{erase.dir}/step_1.pth',
         'model.data_preprocessor.size': [SIZE, SIZE],
