@@ -59,9 +59,14 @@ def build_config(args: argparse.Namespace) -> Config:
                 '"auto_scale_lr.base_batch_size".'
             )
         cfg.auto_scale_lr.enable = True
-    if args.resume is not None:
+    if args.resume == 'auto':
+        # A run that has not got to a checkpoint begins with load_from.
+        cfg.resume = mend_last_checkpoint(cfg.work_dir)
+        if cfg.resume:
+            cfg.load_from = None
+    elif args.resume is not None:
         cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        cfg.load_from = args.resume
     return cfg
 
 
@@ -71,8 +76,6 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     with friendly_errors():
         keep_freed_memory()
         cfg = build_config(args)
-        if args.resume == 'auto':
-            mend_last_checkpoint(cfg.work_dir)
         build_runner(cfg).train()
     return 0
 

@@ -8,7 +8,7 @@ from zipfile import is_zipfile
 from mmwsl.pseudo_labels.whole_file import write_whole
 
 
-def mend_last_checkpoint(work_dir: Union[str, Path]) -> None:
+def mend_last_checkpoint(work_dir: Union[str, Path]) -> bool:
     """Mend the file that names the checkpoint to resume from.
 
     mmengine writes ``last_checkpoint`` after each checkpoint, and a run that
@@ -19,16 +19,22 @@ def mend_last_checkpoint(work_dir: Union[str, Path]) -> None:
 
     Args:
         work_dir: Folder of the run.
+
+    Returns:
+        Whether there is a checkpoint to resume from.
     """
     path = Path(work_dir, 'last_checkpoint')
-    if not path.is_file() or os.path.isfile(path.read_text().strip()):
-        return
+    if not path.is_file():
+        return False
+    if os.path.isfile(path.read_text().strip()):
+        return True
     found = [*Path(work_dir).glob('epoch_*.pth')]
     found += Path(work_dir).glob('iter_*.pth')
     # The directory of an archive is written last.
     found = [file for file in found if is_zipfile(file)]
     if not found:
         path.unlink()
-        return
+        return False
     newest = max(found, key=lambda file: (file.stat().st_mtime_ns, str(file)))
     write_whole(str(path), str(newest).encode())
+    return True

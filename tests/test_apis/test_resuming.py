@@ -8,7 +8,7 @@ from mmwsl.apis import mend_last_checkpoint
 
 
 def test_names_the_newest_checkpoint(tmp_path):
-    mend_last_checkpoint(tmp_path)
+    assert not mend_last_checkpoint(tmp_path)
     assert not list(tmp_path.iterdir())
     for number, name in enumerate(('epoch_10', 'epoch_9', 'best_x_epoch_8')):
         torch.save({}, tmp_path / f'{name}.pth')
@@ -18,18 +18,18 @@ def test_names_the_newest_checkpoint(tmp_path):
     # Nothing written yet, and half a name.
     for content in ('', newest[:-5]):
         path.write_text(content)
-        mend_last_checkpoint(tmp_path)
+        assert mend_last_checkpoint(tmp_path)
         assert path.read_text() == newest
     # What is whole stays.
     path.write_text(str(tmp_path / 'epoch_9.pth'))
-    mend_last_checkpoint(tmp_path)
+    assert mend_last_checkpoint(tmp_path)
     assert path.read_text().endswith('epoch_9.pth')
 
 
 def test_iterations_and_nothing(tmp_path):
     path = tmp_path / 'last_checkpoint'
     path.write_text('')
-    mend_last_checkpoint(tmp_path)
+    assert not mend_last_checkpoint(tmp_path)
     assert not path.exists()
     torch.save({}, tmp_path / 'iter_5.pth')
     path.write_text('')

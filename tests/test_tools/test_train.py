@@ -42,12 +42,20 @@ def test_training_leaves_checkpoint_log_and_config(toy_checkpoint):
     assert len(meta['dataset_meta']['classes']) == 6
 
 
-def test_resume_options(tool):
+def test_resume_options(tool, tmp_path):
+    begin = ['--work-dir', str(tmp_path), *options('load_from=first.pth')]
     cfg = config_of(tool)
     assert (cfg.resume, cfg.load_from) == (False, None)
-    cfg = config_of(tool, '--resume')
+    cfg = config_of(tool, *begin)
+    assert (cfg.resume, cfg.load_from) == (False, 'first.pth')
+    # Nothing to resume yet.
+    cfg = config_of(tool, *begin, '--resume')
+    assert (cfg.resume, cfg.load_from) == (False, 'first.pth')
+    torch.save({}, tmp_path / 'epoch_1.pth')
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))
+    cfg = config_of(tool, *begin, '--resume')
     assert (cfg.resume, cfg.load_from) == (True, None)
-    cfg = config_of(tool, '--resume', 'a.pth')
+    cfg = config_of(tool, *begin, '--resume', 'a.pth')
     assert (cfg.resume, cfg.load_from) == (True, 'a.pth')
 
 
