@@ -15,6 +15,7 @@ from mmwsl.apis import (
     read_config,
     runner_parser,
 )
+from mmwsl.engine.hooks import LastValidationHook
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -76,7 +77,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     with friendly_errors():
         keep_freed_memory()
         cfg = build_config(args)
-        build_runner(cfg).train()
+        runner = build_runner(cfg)
+        if cfg.resume:
+            runner.register_hook(LastValidationHook())
+        runner.train()
     return 0
 
 

@@ -1,5 +1,7 @@
 """The train command: its options, and one clear line for bad input."""
 
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -104,6 +106,30 @@ def test_resume_from_a_missing_checkpoint(tool, capsys, tmp_path):
     args = ['--resume', 'none.pth', '--work-dir', tmp_path]
     assert call(tool, CONFIG, *args, *options(*SMALL)) == 1
     assert 'none.pth' in error(capsys.readouterr())
+
+
+def test_validation_that_a_killed_run_did_not_get_to(
+    tool, toy_checkpoint, tmp_path
+):
+    folder = tmp_path / 'killed'
+    folder.mkdir()
+    shutil.copy(toy_checkpoint, folder)
+    name = str(folder / toy_checkpoint.name)
+    (folder / 'last_checkpoint').write_text(name)
+    small = options(*SMALL, 'train_cfg.max_epochs=1')
+    args = [CONFIG, '--work-dir', folder, '--resume']
+    assert call(tool, *args, *small) == 0
+    (logged,) = scalars(folder)
+    expected = scalars(toy_checkpoint.parent)[-1]
+    times = {'time', 'data_time'}
+    assert 'mAP' in logged
+    assert {k: v for k, v in logged.items() if k not in times} == {
+        k: v for k, v in expected.items() if k not in times
+    }
+    # A run that has something left to train validates as it always does.
+    small[-1] = 'train_cfg.max_epochs=2'
+    assert call(tool, *args, *small) == 0
+    assert len([e for e in scalars(folder) if 'mAP' in e]) == 2
 
 
 def _truncate(root):

@@ -8,6 +8,7 @@ from mmwsl.engine.hooks.background_class_hook import BackgroundClassHook
 from mmwsl.engine.hooks.dense_crf_hook import DenseCRFHook
 from mmwsl.engine.hooks.epoch_seed_hook import EpochSeedHook
 from mmwsl.engine.hooks.head_epoch_hook import HeadEpochHook
+from mmwsl.engine.hooks.last_validation_hook import LastValidationHook
 from mmwsl.engine.hooks.pseudo_label_guard_hook import PseudoLabelGuardHook
 from mmwsl.engine.hooks.visualization_hook import WSLVisualizationHook
 
@@ -18,6 +19,7 @@ __all__ = [
     'DenseCRFHook',
     'EpochSeedHook',
     'HeadEpochHook',
+    'LastValidationHook',
     'PseudoLabelGuardHook',
     'WSLVisualizationHook',
 ]
