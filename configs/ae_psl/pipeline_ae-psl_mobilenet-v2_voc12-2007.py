@@ -79,5 +79,15 @@ stages = [
             **again,
         },
     ),
+    # What the second segmentor sees in the training images.
+    dict(
+        name='psl_plus_labels',
+        run='test',
+        config='psl-predict_mobilenet-v2_voc12-2007.py',
+        checkpoint='{psl_plus.checkpoint}',
+        cfg_options={**common, 'out_dir': '{dir}'},
+        evaluate='{dir}/labels',
+        pictures='{dir}/labels',
+    ),
 ]
 page = dict(number=6)

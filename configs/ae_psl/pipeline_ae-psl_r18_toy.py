@@ -92,6 +92,16 @@ stages = [
             **again,
         },
     ),
+    # What the second segmentor sees in the training images.
+    dict(
+        name='psl_plus_labels',
+        run='test',
+        config='psl-predict_r18_toy.py',
+        checkpoint='{psl_plus.checkpoint}',
+        cfg_options={**toy, 'out_dir': '{dir}'},
+        evaluate='{dir}/labels',
+        pictures='{dir}/labels',
+    ),
 ]
 page = dict(
     number=6,

@@ -142,5 +142,15 @@ stages = [
         config=segmentor,
         cfg_options={**segment, 'labels': '{masked.dir}/labels'},
     ),
+    # What the second segmentor sees in the training images.
+    dict(
+        name='predictions_2',
+        run='test',
+        config='seg-predict_mobilenet-v2_voc12-2007.py',
+        checkpoint='{segmentor_2.checkpoint}',
+        cfg_options={**common, 'out_dir': '{dir}'},
+        evaluate='{dir}/labels',
+        pictures='{dir}/labels',
+    ),
 ]
 page = dict(number=6)

@@ -14,7 +14,7 @@ model = dict(
         num_classes=7,
         # For maps of 14 x 14.
         dilations=(1, 2, 3, 4),
-    )
+    ),
 )
 train_pipeline = [
     dict(type='LoadImageFromFile'),
