@@ -126,6 +126,10 @@ def test_validation_that_a_killed_run_did_not_get_to(
     assert {k: v for k, v in logged.items() if k not in times} == {
         k: v for k, v in expected.items() if k not in times
     }
+    # No run validates before val_begin.
+    late = [*small, 'train_cfg.val_begin=2']
+    assert call(tool, *args, *late) == 0
+    assert len([e for e in scalars(folder) if 'mAP' in e]) == 1
     # A run that has something left to train validates as it always does.
     small[-1] = 'train_cfg.max_epochs=2'
     assert call(tool, *args, *small) == 0

@@ -1,7 +1,7 @@
 """The validation that a killed run did not get to."""
 
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmwsl.registry import HOOKS
 
@@ -19,9 +19,11 @@ class LastValidationHook(Hook):
         self._at_end = False
 
     def before_train(self, runner: Runner) -> None:
-        """See whether training is over already."""
+        """See whether training is over and should end with a validation."""
         loop = runner.train_loop
-        self._at_end = loop.iter >= loop.max_iters
+        by_epoch = isinstance(loop, EpochBasedTrainLoop)
+        done = loop.epoch if by_epoch else loop.iter
+        self._at_end = loop.iter >= loop.max_iters and done >= loop.val_begin
 
     def after_train(self, runner: Runner) -> None:
         """Validate if nothing was trained."""
