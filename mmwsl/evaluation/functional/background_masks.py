@@ -50,7 +50,7 @@ def background_masks(
             image = np.asarray(
                 picture.resize(size[::-1], Image.Resampling.BICUBIC)
             )
-        np.less(image, bg_factor * image.mean(dtype=np.float64), out=mask)
+        np.less(image, bg_factor * cv2.mean(image)[0], out=mask)
     return masks
 
 

@@ -1,30 +1,36 @@
 """Sums of maps over many binary masks.
 
 Masks are packed here into words of 64 pixels of a row, the first pixel in
-the lowest bit, so that one operation works on 64 pixels. Behind the last
-pixel of a row two bits at least are spare, and 0.
+the highest bit, so that one operation works on 64 pixels. Behind the last
+pixel of a row seven bits at least are spare, and 0.
 
 M: maps. K: masks. (H, W): size of the image in pixels. w: words of a row.
 """
 
-from typing import Any, Iterator, NamedTuple, Optional, Sequence, Tuple
+import math
+from typing import Any, Iterator, NamedTuple, Optional, Tuple
 
+import cv2
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from mmwsl.structures import PackedMasks
 
 # A mask with more of its bytes at an edge is cheaper in a matrix product.
 _MAX_EDGE_BYTES = 0.1
 # Up to here float32 holds every integer.
 _EXACT = 2**24
-_WORD = np.dtype('<u8')
+_WORD = np.dtype(np.uint64)
+# Words as their bytes lie in a row of pixels.
+_BYTES = np.dtype('>u8')
 
 
 class MaskEdges(NamedTuple):
     """Where masks change from a row to the next, E places in all."""
 
-    mask: np.ndarray  # (E,) index of the mask, ascending
-    row: np.ndarray  # (E,) row below the edge, 0 to H
-    place: np.ndarray  # (E,) row * 64 w + column
+    place: np.ndarray  # (E,) row below the edge * 64 w + column, row 0 to H
     sign: np.ndarray  # (E,) -1 where the mask begins, 1 where it has ended
+    starts: np.ndarray  # (K + 1,) where the edges of a mask start; E
 
 
 class MapSums:
@@ -43,12 +49,14 @@ class MapSums:
     def __init__(self, maps: np.ndarray) -> None:
         count, height, width = maps.shape
         self.maps = maps
-        # Entry y sums the rows above y.
-        total = np.zeros(
+        # Entry y sums the rows above y. No edge lies in the spare columns.
+        total = np.empty(
             (height + 1, _words(width) * 64, count), dtype=np.float32
         )
+        total[0] = 0
+        last = _maps_last(maps)
         for y in range(height):
-            np.add(total[y, :width], maps[:, y].T, out=total[y + 1, :width])
+            np.add(total[y, :width], last[y], out=total[y + 1, :width])
         self.total = total.reshape(total.shape[0] * total.shape[1], count)
 
     def over(
@@ -68,14 +76,24 @@ class MapSums:
         if edges is None:
             maps = self.maps[:, first : first + rows.shape[1]]
             return _product(maps, unpack_rows(rows, maps.shape[2]))
-        sums = np.zeros((len(rows), len(self.maps)), dtype=np.float32)
+        sums = np.empty((len(rows), len(self.maps)), dtype=np.float32)
         places = edges.place + 64 * first * rows.shape[2]
         values = self.total.take(places, axis=0)
-        values *= edges.sign[:, None]
-        starts = np.flatnonzero(np.diff(edges.mask, prepend=-1))
-        if len(starts):
-            sums[edges.mask[starts]] = np.add.reduceat(values, starts, axis=0)
+        for mask, (start, stop) in enumerate(
+            zip(edges.starts[:-1], edges.starts[1:])
+        ):
+            np.dot(edges.sign[start:stop], values[start:stop], out=sums[mask])
         return sums.T
+
+
+def _maps_last(maps: np.ndarray) -> np.ndarray:
+    """Turn maps (M, H, W) into (H, W, M)."""
+    if maps.size == 0:
+        return maps.transpose(1, 2, 0)
+    numbers = maps.view(np.uint8) if maps.dtype == bool else maps
+    flat = np.ascontiguousarray(numbers).reshape(len(maps), -1)
+    # Several times faster than numpy's copy of a transposed array.
+    return cv2.transpose(flat).reshape(*maps.shape[1:], len(maps))
 
 
 def _product(maps: np.ndarray, masks: np.ndarray) -> np.ndarray:
@@ -99,16 +117,52 @@ def pack_rows(masks: np.ndarray) -> np.ndarray:
     """
     count, height, width = masks.shape
     rows = np.zeros((count, height, _words(width) * 8), dtype=np.uint8)
-    packed = np.packbits(masks, axis=-1, bitorder='little')
+    packed = np.packbits(masks, axis=-1)
     rows[..., : packed.shape[-1]] = packed
-    return rows.view(_WORD)
+    return rows.view(_BYTES).astype(_WORD)
+
+
+def rows_of(masks: PackedMasks) -> np.ndarray:
+    """Return packed masks, in which rows follow without a gap, by rows.
+
+    Args:
+        masks (PackedMasks): K masks of H x W.
+
+    Returns:
+        np.ndarray: uint64 (K, H, w), as of :func:`pack_rows`.
+    """
+    count, height, width = masks.shape
+    words = _words(width)
+    # The last rows are read beyond the last pixel.
+    bits = np.empty((count, masks.bits.shape[1] + 8 * words), dtype=np.uint8)
+    bits[:, : masks.bits.shape[1]] = masks.bits
+    rows = np.empty((count, height, words), dtype=_WORD)
+    # Every so many rows begin at the same bit of a byte.
+    period = 8 // math.gcd(width, 8)
+    for turn in range(min(period, height)):
+        first, shift = divmod(turn * width, 8)
+        part = rows[:, turn::period]
+        window = as_strided(
+            bits[:, first:],
+            (*part.shape[:2], 8 * words),
+            (bits.strides[0], period * width // 8, 1),
+            writeable=False,
+        )
+        part[:] = np.ascontiguousarray(window).view(_BYTES)
+        if shift:
+            part[:] = _left(np.ascontiguousarray(part), shift)
+    rows &= pack_rows(np.ones((1, 1, width), dtype=bool))
+    return rows
 
 
 def unpack_rows(rows: np.ndarray, width: int) -> np.ndarray:
     """Return packed masks as bool (K, H, W)."""
-    return np.unpackbits(
-        rows.view(np.uint8), axis=-1, count=width, bitorder='little'
-    ).view(bool)
+    return np.unpackbits(_as_bytes(rows), axis=-1, count=width).view(bool)
+
+
+def _as_bytes(words: np.ndarray) -> np.ndarray:
+    """Return words (..., w) as bytes (..., 8 w), the first pixels first."""
+    return words.astype(_BYTES).view(np.uint8)
 
 
 def row_windows(
@@ -151,17 +205,22 @@ def mask_edges(rows: np.ndarray) -> Optional[MaskEdges]:
     # A row of zeros in front of the first and behind the last one.
     padded = np.zeros((count, height + 2, words), dtype=_WORD)
     padded[:, 1:-1] = rows
-    changes = (padded[:, 1:] ^ padded[:, :-1]).view(np.uint8).reshape(-1)
+    above, below = padded.reshape(-1)[:-words], padded.reshape(-1)[words:]
+    # Between two masks there is no change.
+    changes = above ^ below
     found = np.flatnonzero(changes != 0)
-    if len(found) > _MAX_EDGE_BYTES * len(changes):
+    changed = _as_bytes(changes[found])
+    some = np.flatnonzero(changed)
+    if len(some) > _MAX_EDGE_BYTES * 8 * len(changes):
         return None
-    inner = np.flatnonzero(np.unpackbits(changes[found], bitorder='little'))
-    mask, cell = np.divmod(found[inner >> 3], (height + 1) * words * 8)
-    row, byte = np.divmod(cell, words * 8)
-    bit = inner & 7
-    begins = padded.view(np.uint8)[mask, row + 1, byte] >> bit & 1
-    sign = 1 - 2 * begins.astype(np.float32)
-    return MaskEdges(mask, row, cell * 8 + bit, sign)
+    inner = np.flatnonzero(np.unpackbits(changed[some]))
+    begins = np.unpackbits(_as_bytes(below[found])[some])[inner]
+    byte = some[inner >> 3]
+    word = byte >> 3
+    size = (height + 2) * words
+    place = (found % size)[word] * 64 + (byte & 7) * 8 + (inner & 7)
+    starts = np.searchsorted(found[word], np.arange(count + 1) * size)
+    return MaskEdges(place, 1 - 2 * begins.astype(np.float32), starts)
 
 
 def mask_areas(rows: np.ndarray, edges: Optional[MaskEdges]) -> np.ndarray:
@@ -178,7 +237,11 @@ def mask_areas(rows: np.ndarray, edges: Optional[MaskEdges]) -> np.ndarray:
         # Bits behind the last column are 0.
         flat = unpack_rows(rows, 64 * rows.shape[2])
         return np.count_nonzero(flat, axis=(1, 2)).astype(np.float64)
-    return np.bincount(edges.mask, edges.row * edges.sign, len(rows))
+    row = edges.place // (64 * rows.shape[2])
+    total = np.zeros(len(row) + 1)
+    np.cumsum(row * edges.sign, dtype=np.float64, out=total[1:])
+    areas: np.ndarray = np.diff(total[edges.starts])
+    return areas
 
 
 def contour_rows(rows: np.ndarray, width: int) -> np.ndarray:
@@ -197,61 +260,60 @@ def contour_rows(rows: np.ndarray, width: int) -> np.ndarray:
         np.ndarray: The contours, packed in the same way.
     """
     inside = pack_rows(np.ones((1, 1, width), dtype=bool))
+    count, height, words = rows.shape
+    # Two rows of zeros in front of the first and behind the last one.
+    across = np.zeros((count, height + 4, words), dtype=_WORD)
+    np.bitwise_xor(rows, _left(rows, 1), out=across[:, 2:-2])
     # The last column has no neighbour to its right.
-    across = (rows ^ _left(rows, 1)) & _left(inside, 1)
-    down = rows[:, 1:] ^ rows[:, :-1]
+    across[:, 2:-2] &= _left(inside, 1)
+    down = np.zeros((count, height + 3, words), dtype=_WORD)
+    np.bitwise_xor(rows[:, 1:], rows[:, :-1], out=down[:, 2:-2])
     # Rows y - 2 to y + 2 hold five rows and four pairs of them.
-    wide = np.zeros_like(rows)
-    _or_shifted(wide, down, (-1, 0, 1, 2))
-    both = wide.copy()
-    _or_shifted(both, across, (-2, -1, 0, 1, 2))
+    wide = _any_of_four(down)
+    both = _any_of_four(across)[:, :-1] | across[:, 4:]
+    both |= wide
     # Columns x - 2 to x + 2 in the same way.
-    contours = both | _left(both, 1)
-    contours |= _right(both, 1)
-    contours |= _right(both, 2)
+    pairs = both | _right(both, 1)
+    contours = _left(pairs, 1)
+    contours |= _right(pairs, 1)
     contours |= _left(wide, 2)
     contours &= inside
     return contours
 
 
-def _or_shifted(
-    target: np.ndarray, rows: np.ndarray, shifts: Sequence[int]
-) -> None:
-    """Add rows to a target, moved down by each of the shifts."""
-    for shift in shifts:
-        start = max(shift, 0)
-        stop = min(target.shape[1], rows.shape[1] + shift)
-        if start < stop:
-            target[:, start:stop] |= rows[:, start - shift : stop - shift]
+def _any_of_four(rows: np.ndarray) -> np.ndarray:
+    """Return where any of the rows y to y + 3 is set; three rows fewer."""
+    pairs = rows[:, :-1] | rows[:, 1:]
+    return pairs[:, :-2] | pairs[:, 2:]
 
 
 def _left(rows: np.ndarray, count: int) -> np.ndarray:
     """Move pixels to the left: pixel x becomes what x + count was.
 
-    At most two places, so that what comes out of one row lands in the spare
-    bits of the one before.
+    What comes out of one row lands in the last bits of the one before.
     """
     flat = rows.reshape(-1)
-    moved = flat >> np.uint64(count)
-    moved[:-1] |= flat[1:] << np.uint64(64 - count)
+    moved = flat << np.uint64(count)
+    moved[:-1] |= flat[1:] >> np.uint64(64 - count)
     return moved.reshape(rows.shape)
 
 
 def _right(rows: np.ndarray, count: int) -> np.ndarray:
     """Move pixels to the right: pixel x becomes what x - count was.
 
-    At most two places, and the spare bits of the rows must be 0.
+    The last bits of a row must be 0, they come out into the next one.
     """
     flat = rows.reshape(-1)
-    moved = flat << np.uint64(count)
-    moved[1:] |= flat[:-1] >> np.uint64(64 - count)
+    moved = flat >> np.uint64(count)
+    moved[1:] |= flat[:-1] << np.uint64(64 - count)
     return moved.reshape(rows.shape)
 
 
 def _words(width: int) -> int:
-    """Words of a row with two spare bits at least.
+    """Words of a row with seven spare bits at least.
 
     They let shifts run over all rows at once, which is several times faster
-    than row by row.
+    than row by row: by two places around contours, by up to seven where rows
+    follow without a gap.
     """
-    return -(-(width + 2) // 64)
+    return -(-(width + 7) // 64)

@@ -7,9 +7,11 @@ P: peaks. C: classes. K: proposals. M: instances. (h, w): grid of a map.
 (H, W): size of the image in pixels.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, Optional, Tuple, Union
 
 import numpy as np
+import torch
 
 from mmwsl.evaluation.functional.background_masks import background_masks
 from mmwsl.evaluation.functional.map_sums import (
@@ -19,14 +21,15 @@ from mmwsl.evaluation.functional.map_sums import (
     mask_edges,
     pack_rows,
     row_windows,
+    rows_of,
 )
 from mmwsl.evaluation.functional.mask_iou import mask_iou
 from mmwsl.evaluation.functional.mask_nms import merge_maps, suppress
 from mmwsl.structures import PackedMasks
 
 Masks = Union[np.ndarray, PackedMasks]
-# Masks of an image of 500 x 375 then stay in the cache while packed.
-_CHUNK = 8
+# Packed masks of an image of 500 x 375 then stay in the cache.
+_CHUNK = 34
 
 
 def retrieve_instances(
@@ -153,18 +156,26 @@ def proposal_scores(
     background = background_masks(
         class_maps[present], size, bg_factor, map_resize
     )
-    responses, backgrounds = MapSums(prms), MapSums(background)
     scores = np.empty((len(prms), len(proposals)))
     areas = np.empty(len(proposals))
-    rows = _packed_rows(proposals)
-    for chosen, first, part in row_windows(rows, _CHUNK):
-        edges = mask_edges(part)
-        areas[chosen] = mask_areas(part, edges)
-        found = alpha * responses.over(part, edges, first)
-        found -= beta * backgrounds.over(part, edges, first)[class_of_peak]
-        contours = contour_rows(part, size[1])
-        found += responses.over(contours, mask_edges(contours), first)
-        scores[:, chosen] = found
+    # numpy and OpenCV let other threads run while they work.
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        sums = pool.map(MapSums, (prms, background))
+        rows = _packed_rows(proposals)
+        responses, backgrounds = sums
+
+        def score(window: Tuple[np.ndarray, int, np.ndarray]) -> None:
+            chosen, first, part = window
+            edges = mask_edges(part)
+            areas[chosen] = mask_areas(part, edges)
+            found = alpha * responses.over(part, edges, first)
+            found -= beta * backgrounds.over(part, edges, first)[class_of_peak]
+            contours = contour_rows(part, size[1])
+            found += responses.over(contours, mask_edges(contours), first)
+            scores[:, chosen] = found
+
+        # Looks at the results, for one may be an error.
+        list(pool.map(score, row_windows(rows, _CHUNK)))
     if gamma:
         scores -= gamma * np.abs(1 - _on_grid(rows, size, cells))
     if not np.isfinite(scores).all():
@@ -258,10 +269,16 @@ def _density_of_peaks(
 
 
 def _packed_rows(proposals: Masks) -> np.ndarray:
-    """Pack proposals (K, H, W) as :func:`pack_rows` does, a few at once."""
+    """Pack proposals (K, H, W) by rows."""
     starts = range(0, max(len(proposals), 1), _CHUNK)
+    parts = (proposals[start : start + _CHUNK] for start in starts)
     return np.concatenate(
-        [pack_rows(_unpacked(proposals[i : i + _CHUNK])) for i in starts]
+        [
+            rows_of(part)
+            if isinstance(part, PackedMasks)
+            else pack_rows(_unpacked(part))
+            for part in parts
+        ]
     )
 
 
@@ -274,6 +291,6 @@ def _on_grid(
         for small, large in zip(cells.shape[1:], size)
     )
     words = rows[:, y[:, None], x // 64]
-    grid = (words >> (x % 64).astype(np.uint64) & 1).astype(np.float64)
+    grid = (words >> (63 - x % 64).astype(np.uint64) & 1).astype(np.float64)
     sums: np.ndarray = np.tensordot(cells, grid, axes=([1, 2], [1, 2]))
     return sums

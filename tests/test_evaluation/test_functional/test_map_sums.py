@@ -9,11 +9,13 @@ from mmwsl.evaluation.functional.map_sums import (
     mask_edges,
     pack_rows,
     row_windows,
+    rows_of,
     unpack_rows,
 )
+from mmwsl.structures import PackedMasks
 
-# With two spare bits, one and none in the words that hold a row.
-SIZES = [(1, 1), (1, 64), (64, 1), (2, 2), (5, 62), (12, 63), (9, 128)]
+# With more and with fewer spare bits than seven in the words of a row.
+SIZES = [(1, 1), (1, 64), (64, 1), (2, 2), (5, 57), (12, 58), (9, 128)]
 # Below and above what is summed up by its edges.
 DENSITIES = [0.0, 0.004, 0.5, 1.0]
 
@@ -37,8 +39,9 @@ def contour_by_loop(mask):
 def test_rows_keep_masks(size, share):
     masks = random_masks(size, share)
     rows = pack_rows(masks)
-    assert rows.shape == (5, size[0], -(-(size[1] + 2) // 64))
+    assert rows.shape == (5, size[0], -(-(size[1] + 7) // 64))
     np.testing.assert_array_equal(unpack_rows(rows, size[1]), masks)
+    np.testing.assert_array_equal(rows_of(PackedMasks.from_masks(masks)), rows)
     np.testing.assert_array_equal(
         mask_areas(rows, mask_edges(rows)), masks.sum((1, 2))
     )
@@ -76,15 +79,14 @@ def test_edges_and_product_are_both_used():
         return mask_edges(pack_rows(random_masks((20, 128), share)))
 
     assert edges(0.5) is None
-    assert len(edges(0.004).mask) > 0
+    assert len(edges(0.004).place) > 0
 
 
 def test_edges_known_answer():
     mask = np.zeros((2, 3, 70), bool)
     mask[1, 1:, 69] = True
     edges = mask_edges(pack_rows(mask))
-    assert edges.mask.tolist() == [1, 1]
-    assert edges.row.tolist() == [1, 3]
+    assert edges.starts.tolist() == [0, 0, 2]
     # Two words of 64 pixels in a row.
     assert edges.place.tolist() == [128 + 69, 3 * 128 + 69]
     assert edges.sign.tolist() == [-1, 1]
