@@ -2,17 +2,18 @@
 _base_ = '../ae_psl/psl_mobilenet-v2_voc12-2007.py'
 labels = 'work_dirs/nsrom_mined/labels'
 crop_size = (224, 224)
-max_epochs = 30
+max_epochs = 12
 model = dict(
-    data_preprocessor=dict(size=crop_size),
     decode_head=dict(
         _delete_=True,
-        type='mmwsl.DeepLabV2Head',
+        # With so few images better than DeepLabV2Head, see the README.
+        type='mmwsl.LargeFOVHead',
         in_channels=1280,
         num_classes=21,
-        # For maps of 14 x 14.
-        dilations=(1, 3, 6, 9),
-    ),
+        channels=256,
+        dilation=4,
+        pools=(),
+    )
 )
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -36,7 +37,6 @@ train_dataloader = dict(
     )
 )
 # A test by tools/test.py runs a CRF, the validation at the end does not.
-optim_wrapper = dict(optimizer=dict(lr=2e-3))
 param_scheduler = [
     dict(
         type='PolyLR',
