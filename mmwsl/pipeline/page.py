@@ -1,6 +1,7 @@
 """One HTML page with pictures of every stage for the same few images."""
 
 import os
+import re
 from html import escape
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
@@ -22,6 +23,7 @@ from mmwsl.pipeline.summary import Row, metrics_text, summary_cells
 from mmwsl.pseudo_labels.whole_file import write_whole
 from mmwsl.visualization import class_colors, safe_path, write_image
 
+_CHECKPOINT = re.compile(r'\{(.+)\.checkpoint\}')
 _NUMBER = 6
 _FOLDER = 'pictures'
 
@@ -114,6 +116,10 @@ def _columns(pipeline: Pipeline, rows: Sequence[Row]) -> Iterator[Column]:
         note = metrics_text(
             {k: v for k, v in row.metrics.items() if k in ('mIoU', 'coverage')}
         )
+        # A training makes no pictures but for those of a test of its model.
+        tested = _CHECKPOINT.fullmatch(str(stage.what.get('checkpoint')))
+        if tested:
+            note = ', '.join(filter(None, [f'by {tested[1]}', note]))
         for title, folder in given.items():
             files = PictureFolder(fill_in(pipeline, folder, stage.name, False))
             if files.files:

@@ -92,6 +92,28 @@ def make(folder, **page):
     return Page(folder / 'work/index.html')
 
 
+def test_a_column_names_the_training_that_it_shows(folder):
+    stages = [
+        dict(name='train', run='train', config='x.py'),
+        dict(
+            name='one',
+            run='test',
+            config='x.py',
+            checkpoint='{train.checkpoint}',
+            pictures='{dir}/labels',
+        ),
+    ]
+    (folder / 'x.py').write_text('')
+    pipeline = read(folder, stages, page=dict(number=1))
+    rows = [Row('train', 'train', 'done', 3.0, {})]
+    write_page(pipeline, [*rows, Row('one', 'test', 'done', 3.0, {})])
+    head = Page(folder / 'work/index.html').tables[1][0]
+    assert head == ['', 'oneby train']
+    write_page(pipeline, [*rows, Row('one', 'test', 'done', 3, {'mIoU': 4})])
+    head = Page(folder / 'work/index.html').tables[1][0]
+    assert head == ['', 'oneby train, mIoU 4']
+
+
 def test_page(folder):
     page = make(folder, number=2)
     summary, pictures = page.tables
