@@ -1,0 +1,18 @@
+_base_ = './wsol_cam_mobilenet-v2_toy-large.py'
+model = dict(
+    head=dict(
+        _delete_=True,
+        type='DALHead',
+        head={{_base_.model.head}},
+        dal=dict(
+            type='DALLoss',
+            assigner=dict(
+                type='TargetSampleAssigner', num_classes=6, feat_dim=1280
+            ),
+            discrepancy=dict(type='MMDLoss'),
+            # Three times the published weight, chosen on other pictures.
+            discrepancy_weight=1.0,
+            universum_weight=2.0,
+        ),
+    )
+)
