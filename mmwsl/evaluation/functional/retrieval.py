@@ -16,15 +16,17 @@ import torch
 from mmwsl.evaluation.functional.background_masks import background_masks
 from mmwsl.evaluation.functional.map_sums import (
     MapSums,
-    contour_rows,
     mask_areas,
     mask_edges,
-    pack_rows,
     row_windows,
-    rows_of,
 )
 from mmwsl.evaluation.functional.mask_iou import mask_iou
 from mmwsl.evaluation.functional.mask_nms import merge_maps, suppress
+from mmwsl.evaluation.functional.mask_rows import (
+    contour_rows,
+    pack_rows,
+    rows_of,
+)
 from mmwsl.structures import PackedMasks
 
 Masks = Union[np.ndarray, PackedMasks]

@@ -4,11 +4,13 @@ import pytest
 
 from mmwsl.evaluation.functional.map_sums import (
     MapSums,
-    contour_rows,
     mask_areas,
     mask_edges,
-    pack_rows,
     row_windows,
+)
+from mmwsl.evaluation.functional.mask_rows import (
+    contour_rows,
+    pack_rows,
     rows_of,
     unpack_rows,
 )
