@@ -10,16 +10,17 @@ that of equal ones it is the first that counts.
 Shape shorthand: P pixels, d features, K clusters.
 """
 
+from math import isfinite, nan
 from typing import Tuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mmwsl.models.task_modules.kmeans_spread import PixelSpread
+
 # Sums are updated if at most one in so many pixels has moved.
 RARE = 8
-# So many bytes of features stay in a core's cache between two steps.
-PART_BYTES = 2**20
 
 
 def cluster_one(
@@ -34,31 +35,28 @@ def cluster_one(
         tolerance: Relative squared shift of the centres.
 
     Returns:
-        Labels (P,) and centres (K, d).
+        Labels (P,) and centres (K, d). If a value is infinite or missing,
+        all labels are 0 and all centres missing.
     """
     points = points.detach()
-    origin = points.mean(dim=1)
-    spread = _spread(points, origin)
-    limit = tolerance * float(spread.mean()) / len(points)
-    # As torch does, NumPy shall pass over what is infinite or missing.
-    with np.errstate(all='ignore'):
-        found, moved = _rounds(
-            points, centers, origin, spread.numpy(), max_rounds, limit
-        )
+    spread = PixelSpread(points)
+    if not (isfinite(spread.longest) and centers.isfinite().all()):
+        labels = torch.zeros(points.shape[1], dtype=torch.long)
+        return labels, torch.full_like(centers, nan)
+    limit = tolerance * spread.mean_variance()
+    found, moved = _rounds(points, centers, spread, max_rounds, limit)
     return torch.from_numpy(found), torch.from_numpy(moved)
 
 
 def _rounds(
     points: Tensor,
     start: Tensor,
-    origin: Tensor,
-    spread: np.ndarray,
+    spread: PixelSpread,
     max_rounds: int,
     limit: float,
 ) -> Tuple[np.ndarray, np.ndarray]:
-    scores = _Scores(points, origin, len(start), float(spread.max()))
+    scores = _Scores(points, len(start), spread.longest)
     sums = _Sums(points, len(start))
-    rounding = _rounding(spread, origin)
     centers = start.detach().numpy()
     labels = np.full(points.shape[1], -1)
     for _ in range(max_rounds):
@@ -67,11 +65,12 @@ def _rounds(
         total, counts = sums.update(labels, found, changed)
         labels = found
         if not counts.all():
-            distances = spread + scores.best()
+            total, counts = total.copy(), counts.copy()
+            origin, around, rounding = spread.around()
+            distances = around + scores.own(labels, centers, origin)
             if distances.max() > rounding:
-                total, counts = total.copy(), counts.copy()
                 slack = 2 * scores.slack + rounding
-                _sharpen(distances, points, centers[labels], slack)
+                _sharpen(distances, points, centers, labels, slack)
                 _relocate(points.numpy(), labels, distances, total, counts)
             total = np.where(counts[:, None] == 0, centers, total)
         sizes = np.maximum(counts, 1).astype(total.dtype)
@@ -85,50 +84,56 @@ def _rounds(
 
 
 class _Scores:
-    """Scores ``|x - c|^2 - |x - p|^2`` of pixels, with p their mean.
+    """Scores ``|x - c|^2 - |x - a|^2`` of pixels x, with a the first centre.
 
-    They are ``|e|^2 - 2 (x - p) e`` with ``e = c - p``, which keeps most
-    digits.
+    They are ``(c - a) (c + a - 2 x)``, for all centres but the first.
 
     Attributes:
         slack: By how much the scores just found may be wrong.
     """
 
-    def __init__(
-        self, points: Tensor, origin: Tensor, number: int, spread: float
-    ) -> None:
+    def __init__(self, points: Tensor, number: int, longest: float) -> None:
         self.points = points
         self.parts = _cut(points)
-        self.origin = origin.numpy()
+        self.longest = longest
         self.slack = 0.0
         self.eps = torch.finfo(points.dtype).eps
-        self.reach = 2 * spread**0.5 + 2 * float(origin.norm())
-        count, _, pixels = self.parts.shape
-        self.found = points.new_empty(count, number, pixels)
+        count, features, pixels = self.parts.shape
+        # Torch is slow to write into a part of an array.
+        self.others = points.new_empty(count, number - 1, pixels)
+        self.gaps = points.new_empty(number - 1, features)
+        self.constant = points.new_empty(1, number - 1, 1)
+        self.found = np.zeros(
+            (count, number, pixels), dtype=self.gaps.numpy().dtype
+        )
 
     def nearest(self, centers: np.ndarray) -> np.ndarray:
         """Return the nearest of centres (K, d) of every pixel (P,)."""
-        e = centers - self.origin
-        constant = (e * (centers + self.origin)).sum(axis=1)
-        if len(set(constant.tolist())) < len(constant):
+        first = centers[0]
+        gaps = np.subtract(centers[1:], first, out=self.gaps.numpy())
+        constant = self.constant.numpy()[0, :, 0]
+        np.sum(gaps * (centers[1:] + first), axis=1, out=constant)
+        if len({0.0, *constant.tolist()}) < len(centers):
             # Of equal centres the first takes all, whatever the rounding.
             equal = (centers[:, None] == centers).all(axis=2)
-            constant[np.tril(equal, -1).any(axis=1)] = np.inf
+            copies = np.tril(equal, -1).any(axis=1)
+            constant[copies[1:]] = np.inf
         torch.baddbmm(
-            torch.from_numpy(constant)[None, :, None],
-            torch.from_numpy(e).expand(len(self.parts), -1, -1),
+            self.constant,
+            self.gaps.expand(len(self.parts), -1, -1),
             self.parts,
             alpha=-2,
-            out=self.found,
+            out=self.others,
         )
-        scores = self.found.numpy()
+        scores = self.found
+        scores[:, 1:] = self.others.numpy()
         labels: np.ndarray = scores.argmin(axis=1).ravel()
-        length = float(np.vdot(e, e)) ** 0.5
-        self.slack = 4 * self.eps * length * (length + self.reach)
+        gap = float(np.vdot(gaps, gaps)) ** 0.5
+        reach = 2 * self.longest + 2 * float(np.vdot(first, first)) ** 0.5
+        self.slack = 4 * self.eps * gap * (gap + reach)
         best = scores.min(axis=1, keepdims=True)
         close = scores <= best + 2 * self.slack
-        several = np.count_nonzero(close) > len(labels)
-        if several and np.isfinite(self.slack):
+        if np.count_nonzero(close) > len(labels):
             self._decide(labels, close, centers)
         return labels
 
@@ -147,10 +152,29 @@ class _Scores:
         rounding = 4 * self.eps * np.linalg.norm(centers, axis=1).max()
         labels[pixels] = np.maximum(distances, rounding).argmin(axis=0)
 
-    def best(self) -> np.ndarray:
-        """Return the scores (P,) of the nearest centres just found."""
-        scores: np.ndarray = self.found.numpy().min(axis=1).ravel()
-        return scores
+    def own(
+        self, labels: np.ndarray, centers: np.ndarray, origin: Tensor
+    ) -> np.ndarray:
+        """Return ``|x - c|^2 - |x - o|^2`` of pixels and their own centres.
+
+        Args:
+            labels: (P,).
+            centers: (K, d).
+            origin: o (d,).
+        """
+        ends = torch.from_numpy(centers)
+        # Small where c is near o, unlike differences of other scores.
+        gaps = ends - origin
+        constant = (gaps * (ends + origin)).sum(dim=1)
+        scores = torch.baddbmm(
+            constant[None, :, None],
+            gaps.expand(len(self.parts), -1, -1),
+            self.parts,
+            alpha=-2,
+        ).numpy()
+        places = labels.reshape(len(scores), 1, -1)
+        own: np.ndarray = np.take_along_axis(scores, places, axis=1).ravel()
+        return own
 
 
 class _Sums:
@@ -219,20 +243,26 @@ def _relocate(
 
 
 def _sharpen(
-    distances: np.ndarray, points: Tensor, own: np.ndarray, slack: float
+    distances: np.ndarray,
+    points: Tensor,
+    centers: np.ndarray,
+    labels: np.ndarray,
+    slack: float,
 ) -> None:
     """Make the largest squared distances (P,) exact, in place.
 
     Args:
         distances: To be made exact.
         points: Pixels (d, P).
-        own: Their centres (P, d).
+        centers: (K, d).
+        labels: Clusters of the pixels (P,).
         slack: By how much distances may be wrong.
     """
     # Two clusters may take a pixel.
     limit = np.sort(distances)[-2:].min() - 2 * slack
     far = np.flatnonzero(distances >= limit)
-    exact = np.square(_rows(points, far) - own[far]).sum(axis=1)
+    own = centers[labels[far]]
+    exact = np.square(_rows(points, far) - own).sum(axis=1)
     distances[far] = exact
 
 
@@ -241,28 +271,6 @@ def _rows(points: Tensor, pixels: np.ndarray) -> np.ndarray:
     rows = points.T.index_select(0, torch.from_numpy(pixels))
     doubled: np.ndarray = rows.double().numpy()
     return doubled
-
-
-def _rounding(spread: np.ndarray, origin: Tensor) -> float:
-    """Return how large a squared distance is by rounding alone."""
-    eps = torch.finfo(origin.dtype).eps
-    offset = float(origin.norm())
-    scale = float(spread.max()) ** 0.5 + 8 * eps * offset
-    return 16 * eps * scale * (scale + offset)
-
-
-def _spread(points: Tensor, origin: Tensor) -> Tensor:
-    """Return the squared distances (P,) of pixels (d, P) to ``origin``."""
-    pixels = points.T
-    size = max(1, PART_BYTES // (len(origin) * origin.element_size()))
-    buffer = pixels.new_empty(min(size, len(pixels)), len(origin))
-    distances = [
-        torch.linalg.vector_norm(
-            torch.sub(part, origin, out=buffer[: len(part)]), dim=1
-        )
-        for part in pixels.split(size)
-    ]
-    return torch.cat(distances).square()
 
 
 def _sum_parts(parts: Tensor, members: Tensor) -> Tensor:
