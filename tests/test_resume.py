@@ -5,21 +5,23 @@ import signal
 import subprocess
 import time
 
+import pytest
 import torch
 
-from toy_run import CONFIG, SMALL, command, metrics, run
+from toy_run import CONFIG, ROOT, SMALL, command, metrics, run, scalars
 
+DAL = str(ROOT / 'configs/da_wsol/dal_cam_r18_toy.py')
 EPOCHS = ['train_cfg.max_epochs=4', 'train_dataloader.num_workers=1']
 
 
-def _train(work_dir, *args):
+def _train(config, work_dir, *args):
     options = ['--work-dir', str(work_dir), '--cfg-options', *SMALL, *EPOCHS]
-    return command('train.py', CONFIG, *args, *options)
+    return command('train.py', config, *args, *options)
 
 
-def _kill_after_first_checkpoint(work_dir):
+def _kill_after_first_checkpoint(config, work_dir):
     process = subprocess.Popen(
-        _train(work_dir),
+        _train(config, work_dir),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=dict(os.environ, OMP_NUM_THREADS='1'),
@@ -34,18 +36,37 @@ def _kill_after_first_checkpoint(work_dir):
     assert process.wait() == -signal.SIGKILL
 
 
-def test_kill_and_resume(tmp_path):
+def _states(config, tmp_path, metric):
+    """Return the weights of an uninterrupted run and of a resumed one."""
     whole, broken = tmp_path / 'whole', tmp_path / 'broken'
-    run(_train(whole))
-    _kill_after_first_checkpoint(broken)
+    run(_train(config, whole))
+    _kill_after_first_checkpoint(config, broken)
     assert not (broken / 'epoch_4.pth').exists()
-    run(_train(broken, '--resume'))
-    expected, found = metrics(whole)[-1], metrics(broken)[-1]
+    run(_train(config, broken, '--resume'))
+    expected = metrics(whole, metric)[-1]
+    found = metrics(broken, metric)[-1]
     assert expected['step'] == found['step'] == 4
     assert expected == found
-    states = [
-        torch.load(folder / 'epoch_4.pth')['state_dict']
+    return [
+        torch.load(folder / 'epoch_4.pth', weights_only=False)['state_dict']
         for folder in (whole, broken)
     ]
+
+
+@pytest.mark.parametrize(
+    ('config', 'metric'), [(CONFIG, 'mAP'), (DAL, 'MaxBoxAccV2')]
+)
+def test_kill_and_resume(tmp_path, config, metric):
+    states = _states(config, tmp_path, metric)
     for key, value in states[0].items():
         assert torch.equal(value, states[1][key]), key
+    if config == DAL:
+        # Both the anchors and the later start had something to lose.
+        assert states[0]['head.dal.assigner.universum_count'] > 0
+        losses = [
+            entry['loss_discrepancy']
+            for entry in scalars(tmp_path / 'broken')
+            if 'loss_discrepancy' in entry
+        ]
+        assert not any(losses[:3])
+        assert all(losses[3:])

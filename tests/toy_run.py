@@ -52,12 +52,12 @@ def scalars(work_dir: Path) -> List[Dict[str, Any]]:
     return entries
 
 
-def metrics(work_dir: Path) -> List[Dict[str, Any]]:
-    """Return the logged evaluations without times."""
+def metrics(work_dir: Path, key: str = 'mAP') -> List[Dict[str, Any]]:
+    """Return the logged evaluations that hold ``key``, without times."""
     return [
         {k: v for k, v in entry.items() if 'time' not in k}
         for entry in scalars(work_dir)
-        if 'mAP' in entry
+        if key in entry
     ]
 
 
