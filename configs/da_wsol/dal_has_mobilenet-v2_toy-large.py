@@ -1,0 +1,2 @@
+_base_ = './dal_cam_mobilenet-v2_toy-large.py'
+model = dict(data_preprocessor=dict(batch_augments=[dict(type='HideAndSeek')]))

@@ -1,0 +1,4 @@
+_base_ = './wsol_cam_mobilenet-v2_toy-large.py'
+model = dict(
+    backbone=dict(insert=[dict(after='features.13', layer=dict(type='ADL'))])
+)
