@@ -1,5 +1,5 @@
-# Pictures of one large object whose class shows all over it, at the size that
-# pretrained networks know.
+# Pictures of one large and long object whose class shows all over it, at the
+# size that pretrained networks know.
 _base_ = 'toy_wsol.py'
 picture = dict(
     image_size=224,
@@ -7,8 +7,8 @@ picture = dict(
     style=dict(
         class_shares=(1.0,),
         count_shares=(1.0,),
-        long_side=(0.6, 0.95),
-        aspect=(1.1, 1.6),
+        long_side=(0.75, 0.98),
+        aspect=(1.9, 2.8),
     ),
 )
 train_pipeline = [
