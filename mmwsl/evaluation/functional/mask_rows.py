@@ -15,6 +15,8 @@ from numpy.lib.stride_tricks import as_strided
 from mmwsl.structures import PackedMasks
 
 WORD = np.dtype(np.uint64)
+# Masks that are aligned at once, so that they stay in the cache.
+_CHUNK = 32
 # Words as their bytes lie in a row of pixels.
 _BYTES = np.dtype('>u8')
 
@@ -46,10 +48,24 @@ def rows_of(masks: PackedMasks) -> np.ndarray:
     """
     count, height, width = masks.shape
     words = num_words(width)
-    # The last rows are read beyond the last pixel.
-    bits = np.empty((count, masks.bits.shape[1] + 8 * words), dtype=np.uint8)
-    bits[:, : masks.bits.shape[1]] = masks.bits
     rows = np.empty((count, height, words), dtype=WORD)
+    # A mask's last rows are read beyond its last pixel, into the next masks,
+    # which the last masks do not have.
+    bits = np.ascontiguousarray(masks.bits)
+    beyond = 8 * words
+    safe = max(count - -(-beyond // max(bits.shape[1], 1)), 0)
+    for start in range(0, safe, _CHUNK):
+        part = slice(start, min(start + _CHUNK, safe))
+        _align(bits[part], rows[part], width)
+    last = np.pad(bits[safe:], ((0, 0), (0, beyond)))
+    _align(last, rows[safe:], width)
+    return rows
+
+
+def _align(bits: np.ndarray, rows: np.ndarray, width: int) -> None:
+    """Fill rows (n, H, w) from packed pixels (n, B) with more behind them."""
+    count, height, words = rows.shape
+    inside = inside_rows(width)
     # Every so many rows begin at the same bit of a byte.
     period = 8 // math.gcd(width, 8)
     for turn in range(min(period, height)):
@@ -61,11 +77,8 @@ def rows_of(masks: PackedMasks) -> np.ndarray:
             (bits.strides[0], period * width // 8, 1),
             writeable=False,
         )
-        part[:] = np.ascontiguousarray(window).view(_BYTES)
-        if shift:
-            part[:] = _left(np.ascontiguousarray(part), shift)
-    rows &= pack_rows(np.ones((1, 1, width), dtype=bool))
-    return rows
+        moved = np.ascontiguousarray(window).view(_BYTES).astype(WORD)
+        np.bitwise_and(_left(moved, shift) if shift else moved, inside, part)
 
 
 def unpack_rows(rows: np.ndarray, width: int) -> np.ndarray:
@@ -78,7 +91,12 @@ def as_bytes(words: np.ndarray) -> np.ndarray:
     return words.astype(_BYTES).view(np.uint8)
 
 
-def contour_rows(rows: np.ndarray, width: int) -> np.ndarray:
+def inside_rows(width: int) -> np.ndarray:
+    """Pack one row with all of its ``width`` pixels set, uint64 (1, 1, w)."""
+    return pack_rows(np.ones((1, 1, width), dtype=bool))
+
+
+def contour_rows(rows: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """Mark the pixels at the outlines of masks.
 
     The morphological gradient with a 5 x 5 square: dilation minus erosion.
@@ -87,19 +105,19 @@ def contour_rows(rows: np.ndarray, width: int) -> np.ndarray:
     if its square holds a pair of neighbours of which one is in the mask.
 
     Args:
-        rows (np.ndarray): Masks packed by :func:`pack_rows`.
-        width (int): W.
+        rows (np.ndarray): Masks packed by :func:`pack_rows`, (K, h, v).
+        inside (np.ndarray): The pixels of a row that may be in a contour,
+            uint64 (1 or K, 1, v); not the last two of the last word.
 
     Returns:
         np.ndarray: The contours, packed in the same way.
     """
-    inside = pack_rows(np.ones((1, 1, width), dtype=bool))
     count, height, words = rows.shape
     # Two rows of zeros in front of the first and behind the last one.
     across = np.zeros((count, height + 4, words), dtype=WORD)
     np.bitwise_xor(rows, _left(rows, 1), out=across[:, 2:-2])
     # The last column has no neighbour to its right.
-    across[:, 2:-2] &= _left(inside, 1)
+    across[:, 2:-2] &= inside & _left(inside, 1)
     down = np.zeros((count, height + 3, words), dtype=WORD)
     np.bitwise_xor(rows[:, 1:], rows[:, :-1], out=down[:, 2:-2])
     # Rows y - 2 to y + 2 hold five rows and four pairs of them.

@@ -18,7 +18,6 @@ from mmwsl.evaluation.functional.map_sums import (
     MapSums,
     mask_areas,
     mask_edges,
-    row_windows,
 )
 from mmwsl.evaluation.functional.mask_iou import mask_iou
 from mmwsl.evaluation.functional.mask_nms import merge_maps, suppress
@@ -27,10 +26,11 @@ from mmwsl.evaluation.functional.mask_rows import (
     pack_rows,
     rows_of,
 )
+from mmwsl.evaluation.functional.mask_windows import MaskWindows, mask_windows
 from mmwsl.structures import PackedMasks
 
 Masks = Union[np.ndarray, PackedMasks]
-# Packed masks of an image of 500 x 375 then stay in the cache.
+# Masks that are packed at once, so that they stay in the cache.
 _CHUNK = 34
 
 
@@ -160,24 +160,19 @@ def proposal_scores(
     )
     scores = np.empty((len(prms), len(proposals)))
     areas = np.empty(len(proposals))
-    # numpy and OpenCV let other threads run while they work.
+    # numpy and OpenCV let other threads run while they do long work.
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         sums = pool.map(MapSums, (prms, background))
         rows = _packed_rows(proposals)
         responses, backgrounds = sums
-
-        def score(window: Tuple[np.ndarray, int, np.ndarray]) -> None:
-            chosen, first, part = window
-            edges = mask_edges(part)
-            areas[chosen] = mask_areas(part, edges)
-            found = alpha * responses.over(part, edges, first)
-            found -= beta * backgrounds.over(part, edges, first)[class_of_peak]
-            contours = contour_rows(part, size[1])
-            found += responses.over(contours, mask_edges(contours), first)
-            scores[:, chosen] = found
-
-        # Looks at the results, for one may be an error.
-        list(pool.map(score, row_windows(rows, _CHUNK)))
+    for masks in mask_windows(rows, size[1]):
+        edges = mask_edges(masks)
+        areas[masks.index] = mask_areas(masks, edges)
+        found = alpha * responses.over(masks, edges)
+        found -= beta * backgrounds.over(masks, edges)[class_of_peak]
+        contours = masks._replace(rows=contour_rows(masks.rows, masks.inside))
+        found += responses.over(contours, mask_edges(contours))
+        scores[:, masks.index] = found
     if gamma:
         scores -= gamma * np.abs(1 - _on_grid(rows, size, cells))
     if not np.isfinite(scores).all():
@@ -272,16 +267,11 @@ def _density_of_peaks(
 
 def _packed_rows(proposals: Masks) -> np.ndarray:
     """Pack proposals (K, H, W) by rows."""
+    if isinstance(proposals, PackedMasks):
+        return rows_of(proposals)
     starts = range(0, max(len(proposals), 1), _CHUNK)
     parts = (proposals[start : start + _CHUNK] for start in starts)
-    return np.concatenate(
-        [
-            rows_of(part)
-            if isinstance(part, PackedMasks)
-            else pack_rows(_unpacked(part))
-            for part in parts
-        ]
-    )
+    return np.concatenate([pack_rows(_unpacked(part)) for part in parts])
 
 
 def _on_grid(
