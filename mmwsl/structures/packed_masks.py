@@ -1,9 +1,28 @@
-"""Many binary masks of one image, eight pixels in a byte."""
+"""Many binary masks of one image, a pixel in a bit."""
 
-from typing import Any, Iterator, List, Optional, Tuple, Union, overload
+from typing import (
+    Any,
+    Callable,
+    Iterator,
+    List,
+    Optional,
+    Tuple,
+    Union,
+    overload,
+)
 
 import numpy as np
 
+from mmwsl.structures.mask_rows import (
+    WORD,
+    as_bytes,
+    num_words,
+    pack_rows,
+    unpack_rows,
+)
+
+# Masks that are packed or unpacked at once, so that they stay in the cache.
+_CHUNK = 32
 # Number of set bits of every byte; numpy has its own only from 2.0 on.
 _BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(
     axis=1, dtype=np.uint8
@@ -11,16 +30,18 @@ _BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(
 
 
 class PackedMasks:
-    """K binary masks of H x W pixels in ceil(H * W / 8) bytes each.
+    """K binary masks of H x W pixels, 64 pixels of a row in a word.
 
-    Two hundred proposals of a 500 x 375 image take 4.7 MB, an eighth of what
+    Two hundred proposals of a 500 x 375 image take 4.8 MB, an eighth of what
     booleans take, which is what makes them fit through data loader workers.
-    Pixels are packed row by row, the first one in the highest bit, as
-    ``np.packbits`` does it on flattened masks; bits behind the last pixel
-    are 0.
+    The words are ready for work on 64 pixels at once, see ``mask_rows.py``.
+
+    In files masks have fewer bits: pixels row by row without a gap, the first
+    one in the highest bit, as ``np.packbits`` packs flattened masks.
 
     Args:
-        bits (np.ndarray): uint8 (K, ceil(H * W / 8)).
+        bits (np.ndarray): uint8 (K, ceil(H * W / 8)), as in files. Bits
+            behind the last pixel do not matter.
         size (tuple[int]): Height H and width W.
         scores (np.ndarray, optional): (K,), kept as float32.
 
@@ -35,24 +56,45 @@ class PackedMasks:
         size: Tuple[int, int],
         scores: Optional[np.ndarray] = None,
     ) -> None:
-        self.size = (int(size[0]), int(size[1]))
-        num_bytes = (self.size[0] * self.size[1] + 7) // 8
+        height, width = int(size[0]), int(size[1])
+        num_bytes = (height * width + 7) // 8
         if bits.dtype != np.uint8:
             raise TypeError(f'packed masks must be uint8, got {bits.dtype}')
         if bits.ndim != 2 or bits.shape[1] != num_bytes:
             raise ValueError(
-                f'packed masks of {self.size[1]} x {self.size[0]} pixels must '
-                f'have the shape (K, {num_bytes}), got {bits.shape}'
+                f'packed masks of {width} x {height} pixels must have the '
+                f'shape (K, {num_bytes}), got {bits.shape}'
             )
+
+        def unpacked(part: slice) -> np.ndarray:
+            flat = np.unpackbits(bits[part], axis=1, count=height * width)
+            return flat.view(bool).reshape(-1, height, width)
+
+        self._keep(
+            _by_rows(unpacked, (len(bits), height, width)), width, scores
+        )
+
+    def _keep(
+        self, rows: np.ndarray, width: int, scores: Optional[np.ndarray]
+    ) -> None:
         if scores is not None:
             scores = np.asarray(scores, dtype=np.float32)
-            if scores.shape != (len(bits),):
+            if scores.shape != (len(rows),):
                 raise ValueError(
-                    f'{len(bits)} masks need scores of shape ({len(bits)},), '
+                    f'{len(rows)} masks need scores of shape ({len(rows)},), '
                     f'got {scores.shape}'
                 )
-        self.bits = bits
+        self.rows = rows
+        self.size = (rows.shape[1], width)
         self.scores = scores
+
+    @classmethod
+    def _from_rows(
+        cls, rows: np.ndarray, width: int, scores: Optional[np.ndarray]
+    ) -> 'PackedMasks':
+        packed = cls.__new__(cls)
+        packed._keep(rows, width, scores)
+        return packed
 
     @classmethod
     def from_masks(
@@ -76,9 +118,19 @@ class PackedMasks:
             raise ValueError(
                 f'masks must have the shape (K, H, W), got {masks.shape}'
             )
-        count, height, width = masks.shape
-        flat = masks.reshape(count, height * width)
-        return cls(np.packbits(flat != 0, axis=1), (height, width), scores)
+        rows = _by_rows(lambda part: masks[part] != 0, masks.shape)
+        return cls._from_rows(rows, masks.shape[2], scores)
+
+    @property
+    def bits(self) -> np.ndarray:
+        """The masks as in files, uint8 (K, ceil(H * W / 8)), a new array."""
+        height, width = self.size
+        bits = np.empty((len(self), (height * width + 7) // 8), np.uint8)
+        for start in range(0, len(self), _CHUNK):
+            masks = self.unpack(start, start + _CHUNK)
+            flat = masks.reshape(len(masks), height * width)
+            bits[start : start + _CHUNK] = np.packbits(flat, axis=1)
+        return bits
 
     @property
     def shape(self) -> Tuple[int, int, int]:
@@ -87,7 +139,7 @@ class PackedMasks:
 
     def __len__(self) -> int:
         """Return the number of masks K."""
-        return len(self.bits)
+        return len(self.rows)
 
     def unpack(self, start: int = 0, stop: Optional[int] = None) -> np.ndarray:
         """Return masks as booleans.
@@ -100,14 +152,15 @@ class PackedMasks:
         Returns:
             np.ndarray: bool (stop - start, H, W), a new array.
         """
-        bits = self.bits[start:stop]
-        pixels = self.size[0] * self.size[1]
-        flat = np.unpackbits(bits, axis=1, count=pixels)
-        return flat.view(bool).reshape(len(bits), *self.size)
+        return unpack_rows(self.rows[start:stop], self.size[1])
 
     def areas(self) -> np.ndarray:
         """Return the number of pixels of each mask, int64 (K,)."""
-        areas: np.ndarray = _BITS[self.bits].sum(axis=1, dtype=np.int64)
+        areas = np.empty(len(self), np.int64)
+        for start in range(0, len(self), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            counts = _BITS[as_bytes(self.rows[part])]
+            areas[part] = counts.sum(axis=(1, 2), dtype=np.int64)
         return areas
 
     @overload
@@ -129,9 +182,9 @@ class PackedMasks:
                 raise IndexError(f'mask {index} of {len(self)} masks')
             start = int(index) % len(self)
             return self.unpack(start, start + 1)[0]
-        return PackedMasks(
-            self.bits[index],
-            self.size,
+        return self._from_rows(
+            self.rows[index],
+            self.size[1],
             None if self.scores is None else self.scores[index],
         )
 
@@ -145,3 +198,15 @@ class PackedMasks:
             f'{type(self).__name__}({len(self)} masks of {self.size[1]} x '
             f'{self.size[0]} pixels)'
         )
+
+
+def _by_rows(
+    masks: Callable[[slice], np.ndarray], shape: Tuple[int, ...]
+) -> np.ndarray:
+    """Pack masks (K, H, W), of which a function returns some."""
+    count, height, width = shape
+    rows = np.empty((count, height, num_words(width)), dtype=WORD)
+    for start in range(0, count, _CHUNK):
+        part = slice(start, start + _CHUNK)
+        rows[part] = pack_rows(masks(part))
+    return rows

@@ -38,6 +38,31 @@ def test_there_and_back(masks: np.ndarray) -> None:
     np.testing.assert_array_equal(list(packed), masks)
 
 
+def test_bits_there_and_back(masks: np.ndarray) -> None:
+    packed = PackedMasks.from_masks(masks, scores=[4, 3, 2, 1])
+    flat = np.packbits(masks.reshape(4, 15), axis=1)
+    np.testing.assert_array_equal(packed.bits, flat)
+    # The sixteenth bit is behind the last pixel.
+    for bits in (flat, flat | [0, 1]):
+        again = PackedMasks(bits.astype(np.uint8), (3, 5), packed.scores)
+        np.testing.assert_array_equal(again.unpack(), masks)
+        np.testing.assert_array_equal(again.rows, packed.rows)
+        np.testing.assert_array_equal(again.areas(), masks.sum(axis=(1, 2)))
+        assert again.size == (3, 5)
+
+
+def test_many_masks_of_wide_rows() -> None:
+    masks = np.random.default_rng(0).random((70, 4, 130)) > 0.4
+    packed = PackedMasks.from_masks(masks)
+    np.testing.assert_array_equal(packed.unpack(), masks)
+    np.testing.assert_array_equal(packed.areas(), masks.sum(axis=(1, 2)))
+    flat = np.packbits(masks.reshape(70, -1), axis=1)
+    np.testing.assert_array_equal(packed.bits, flat)
+    np.testing.assert_array_equal(
+        PackedMasks(flat, (4, 130)).rows, packed.rows
+    )
+
+
 def test_any_value_but_zero_is_inside() -> None:
     mask = np.array([[[0, 2], [255, 0]]])
     assert PackedMasks.from_masks(mask).unpack().tolist() == [

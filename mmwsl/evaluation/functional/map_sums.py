@@ -1,7 +1,7 @@
 """Sums of maps over many binary masks.
 
-Masks are packed by rows, see ``mask_rows.py``, and cut to windows, see
-``mask_windows.py``.
+Masks are packed by rows, see ``mmwsl/structures/mask_rows.py``, and cut to
+windows, see ``mask_windows.py``.
 
 M: maps. K: masks. (H, W): size of the image in pixels. w: words of a row.
 """
@@ -13,13 +13,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from mmwsl.evaluation.functional.mask_rows import (
-    WORD,
-    as_bytes,
-    num_words,
-    unpack_rows,
-)
 from mmwsl.evaluation.functional.mask_windows import MaskWindows
+from mmwsl.structures.mask_rows import WORD, as_bytes, num_words, unpack_rows
 
 # A mask with more of its bytes at an edge is cheaper in a matrix product.
 _MAX_EDGE_BYTES = 0.1
@@ -160,9 +155,7 @@ def mask_edges(masks: MaskWindows) -> Optional[MaskEdges]:
     return MaskEdges(place, 1 - 2 * begins.astype(np.float32), starts)
 
 
-def mask_areas(
-    masks: MaskWindows, edges: Optional[MaskEdges]
-) -> np.ndarray:
+def mask_areas(masks: MaskWindows, edges: Optional[MaskEdges]) -> np.ndarray:
     """Count the pixels of masks.
 
     Args:

@@ -12,7 +12,7 @@ from typing import Iterator, NamedTuple, Tuple
 
 import numpy as np
 
-from mmwsl.evaluation.functional.mask_rows import WORD, inside_rows
+from mmwsl.structures.mask_rows import WORD, inside_rows
 
 # As many words of all masks of a window stay in the cache.
 _MAX_WORDS = 16000
@@ -21,7 +21,7 @@ _MAX_WORDS = 16000
 class MaskWindows(NamedTuple):
     """Windows of one size, each in its place, of some masks."""
 
-    index: np.ndarray  # (n,) which masks
+    chosen: np.ndarray  # (n,) which masks
     rows: np.ndarray  # uint64 (n, h, v) words of the masks in their windows
     inside: np.ndarray  # uint64 (n, 1, v) the pixels that a contour can have
     place: np.ndarray  # (n,) first row * w + first word of a window

@@ -7,11 +7,9 @@ P: peaks. C: classes. K: proposals. M: instances. (h, w): grid of a map.
 (H, W): size of the image in pixels.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, Optional, Tuple, Union
 
 import numpy as np
-import torch
 
 from mmwsl.evaluation.functional.background_masks import background_masks
 from mmwsl.evaluation.functional.map_sums import (
@@ -19,19 +17,13 @@ from mmwsl.evaluation.functional.map_sums import (
     mask_areas,
     mask_edges,
 )
+from mmwsl.evaluation.functional.mask_contours import contour_rows
 from mmwsl.evaluation.functional.mask_iou import mask_iou
 from mmwsl.evaluation.functional.mask_nms import merge_maps, suppress
-from mmwsl.evaluation.functional.mask_rows import (
-    contour_rows,
-    pack_rows,
-    rows_of,
-)
-from mmwsl.evaluation.functional.mask_windows import MaskWindows, mask_windows
+from mmwsl.evaluation.functional.mask_windows import mask_windows
 from mmwsl.structures import PackedMasks
 
 Masks = Union[np.ndarray, PackedMasks]
-# Masks that are packed at once, so that they stay in the cache.
-_CHUNK = 34
 
 
 def retrieve_instances(
@@ -160,19 +152,16 @@ def proposal_scores(
     )
     scores = np.empty((len(prms), len(proposals)))
     areas = np.empty(len(proposals))
-    # numpy and OpenCV let other threads run while they do long work.
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        sums = pool.map(MapSums, (prms, background))
-        rows = _packed_rows(proposals)
-        responses, backgrounds = sums
+    responses, backgrounds = MapSums(prms), MapSums(background)
+    rows = _packed_rows(proposals)
     for masks in mask_windows(rows, size[1]):
         edges = mask_edges(masks)
-        areas[masks.index] = mask_areas(masks, edges)
+        areas[masks.chosen] = mask_areas(masks, edges)
         found = alpha * responses.over(masks, edges)
         found -= beta * backgrounds.over(masks, edges)[class_of_peak]
         contours = masks._replace(rows=contour_rows(masks.rows, masks.inside))
         found += responses.over(contours, mask_edges(contours))
-        scores[:, masks.index] = found
+        scores[:, masks.chosen] = found
     if gamma:
         scores -= gamma * np.abs(1 - _on_grid(rows, size, cells))
     if not np.isfinite(scores).all():
@@ -266,12 +255,10 @@ def _density_of_peaks(
 
 
 def _packed_rows(proposals: Masks) -> np.ndarray:
-    """Pack proposals (K, H, W) by rows."""
-    if isinstance(proposals, PackedMasks):
-        return rows_of(proposals)
-    starts = range(0, max(len(proposals), 1), _CHUNK)
-    parts = (proposals[start : start + _CHUNK] for start in starts)
-    return np.concatenate([pack_rows(_unpacked(part)) for part in parts])
+    """Return proposals (K, H, W) packed by rows."""
+    if not isinstance(proposals, PackedMasks):
+        proposals = PackedMasks.from_masks(proposals)
+    return proposals.rows
 
 
 def _on_grid(

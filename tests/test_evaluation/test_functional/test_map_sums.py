@@ -7,15 +7,9 @@ from mmwsl.evaluation.functional.map_sums import (
     mask_areas,
     mask_edges,
 )
-from mmwsl.evaluation.functional.mask_rows import (
-    contour_rows,
-    inside_rows,
-    pack_rows,
-    rows_of,
-    unpack_rows,
-)
+from mmwsl.evaluation.functional.mask_contours import contour_rows
 from mmwsl.evaluation.functional.mask_windows import mask_windows, whole_masks
-from mmwsl.structures import PackedMasks
+from mmwsl.structures.mask_rows import inside_rows, pack_rows, unpack_rows
 
 # With more and with fewer spare bits than seven in the words of a row.
 SIZES = [(1, 1), (1, 64), (64, 1), (2, 2), (5, 57), (12, 58), (9, 128)]
@@ -48,7 +42,7 @@ def test_rows_keep_masks(size, share):
     rows = pack_rows(masks)
     assert rows.shape == (5, size[0], -(-(size[1] + 7) // 64))
     np.testing.assert_array_equal(unpack_rows(rows, size[1]), masks)
-    np.testing.assert_array_equal(rows_of(PackedMasks.from_masks(masks)), rows)
+    assert not unpack_rows(rows, 64 * rows.shape[2])[..., size[1] :].any()
     whole = packed(masks)
     for edges in (mask_edges(whole), None):
         areas = mask_areas(whole, edges)
@@ -127,12 +121,10 @@ def test_windows_hold_masks_and_their_contours(share, width, max_words):
     outlines = contour_rows(pack_rows(masks), inside_rows(width))
     outlines = unpack_rows(outlines, width)
     for window in mask_windows(pack_rows(masks), width, max_words):
-        seen += window.index.tolist()
-        found = window._replace(
-            rows=contour_rows(window.rows, window.inside)
-        )
+        seen += window.chosen.tolist()
+        found = window._replace(rows=contour_rows(window.rows, window.inside))
         for whole, part in ((masks, window), (outlines, found)):
-            truth = whole[window.index]
+            truth = whole[window.chosen]
             expected = np.einsum('mhw,khw->mk', maps.astype(float), truth)
             for edges in (mask_edges(part), None):
                 np.testing.assert_allclose(
@@ -148,7 +140,7 @@ def test_windows_are_small():
     masks = np.zeros((3, 100, 500), bool)
     masks[0, 10:20, 200:230] = masks[1, 40:45, 270] = masks[2] = True
     first, last = mask_windows(pack_rows(masks), 500)
-    assert first.index.tolist() == [1, 0]
+    assert first.chosen.tolist() == [1, 0]
     # Ten rows and three on both sides, one word.
     assert first.rows.shape == (2, 16, 1)
     assert first.place.tolist() == [37 * 8 + 4, 7 * 8 + 3]
