@@ -44,6 +44,7 @@ def test_options_come_from_the_named_number_of_images(
     assert 0 < float(options.pop('model.head.score_threshold')) < 1
     assert 0 <= float(options.pop('model.head.peaks.min_ratio')) < 1
     options.pop('model.head.peaks.min_value', None)
+    options.pop('model.head.peaks.per_class', None)
     assert options == {}
 
 
@@ -76,11 +77,13 @@ def test_known_answer(tool, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith('with 6 labels and 6 counted objects')
     assert 'class threshold 0.3: F1 100.00 %' in lines
-    rows = {x.split()[1]: x.split()[3:8:2] for x in lines if '|' in x}
-    assert rows['none'] == ['-', '0.00', '0.417']
-    assert rows['absolute'] == ['3.5', '0.00', '0.000']
-    assert rows['relative'] == ['-', '0.40', '0.000']
-    assert rows['both'] == ['3.5', '0.00', '0.000']
+    rows = {x.split()[1]: x.split()[3:10:2] for x in lines if '|' in x}
+    assert rows['none'] == ['-', '0.00', '-', '0.417']
+    assert rows['absolute'] == ['3.5', '0.00', '-', '0.000']
+    assert rows['relative'] == ['-', '0.40', '-', '0.000']
+    # One too few of two: (1 - 2)^2 / 3, half of the maps.
+    assert rows['top-k'] == ['-', '0.00', '1', '0.167']
+    assert rows['all'] == ['3.5', '0.00', '-', '0.000']
     assert lines[-1] == (
         '--cfg-options model.head.score_threshold=0.3 '
         'model.head.peaks.min_value=3.5 model.head.peaks.min_ratio=0.00'

@@ -154,7 +154,7 @@ def fit(found: Predictions, threshold: float) -> Dict[str, PeakThresholds]:
     """Thresholds of peaks of the present classes that are predicted.
 
     Returns:
-        One kind of threshold alone, and 'both'; nothing without counts.
+        One kind of threshold alone, and 'all'; nothing without counts.
     """
     pairs = [
         (values, row[c] >= threshold)
@@ -167,11 +167,13 @@ def fit(found: Predictions, threshold: float) -> Dict[str, PeakThresholds]:
     if not maps:
         return {}
     values = value_candidates(maps)
+    limits = [None, *range(1, max(x.objects for x in maps) + 1)]
     return {
         'none': fit_peak_thresholds(maps, [None], [0.0]),
         'absolute': fit_peak_thresholds(maps, values, [0.0]),
         'relative': fit_peak_thresholds(maps, [None], RATIOS),
-        'both': fit_peak_thresholds(maps, values, RATIOS),
+        'top-k': fit_peak_thresholds(maps, [None], [0.0], limits),
+        'all': fit_peak_thresholds(maps, values, RATIOS, limits),
     }
 
 
@@ -196,16 +198,20 @@ def report(found: Predictions, split: str) -> None:
                 name,
                 '-' if x.min_value is None else f'{x.min_value:.4g}',
                 f'{x.min_ratio:.2f}',
+                '-' if x.per_class is None else str(x.per_class),
                 f'{x.error:.3f}',
             )
             for name, x in results.items()
         ]
-        header = ('peak thresholds', 'min_value', 'min_ratio', 'error')
+        keys = ('min_value', 'min_ratio', 'per_class')
+        header = ('peak thresholds', *keys, 'error')
         print(format_table(header, rows))
-        best = results['both']
+        best = results['all']
         if best.min_value is not None:
             options.append(f'model.head.peaks.min_value={best.min_value:.4g}')
         options.append(f'model.head.peaks.min_ratio={best.min_ratio:.2f}')
+        if best.per_class is not None:
+            options.append(f'model.head.peaks.per_class={best.per_class}')
     print('--cfg-options ' + ' '.join(options))
 
 

@@ -20,6 +20,7 @@ class PeakThresholds(NamedTuple):
 
     min_value: Optional[float]
     min_ratio: float
+    per_class: Optional[int]
     error: float  # mean of (peaks - count)^2 / (count + 1)
 
 
@@ -61,28 +62,31 @@ def fit_peak_thresholds(
     maps: Sequence[PeakValues],
     min_values: Sequence[Optional[float]],
     min_ratios: Sequence[float],
+    limits: Sequence[Optional[int]] = (None,),
 ) -> PeakThresholds:
     """Find thresholds whose numbers of peaks fit the counts.
 
     A peak is kept if its value is at least ``min_value`` and at least
-    ``min_ratio`` times the map's highest peak.
+    ``min_ratio`` times the map's highest peak, and if it is among the
+    ``per_class`` highest of its map.
 
     Args:
         maps (Sequence[PeakValues]): Present classes of labelled images.
         min_values (Sequence[float | None]): Candidates; None is none.
         min_ratios (Sequence[float]): Candidates.
+        limits (Sequence[int | None]): Candidates of ``per_class``.
 
     Returns:
         PeakThresholds: The ones with the lowest error; of equal ones the
-        first ratio and then the first value.
+        first limit, then the first ratio and then the first value.
 
     Raises:
         ValueError: If there are no maps or no candidates.
     """
-    if not maps or not len(min_values) or not len(min_ratios):
+    if not all(len(x) for x in (maps, min_values, min_ratios, limits)):
         raise ValueError('no peaks or no thresholds to choose from')
     counts = np.array([x.objects for x in maps])
-    best = PeakThresholds(None, 0.0, np.inf)
+    tried: List[Tuple[float, Optional[float], np.ndarray]] = []
     for ratio in min_ratios:
         # The values of peaks that pass the ratio, lowest first.
         passed = [
@@ -91,9 +95,14 @@ def fit_peak_thresholds(
         ]
         for value in min_values:
             numbers = np.array([_at_least(x, value) for x in passed])
-            error = float(np.mean((numbers - counts) ** 2 / (counts + 1)))
+            tried.append((float(ratio), value, numbers))
+    best = PeakThresholds(None, 0.0, None, np.inf)
+    for limit in limits:
+        for ratio, value, numbers in tried:
+            kept = numbers if limit is None else numbers.clip(max=limit)
+            error = float(np.mean((kept - counts) ** 2 / (counts + 1)))
             if error < best.error:
-                best = PeakThresholds(value, float(ratio), error)
+                best = PeakThresholds(value, ratio, limit, error)
     return best
 
 

@@ -166,7 +166,9 @@ class WSLClassifier(BaseModel):
         with torch.inference_mode(False), torch.enable_grad():
             if inputs.is_inference():
                 inputs = inputs.clone()
-            self.head.predict_instances(self, inputs, samples)
+            # The head's peaks lie on the grid of the first view.
+            first = _scaled(inputs, self.scales[0])
+            self.head.predict_instances(self, first, samples)
         return samples
 
     def _view(self, inputs: Tensor) -> Tensor:
@@ -178,19 +180,24 @@ class WSLClassifier(BaseModel):
         """Return the maps (N, C, h, w) of every scale and flip."""
         views = []
         for scale in self.scales:
-            scaled = inputs
-            if scale != 1:
-                scaled = F.interpolate(
-                    inputs,
-                    scale_factor=scale,
-                    mode='bilinear',
-                    align_corners=False,
-                    antialias=scale < 1,
-                )
+            scaled = _scaled(inputs, scale)
             views.append(self._view(scaled))
             if self.flip:
                 views.append(self._view(scaled.flip(-1)).flip(-1))
         return views
+
+
+def _scaled(inputs: Tensor, scale: float) -> Tensor:
+    """Resize images (N, 3, h, w)."""
+    if scale == 1:
+        return inputs
+    return F.interpolate(
+        inputs,
+        scale_factor=scale,
+        mode='bilinear',
+        align_corners=False,
+        antialias=scale < 1,
+    )
 
 
 def _read_test_cfg(test_cfg: Dict) -> Tuple[Tuple[float, ...], bool]:

@@ -50,7 +50,7 @@ class CAMHead(BaseModule):
             loss, or the cross entropy without ``multi_label``.
         keep: Which classes get a map in prediction: 'given' by the image's
             labels, 'predicted' ones, or 'all'.
-        score_threshold: Probability from which a class counts as predicted
+        score_threshold: Probability above which a class counts as predicted
             in a multi-label set.
         background: 'constant', 'power' or 'saliency', the background score
             that turns maps into ``pred_sem_seg``.
@@ -193,7 +193,7 @@ class CAMHead(BaseModule):
     def _predicted(self, scores: Tensor) -> Tensor:
         """Return the predicted classes (k,) of one image."""
         if self.multi_label:
-            return (scores >= self.score_threshold).nonzero().flatten()
+            return (scores > self.score_threshold).nonzero().flatten()
         return scores.argmax().reshape(1)
 
     def _kept(self, sample: WSLDataSample, keep: str) -> Tensor:

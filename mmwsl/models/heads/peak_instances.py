@@ -5,7 +5,7 @@ maps, P peaks, (h_in, w_in) the padded input, M instances, (H, W) the
 original image.
 """
 
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -89,7 +89,8 @@ class PeakInstances:
 
         Args:
             model: Images to class maps, the whole model with its backbone.
-            inputs: Images (N, 3, h_in, w_in).
+            inputs: Images (N, 3, h', w') of the first view, whose grid the
+                peaks lie on; a scale of (h_in, w_in).
             data_samples: N samples.
         """
         peaks = [
@@ -109,7 +110,7 @@ class PeakInstances:
 
         Args:
             sample: The sample.
-            responses: Peak response maps (P, h_in, w_in).
+            responses: Peak response maps (P, h', w').
         """
         peaks = sample.pred_peaks
         make = self.retrieval if 'proposals' in sample else self.growth
@@ -128,24 +129,31 @@ def restore_responses(responses: Tensor, sample: WSLDataSample) -> Tensor:
     """Bring peak response maps to the original image.
 
     Args:
-        responses: (P, h_in, w_in) >= 0.
+        responses: (P, h', w') >= 0, of a scaled input.
         sample: The sample, for the sizes and the mirroring.
 
     Returns:
         (P, H, W). Each sums to 1, or to 0 if nothing of it is in the image.
     """
     img_shape, _ = input_shapes(sample)
+    input_shape = sample.get('batch_input_shape', responses.shape[-2:])
     size = tuple(sample.ori_shape[:2])
-    maps = responses[:, : img_shape[0], : img_shape[1]]
-    if len(maps) == 0:
-        return maps.new_zeros((0, *size))
-    if tuple(maps.shape[-2:]) != size:
-        maps = F.interpolate(
-            maps[None], size=size, mode='bilinear', align_corners=False
-        )[0]
+    if len(responses) == 0:
+        return responses.new_zeros((0, *size))
+    maps = _resized(responses, input_shape)
+    maps = _resized(maps[:, : img_shape[0], : img_shape[1]], size)
     total = maps.sum(dim=(1, 2), keepdim=True)
     maps = maps / total.clamp(min=torch.finfo(maps.dtype).tiny)
     return unflip(maps, sample.get('flip_direction'))
+
+
+def _resized(maps: Tensor, size: Tuple[int, ...]) -> Tensor:
+    """Bring maps (P, h, w) to another size, if it is another."""
+    if tuple(maps.shape[-2:]) == tuple(size):
+        return maps
+    return F.interpolate(
+        maps[None], size=size, mode='bilinear', align_corners=False
+    )[0]
 
 
 def _to_instance_data(found: Dict[str, Any], points: Tensor) -> InstanceData:

@@ -113,7 +113,7 @@ class PRMHead(CAMHead):
 
         Args:
             model: The whole model, images to class maps.
-            inputs: Images (N, 3, h_in, w_in).
+            inputs: Images (N, 3, h', w') of the first view.
             data_samples: N samples.
         """
         if self.instances:

@@ -55,9 +55,9 @@ def test_peak_thresholds_known_answer():
     ratios = (0.0, 0.2, 0.5, 0.9)
     # No absolute one fits both maps; half of the maximum does.
     relative = fit_peak_thresholds(MAPS, [None], ratios)
-    assert relative == (None, 0.5, 0)
+    assert relative == (None, 0.5, None, 0)
     absolute = fit_peak_thresholds(MAPS, [None, 2, 3.5, 5], [0.0])
-    assert absolute == (3.5, 0, 0)
+    assert absolute == (3.5, 0, None, 0)
     nothing = fit_peak_thresholds(MAPS, [None], [0.0])
     assert nothing.error == pytest.approx((1 / 3 + 1 / 2) / 2)
     high = fit_peak_thresholds(MAPS, [5], [0.0])
@@ -66,9 +66,20 @@ def test_peak_thresholds_known_answer():
     assert fit_peak_thresholds(MAPS, [4], [0.0]).error == 0
 
 
+def test_largest_number_of_peaks():
+    maps = [
+        PeakValues(np.array([9.0, 8.0, 7.0]), 2),
+        PeakValues(np.ones(1), 1),
+    ]
+    best = fit_peak_thresholds(maps, [None], [0.0], [None, 1, 2, 3])
+    assert best == (None, 0, 2, 0)
+    one = fit_peak_thresholds(maps, [None], [0.0], [1])
+    assert one.error == pytest.approx((1 / 3) / 2)
+
+
 def test_first_of_equal_thresholds():
     best = fit_peak_thresholds(MAPS, [None, 3.5], (0.0, 0.5, 0.6))
-    assert best == (3.5, 0.0, 0)
+    assert best == (3.5, 0.0, None, 0)
 
 
 def test_candidates_lie_between_the_peaks():

@@ -8,9 +8,10 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmwsl.models.classifiers import WSLClassifier
-from mmwsl.models.heads import CAMHead
+from mmwsl.models.heads import CAMHead, PRMHead
 from mmwsl.registry import MODELS
 from mmwsl.structures import WSLDataSample
+from peak_stubs import stub_cfg
 
 
 @MODELS.register_module(force=True)
@@ -137,6 +138,31 @@ def test_heads_get_gradients_and_the_whole_model(
         getattr(model, step)(batch)
     assert torch.is_grad_enabled()
     assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    'scales', [(1.0,), (0.5, 1.0), (1.0, 0.5), (2.0, 1.0)]
+)
+def test_responses_lie_under_their_peaks_at_all_scales(
+    scales: Tuple[float, ...],
+) -> None:
+    model = make_model(test_cfg=dict(scales=scales))
+    model.head = PRMHead(3, 3, peaks=dict(per_class=1), **stub_cfg())
+    with torch.no_grad():
+        model.head.classifier.weight.copy_(torch.eye(3)[:, :, None, None])
+        model.head.classifier.bias.zero_()
+    batch = make_batch(32)
+    image = torch.rand(3, 32, 32)
+    # Four cells at every scale, so a peak is far from other cells.
+    image[1, 20:28, 4:12] = 50
+    batch['inputs'] = [image.to(torch.uint8)]
+    with torch.no_grad():
+        (sample,) = model.test_step(batch)
+    (x, y) = sample.pred_peaks.points[0].tolist()
+    assert 4 <= x < 12 and 20 <= y < 28
+    response = sample.pred_instances.peak_response_maps[0]
+    assert response.sum() == pytest.approx(1)
+    assert response[18:30, 2:14].sum() == pytest.approx(1)
 
 
 def test_neck() -> None:
