@@ -12,6 +12,13 @@ evaluate = dict(
     classes='{classes}',
     split='train',
 )
+of_all_pixels = [
+    '{data.dir}/toy/SegmentationClass',
+    '--classes={classes}',
+    '--list={data.dir}/toy/ImageSets/Segmentation/train.txt',
+    '--ignored=background',
+    '--out={dir}/metrics.json',
+]
 segmentor = 'psl_r18_toy.py'
 # PSL+ goes on from PSL's weights.
 again = {
@@ -58,14 +65,7 @@ stages = [
         name='all_pixels',
         run='tool',
         tool='analysis_tools/eval_seeds.py',
-        args=[
-            '{erase.dir}/labels',
-            '{data.dir}/toy/SegmentationClass',
-            '--classes={classes}',
-            '--list={data.dir}/toy/ImageSets/Segmentation/train.txt',
-            '--ignored=background',
-            '--out={dir}/metrics.json',
-        ],
+        args=['{erase.dir}/labels', *of_all_pixels],
     ),
     dict(
         name='psl',
@@ -83,6 +83,12 @@ stages = [
         pictures='{dir}/labels',
     ),
     dict(
+        name='psl_labels_all_pixels',
+        run='tool',
+        tool='analysis_tools/eval_seeds.py',
+        args=['{psl_labels.dir}/labels', *of_all_pixels],
+    ),
+    dict(
         name='psl_plus',
         run='train',
         config=segmentor,
@@ -92,13 +98,17 @@ stages = [
             **again,
         },
     ),
-    # What the second segmentor sees in the training images.
+    # What the second segmentor sees in all pixels of the training images.
     dict(
         name='psl_plus_labels',
         run='test',
         config='psl-predict_r18_toy.py',
         checkpoint='{psl_plus.checkpoint}',
-        cfg_options={**toy, 'out_dir': '{dir}'},
+        cfg_options={
+            **toy,
+            'out_dir': '{dir}',
+            'custom_hooks.2.min_probability': 0.0,
+        },
         evaluate='{dir}/labels',
         pictures='{dir}/labels',
     ),

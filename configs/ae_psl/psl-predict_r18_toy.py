@@ -36,5 +36,7 @@ custom_hooks = [
         type='mmwsl.DenseCRFHook',
         given_only=True,
         crf=dict(gaussian=(0, 1), bilateral=(4, 20, 10)),
+        # Undecided pixels are left to PSL+.
+        min_probability=0.95,
     ),
 ]

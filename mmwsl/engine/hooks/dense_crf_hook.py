@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmwsl.pseudo_labels import background_score, dense_crf
 from mmwsl.pseudo_labels.background import BACKGROUNDS
+from mmwsl.pseudo_labels.salient_labels import IGNORE
 from mmwsl.registry import HOOKS
 
 
@@ -34,6 +35,8 @@ class DenseCRFHook(Hook):
         background_value: The constant, or the exponent of 'power'.
         crf: Arguments of ``dense_crf``, for example ``dict(iterations=10,
             bilateral=(4, 67, 3))``.
+        min_probability: Pixels whose most probable label has less after the
+            refinement are ignored (255), in [0, 1].
     """
 
     def __init__(
@@ -42,7 +45,12 @@ class DenseCRFHook(Hook):
         background: str = 'constant',
         background_value: float = 0.3,
         crf: Optional[Dict] = None,
+        min_probability: float = 0.0,
     ) -> None:
+        if not 0 <= min_probability <= 1:
+            raise ValueError(
+                f'min_probability must be in [0, 1], got {min_probability}.'
+            )
         if background not in BACKGROUNDS:
             raise ValueError(
                 f"background must be one of {BACKGROUNDS}, got '{background}'."
@@ -51,6 +59,7 @@ class DenseCRFHook(Hook):
         self.background = background
         self.background_value = background_value
         self.crf = dict(crf or {})
+        self.min_probability = min_probability
         self._test_step: Any = None
 
     def before_test(self, runner: Runner) -> None:
@@ -75,8 +84,10 @@ class DenseCRFHook(Hook):
             refined = dense_crf(
                 _image(sample, image, probs.shape[1:]), probs, **self.crf
             )
-            best = torch.from_numpy(refined.argmax(axis=0)).to(labels.device)
-            sample.pred_sem_seg = PixelData(data=labels[best][None])
+            best, order = torch.from_numpy(refined).to(labels.device).max(0)
+            decided = labels[order]
+            decided[best < self.min_probability] = IGNORE
+            sample.pred_sem_seg = PixelData(data=decided[None])
         return samples
 
     def _probabilities(self, sample: Any) -> Tuple[Tensor, Tensor]:

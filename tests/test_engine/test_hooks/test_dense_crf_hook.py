@@ -75,6 +75,17 @@ def test_given_classes_only(image):
         refine(bare, image, given_only=True)
 
 
+def test_undecided_pixels_are_ignored(image):
+    sample = make_sample()
+    sample.seg_logits = PixelData(data=logits())
+    crf = dict(iterations=1)
+    found = refine(sample, image, crf=crf, min_probability=0.9)
+    refined = dense_crf(image, logits().softmax(0), **crf)
+    want = np.where(refined.max(0) < 0.9, 255, refined.argmax(0))
+    assert found.tolist() == want[None].tolist()
+    assert 0 < (found == 255).sum() < found.numel()
+
+
 def test_class_maps_on_a_mirrored_image(image):
     """The map claims a part of the bright half, and gets all of it."""
     sample = make_sample(flip_direction='horizontal')
@@ -92,6 +103,8 @@ def test_class_maps_on_a_mirrored_image(image):
 def test_bad_input(image, tmp_path):
     with pytest.raises(ValueError, match="'sky'"):
         HOOKS.build(dict(type='DenseCRFHook', background='sky'))
+    with pytest.raises(ValueError, match=r'\[0, 1\], got 2'):
+        HOOKS.build(dict(type='DenseCRFHook', min_probability=2))
     with pytest.raises(ValueError, match='neither'):
         refine(make_sample(), image)
     cv2.imwrite(str(tmp_path / 'a.png'), image[:4])
