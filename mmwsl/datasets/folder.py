@@ -36,6 +36,12 @@ class FolderDataset(WSLDataset):
         a/1.jpg,cat|dog        labels; a/1.jpg, is an image of nothing
         a/1.jpg,cat,3          a label and its number of objects
 
+    Labels may also stand in several columns, but then none may be a number:
+    ``a/1.jpg,7|9`` has the labels 7 and 9, ``a/1.jpg,7,9`` nine objects of
+    class 7. A line with a number in several columns that is not
+    ``path,class,count`` with one class is broken; commas at its end are
+    passed over.
+
     Counts are known if the lines have them; a class without line then has 0,
     and a line with count 0 gives no label. A line with a label but without a
     count is broken where others have one. Names with a comma are quoted.
@@ -54,7 +60,8 @@ class FolderDataset(WSLDataset):
     Raises:
         FileNotFoundError: If the CSV file, or an image that it names, is
             missing; names file, line and image.
-        ValueError: If a line is broken; names file and line.
+        ValueError: If a line is broken, names file and line; or if there is
+            no class.
 
     Example:
         >>> FolderDataset(
@@ -86,6 +93,11 @@ class FolderDataset(WSLDataset):
         rows = self._csv_rows() if self.ann_file else self._folder_rows()
         if not self.classes:
             names = sorted({row.label for row in rows if row.label})
+            if not names:
+                raise ValueError(
+                    f'{self.ann_file or self.data_prefix["img_path"]}: names '
+                    f'no class, and {type(self).__name__} was given none'
+                )
             self._metainfo['classes'] = names
         rows = self._known_rows(rows)
         counted = any(row.number is not None for row in rows)

@@ -5,13 +5,17 @@ K: number of proposals, (H, W): size of the image.
 
 import json
 import os
-import zipfile
 from typing import Any, Callable, Dict, Optional
 
 import numpy as np
 
+from mmwsl.proposals.errors import naming
 from mmwsl.proposals.matlab import read_mat, write_mat
-from mmwsl.proposals.run_lengths import decode_mask, encode_mask
+from mmwsl.proposals.run_lengths import (
+    decode_mask,
+    encode_mask,
+    whole_numbers,
+)
 from mmwsl.structures import PackedMasks
 
 # Names under which unpacked stacks are found in .npz files.
@@ -48,13 +52,8 @@ def read_proposals(path: str) -> PackedMasks:
         raise FileNotFoundError(f'{path}: proposal file does not exist')
     if os.path.getsize(path) == 0:
         raise ValueError(f'{path}: proposal file is empty')
-    try:
-        proposals: PackedMasks = reader(path)
-    except (ValueError, TypeError) as error:
-        if path in str(error):
-            raise
-        raise ValueError(f'{path}: {error}') from error
-    return best_first(proposals, path)
+    with naming(path):
+        return best_first(reader(path), path)
 
 
 def best_first(proposals: PackedMasks, path: str) -> PackedMasks:
@@ -123,7 +122,8 @@ def read_parameters(path: str) -> Optional[Dict[str, Any]]:
                 return None
             found: Dict[str, Any] = json.loads(str(content['parameters']))
             return found
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile):
+    # A broken file raises whatever the parser stumbles over.
+    except Exception:
         return None
 
 
@@ -177,22 +177,27 @@ def from_list(items: Any, path: str) -> PackedMasks:
     )
 
 
-def read_json(path: str) -> Any:
+def read_json(path: str, what: str = 'proposal file') -> Any:
     """Read a ``.json`` file.
+
+    Args:
+        path (str): The file.
+        what (str): What it is, for the errors.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is empty or no JSON.
     """
     if not os.path.isfile(path):
-        raise FileNotFoundError(f'{path}: proposal file does not exist')
+        raise FileNotFoundError(f'{path}: {what} does not exist')
+    with open(path, 'rb') as file:
+        content = file.read()
+    if not content.strip():
+        raise ValueError(f'{path}: {what} is empty')
     try:
-        with open(path, encoding='utf-8') as file:
-            text = file.read()
-        if not text.strip():
-            raise ValueError(f'{path}: proposal file is empty')
-        return json.loads(text)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        return json.loads(content.decode('utf-8'))
+    # Brackets may be nested too deep, and numbers have too many digits.
+    except (ValueError, RecursionError) as error:
         raise ValueError(f'{path}: is no JSON') from error
 
 
@@ -207,13 +212,15 @@ def _read_npz(path: str) -> PackedMasks:
     try:
         with np.load(path, allow_pickle=False) as file:
             content = {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    # A broken file raises whatever the parsers of zip and numpy stumble over.
+    except Exception as error:
         raise ValueError(f'{path}: is no readable .npz file') from error
     scores = content.get('scores')
     if 'bits' in content and 'size' in content:
-        if content['size'].shape != (2,):
+        size = whole_numbers(content['size'])
+        if size is None or size.shape != (2,):
             raise ValueError(f'{path}: size is not height and width')
-        return PackedMasks(content['bits'], tuple(content['size']), scores)
+        return PackedMasks(content['bits'], tuple(size), scores)
     for name in _STACKS:
         if name in content:
             return _from_stack(content[name], path, scores)
@@ -224,8 +231,10 @@ def _read_npz(path: str) -> PackedMasks:
 
 def _read_npy(path: str) -> PackedMasks:
     try:
-        masks = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        # Unlike np.load it takes neither pickles nor archives.
+        with open(path, 'rb') as file:
+            masks = np.lib.format.read_array(file, allow_pickle=False)
+    except Exception as error:
         raise ValueError(f'{path}: is no readable .npy file') from error
     return _from_stack(masks, path, None)
 

@@ -4,6 +4,7 @@ import json
 import os
 from typing import Any, Dict, List, Optional
 
+from mmwsl.proposals.errors import naming
 from mmwsl.proposals.files import best_first, from_list, list_of, read_json
 from mmwsl.structures import PackedMasks
 
@@ -32,12 +33,17 @@ class ProposalList:
     ) -> None:
         content = read_json(path)
         if isinstance(content, dict):
-            names = content.get('images') or names
+            if content.get('images'):
+                names = images_of(content, path)
             content = content.get('proposals', content.get('annotations'))
         if not isinstance(content, list) or not all(
-            isinstance(item, dict) and 'image_id' in item for item in content
+            isinstance(item, dict) and _is_id(item.get('image_id'))
+            for item in content
         ):
-            raise ValueError(f'{path}: is no list of dicts with image_id')
+            raise ValueError(
+                f'{path}: is no list of dicts with image_id, a text or a '
+                'number'
+            )
         if not content:
             raise ValueError(f'{path}: proposal file holds no proposal')
         self.path = path
@@ -65,7 +71,38 @@ class ProposalList:
         place = f'{self.path}: {img_id}'
         if img_id not in self._items:
             raise ValueError(f'{place}: proposal file has no such image_id')
-        return best_first(from_list(self._items[img_id], place), place)
+        with naming(place):
+            return best_first(from_list(self._items[img_id], place), place)
+
+
+def images_of(content: Any, path: str) -> List[Dict[str, Any]]:
+    """Return COCO's ``images`` of a file.
+
+    Args:
+        content (dict): What :func:`read_json` has read.
+        path (str): The file, for the error.
+
+    Returns:
+        list[dict]: Each with ``id``, a text or number, and ``file_name``.
+
+    Raises:
+        ValueError: If there is no such list.
+    """
+    images = content.get('images') if isinstance(content, dict) else None
+    if not isinstance(images, list) or not all(
+        isinstance(item, dict)
+        and _is_id(item.get('id'))
+        and isinstance(item.get('file_name'), str)
+        for item in images
+    ):
+        raise ValueError(
+            f'{path}: images is no list of dicts with id and file_name'
+        )
+    return images
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, (str, int, float))
 
 
 def write_proposal_list(path: str, proposals: Dict[str, PackedMasks]) -> None:

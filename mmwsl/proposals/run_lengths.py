@@ -8,12 +8,13 @@ a bit that says whether another digit follows, shifted to printable letters.
 n: number of runs.
 """
 
-from typing import Any, Dict, List, Union
+from typing import Any, Dict, List, Optional, Union
 
 import numpy as np
 
 # Seven digits of five bits hold every run of an image below 2^34 pixels.
 _DIGITS = 7
+_MAX_PIXELS = 2**34
 
 
 def encode_mask(mask: np.ndarray) -> Dict[str, Any]:
@@ -36,7 +37,8 @@ def decode_mask(segmentation: Any, name: str) -> np.ndarray:
     """Read run lengths, compressed or not.
 
     Args:
-        segmentation (dict): ``size`` [H, W] and ``counts``, a list or text.
+        segmentation (dict): ``size`` [H, W] and ``counts``, a text or a list
+            of whole numbers (600.0 is one, 600.5 is not).
         name (str): Which file to name in errors.
 
     Returns:
@@ -52,18 +54,52 @@ def decode_mask(segmentation: Any, name: str) -> np.ndarray:
             f'{name}: a segmentation must be run lengths, a dict of size and '
             'counts'
         )
-    height, width = (int(edge) for edge in segmentation['size'])
+    size = whole_numbers(segmentation['size'])
+    if size is None or size.shape != (2,) or (size < 0).any():
+        raise ValueError(f'{name}: size is not height and width')
+    height, width = size.tolist()
+    if height * width >= _MAX_PIXELS:
+        raise ValueError(
+            f'{name}: a mask of {width} x {height} pixels is too large'
+        )
     counts = segmentation['counts']
     if isinstance(counts, (str, bytes)):
         counts = expand_counts(counts)
-    counts = np.asarray(counts, dtype=np.int64)
-    if (counts < 0).any() or counts.sum() != height * width:
+    counts = whole_numbers(counts)
+    if counts is None:
+        raise ValueError(
+            f'{name}: counts must be a text or a list of whole numbers that '
+            'fit 64 bits'
+        )
+    # A sum of longer runs may overflow.
+    short = (counts >= 0) & (counts <= height * width)
+    if not short.all() or counts.sum() != height * width:
         raise ValueError(
             f'{name}: run lengths do not fill a mask of {width} x {height} '
             'pixels'
         )
     pixels = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
     return pixels.reshape(width, height).T
+
+
+def whole_numbers(values: Any) -> Optional[np.ndarray]:
+    """Return a list of whole numbers as int64 (n,), None for other things."""
+    try:
+        numbers = np.asarray(values)
+    except ValueError:
+        return None
+    if numbers.ndim != 1 or numbers.dtype.kind not in 'iuf':
+        return None
+    if (
+        numbers.dtype.kind == 'f'
+        and not (
+            (numbers == np.floor(numbers)) & (np.abs(numbers) < 2**53)
+        ).all()
+    ):
+        return None
+    if numbers.size and numbers.max() > np.iinfo(np.int64).max:
+        return None
+    return numbers.astype(np.int64)
 
 
 def compress_counts(counts: np.ndarray) -> str:

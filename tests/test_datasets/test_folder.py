@@ -49,8 +49,14 @@ def test_own_order_of_classes(fruit):
 def test_missing_and_empty_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match='none: folder of images'):
         FolderDataset(data_root=str(tmp_path / 'none'))
-    with pytest.raises(ValueError, match='FolderDataset: '):
+    with pytest.raises(ValueError, match=f'^{tmp_path}.*: names no class'):
         FolderDataset(data_root=str(tmp_path))
+
+
+@pytest.mark.parametrize('text', ['', 'path,label\n', 'apple/1.png,\n'])
+def test_csv_without_class(fruit, text):
+    with pytest.raises(ValueError, match='list.csv: names no class, and'):
+        FolderDataset(**write(fruit, text))
 
 
 @pytest.mark.parametrize('header', ['', 'path,labels\n', '\ufeffpath,label\n'])
@@ -67,7 +73,7 @@ def test_csv_of_labels(fruit, header):
 
 
 def test_csv_of_counts(fruit):
-    text = 'path,class,count\npear/1,pear,3\npear/1,apple,1\napple/1,pear,0\n'
+    text = 'path,class,count\npear/1,pear,3,\npear/1,apple,1\napple/1,pear,0\n'
     data = FolderDataset(**write(fruit, text))
     first, second = infos(data)
     assert first['img_path'].endswith('pear/1.jpg')
@@ -95,6 +101,9 @@ def test_images_of_nothing_have_counts_of_zero(fruit):
         ('apple/1.png,apple,1.5', "count '1.5' is not a whole number"),
         ('apple/1.png,apple,nan', "count 'nan' is not a whole number"),
         ('apple/1.png,,2', 'a count without class'),
+        ('apple/1.png,apple,1,5', "'1' is a number, so the line must be"),
+        ('apple/1.png,apple|pear,2', "'2' is a number, so the line must be"),
+        (f'apple/1.png,apple,{"9" * 23}', "count '999"),
         ('apple/1.png', '1 column, expected path,label'),
         (',apple', 'no path in the first column'),
         ('pear/1.jpg,pear,2', "a second count of 'pear'"),

@@ -29,6 +29,14 @@ def test_missing_file(tmp_path):
         (['a', 'cat', '3'], [('cat', 3)]),
         (['a', 'cat', '0'], [('cat', 0)]),
         (['a', 'cat', 'dog'], [('cat', None), ('dog', None)]),
+        (['a', 'cat', '3', '', ''], [('cat', 3)]),
+        (['a', '7', '3'], [('7', 3)]),
+        (['a', 'cat', '0' * 17 + '3'], [('cat', 3)]),
+        (['a', '7'], [('7', None)]),
+        (['a', '7|9', ''], [('7', None), ('9', None)]),
+        (['a', 'cat', ''], [('cat', None)]),
+        (['a', '', ''], [('', None)]),
+        (['a', '\u4e09', '\u4e94'], [('\u4e09', None), ('\u4e94', None)]),
     ],
 )
 def test_labels_and_counts(cells, expected):
@@ -42,6 +50,17 @@ def test_labels_and_counts(cells, expected):
         (['a', 'cat', '-1'], "count '-1' is not a whole number"),
         (['a', 'cat', '1e3'], "count '1e3' is not a whole number"),
         (['a', '', '2'], 'a count without class'),
+        (['a', 'cat', '\u00b2'], "count '\u00b2' is not a whole number"),
+        (['a', 'cat', '\u00bd'], "count '\u00bd' is not a whole number"),
+        (['a', 'cat', '9' * 23], "count '9{23}' has more than 18 digits"),
+        (['a', 'cat', '9' * 5000], "count '9{5000}' has more than 18"),
+        (['a', 'cat', '1', '5'], "'1' is a number, so the line must be path,"),
+        (['a', 'cat', '1|5'], "'1' is a number, so"),
+        (['a', 'cat|dog', '2'], "'2' is a number, so"),
+        (['a', 'cat', '', '2'], "'2' is a number, so"),
+        (['a', '2', 'cat'], "'2' is a number, so"),
+        (['a', 'cat', '2', 'dog', '3'], "'2' is a number, so"),
+        (['a', '7|9', 'cat'], "'7' is a number, so"),
     ],
 )
 def test_broken_lines(cells, message):

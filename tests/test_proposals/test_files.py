@@ -1,5 +1,6 @@
 """Tests of proposal files."""
 
+import io
 import json
 
 import numpy as np
@@ -119,6 +120,62 @@ def test_missing_empty_and_broken(tmp_path, suffix) -> None:
     assert '\n' not in str(error.value)
 
 
+def damaged(kind: str) -> bytes:
+    """Return a .npz file that zip or zlib refuses."""
+    file = io.BytesIO()
+    np.savez_compressed(file, masks=np.ones((3, 40, 50), bool))
+    content = bytearray(file.getvalue())
+    central = content.rfind(b'PK\x01\x02')
+    if kind == 'member':
+        # Behind the 30 bytes of its header, its name and 20 extra bytes.
+        start = 50 + len('masks.npy')
+        content[start : start + 20] = b'\xff' * 20
+    elif kind == 'flags':
+        content[central + 8] |= 0x20
+    elif kind == 'version':
+        content[central + 6] = 255
+    else:
+        content[central + 8] |= 1
+        content[6] |= 1
+    return bytes(content)
+
+
+@pytest.mark.parametrize('kind', ['member', 'flags', 'version', 'encrypted'])
+def test_damaged_npz(tmp_path, kind) -> None:
+    path = tmp_path / 'a.npz'
+    path.write_bytes(damaged(kind))
+    with pytest.raises(ValueError, match='a.npz: is no readable .npz file$'):
+        read_proposals(str(path))
+    assert read_parameters(str(path)) is None
+
+
+def test_file_of_another_kind(tmp_path) -> None:
+    (tmp_path / 'a.npy').write_bytes(damaged('member'))
+    np.save(tmp_path / 'b.npy', np.ones((1, 2, 3), bool))
+    (tmp_path / 'b.npy').rename(tmp_path / 'b.npz')
+    for name in ('a.npy', 'b.npz'):
+        with pytest.raises(ValueError, match=f'{name}: is no readable'):
+            read_proposals(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    'header',
+    # The first one ends too early, the second one asks for 10^16 bytes.
+    [
+        '{(',
+        "{'descr': '|b1', 'fortran_order': False, "
+        "'shape': (10000000000000000,)}",
+    ],
+)
+def test_broken_npy_header(tmp_path, header) -> None:
+    text = (header + '\n').encode()
+    size = len(text).to_bytes(2, 'little')
+    path = tmp_path / 'a.npy'
+    path.write_bytes(b'\x93NUMPY\x01\x00' + size + text)
+    with pytest.raises(ValueError, match='a.npy: is no readable .npy file$'):
+        read_proposals(str(path))
+
+
 @pytest.mark.parametrize('suffix', SUFFIXES)
 def test_no_proposal(tmp_path, suffix) -> None:
     if suffix == '.mat':
@@ -134,6 +191,10 @@ def test_no_proposal(tmp_path, suffix) -> None:
     [
         (dict(scores=np.ones(2)), 'holds none of bits and size, masks'),
         (dict(bits=np.ones((1, 1), np.uint8), size=[2]), 'size is not height'),
+        (
+            dict(bits=np.ones((1, 1), np.uint8), size=[2.5, 3]),
+            'size is not height',
+        ),
         (dict(masks=np.ones((2, 3), int)), r'shape \(K, H, W\), got \(2, 3\)'),
         (dict(masks=np.ones((1, 2, 3))), 'bool or integers, got float64'),
         (dict(masks=np.ones((1, 2, 3), bool), scores=[1, 2]), r'\(1,\)'),
@@ -210,6 +271,13 @@ def test_numbered_images(tmp_path) -> None:
         ('[]', 'holds no proposal'),
         ('[{"segmentation": 1}]', 'dicts with image_id'),
         ('{', 'is no JSON'),
+        ('[' * 100000, 'is no JSON'),
+        ('[{"image_id": [1]}]', 'dicts with image_id'),
+        ('[{"image_id": null}]', 'dicts with image_id'),
+        ('{"images": [{"file_name": "a.jpg"}]}', 'with id and file_name'),
+        ('{"images": [{"id": 1}]}', 'with id and file_name'),
+        ('{"images": [{"id": [1], "file_name": "a"}]}', 'with id and'),
+        ('{"images": 1}', 'images is no list'),
     ],
 )
 def test_wrong_list(tmp_path, text, message) -> None:
@@ -219,3 +287,30 @@ def test_wrong_list(tmp_path, text, message) -> None:
     path.write_text(text)
     with pytest.raises(ValueError, match=f'all.json: .*{message}'):
         ProposalList(str(path))
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(counts=None), 'counts must be'),
+        (dict(counts=[10**30]), 'counts must be'),
+        (dict(size=None), 'size is not height'),
+        (dict(score='high'), 'high'),
+        (dict(score=10**400), 'OverflowError: '),
+        (dict(score=[1]), 'scores of shape'),
+        (dict(score={}), 'dict'),
+    ],
+)
+def test_broken_items_name_file_and_image(tmp_path, change, message) -> None:
+    item = dict(size=[1, 2], counts=[1, 1], score=1.0)
+    item.update(change)
+    score = item.pop('score')
+    path = tmp_path / 'all.json'
+    path.write_text(
+        json.dumps([dict(image_id='x', segmentation=item, score=score)])
+    )
+    proposals = ProposalList(str(path))
+    with pytest.raises(ValueError, match=f'all.json: x: .*{message}'):
+        proposals.read('x')
+    with pytest.raises(ValueError, match=f'all.json: .*{message}'):
+        read_proposals(str(path))

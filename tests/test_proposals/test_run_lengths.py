@@ -8,6 +8,7 @@ from mmwsl.proposals.run_lengths import (
     decode_mask,
     encode_mask,
     expand_counts,
+    whole_numbers,
 )
 
 
@@ -59,8 +60,41 @@ def test_plain_masks(value) -> None:
         ({'size': [2, 3], 'counts': '13\u00e4'}, 'fill'),
         ({'counts': '132'}, 'a.json: .* size and counts'),
         ([[0, 0, 1, 1, 1, 0]], 'a.json: .* size and counts'),
+        ({'size': [2, 3], 'counts': None}, 'a.json: counts must be'),
+        ({'size': [2, 3], 'counts': {'a': 6}}, 'a.json: counts must be'),
+        ({'size': [2, 3], 'counts': [[1, 3], [2]]}, 'a.json: counts must be'),
+        ({'size': [2, 3], 'counts': [5.5, 0.5]}, 'a.json: counts must be'),
+        ({'size': [2, 3], 'counts': [10**30]}, 'a.json: counts must be'),
+        # These sum up to 6 in 64 bits.
+        ({'size': [2, 3], 'counts': [2**62] * 4 + [6]}, 'a.json: .* fill'),
+        ({'size': None, 'counts': '132'}, 'a.json: size is not height'),
+        ({'size': [6], 'counts': '132'}, 'a.json: size is not height'),
+        ({'size': '23', 'counts': '132'}, 'a.json: size is not height'),
+        ({'size': [-2, -3], 'counts': '132'}, 'a.json: size is not height'),
+        ({'size': [2.5, 3], 'counts': '132'}, 'a.json: size is not height'),
+        ({'size': [2**31] * 2, 'counts': [2**62]}, 'a.json: .* too large'),
     ],
 )
 def test_bad_input(segmentation, message) -> None:
     with pytest.raises(ValueError, match=message):
         decode_mask(segmentation, 'a.json')
+
+
+@pytest.mark.parametrize(
+    ('values', 'expected'),
+    [
+        ([], []),
+        ([1, 2.0], [1, 2]),
+        (np.array([3], np.uint8), [3]),
+        ([0.5], None),
+        ([float('nan')], None),
+        ([float('inf')], None),
+        ([2**63], None),
+        ([True], None),
+        (['1'], None),
+        (5, None),
+    ],
+)
+def test_whole_numbers(values, expected) -> None:
+    found = whole_numbers(values)
+    assert (found if found is None else found.tolist()) == expected

@@ -61,6 +61,28 @@ def test_lists_with_numbers(tool, tmp_path):
     assert (tmp_path / 'out' / 'val' / 'three.npz').is_file()
 
 
+@pytest.mark.parametrize(
+    'content', ['{}', '[]', '{"images": [{"id": 3}]}', '{"images": null}']
+)
+def test_images_without_names(tool, tmp_path, content, capsys):
+    item = dict(segmentation=dict(size=[1, 2], counts=[1, 1]), image_id=3)
+    (tmp_path / 'all.json').write_text(json.dumps([item]))
+    (tmp_path / 'coco.json').write_text(content)
+    args = [tmp_path / 'all.json', tmp_path / 'out']
+    assert call(tool, *args, '--images', tmp_path / 'coco.json') == 1
+    assert 'coco.json: images is no list of' in error(capsys.readouterr())
+
+
+def test_damaged_member(tool, tmp_path, source, capsys):
+    content = bytearray((source / 'a.npz').read_bytes())
+    # Behind the 30 bytes of its header, its name and 20 extra bytes.
+    start = 50 + len('bits.npy')
+    content[start : start + 20] = b'\xff' * 20
+    (source / 'a.npz').write_bytes(content)
+    assert call(tool, source, tmp_path / 'out') == 1
+    assert 'a.npz: is no readable .npz' in error(capsys.readouterr())
+
+
 def test_errors(tool, tmp_path, source, capsys):
     assert call(tool, tmp_path / 'no', tmp_path / 'out') == 1
     assert 'no: there is no such folder' in error(capsys.readouterr())

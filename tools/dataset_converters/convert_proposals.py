@@ -18,6 +18,7 @@ from mmwsl.proposals import (
     write_proposals,
 )
 from mmwsl.proposals.files import read_json
+from mmwsl.proposals.lists import images_of
 from mmwsl.structures import PackedMasks
 
 
@@ -83,7 +84,8 @@ def read_all(args: argparse.Namespace) -> Iterator[Tuple[str, PackedMasks]]:
     if args.source.endswith('.json'):
         images: Optional[List[Dict[str, object]]] = None
         if args.images:
-            images = read_json(args.images)['images']
+            content = read_json(args.images, 'COCO annotation file')
+            images = images_of(content, args.images)
         found = ProposalList(args.source, images)
         for img_id in found.img_ids:
             yield img_id, found.read(img_id)[: args.max_proposals]
