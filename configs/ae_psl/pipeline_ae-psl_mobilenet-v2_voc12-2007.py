@@ -18,7 +18,8 @@ again = {
     'train_cfg.max_epochs': 10,
     'param_scheduler.0.end': 10,
 }
-# Trainings end with the scores on the validation images, without a CRF.
+# Trainings end with the scores on the validation images without a CRF, which
+# the tests have.
 stages = [
     dict(
         name='erase',
@@ -61,6 +62,13 @@ stages = [
         cfg_options={**common, 'labels': '{erase.dir}/labels'},
     ),
     dict(
+        name='psl_val',
+        run='test',
+        config=segmentor,
+        checkpoint='{psl.checkpoint}',
+        cfg_options=common,
+    ),
+    dict(
         name='psl_labels',
         run='test',
         config='psl-predict_mobilenet-v2_voc12-2007.py',
@@ -78,6 +86,13 @@ stages = [
             'labels': '{psl_labels.dir}/labels',
             **again,
         },
+    ),
+    dict(
+        name='psl_plus_val',
+        run='test',
+        config=segmentor,
+        checkpoint='{psl_plus.checkpoint}',
+        cfg_options=common,
     ),
     # What the second segmentor sees in the training images.
     dict(

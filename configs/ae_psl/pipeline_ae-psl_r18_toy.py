@@ -26,7 +26,8 @@ again = {
     'train_cfg.max_epochs': 5,
     'param_scheduler.0.total_steps': 5,
 }
-# Trainings end with the scores on the validation images.
+# Trainings end with the scores on the validation images without a CRF, which
+# the tests have.
 stages = [
     dict(
         name='data',
@@ -74,6 +75,13 @@ stages = [
         cfg_options={**begin, 'labels': '{erase.dir}/labels'},
     ),
     dict(
+        name='psl_val',
+        run='test',
+        config=segmentor,
+        checkpoint='{psl.checkpoint}',
+        cfg_options=begin,
+    ),
+    dict(
         name='psl_labels',
         run='test',
         config='psl-predict_r18_toy.py',
@@ -97,6 +105,13 @@ stages = [
             'labels': '{psl_labels.dir}/labels',
             **again,
         },
+    ),
+    dict(
+        name='psl_plus_val',
+        run='test',
+        config=segmentor,
+        checkpoint='{psl_plus.checkpoint}',
+        cfg_options=begin,
     ),
     # What the second segmentor sees in all pixels of the training images.
     dict(

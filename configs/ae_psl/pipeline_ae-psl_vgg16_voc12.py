@@ -74,6 +74,16 @@ stages = [
         config=segmentor,
         cfg_options={**common, 'labels': '{psl_labels.dir}/labels'},
     ),
+    # What the second segmentor sees in the training images.
+    dict(
+        name='psl_plus_labels',
+        run='test',
+        config='psl-predict_vgg16_voc12.py',
+        checkpoint='{psl_plus.checkpoint}',
+        cfg_options={**common, 'out_dir': '{dir}'},
+        evaluate='{dir}/labels',
+        pictures='{dir}/labels',
+    ),
     dict(
         name='psl_plus_val',
         run='test',

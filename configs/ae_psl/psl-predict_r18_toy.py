@@ -30,12 +30,10 @@ test_evaluator = dict(
 custom_hooks = [
     dict(type='mmwsl.EpochSeedHook'),
     dict(type='mmwsl.PseudoLabelGuardHook'),
-    # Pictures of 112 pixels need less smoothing: the kernel of neighbours
-    # would take the rims of small objects.
     dict(
         type='mmwsl.DenseCRFHook',
         given_only=True,
-        crf=dict(gaussian=(0, 1), bilateral=(4, 20, 10)),
+        crf={{_base_.crf}},
         # Undecided pixels are left to PSL+.
         min_probability=0.95,
     ),

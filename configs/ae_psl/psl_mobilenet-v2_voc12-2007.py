@@ -127,3 +127,9 @@ custom_hooks = [
     dict(type='mmwsl.PseudoLabelGuardHook'),
     dict(type='mmwsl.DenseCRFHook'),
 ]
+# Tests refine by a CRF, validation during training does not.
+custom_hooks = [
+    dict(type='mmwsl.EpochSeedHook'),
+    dict(type='mmwsl.PseudoLabelGuardHook'),
+    dict(type='mmwsl.DenseCRFHook'),
+]

@@ -92,6 +92,12 @@ stages = [
         pictures='{dir}/labels',
     ),
     dict(
+        name='initial_all_pixels',
+        run='tool',
+        tool='analysis_tools/eval_seeds.py',
+        args=['{initial.dir}/labels', *seeds, '--ignored=wrong'],
+    ),
+    dict(
         name='mined',
         run='tool',
         tool='pseudo_labels.py',
@@ -103,6 +109,12 @@ stages = [
         ],
         evaluate='{dir}/labels',
         pictures='{dir}/labels',
+    ),
+    dict(
+        name='mined_all_pixels',
+        run='tool',
+        tool='analysis_tools/eval_seeds.py',
+        args=['{mined.dir}/labels', *seeds, '--ignored=wrong'],
     ),
     dict(
         name='segmentor_1',
@@ -133,6 +145,12 @@ stages = [
         ],
         evaluate='{dir}/labels',
         pictures='{dir}/labels',
+    ),
+    dict(
+        name='masked_all_pixels',
+        run='tool',
+        tool='analysis_tools/eval_seeds.py',
+        args=['{masked.dir}/labels', *seeds, '--ignored=wrong'],
     ),
     dict(
         name='segmentor_2',

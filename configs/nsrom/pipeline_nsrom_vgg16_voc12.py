@@ -152,6 +152,16 @@ stages = [
         config='seg_{segmentor}_voc12.py',
         cfg_options={**common, 'labels': '{masked.dir}/labels'},
     ),
+    # What the second segmentor sees in the training images.
+    dict(
+        name='predictions_2',
+        run='test',
+        config='seg-predict_{segmentor}_voc12.py',
+        checkpoint='{segmentor_2.checkpoint}',
+        cfg_options={**common, 'out_dir': '{dir}'},
+        evaluate='{dir}/labels',
+        pictures='{dir}/labels',
+    ),
     dict(
         name='segmentor_2_val',
         run='test',
