@@ -1,6 +1,8 @@
 # AE-PSL from image labels to the second segmentor:
 # python tools/pipeline.py configs/ae_psl/pipeline_ae-psl_mobilenet-v2_voc12-2007.py
 data_root = 'data/voc12_2007'
+# Or {generated.dir}/maps, which are made of the images.
+saliency = '{data_root}/SaliencyMaps'
 weights = 'weights/mobilenet_v2_imagenet.pth'
 classes = (
     'aeroplane,bicycle,bird,boat,bottle,bus,car,cat,chair,cow,diningtable,'
@@ -22,10 +24,17 @@ again = {
 # the tests have.
 stages = [
     dict(
+        name='generated',
+        run='tool',
+        tool='dataset_converters/make_saliency.py',
+        args=['{data_root}/JPEGImages', '{dir}/maps', '--num-workers=2'],
+        optional=True,
+    ),
+    dict(
         name='erase',
         run='train',
         config='erase_mobilenet-v2_voc12-2007.py',
-        cfg_options=common,
+        cfg_options={**common, 'train_cfg.saliency_dir': '{saliency}'},
         evaluate='{dir}/labels',
         pictures='{dir}/labels',
     ),

@@ -2,6 +2,8 @@
 # python tools/pipeline.py configs/ae_psl/pipeline_ae-psl_r18_toy.py
 train_images = 600
 val_images = 150
+# Or {generated.dir}/maps, which are made of the images.
+saliency = '{data.dir}/toy/SaliencyMaps'
 classes = 'ant,bee,cod,doe,emu,fox'
 toy = {'data_root': '{data.dir}/toy'}
 # What the segmentors begin with.
@@ -42,10 +44,17 @@ stages = [
         ],
     ),
     dict(
+        name='generated',
+        run='tool',
+        tool='dataset_converters/make_saliency.py',
+        args=['{data.dir}/toy/JPEGImages', '{dir}/maps', '--num-workers=2'],
+        optional=True,
+    ),
+    dict(
         name='erase',
         run='train',
         config='erase_r18_toy.py',
-        cfg_options=toy,
+        cfg_options={**toy, 'train_cfg.saliency_dir': '{saliency}'},
         evaluate='{dir}/labels',
         pictures='{dir}/labels',
     ),

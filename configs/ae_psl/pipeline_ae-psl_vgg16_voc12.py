@@ -1,6 +1,8 @@
 # AE-PSL from image labels to the second segmentor:
 # python tools/pipeline.py configs/ae_psl/pipeline_ae-psl_vgg16_voc12.py
 data_root = 'data/VOCdevkit/VOC2012'
+# Or {generated.dir}/maps, which are made of the images.
+saliency = '{data_root}/SaliencyMaps'
 classes = (
     'aeroplane,bicycle,bird,boat,bottle,bus,car,cat,chair,cow,diningtable,'
     'dog,horse,motorbike,person,pottedplant,sheep,sofa,train,tvmonitor'
@@ -13,10 +15,17 @@ evaluate = dict(
 segmentor = 'psl_vgg16_voc12.py'
 stages = [
     dict(
+        name='generated',
+        run='tool',
+        tool='dataset_converters/make_saliency.py',
+        args=['{data_root}/JPEGImages', '{dir}/maps', '--num-workers=8'],
+        optional=True,
+    ),
+    dict(
         name='erase',
         run='train',
         config='erase_vgg16_voc12.py',
-        cfg_options=common,
+        cfg_options={**common, 'train_cfg.saliency_dir': '{saliency}'},
         evaluate='{dir}/labels',
         pictures='{dir}/labels',
     ),
