@@ -46,7 +46,9 @@ def k_means(
     squared shift of its centres is at most ``tolerance`` times the mean
     variance of a feature, upon which the pixels are given to the final
     centres. With the same initial centres this is scikit-learn's
-    ``k_means``.
+    ``k_means``, but for its rounding of ties, and for images of fewer
+    different pixels than clusters, where it moves a centre that stays empty
+    to the largest cluster.
 
     Args:
         points: Pixels (N, d, P), in any memory layout, float32 or float64.
