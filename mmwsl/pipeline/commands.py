@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from mmengine.config import DictAction
 
+from mmwsl.pipeline.records import finished_record
 from mmwsl.pipeline.references import expand
 from mmwsl.pipeline.stages import Pipeline, Stage
 
@@ -53,9 +54,12 @@ def fill_in(
             return folder
         found = find_checkpoint(folder)
         if found is None and strict:
+            advice = 'run that stage first'
+            if finished_record(pipeline, name) is not None:
+                advice = 'remove this folder to run that stage again'
             raise FileNotFoundError(
                 f'stage {own!r} needs the checkpoint of {name!r}, and there '
-                f'is none in {folder}'
+                f'is none in {folder}; {advice}'
             )
         return found or f'{{{reference}}}'
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from mmwsl.proposals.errors import naming
 from mmwsl.proposals.matlab import read_mat, write_mat
-from mmwsl.proposals.run_lengths import (
+from mmwsl.structures.run_lengths import (
     decode_mask,
     encode_mask,
     whole_numbers,

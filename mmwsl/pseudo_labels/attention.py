@@ -59,7 +59,8 @@ def accumulate_attention(
         nothing is kept.
 
     Raises:
-        ValueError: If the map is not (h, w) or not as large as what is kept.
+        ValueError: If the map is not (h, w), not as large as what is kept or
+            not finite, or if the score is NaN.
     """
     if map.ndim != 2:
         raise ValueError(f'map must have shape (h, w), got {map.shape}')
@@ -68,12 +69,17 @@ def accumulate_attention(
             f'the accumulated map has shape {tuple(accumulated.shape)}, but '
             f'the new one {tuple(map.shape)}'
         )
+    values = torch.as_tensor(map)
+    if not values.isfinite().all():
+        raise ValueError('map holds values that are not finite')
+    if math.isnan(score):
+        raise ValueError('score is NaN')
     # The logistic function without overflow.
     probability = 0.5 * (1 + math.tanh(float(score) / 2))
     believed = probability >= min_prob
     if not believed and not (last_epoch and accumulated is None):
         return accumulated
-    new = attention_maps(torch.as_tensor(map)[None])[0]
+    new = attention_maps(values[None])[0]
     if accumulated is not None:
         new = torch.maximum(new, torch.as_tensor(accumulated).to(new))
     return new if isinstance(map, Tensor) else new.numpy()

@@ -1,12 +1,13 @@
 """Refusing ground truth as pseudo labels."""
 
 import os
-from typing import Sequence, Tuple
+from concurrent.futures import ThreadPoolExecutor
+from typing import Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from mmwsl.datasets.transforms.masks import read_index_mask
+from mmwsl.datasets.transforms.masks import read_index_mask, read_plane
 
 # Folders of masks in the data sets that we know.
 TRUTH_NAMES = (
@@ -87,24 +88,55 @@ def nearly_equal(label: np.ndarray, mask: np.ndarray) -> bool:
     return bool(min(everything, good[objects].mean()) >= _EQUAL)
 
 
-def check_sizes(images: Sequence[str], paths: Sequence[str]) -> None:
-    """Check that label maps can be read and are as large as their images.
+def check_label_maps(
+    images: Sequence[str],
+    paths: Sequence[str],
+    num_values: Optional[int] = None,
+) -> None:
+    """Check that label maps fit their images and hold known classes.
+
+    Every label map is decoded, for a broken one would end a training in the
+    middle of an epoch.
 
     Args:
         images: The images.
         paths: The label map of each.
+        num_values: Values from 0 on that a label map may hold, besides 255;
+            None if that is not known.
 
     Raises:
-        FileNotFoundError: If an image is missing.
-        ValueError: If a label map is not so; names both files.
+        FileNotFoundError: If a file is missing.
+        ValueError: If a label map is not so; names the first one.
     """
-    for image, path in zip(images, paths):
-        size, found = _size(image), _size(path)
-        if size != found:
-            raise ValueError(
-                f'{path}: the pseudo label is {found[0]} x {found[1]} '
-                f'pixels, but its image {image} is {size[0]} x {size[1]}'
-            )
+
+    def check(image: str, path: str) -> None:
+        _check_label_map(image, path, num_values)
+
+    # Pillow decodes without Python's lock.
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for _ in pool.map(check, images, paths):
+            pass
+
+
+def _check_label_map(image: str, path: str, num_values: Optional[int]) -> None:
+    """Check one label map, see :func:`check_label_maps`."""
+    width, height = _size(image)
+    label = read_plane(path, 'pseudo label')
+    if label.shape != (height, width):
+        raise ValueError(
+            f'{path}: the pseudo label is {label.shape[1]} x '
+            f'{label.shape[0]} pixels, but its image {image} is {width} x '
+            f'{height}'
+        )
+    if num_values is None:
+        return
+    unknown = (label >= num_values) & (label != IGNORE)
+    if unknown.any():
+        raise ValueError(
+            f'{path}: the pseudo label holds {label[unknown][0]}, which is '
+            f'no class: there are 0..{num_values - 1}, and {IGNORE} is '
+            'ignored'
+        )
 
 
 def _size(path: str) -> Tuple[int, int]:

@@ -1,10 +1,9 @@
-"""Label maps and masks on disk.
+"""Label maps on disk.
 
 Shape shorthand: (H, W) the image.
 """
 
 import io
-from typing import Any, Dict
 
 import numpy as np
 from PIL import Image
@@ -36,21 +35,3 @@ def write_label_map(path: str, label: np.ndarray) -> None:
     buffer = io.BytesIO()
     picture.save(buffer, format='PNG')
     write_whole(path, buffer.getvalue())
-
-
-def encode_mask(mask: np.ndarray) -> Dict[str, Any]:
-    """Encode a mask as COCO's uncompressed run lengths.
-
-    Args:
-        mask: bool (H, W).
-
-    Returns:
-        ``size`` [H, W] and ``counts``, the lengths of runs of 0, 1, 0, ...
-        down the columns, the first of which may be 0.
-    """
-    flat = np.asarray(mask, bool).ravel(order='F')
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    counts = np.diff([0, *changes.tolist(), flat.size]).tolist()
-    if flat.size and flat[0]:
-        counts = [0, *counts]
-    return dict(size=list(mask.shape), counts=counts)

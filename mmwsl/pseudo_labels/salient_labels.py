@@ -94,8 +94,8 @@ def potential_object_mining(
     Raises:
         TypeError: If the label map is not of integers or a map not of
             floats.
-        ValueError: If sizes differ, values are not finite or a class does
-            not fit into a label map.
+        ValueError: If sizes differ, values are not finite, or a class or a
+            value of the label map is outside 0..255.
     """
     label = _label(label, 'label')
     claimed = np.zeros(label.shape, bool)
@@ -139,7 +139,8 @@ def non_salient_region_masking(
 
     Raises:
         TypeError: If a label map is not of integers.
-        ValueError: If the sizes differ or ``dilation`` is below 1.
+        ValueError: If the sizes differ, a label map is outside 0..255 or
+            ``dilation`` is below 1.
     """
     if dilation < 1:
         raise ValueError(f'dilation must be at least 1, got {dilation}')
@@ -169,6 +170,7 @@ def ignore_if_small(label: Array, min_ratio: float = 0.01) -> np.ndarray:
 
     Raises:
         TypeError: If the label map is not of integers.
+        ValueError: If it is not (H, W) or outside 0..255.
     """
     label = _label(label, 'label')
     objects = np.count_nonzero(label) - np.count_nonzero(label == IGNORE)
@@ -231,6 +233,13 @@ def _label(
     plane = _plane(values, name, shape)
     if plane.dtype.kind not in 'ui':
         raise TypeError(f'{name} must hold integers, got {plane.dtype}')
+    if plane.dtype != np.uint8 and plane.size:
+        low, high = plane.min(), plane.max()
+        if low < 0 or high > IGNORE:
+            raise ValueError(
+                f'{name} must be in 0..{IGNORE}, but its values reach from '
+                f'{low} to {high}'
+            )
     return plane.astype(np.uint8)
 
 

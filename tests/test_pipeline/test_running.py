@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 
@@ -162,15 +163,22 @@ def test_from_without_what_is_needed(tmp_path):
         run(tmp_path, [TRAINING, TESTING], first='maps')
     assert str(error.value) == (
         "stage 'maps' needs the checkpoint of 'net', and there is none in "
-        f'{tmp_path}/work/net'
+        f'{tmp_path}/work/net; run that stage first'
     )
 
 
 def test_a_checkpoint_that_was_removed(tmp_path):
     folder = run(tmp_path, [TRAINING, TESTING], last='net')
     (folder / 'net/epoch_2.pth').unlink()
-    with pytest.raises(FileNotFoundError, match="needs the checkpoint of 'ne"):
+    with pytest.raises(FileNotFoundError) as error:
         run(tmp_path, [TRAINING, TESTING])
+    assert str(error.value) == (
+        "stage 'maps' needs the checkpoint of 'net', and there is none in "
+        f'{folder}/net; remove this folder to run that stage again'
+    )
+    shutil.rmtree(folder / 'net')
+    run(tmp_path, [TRAINING, TESTING])
+    assert states(folder) == {'net': 'done', 'maps': 'done'}
 
 
 def test_dry_run_from_the_middle(tmp_path, capsys):

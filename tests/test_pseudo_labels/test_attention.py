@@ -79,3 +79,14 @@ def test_bad_shapes():
         accumulate_attention(None, torch.zeros(1, 2, 2), 0.0)
     with pytest.raises(ValueError, match=r'\(2, 3\).*\(2, 2\)'):
         accumulate_attention(torch.zeros(2, 3), torch.zeros(2, 2), 0.0)
+
+
+@pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize('kind', [np.array, torch.tensor])
+def test_refuses_what_is_not_finite(value, kind):
+    values = kind([[value, 1.0], [2.0, 3.0]])
+    for score in (2.0, -1e4):
+        with pytest.raises(ValueError, match='map holds values that are not'):
+            accumulate_attention(None, values, score)
+    with pytest.raises(ValueError, match='score is NaN'):
+        accumulate_attention(None, kind([[1.0]]), math.nan)

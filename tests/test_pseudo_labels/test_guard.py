@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from mmwsl.pseudo_labels.guard import (
-    check_sizes,
+    check_label_maps,
     check_source,
     nearly_equal,
 )
@@ -108,20 +108,53 @@ def test_sizes(tmp_path):
     write_label_map(path, np.zeros((4, 6), np.uint8))
     picture = Image.new('RGB', (6, 4))
     picture.save(image)
-    check_sizes([image], [path])
+    check_label_maps([image], [path])
     # Turned by its camera.
     exif = Image.Exif()
     exif[0x0112] = 6
     picture.save(image, exif=exif)
     with pytest.raises(ValueError, match='6 x 4 pixels, but .* is 4 x 6'):
-        check_sizes([image], [path])
+        check_label_maps([image], [path])
     with open(path, 'wb') as file:
         file.write(b'broken')
-    with pytest.raises(ValueError, match=r'1\.png: picture cannot be'):
-        check_sizes([image], [path])
+    with pytest.raises(ValueError, match=r'1\.png: pseudo label cannot'):
+        check_label_maps([image], [path])
     os.remove(image)
     with pytest.raises(FileNotFoundError, match=r'1\.jpg: picture does not'):
-        check_sizes([image], [path])
+        check_label_maps([image], [path])
+
+
+def test_every_label_map_is_decoded(tmp_path):
+    label = np.random.default_rng(0).integers(0, 21, (60, 90), np.uint8)
+    images, paths = [], []
+    for number in range(120):
+        images.append(str(tmp_path / f'{number}.jpg'))
+        paths.append(str(tmp_path / f'{number}.png'))
+        Image.new('L', (90, 60)).save(images[-1])
+        write_label_map(paths[-1], label)
+    check_label_maps(images, paths, 21)
+    # Cut in the data of the picture; its head is whole.
+    for number in (71, 97):
+        with open(paths[number], 'r+b') as file:
+            file.truncate(os.path.getsize(paths[number]) * 2 // 3)
+    with pytest.raises(ValueError, match=r'71\.png: pseudo label cannot be'):
+        check_label_maps(images, paths, 21)
+
+
+def test_unknown_classes(tmp_path):
+    image, path = str(tmp_path / '1.jpg'), str(tmp_path / '1.png')
+    Image.new('L', (3, 2)).save(image)
+    write_label_map(path, np.array([[0, 20, 255], [1, 0, 0]], np.uint8))
+    check_label_maps([image], [path], 21)
+    check_label_maps([image], [path])
+    with pytest.raises(
+        ValueError, match=r'1\.png: the pseudo label holds 20, .* 0\.\.19'
+    ):
+        check_label_maps([image], [path], 20)
+    # mmseg would take it for background.
+    Image.fromarray(np.full((2, 3), 256, np.uint16)).save(path)
+    with pytest.raises(ValueError, match='holds 256'):
+        check_label_maps([image], [path], 21)
 
 
 def test_equal_empty_label_maps_prove_nothing(tmp_path):

@@ -7,11 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmwsl.datasets.transforms.masks import (
-    decode_segmentation,
-    read_index_mask,
-)
-from mmwsl.pseudo_labels.label_files import encode_mask, write_label_map
+from mmwsl.datasets.transforms.masks import read_index_mask
+from mmwsl.pseudo_labels.label_files import write_label_map
 
 LABEL = np.array([[0, 1, 15], [20, 255, 2]], np.uint8)
 
@@ -25,20 +22,6 @@ def test_indices_and_colours_of_voc(tmp_path):
     assert colours[0, 2].tolist() == [192, 128, 128]
     assert colours[1, 1].tolist() == [224, 224, 192]
     assert [p.name for p in path.parent.iterdir()] == ['b.png']
-
-
-@pytest.mark.parametrize('seed', range(8))
-def test_run_lengths_decode_to_the_mask(seed):
-    rng = np.random.default_rng(seed)
-    mask = rng.random(tuple(rng.integers(1, 7, 2))) > 0.5
-    found = decode_segmentation(encode_mask(mask), mask.shape, 'a')
-    np.testing.assert_array_equal(found, mask)
-
-
-def test_run_lengths_by_hand():
-    mask = np.array([[1, 0, 0], [1, 0, 1]], bool)
-    assert encode_mask(mask) == dict(size=[2, 3], counts=[0, 2, 3, 1])
-    assert encode_mask(mask[:, 1:2])['counts'] == [2]
 
 
 @pytest.mark.parametrize('label', [LABEL.astype(np.int64), LABEL[None]])

@@ -248,9 +248,40 @@ def test_small_objects():
             'dilation',
         ),
         (lambda f, u: ignore_if_small(f), TypeError, 'integers'),
+        (
+            lambda f, u: ignore_if_small(u.astype(int) * 300),
+            ValueError,
+            'label must be in 0..255, .* from 300 to 300',
+        ),
+        (
+            lambda f, u: potential_object_mining(u.astype(int) * 300, {}),
+            ValueError,
+            'from 300 to 300',
+        ),
+        (
+            lambda f, u: non_salient_region_masking(
+                u.astype(int) - 2, u, f, 2
+            ),
+            ValueError,
+            'prediction must be in 0..255, .* from -1 to -1',
+        ),
+        (
+            lambda f, u: non_salient_region_masking(
+                u, u.astype(int) - 2, f, 2
+            ),
+            ValueError,
+            'label must be in',
+        ),
     ],
 )
 @pytest.mark.filterwarnings('ignore:divide by zero')
 def test_bad_input(call, error, match):
     with pytest.raises(error, match=match):
         call(np.ones((2, 3)), np.ones((2, 3), np.uint8))
+
+
+def test_other_integers_within_the_range():
+    label = np.array([[0, 255, 3]])
+    assert potential_object_mining(label, {}).tolist() == label.tolist()
+    empty = np.zeros((0, 3), np.int64)
+    assert ignore_if_small(empty).shape == (0, 3)

@@ -6,6 +6,8 @@ from typing import Any, Dict, Tuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from mmwsl.structures.run_lengths import decode_mask
+
 
 def read_index_mask(path: str) -> np.ndarray:
     """Read a mask that holds one index a pixel.
@@ -74,30 +76,20 @@ def decode_segmentation(
         np.ndarray: bool (H, W).
 
     Raises:
-        ImportError: If compressed run lengths are met without pycocotools.
-        ValueError: If run lengths do not fill the image.
+        ValueError: If run lengths are broken or of another size.
     """
     if isinstance(segmentation, list):
         mask = np.zeros(shape, dtype=bool)
         for polygon in segmentation:
             mask |= fill_polygon(np.reshape(polygon, (-1, 2)), shape)
         return mask
-    size = tuple(segmentation['size'])
-    if size != tuple(shape):
+    decoded = decode_mask(segmentation, name)
+    if decoded.shape != tuple(shape):
         raise ValueError(
-            f'{name}: mask is {size[1]} x {size[0]} pixels, but its image is '
-            f'{shape[1]} x {shape[0]}'
+            f'{name}: mask is {decoded.shape[1]} x {decoded.shape[0]} pixels, '
+            f'but its image is {shape[1]} x {shape[0]}'
         )
-    if isinstance(segmentation['counts'], list):
-        return _decode_run_lengths(segmentation['counts'], shape, name)
-    try:
-        from pycocotools import mask as coco_mask
-    except ImportError as error:
-        raise ImportError(
-            f'{name}: compressed run lengths need pycocotools: '
-            'pip install pycocotools'
-        ) from error
-    return np.asarray(coco_mask.decode(segmentation)).astype(bool)
+    return decoded
 
 
 def fill_polygon(points: np.ndarray, shape: Tuple[int, int]) -> np.ndarray:
@@ -122,17 +114,6 @@ def fill_polygon(points: np.ndarray, shape: Tuple[int, int]) -> np.ndarray:
             crossings[rows, columns] += 1
     inside: np.ndarray = crossings.cumsum(axis=1)[:, :width] % 2 == 1
     return inside
-
-
-def _decode_run_lengths(
-    counts: Any, shape: Tuple[int, int], name: str
-) -> np.ndarray:
-    """Decode run lengths of 0, 1, 0, ... in column-major order."""
-    values = np.arange(len(counts)) % 2 == 1
-    pixels = np.repeat(values, counts)
-    if pixels.size != shape[0] * shape[1]:
-        raise ValueError(f'{name}: run lengths do not fill the image')
-    return pixels.reshape(shape[1], shape[0]).T
 
 
 def class_masks_of_instances(

@@ -130,7 +130,12 @@ class AttentionAccumulationHook(Hook):
         data_batch: Any = None,
         outputs: Optional[Dict] = None,
     ) -> None:
-        """Fuse the maps of one step."""
+        """Fuse the maps of one step.
+
+        Raises:
+            ValueError: If inputs differ in size, or a map from what is kept,
+                or if a map is not finite.
+        """
         maps, self._maps = self._maps, None
         last = runner.epoch == runner.max_epochs - 1
         if maps is None or (runner.epoch < self.start_epoch and not last):
@@ -146,15 +151,22 @@ class AttentionAccumulationHook(Hook):
         if not pairs:
             return
         rows, labels = torch.tensor(pairs, device=maps.device).T
-        taken = attention_maps(maps[rows, labels])
+        chosen = maps[rows, labels]
+        finite = chosen.isfinite().flatten(1).all(1)
+        taken = attention_maps(chosen)
         believed = scores[rows, labels].sigmoid() >= self.min_prob
         planes = taken.float().cpu()
-        for (number, label), plane, good in zip(
-            pairs, planes, believed.tolist()
+        for (number, label), plane, good, usable in zip(
+            pairs, planes, believed.tolist(), finite.tolist()
         ):
+            sample = samples[number]
+            if not usable:
+                raise ValueError(
+                    f'{sample.img_id}: the map of class {label} holds values '
+                    'that are not finite'
+                )
             if not good and not last:
                 continue
-            sample = samples[number]
             direction = sample.get('flip_direction')
             if direction:
                 plane = unflip(plane[None], direction)[0]

@@ -1,13 +1,13 @@
 """Looking at the label maps before a training starts."""
 
 import os
-from typing import Any, List, Sequence
+from typing import Any, List, Optional, Sequence
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmwsl.datasets import base_datasets
-from mmwsl.pseudo_labels.guard import check_sizes, check_source
+from mmwsl.pseudo_labels.guard import check_label_maps, check_source
 from mmwsl.registry import HOOKS
 
 
@@ -19,7 +19,8 @@ class PseudoLabelGuardHook(Hook):
     has pseudo labels as ``seg_map_path``. What the data sets of validation
     and test have there counts as ground truth. See
     :func:`mmwsl.pseudo_labels.guard.check_source`. Label maps must be as
-    large as their images.
+    large as their images and hold classes of the data set; all of them are
+    decoded once.
 
     Args:
         truth: More folders of ground truth.
@@ -33,8 +34,9 @@ class PseudoLabelGuardHook(Hook):
 
         Raises:
             FileNotFoundError: If label maps are missing.
-            ValueError: If they are ground truth, broken or of another size
-                than their images, or if a data set has none.
+            ValueError: If they are ground truth, broken, of another size
+                than their images or of unknown classes, or if a data set
+                has none.
         """
         truth = [*self.truth]
         for split in ('val_dataloader', 'test_dataloader'):
@@ -51,7 +53,18 @@ class PseudoLabelGuardHook(Hook):
             ]
             paths = [info['seg_map_path'] for info in infos]
             check_source(folder, paths, truth)
-            check_sizes([info['img_path'] for info in infos], paths)
+            images = [info['img_path'] for info in infos]
+            check_label_maps(images, paths, _num_values(dataset))
+
+
+def _num_values(dataset: Any) -> Optional[int]:
+    """How many values label maps may hold, besides 255, if that is known."""
+    classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
+    if not classes:
+        return None
+    # On disk there are all classes, also where a run takes only some.
+    known = getattr(dataset, 'label_map', None) or classes
+    return len(known) + bool(getattr(dataset, 'reduce_zero_label', False))
 
 
 def _mask_folders(node: Any) -> List[str]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
-import os
 from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 
 from mmwsl.evaluation.functional.seeds import mean_without_nan
 from mmwsl.evaluation.functional.tables import format_table, percent
+from mmwsl.pseudo_labels.whole_file import write_whole
 
 SWEPT_MEANS = ('mIoU', 'mPrecision', 'mRecall')
 
@@ -118,6 +119,8 @@ def sweep_rows(
 def write_sweep(path: str, rows: List[Dict[str, Optional[float]]]) -> None:
     """Write the sweep as ``.json`` (list of objects) or ``.csv``.
 
+    The file appears whole or not at all.
+
     Args:
         path (str): File to write; its folder is created.
         rows (list[dict]): Result of :func:`sweep_rows`.
@@ -126,14 +129,14 @@ def write_sweep(path: str, rows: List[Dict[str, Optional[float]]]) -> None:
         ValueError: If the suffix is neither of the two.
     """
     check_sweep_path(path)
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    with open(path, 'w', newline='', encoding='utf-8') as file:
-        if path.endswith('.json'):
-            json.dump(rows, file, indent=1)
-            return
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    if path.endswith('.json'):
+        write_whole(path, json.dumps(rows, indent=1).encode())
+        return
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue().encode())
 
 
 def check_sweep_path(path: str) -> None:

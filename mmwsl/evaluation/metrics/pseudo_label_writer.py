@@ -9,6 +9,7 @@ import os
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
+import torch
 from mmengine.dist import is_main_process
 from mmengine.evaluator import BaseMetric
 
@@ -20,7 +21,8 @@ from mmwsl.evaluation.metrics.fields import (
     label_indices,
     pixels,
 )
-from mmwsl.pseudo_labels.label_files import encode_mask, write_label_map
+from mmwsl.structures.run_lengths import encode_mask
+from mmwsl.pseudo_labels.label_files import write_label_map
 from mmwsl.pseudo_labels.salient_labels import IGNORE, ignore_if_small
 from mmwsl.pseudo_labels.whole_file import write_whole
 from mmwsl.registry import METRICS
@@ -35,7 +37,7 @@ class PseudoLabelWriter(BaseMetric):
 
         labels/<image id>.png   label maps, VOC's convention and palette
         maps/<image id>.npz     maps (K, H, W) and labels (K,)
-        instances.json          COCO's results, masks as run lengths
+        instances.json          COCO's results, compressed masks
         counts.csv              an image and one number a class in each line
 
     Every file appears whole or not at all. Reports ``written``, the number
@@ -45,7 +47,8 @@ class PseudoLabelWriter(BaseMetric):
     Args:
         out_dir (str): Folder to write to.
         label_maps (bool): Write ``pred_sem_seg``.
-        soft_maps (bool): Write ``pred_maps``.
+        soft_maps (bool): Write ``pred_maps`` or, of segmentors, the softmax
+            of ``seg_logits`` without its first label, background.
         instances (bool): Write ``pred_instances``.
         counts (bool): Write ``pred_count``.
         min_ratio (float): Label maps in which a smaller share of the pixels
@@ -133,12 +136,14 @@ class PseudoLabelWriter(BaseMetric):
         )
 
     def _write_soft_maps(self, img_id: str, sample: Mapping[str, Any]) -> None:
+        if 'pred_maps' not in sample and 'seg_logits' in sample:
+            maps = _class_probabilities(img_id, sample)
+            labels = np.arange(len(maps))
+        else:
+            maps = pixels(sample, 'pred_maps').astype(np.float32)
+            labels = label_indices(sample, 'pred_map_labels')
         buffer = io.BytesIO()
-        np.savez(
-            buffer,
-            maps=pixels(sample, 'pred_maps').astype(np.float32),
-            labels=label_indices(sample, 'pred_map_labels'),
-        )
+        np.savez(buffer, maps=maps, labels=labels)
         path = os.path.join(self.out_dir, 'maps', f'{img_id}.npz')
         write_whole(path, buffer.getvalue())
 
@@ -170,6 +175,17 @@ class PseudoLabelWriter(BaseMetric):
             writer.writerows([x['img_id'], *x['counts']] for x in results)
             path = os.path.join(self.out_dir, 'counts.csv')
             write_whole(path, text.getvalue().encode())
+
+
+def _class_probabilities(img_id: str, sample: Mapping[str, Any]) -> np.ndarray:
+    """Return what a segmentor gives each class, float32 (C, H, W)."""
+    logits = array(field(sample, 'seg_logits')['data'])
+    if len(logits) < 2:
+        raise ValueError(
+            f'{img_id}: seg_logits has {len(logits)} labels; soft maps are '
+            'those of two or more, of which the first is background'
+        )
+    return torch.from_numpy(logits).float().softmax(dim=0)[1:].numpy()
 
 
 def _instances(img_id: str, sample: Mapping[str, Any]) -> List[dict]:

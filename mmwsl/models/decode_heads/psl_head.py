@@ -28,8 +28,8 @@ class PSLHead(DecodeHead):
     with confidence v. In training the head also learns from the mask
     ``argmax([1, v] * f)``, in which f are its own probabilities: classes
     that the image hardly shows are kept out of it. No gradient flows
-    through this mask. In prediction v weights f, and confidences below a
-    threshold count as 0.
+    through this mask, and padding of mmseg's preprocessor takes no part. In
+    prediction v weights f, and confidences below a threshold count as 0.
 
     Args:
         decode_head: Config of the head that segments: one of ours, or one
@@ -94,7 +94,8 @@ class PSLHead(DecodeHead):
 
         Args:
             inputs: Features of the backbone.
-            batch_data_samples: N samples with ``gt_sem_seg``.
+            batch_data_samples: N samples with ``gt_sem_seg`` and, if they
+                were padded, ``padding_size``.
             train_cfg: Not used.
 
         Returns:
@@ -106,6 +107,9 @@ class PSLHead(DecodeHead):
         labels = stack_label_maps(batch_data_samples)
         logits = resize(logits.float(), labels.shape[1:], self.align_corners)
         online = online_mask(logits, classes.sigmoid())
+        for mask, sample in zip(online, batch_data_samples):
+            padding = sample.get('padding_size', (0, 0, 0, 0))
+            fill_padding(mask, padding, self.ignore_index)
         loss = pixel_cross_entropy(logits, online, self.ignore_index)
         losses['loss_online'] = self.online_weight * loss
         targets = self._image_labels(batch_data_samples, labels)
@@ -179,3 +183,19 @@ def online_mask(logits: Tensor, confidence: Tensor) -> Tensor:
         Long (N, H, W).
     """
     return weighted_scores(logits, confidence).argmax(dim=1)
+
+
+def fill_padding(mask: Tensor, padding: Sequence[int], value: int) -> None:
+    """Set the padding of a mask, in place.
+
+    Args:
+        mask: (H, W), of the size of the padded input.
+        padding: Pixels on the left, right, top and bottom.
+        value: What is put there.
+    """
+    left, right, top, bottom = padding
+    height, width = mask.shape
+    mask[:top] = value
+    mask[height - bottom :] = value
+    mask[:, :left] = value
+    mask[:, width - right :] = value

@@ -93,9 +93,9 @@ def expected(start=1):
     return result
 
 
-def step(hook, runner, names, flip=False, shapes=None):
+def step(hook, runner, names, flip=False, shapes=None, maps=None):
     numbers = [list(LABELS).index(name) for name in names]
-    maps = all_maps()[runner.epoch, numbers]
+    maps = (all_maps() if maps is None else maps)[runner.epoch, numbers]
     samples = []
     for name in names:
         direction = 'horizontal' if flip else None
@@ -254,3 +254,16 @@ def test_refuses_other_heads_and_sizes(tmp_path):
     other = np.zeros((2, 2), np.float32)
     with pytest.raises(ValueError, match='2 x 2 cells'):
         module._fuse(hook.attention, 'a/0', 0, other)
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
+def test_names_the_image_whose_map_is_not_finite(tmp_path, value):
+    hook, runner = build(start_epoch=0), make_runner(tmp_path)
+    hook.before_train(runner)
+    maps = all_maps()
+    # A class that its image does not show.
+    maps[0, 1, 0, 0, 0] = value
+    step(hook, runner, ['a/0', 'a/1'], maps=maps)
+    maps[0, 1, 2, 0, 0] = value
+    with pytest.raises(ValueError, match='a/1: the map of class 2 holds'):
+        step(hook, runner, ['a/0', 'a/1'], maps=maps)

@@ -39,9 +39,9 @@ def make_runner(*folders):
 
 
 def test_every_data_set_is_checked(monkeypatch):
-    check, sizes = Mock(), Mock()
+    check, fit = Mock(), Mock()
     monkeypatch.setattr(module, 'check_source', check)
-    monkeypatch.setattr(module, 'check_sizes', sizes)
+    monkeypatch.setattr(module, 'check_label_maps', fit)
     hook = HOOKS.build(dict(type='PseudoLabelGuardHook', truth=['more']))
     hook.before_train(make_runner('x', 'y'))
     truth = ['more', 'data/masks']
@@ -50,10 +50,34 @@ def test_every_data_set_is_checked(monkeypatch):
         ('y', ['y/0.png', 'y/1.png'], truth),
     ]
     images = ['0.jpg', '1.jpg']
-    assert [call.args for call in sizes.call_args_list] == [
-        (images, ['x/0.png', 'x/1.png']),
-        (images, ['y/0.png', 'y/1.png']),
+    assert [call.args for call in fit.call_args_list] == [
+        (images, ['x/0.png', 'x/1.png'], None),
+        (images, ['y/0.png', 'y/1.png'], None),
     ]
+
+
+@pytest.mark.parametrize(
+    ('attributes', 'values'),
+    [
+        ({}, None),
+        (dict(metainfo={}), None),
+        (dict(metainfo=dict(classes='abc')), 3),
+        (dict(metainfo=dict(classes='abc'), label_map=None), 3),
+        (dict(metainfo=dict(classes='ab'), label_map={0: 0, 1: 255, 2: 1}), 3),
+        (dict(metainfo=dict(classes='abc'), reduce_zero_label=True), 4),
+    ],
+)
+def test_values_come_from_the_data_sets_classes(
+    monkeypatch, attributes, values
+):
+    fit = Mock()
+    monkeypatch.setattr(module, 'check_source', Mock())
+    monkeypatch.setattr(module, 'check_label_maps', fit)
+    runner = make_runner('x')
+    (dataset,) = runner.train_dataloader.dataset.datasets
+    dataset.__dict__.update(attributes)
+    HOOKS.build(dict(type='PseudoLabelGuardHook')).before_train(runner)
+    assert fit.call_args.args[2] == values
 
 
 def test_training_sets_without_label_maps():

@@ -49,3 +49,24 @@ def test_undefined_values_are_null_in_json(tmp_path):
         'mPrecision': 50.0,
         'mRecall': 50.0,
     }
+
+
+@pytest.mark.parametrize('suffix', ['json', 'csv'])
+def test_sweeps_are_written_whole_or_not_at_all(tmp_path, suffix):
+    path = tmp_path / f'new/a.{suffix}'
+    write_sweep(str(path), sweep_rows(scores(0.5, 0.25)))
+    before = path.read_bytes()
+    assert b'50.0' in before
+    assert b'25.0' in before
+    with pytest.raises((TypeError, ValueError)):
+        write_sweep(str(path), [{'mIoU': 1.0}, {'IoU': {1.0}}])
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_sweep_as_csv(tmp_path):
+    rows = sweep_rows(scores(NAN, 0.5), np.array([0.1, 0.2]))
+    write_sweep(str(tmp_path / 'a.csv'), rows)
+    lines = (tmp_path / 'a.csv').read_bytes().split(b'\r\n')
+    assert lines[0] == b'threshold,mIoU,mPrecision,mRecall'
+    assert lines[1:] == [b'0.1,,,', b'0.2,50.0,50.0,50.0', b'']

@@ -8,8 +8,13 @@ import torch
 from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData, PixelData
 
-from mmwsl.datasets.transforms.masks import read_index_mask
+from mmwsl.datasets.transforms.masks import (
+    decode_segmentation,
+    read_index_mask,
+)
+from mmwsl.evaluation.class_maps import read_class_maps
 from mmwsl.evaluation.files import read_class_scores, read_maps
+from mmwsl.structures.run_lengths import decode_mask
 from mmwsl.structures import WSLDataSample
 
 LABELS = [
@@ -80,10 +85,62 @@ def test_all_other_kinds(tmp_path):
         image_id='x/0',
         category_id=2,
         score=0.5,
-        segmentation=dict(size=[2, 4], counts=[3, 1, 1, 1, 2]),
+        segmentation=dict(size=[2, 4], counts='31101'),
     )
     assert [x['image_id'] for x in found] == ['x/0', 'x/1']
     assert not (tmp_path / 'labels').exists()
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_instances_are_cocos_results(tmp_path, seed):
+    coco = pytest.importorskip('pycocotools.coco').COCO()
+    sample = make_sample(0)
+    masks = torch.rand(5, 37, 23) > torch.rand(5, 1, 1)
+    masks[0], masks[1] = False, True
+    sample.pred_instances = InstanceData(
+        masks=masks, labels=torch.arange(5), scores=torch.rand(5)
+    )
+    write(tmp_path, [sample], label_maps=False, instances=True)
+    path = str(tmp_path / 'instances.json')
+    coco.dataset = dict(
+        images=[dict(id='x/0', height=37, width=23)],
+        categories=[dict(id=number) for number in range(5)],
+    )
+    coco.createIndex()
+    results = coco.loadRes(path)
+    found = list(results.anns.values())
+    assert [x['category_id'] for x in found] == list(range(5))
+    assert [x['area'] for x in found] == masks.sum((1, 2)).tolist()
+    for result, mask in zip(found, masks.numpy()):
+        np.testing.assert_array_equal(results.annToMask(result), mask)
+        runs = result['segmentation']
+        np.testing.assert_array_equal(decode_mask(runs, path), mask)
+        np.testing.assert_array_equal(
+            decode_segmentation(runs, (37, 23), path), mask
+        )
+
+
+def test_soft_maps_of_segmentors(tmp_path):
+    sample = make_sample(0)
+    logits = torch.randn(4, 2, 4)
+    sample.seg_logits = PixelData(data=logits)
+    # Class maps come first.
+    write(tmp_path, [sample], label_maps=False, soft_maps=True)
+    maps, labels = read_class_maps(str(tmp_path / 'maps/x/0.npz'))
+    np.testing.assert_array_equal(maps, sample.pred_maps.data)
+    del sample.pred_maps
+    write(tmp_path, [sample], label_maps=False, soft_maps=True)
+    maps, labels = read_class_maps(str(tmp_path / 'maps/x/0.npz'))
+    assert maps.dtype == np.float32
+    assert labels.tolist() == [0, 1, 2]
+    # Label c + 1 is class c.
+    np.testing.assert_allclose(maps, logits.softmax(0)[1:], rtol=1e-6)
+    sample.seg_logits = PixelData(data=logits[:1])
+    with pytest.raises(ValueError, match='x/0: seg_logits has 1 labels'):
+        write(tmp_path, [sample], label_maps=False, soft_maps=True)
+    del sample.seg_logits
+    with pytest.raises(ValueError, match='x/0: no pred_maps'):
+        write(tmp_path, [sample], label_maps=False, soft_maps=True)
 
 
 def test_samples_of_mmseg_take_their_id_from_the_folder(tmp_path):

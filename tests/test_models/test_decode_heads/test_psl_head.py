@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.structures import PixelData
 
-from mmwsl.models.decode_heads.psl_head import online_mask
+from mmwsl.models.decode_heads.psl_head import fill_padding, online_mask
 from mmwsl.registry import MODELS
 from mmwsl.structures import WSLDataSample
 
@@ -68,6 +68,63 @@ def test_loss_equals_the_formula():
     assert set(losses) == set(want)
     for name, value in want.items():
         torch.testing.assert_close(losses[name], value)
+
+
+def padded_sample(label_map, scores, padding):
+    padded = F.pad(label_map, padding, value=255)
+    sample = make_sample(padded, scores)
+    sample.set_metainfo(dict(padding_size=padding))
+    return sample
+
+
+@pytest.mark.parametrize('padding', [(0, 3, 0, 2), (1, 0, 2, 4)])
+def test_padding_takes_no_part(padding):
+    head = make_head()
+    # The same confidence whatever the mean of the features is.
+    torch.nn.init.zeros_(head.classifier.weight)
+    feats, label_map = torch.randn(1, 4, 6, 5), torch.randint(0, 3, (6, 5))
+    # Ignored pixels of the image itself do take part.
+    label_map[2:4] = 255
+    want = head.loss([feats], [make_sample(label_map, [1.0, 0.0])])
+    # The convolution pads with 0 as well, so logits of the image stay.
+    padded = [F.pad(feats, padding)]
+    sample = padded_sample(label_map, [1.0, 0.0], padding)
+    found = head.loss(padded, [sample])
+    for name, value in want.items():
+        torch.testing.assert_close(found[name], value)
+    sample.set_metainfo(dict(padding_size=(0, 0, 0, 0)))
+    counted = head.loss(padded, [sample])['loss_online']
+    assert not torch.allclose(counted, want['loss_online'])
+
+
+def test_padding_where_logits_are_resized():
+    head = make_head()
+    feats = [torch.randn(2, 4, 4, 4)]
+    label_map = torch.randint(0, 3, (8, 8))
+    samples = [
+        padded_sample(label_map[:7, :5], [1.0, 0.0], (0, 3, 0, 1)),
+        make_sample(label_map, [1.0, 0.0]),
+    ]
+    found = head.loss(feats, samples)['loss_online']
+    logits = F.interpolate(head(feats), (8, 8), mode='bilinear')
+    confidence = head.class_logits(feats).sigmoid()
+    mask = online_mask(logits, confidence)
+    losses = F.cross_entropy(logits, mask, reduction='none')
+    inside = torch.cat([losses[0, :7, :5].flatten(), losses[1].flatten()])
+    torch.testing.assert_close(found, inside.mean())
+
+
+def test_padding_of_mmsegs_preprocessor():
+    pytest.importorskip('mmseg')
+    from mmseg.utils import stack_batch
+
+    label_map = torch.randint(0, 3, (5, 6))
+    samples = [make_sample(label_map)]
+    stack_batch([torch.zeros(3, 5, 6)], samples, size=(8, 8))
+    mask = samples[0].gt_sem_seg.data[0].clone()
+    fill_padding(mask, samples[0].padding_size, 9)
+    assert torch.equal(mask[:5, :6], label_map)
+    assert (mask == 9).sum() == 8 * 8 - 5 * 6
 
 
 def test_no_gradient_flows_through_the_mask():

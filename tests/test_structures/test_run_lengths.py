@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmwsl.proposals.run_lengths import (
+from mmwsl.structures.run_lengths import (
     compress_counts,
     decode_mask,
     encode_mask,
