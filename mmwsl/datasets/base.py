@@ -143,9 +143,11 @@ class WSLDataset(BaseDataset):
         except Exception as error:
             if str(name) in str(error):
                 raise
+            text = ' '.join(str(error).split())
+            if isinstance(error, FileNotFoundError):
+                raise FileNotFoundError(f'{name}: {text}') from error
             raise ValueError(
-                f'{name}: {type(error).__name__} in the pipeline: '
-                f'{" ".join(str(error).split())}'
+                f'{name}: {type(error).__name__} in the pipeline: {text}'
             ) from error
         if data is None and self.max_refetch == 0:
             raise ValueError(f'{name}: the pipeline returned None')

@@ -9,6 +9,7 @@ import numpy as np
 
 from mmwsl.datasets.base import DataInfo, WSLDataset
 from mmwsl.datasets.files import FileIndex, image_id
+from mmwsl.datasets.transforms.masks import decode_segmentation
 from mmwsl.registry import DATASETS
 
 Annotation = Dict[str, Any]
@@ -29,7 +30,8 @@ class COCOImageLevelDataset(WSLDataset):
     A crowd region (``iscrowd`` 1) stands for an unknown number of objects of
     a class: by default it gives the label, but does not count, and evaluation
     knows it as difficult. Image ids are the paths in the image folder without
-    suffix. Images that no annotation names are images of nothing.
+    suffix. Images that no annotation names are images of nothing. Boxes are
+    read in test mode only; a file without any gives labels alone.
 
     Args:
         ann_file (str): The json file.
@@ -45,8 +47,8 @@ class COCOImageLevelDataset(WSLDataset):
     Raises:
         FileNotFoundError: If the json file, or an image that it names, is
             missing.
-        ValueError: If the file does not parse, lacks a part, or names an
-            image or category that it does not define.
+        ValueError: If the file does not parse, lacks a part, names an image
+            or category that it does not define, or has a broken box.
 
     Example:
         >>> COCOImageLevelDataset(
@@ -84,18 +86,21 @@ class COCOImageLevelDataset(WSLDataset):
         label_of = self._label_of_category(content['categories'])
         of_image: Dict[Any, List[Annotation]] = defaultdict(list)
         known_images = {image['id'] for image in content['images']}
+        with_boxes = _has_boxes(content['annotations'])
         for annotation in content['annotations']:
-            name = f'annotation {annotation.get("id")}'
+            fault = ''
             for key, known in (
                 ('image_id', known_images),
                 ('category_id', label_of),
             ):
-                if annotation.get(key) not in known:
-                    self._problem(
-                        self.ann_file,
-                        f'{name} has the unknown {key} {annotation.get(key)}',
-                    )
-                    break
+                if not fault and annotation.get(key) not in known:
+                    fault = f'has the unknown {key} {annotation.get(key)}'
+            if not fault and self.test_mode and with_boxes:
+                passed = label_of[annotation['category_id']] is None
+                fault = '' if passed else _box_fault(annotation)
+            if fault:
+                name = f'annotation {annotation.get("id")}'
+                self._problem(self.ann_file, f'{name} {fault}')
             else:
                 of_image[annotation['image_id']].append(annotation)
         files, entries = FileIndex(), []
@@ -105,7 +110,8 @@ class COCOImageLevelDataset(WSLDataset):
             )
             if files.exists(path):
                 found = of_image.get(image['id'], [])
-                entries.append(self._to_entry(path, found, label_of))
+                entry = self._to_entry(path, found, label_of, with_boxes)
+                entries.append(entry)
                 continue
             message = f'image {image["id"]} is {path}, which does not exist'
             if not self.collect_problems:
@@ -161,6 +167,7 @@ class COCOImageLevelDataset(WSLDataset):
         img_path: str,
         annotations: List[Annotation],
         label_of: Dict[int, Optional[int]],
+        with_boxes: bool,
     ) -> DataInfo:
         items = [
             (label, item)
@@ -174,16 +181,17 @@ class COCOImageLevelDataset(WSLDataset):
         for label, item in items:
             if self.crowd_count or not item.get('iscrowd'):
                 counts[label] += 1
-        boxes = [item.get('bbox', (0, 0, 0, 0)) for _, item in items]
-        edges = np.array(boxes, dtype=np.float32).reshape(-1, 4)
-        edges[:, 2:] += edges[:, :2]
-        eval_ann = dict(
-            boxes=edges,
+        eval_ann: Dict[str, Any] = dict(
             labels=np.array([label for label, _ in items], dtype=np.int64),
             difficult=np.array(
                 [bool(item.get('iscrowd')) for _, item in items], dtype=bool
             ),
         )
+        if self.test_mode and with_boxes:
+            boxes = [item['bbox'] for _, item in items]
+            edges = np.array(boxes, dtype=np.float32).reshape(-1, 4)
+            edges[:, 2:] += edges[:, :2]
+            eval_ann['boxes'] = edges
         if all('segmentation' in item for _, item in items):
             eval_ann['segmentations'] = [i['segmentation'] for _, i in items]
         return self._entry(
@@ -194,3 +202,54 @@ class COCOImageLevelDataset(WSLDataset):
             counts=counts,
             eval_ann=eval_ann if self.test_mode else None,
         )
+
+
+def _has_boxes(annotations: List[Annotation]) -> bool:
+    """Whether a file has boxes, rather than labels alone."""
+    return not annotations or any('bbox' in item for item in annotations)
+
+
+def _box_fault(annotation: Annotation) -> str:
+    """What is wrong with the box of an annotation, '' if nothing is."""
+    if 'bbox' not in annotation:
+        return 'has no bbox'
+    box = annotation['bbox']
+    try:
+        numbers = np.array(box, dtype=np.float64)
+    except (TypeError, ValueError):
+        numbers = np.zeros(0)
+    if numbers.shape != (4,) or not np.isfinite(numbers).all():
+        return f'has the bbox {box}, expected four finite numbers'
+    if (numbers[2:] < 0).any():
+        return f'has the bbox {box}, whose width or height is negative'
+    return ''
+
+
+def without_crowds(
+    values: np.ndarray, info: DataInfo, label: int
+) -> np.ndarray:
+    """Ignore what only crowd regions cover of a class.
+
+    As with boxes, they stay where there are no other objects.
+
+    Args:
+        values (np.ndarray): Mask (H, W), class c is c + 1.
+        info (dict): The entry, with ``eval_ann`` and ``ori_shape``.
+        label (int): The class.
+
+    Returns:
+        np.ndarray: The mask with 255 in these pixels.
+    """
+    truth, shape = info['eval_ann'], info['ori_shape']
+    if 'segmentations' not in truth:
+        return values
+    own = truth['labels'] == label
+    easy = own & ~truth['difficult']
+    if not easy.any() or easy.sum() == own.sum():
+        return values
+    objects = np.zeros(shape, dtype=bool)
+    for index in np.flatnonzero(easy):
+        objects |= decode_segmentation(
+            truth['segmentations'][index], shape, info['img_id']
+        )
+    return np.where((values == label + 1) & ~objects, 255, values)

@@ -7,6 +7,9 @@ and may hold commas themselves.
 import os
 from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
+import numpy as np
+
+from mmwsl.datasets.boxes import check_boxes
 from mmwsl.datasets.files import IMG_SUFFIXES, read_lines
 
 # Called with a place and what is wrong there; raises or takes a note.
@@ -74,7 +77,7 @@ def read_labels(path: str, report: Report) -> Dict[str, Tuple[str, int]]:
     """Read ``class_labels.txt``: place and class index of each image."""
     labels: Dict[str, Tuple[str, int]] = {}
     for row in read_rows(path, 'list of labels', ('label',), report):
-        if not row.cells[0].isdigit():
+        if not row.cells[0].isdecimal():
             report(row.place, f'label {row.cells[0]!r} is no class index')
         elif row.img_id in labels:
             report(row.place, f'a second label of {row.img_id}')
@@ -88,7 +91,7 @@ def read_sizes(path: str, report: Report) -> Dict[str, Tuple[int, int]]:
     sizes = {}
     columns = ('width', 'height')
     for row in read_rows(path, 'list of image sizes', columns, report):
-        if not all(cell.isdigit() and int(cell) for cell in row.cells):
+        if not all(cell.isdecimal() and int(cell) for cell in row.cells):
             report(row.place, f'size {",".join(row.cells)!r} is no size')
             continue
         width, height = (int(cell) for cell in row.cells)
@@ -141,6 +144,40 @@ def read_paths(folder: str, report: Report) -> Dict[str, str]:
         elif line.strip():
             report(f'{path}: line {number}', f'expected id,path, got {line!r}')
     return found
+
+
+def whole_boxes(
+    instances: Dict[str, np.ndarray], size: Tuple[int, int], margin: float
+) -> np.ndarray:
+    """Boxes of a class as the layout holds them, for writing.
+
+    Other programs read whole numbers: boxes are rounded outwards and cut at
+    the border. Difficult objects are left out where there are others.
+
+    Args:
+        instances (dict): ``bboxes`` (n, 4) and ``difficult`` (n,).
+        size (tuple[int]): Height and width of the image.
+        margin (float): By how many pixels boxes may leave it.
+
+    Returns:
+        np.ndarray: int64 (G, 4).
+
+    Raises:
+        ValueError: If there is no box, or one that no image can have.
+    """
+    easy = ~instances['difficult']
+    boxes = instances['bboxes'][easy if easy.any() else slice(None)]
+    if not len(boxes):
+        raise ValueError('no box of its class')
+    check_boxes(boxes, size, margin=margin)
+    whole = np.concatenate([np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])], 1)
+    limits = (size[1], size[0]) * 2
+    clipped: np.ndarray = np.clip(whole, 0, limits).astype(np.int64)
+    empty = (clipped[:, :2] >= clipped[:, 2:]).any(axis=1)
+    if empty.any():
+        text = ', '.join(f'{edge:g}' for edge in boxes[empty.argmax()])
+        raise ValueError(f'box ({text}) is empty')
+    return clipped
 
 
 def without_suffix(img_id: str) -> str:

@@ -180,7 +180,8 @@ def read_maps(
         FileNotFoundError: If there is no such file.
         ValueError: If the content is not as described; names the file.
     """
-    data = _load(path, allow_pickle)
+    hint = ', which eval_seeds.py does with --allow-pickle if you trust it'
+    data = _load(path, allow_pickle, hint)
     if isinstance(data, np.ndarray) and data.dtype != object:
         if data.ndim != 3 or len(data) != num_classes:
             raise ValueError(
@@ -203,6 +204,9 @@ def read_maps(
 def read_score_map(path: str) -> np.ndarray:
     """Read the score map of one image from a ``.npy``: (H, W) or (1, H, W).
 
+    Returns:
+        np.ndarray: (H, W), real numbers in the machine's byte order.
+
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it holds anything else; names the file.
@@ -213,11 +217,21 @@ def read_score_map(path: str) -> np.ndarray:
     if not isinstance(data, np.ndarray) or data.ndim != 2:
         found = getattr(data, 'shape', 'several arrays')
         raise ValueError(f'{path}: expected a map (H, W), found {found}')
-    return data
+    if data.dtype.kind not in 'buif':
+        raise ValueError(
+            f'{path}: expected a map of real numbers, found {data.dtype}'
+        )
+    return data.astype(data.dtype.newbyteorder('='), copy=False)
 
 
-def _load(path: str, allow_pickle: bool = False) -> Any:
-    """An array or a dict of arrays from .npy or .npz."""
+def _load(path: str, allow_pickle: bool = False, hint: str = '') -> Any:
+    """An array or a dict of arrays from .npy or .npz.
+
+    Args:
+        path (str): The file.
+        allow_pickle (bool): Whether to read pickles.
+        hint (str): How the caller's user can read them.
+    """
     if not os.path.isfile(path):
         raise FileNotFoundError(f'{path}: file does not exist')
     try:
@@ -227,8 +241,8 @@ def _load(path: str, allow_pickle: bool = False) -> Any:
         if 'allow_pickle' not in str(error):
             raise ValueError(f'{path}: {error}') from error
         raise ValueError(
-            f'{path}: holds a pickle, which can run any code when it is read; '
-            'give --allow-pickle if you trust it'
+            f'{path}: holds no plain arrays but a pickle, which can run any '
+            f'code when it is read{hint}'
         ) from error
     except Exception as error:
         raise ValueError(f'{path}: cannot be read: {error}') from error

@@ -30,8 +30,9 @@ def draw_score_map(
     score_map: np.ndarray,
     boxes: Optional[np.ndarray] = None,
     gt_boxes: Optional[np.ndarray] = None,
+    gt_mask: Optional[np.ndarray] = None,
 ) -> np.ndarray:
-    """Lay a score map over an image, with predicted and true boxes.
+    """Lay a score map over an image, with predicted boxes and the truth.
 
     Args:
         image (np.ndarray): (h, w, 3) uint8, RGB.
@@ -39,6 +40,8 @@ def draw_score_map(
         boxes (np.ndarray, optional): (n, 4) of x1, y1, x2, y2 in pixels of
             the image, drawn in white.
         gt_boxes (np.ndarray, optional): (m, 4), drawn in magenta.
+        gt_mask (np.ndarray, optional): 1 in objects, resized to the image;
+            their outlines are drawn in magenta.
 
     Returns:
         np.ndarray: (h, w, 3) uint8, RGB.
@@ -48,6 +51,8 @@ def draw_score_map(
     colors = np.array(
         [WHITE] * len(boxes) + [_TRUTH] * len(gt_boxes), np.uint8
     )
+    if gt_mask is not None:
+        _draw_outlines(result, gt_mask == 1)
     for box in gt_boxes:
         _draw_rimmed_box(result, box, _TRUTH)
     for box in boxes:
@@ -74,8 +79,8 @@ def score_map_tiles(
         canvas (Canvas): The image.
         sample (WSLDataSample): With ``pred_score_map`` (1, h, w) in [0, 1]
             and, if known, ``bboxes`` in ``pred_instances`` and in
-            ``gt_instances``.
-        use_truth (bool): Whether to draw the true boxes.
+            ``gt_instances``, and ``gt_loc_mask``.
+        use_truth (bool): Whether to draw the true boxes and the mask.
         threshold (float, optional): Threshold of the box in [0, 1].
 
     Returns:
@@ -99,7 +104,12 @@ def score_map_tiles(
     else:
         boxes, text = _threshold_box(heat, on_map, threshold)
         found = boxes * np.tile(shape[::-1] / heat.shape[::-1], 2)
-    drawn = draw_score_map(canvas.image, heat, found, truth * canvas.scale)
+    mask = None
+    if use_truth and 'gt_loc_mask' in sample:
+        mask = array(sample.get('gt_loc_mask').data)[0]
+    drawn = draw_score_map(
+        canvas.image, heat, found, truth * canvas.scale, mask
+    )
     return [Tile(drawn, _title(canvas, sample) + text)]
 
 
@@ -151,3 +161,18 @@ def _draw_rimmed_box(image: np.ndarray, box: np.ndarray, color: Color) -> None:
     x1, y1, x2, y2 = (int(value) for value in box.round())
     for ink, thickness in ((BLACK, 4), (color, 2)):
         cv2.rectangle(image, (x1, y1), (x2 - 1, y2 - 1), ink, thickness)
+
+
+def _draw_outlines(image: np.ndarray, mask: np.ndarray) -> None:
+    """Draw the outlines of a mask of any size, with dark rims, in place."""
+    plane = cv2.resize(
+        mask.astype(np.uint8),
+        image.shape[1::-1],
+        interpolation=cv2.INTER_NEAREST,
+    )
+    # OpenCV 3 returns the picture first.
+    contours = cv2.findContours(plane, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)[
+        -2
+    ]
+    for ink, thickness in ((BLACK, 4), (_TRUTH, 2)):
+        cv2.drawContours(image, contours, -1, ink, thickness)

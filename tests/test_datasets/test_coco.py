@@ -120,3 +120,52 @@ def test_no_images(coco):
     coco.content.update(images=[], annotations=[])
     with pytest.raises(ValueError, match='no entry .*ann.json'):
         COCOImageLevelDataset(**coco.write())
+
+
+@pytest.mark.parametrize(
+    ('box', 'message'),
+    [
+        (None, 'has no bbox'),
+        ([1, 2, 3], r'has the bbox \[1, 2, 3\], expected four finite'),
+        ('x', 'has the bbox x, expected four finite'),
+        ([1, 2, float('nan'), 3], 'has the bbox .*nan.*expected four finite'),
+        ([5, 2, -3, 3], r'has the bbox \[5, 2, -3, 3\], whose width'),
+    ],
+)
+def test_broken_boxes(coco, box, message):
+    annotation = coco.content['annotations'][1]
+    annotation['bbox'] = box
+    if box is None:
+        del annotation['bbox']
+    config = coco.write()
+    # Training needs no boxes.
+    data = COCOImageLevelDataset(**config)
+    assert data.get_data_info(0)['gt_count'].tolist() == [0, 2]
+    with pytest.raises(ValueError, match=f'ann.json: annotation 2 {message}'):
+        COCOImageLevelDataset(test_mode=True, **config)
+    data = COCOImageLevelDataset(
+        test_mode=True, collect_problems=True, **config
+    )
+    assert len(data.problems) == 1
+    assert len(data.get_data_info(0)['eval_ann']['boxes']) == 1
+    # Boxes of other classes are not read.
+    COCOImageLevelDataset(
+        test_mode=True, metainfo=dict(classes=['bicycle']), **config
+    )
+
+
+def test_a_file_of_labels_alone(coco):
+    for annotation in coco.content['annotations']:
+        del annotation['bbox'], annotation['segmentation']
+    pipeline = [
+        dict(type='LoadWSLImage'),
+        dict(
+            type='LoadEvalAnnotations', with_seg_map=False, with_instances=True
+        ),
+    ]
+    data = COCOImageLevelDataset(
+        test_mode=True, pipeline=pipeline, **coco.write()
+    )
+    assert data.get_data_info(1)['gt_label'].tolist() == [BICYCLE, DOG]
+    with pytest.raises(ValueError, match='the dataset has no boxes'):
+        data[0]

@@ -182,6 +182,11 @@ BROKEN = [
     ),
     (
         'class_labels.txt',
+        'x/a.jpg,\u00b2\nx/b.v2.jpg,1\ny/a.jpg,1',
+        "class_labels.txt: line 1: label '\u00b2' is no class index",
+    ),
+    (
+        'class_labels.txt',
         'x/a.jpg,0\ny/a.jpg,1',
         'image_ids.txt: line 2: class_labels.txt has no label of x/b.v2.jpg',
     ),
@@ -216,6 +221,7 @@ BROKEN = [
         r'localization.txt: line 2: names the mask .*m/3.png, which does not',
     ),
     ('image_sizes.txt', 'x/a.jpg,16,0\n', "line 1: size '16,0' is no size"),
+    ('image_sizes.txt', 'x/a.jpg,16,\u00b2\n', 'line 1: size .* is no size'),
     ('image_paths.txt', 'x/a.jpg\n', 'line 1: expected id,path, got'),
 ]
 

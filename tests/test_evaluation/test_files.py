@@ -1,11 +1,14 @@
 import json
 
+import numpy as np
 import pytest
 
 from mmwsl.evaluation.files import (
     class_indices,
     read_class_names,
     read_image_labels,
+    read_maps,
+    read_score_map,
     without_suffix,
     write_metrics,
 )
@@ -60,3 +63,12 @@ def test_metrics_are_valid_json(tmp_path):
         write_metrics(str(path), {'mAP': 1.0, 'F1': 1j})
     assert json.loads(path.read_text()) == {'mAP': None, 'F1': 1.5}
     assert [p.name for p in path.parent.iterdir()] == ['out.json']
+
+
+def test_pickles_are_not_read(tmp_path):
+    path = str(tmp_path / 'a.npy')
+    np.save(path, np.array({0: 1}, dtype=object), allow_pickle=True)
+    with pytest.raises(ValueError, match='a.npy: .* a pickle.*read$'):
+        read_score_map(path)
+    with pytest.raises(ValueError, match='eval_seeds.py .*--allow-pickle'):
+        read_maps(path, 1)

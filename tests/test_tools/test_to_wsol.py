@@ -1,4 +1,5 @@
 import json
+import re
 
 import cv2
 import numpy as np
@@ -136,7 +137,7 @@ def test_masks_and_images_for_other_programs(tool, voc):
 
 def test_coco(tool, tmp_path):
     cv2.imwrite(str(tmp_path / '1.png'), np.zeros((20, 30, 3), np.uint8))
-    box = dict(image_id=1, category_id=4, bbox=[1.5, 2, 4.2, 30])
+    box = dict(image_id=1, category_id=4, bbox=[1.5, 2, 4.2, 18.3])
     content = dict(
         images=[dict(id=1, file_name='1.png')],
         categories=[dict(id=4, name='cup'), dict(id=2, name='n/a')],
@@ -188,3 +189,99 @@ def test_errors(tool, voc, capsys):
     (voc / 'SegmentationClass' / 'c.png').unlink()
     assert call(tool, out / 'b', '--voc', voc, '--truth', 'mask') == 1
     assert 'c.png: mask does not exist' in error(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ('edges', 'message'),
+    [
+        ((10, 20, 98, 60), 'box (9, 19, 98, 60) is outside the image'),
+        ((110, 20, 120, 60), 'box (109, 19, 120, 60) is outside the image'),
+        (('nan', 20, 50, 60), 'box (nan, 19, 50, 60) is not finite'),
+        ((50, 20, 10, 60), 'object 1 has an inverted box'),
+        ((97.3, 20, 96.4, 60), 'inverted'),
+        ((97.3, 20, 97.3, 60), 'outside'),
+        ((97.1, 20, 97.1, 60), 'outside'),
+    ],
+)
+def test_no_image_has_such_a_box(tool, voc, capsys, edges, message):
+    path = voc / 'Annotations' / 'b.xml'
+    path.write_text(with_edges(xml(('dog', 0, 10)), edges))
+    out = voc.parent / 'out'
+    assert call(tool, out, '--voc', voc, '--write-images') == 1
+    line = error(capsys.readouterr())
+    assert line.startswith(f'error: {path}: ')
+    assert message in line
+    assert not [x for x in voc.parent.iterdir() if x.name.startswith('out')]
+
+
+def test_boxes_that_leave_the_image_by_rounding(tool, voc):
+    path = voc / 'Annotations' / 'b.xml'
+    path.write_text(with_edges(xml(('dog', 0, 10)), (0.6, 0.6, 96.4, 72.4)))
+    out = convert(tool, voc)
+    lines = (out / 'metadata' / 'localization.txt').read_text().splitlines()
+    assert lines[2] == 'b/dog.jpg,0,0,96,72'
+
+
+def with_edges(text, edges):
+    """The annotation with another box."""
+    for key, value in zip(('xmin', 'ymin', 'xmax', 'ymax'), edges):
+        text = re.sub(f'<{key}>.*</{key}>', f'<{key}>{value}</{key}>', text)
+    return text
+
+
+@pytest.mark.parametrize(
+    ('box', 'message'),
+    [
+        ([1, 1, 40, 4], 'image 1: box (1, 1, 41, 5) is outside the image'),
+        ([5, 1, 0, 4], 'image 1: box (5, 1, 5, 5) is empty'),
+        ([5, 1, -2, 4], 'annotation 1 has the bbox [5, 1, -2, 4], whose'),
+        ([5, 1, np.nan, 4], 'annotation 1 has the bbox [5, 1, nan, 4], exp'),
+    ],
+)
+def test_bad_boxes_of_coco(tool, tmp_path, capsys, box, message):
+    given = write_coco(tmp_path, dict(bbox=box))
+    assert call(tool, tmp_path / 'out', *given) == 1
+    line = error(capsys.readouterr())
+    assert line.startswith(f'error: {tmp_path}/coco.json: {message}')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_crowd_regions_are_ignored(tool, tmp_path):
+    objects = dict(segmentation=[[0, 0, 10, 0, 10, 20, 0, 20]])
+    crowd = dict(segmentation=[[5, 0, 20, 0, 20, 20, 5, 20]], iscrowd=1)
+    given = write_coco(tmp_path, objects, crowd)
+    out = tmp_path / 'out'
+    assert call(tool, out, *given, '--truth', 'mask') == 0
+    planes = [
+        cv2.imread(str(out / 'masks' / '1' / name), cv2.IMREAD_GRAYSCALE)
+        for name in ('red_ green.png', 'red_ green_ignore.png')
+    ]
+    assert [np.flatnonzero(x[0])[[0, -1]].tolist() for x in planes] == [
+        [0, 9],
+        [10, 19],
+    ]
+
+
+def test_commas_of_class_names(tool, tmp_path):
+    given = write_coco(tmp_path, dict(bbox=[1, 2, 3, 4]))
+    assert call(tool, tmp_path / 'out', *given) == 0
+    data = read(tmp_path / 'out')
+    assert data.classes == ('red, green',)
+    info = data.get_data_info(0)
+    assert info['img_id'] == '1/red_ green'
+    assert info['eval_ann']['boxes'].tolist() == [[1, 2, 4, 6]]
+
+
+def write_coco(folder, *objects):
+    """An image of 30 x 20 and objects of one class; return the arguments."""
+    cv2.imwrite(str(folder / '1.png'), np.zeros((20, 30, 3), np.uint8))
+    content = dict(
+        images=[dict(id=1, file_name='1.png')],
+        categories=[dict(id=4, name='red, green')],
+        annotations=[
+            dict(item, id=number, image_id=1, category_id=4)
+            for number, item in enumerate(objects, 1)
+        ],
+    )
+    (folder / 'coco.json').write_text(json.dumps(content))
+    return '--coco', folder / 'coco.json', '--images', folder

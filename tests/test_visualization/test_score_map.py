@@ -105,3 +105,24 @@ def test_map_alone_and_none():
     (tile,) = score_map_tiles(canvas, one, True)
     assert tile.text == 'class 2 map'
     assert score_map_tiles(canvas, WSLDataSample(), True) == []
+
+
+def test_outline_of_a_true_mask():
+    canvas = Canvas(IMAGE, 2.0, ('cat', 'dog'))
+    one = sample()
+    for name in ('pred_instances', 'gt_instances'):
+        one.pop(name)
+    mask = torch.zeros(1, 20, 20).long()
+    mask[:, 5:15, 5:15] = 1
+    mask[:, :3] = 255
+    one.gt_loc_mask = PixelData(data=mask)
+    (tile,) = score_map_tiles(canvas, one, True)
+    magenta = (tile.image == MAGENTA).all(-1)
+    # Four and five pixels of the image for one of the mask.
+    assert magenta[20, 50]
+    assert magenta[59, 50]
+    assert magenta[50, 25]
+    assert not magenta[25:55, 30:70].any()
+    assert not magenta[:18].any()
+    (tile,) = score_map_tiles(canvas, one, False)
+    assert not (tile.image == MAGENTA).all(-1).any()

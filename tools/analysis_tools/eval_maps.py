@@ -27,6 +27,7 @@ from mmwsl.datasets.wsol_metadata import (
 from mmwsl.evaluation import MaxBoxAccMetric, PxAPMetric
 from mmwsl.evaluation.files import (
     find_map_files,
+    read_class_scores,
     read_score_map,
     without_suffix,
 )
@@ -78,8 +79,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--average',
-        default='dataset',
-        choices=['dataset', 'image'],
+        default='image',
+        choices=['image', 'dataset'],
         help='how pIoU is averaged',
     )
     parser.add_argument('--out', help='write the metrics to this .json')
@@ -93,7 +94,7 @@ def fail(place: str, message: str) -> None:
 
 
 def metadata_samples(
-    args: argparse.Namespace, classes: Optional[Sequence[str]]
+    args: argparse.Namespace, num_classes: Optional[int]
 ) -> Iterator[Sample]:
     """Ground truth of each image of a metadata folder."""
     paths = {
@@ -108,8 +109,8 @@ def metadata_samples(
         if name not in labels:
             fail(paths['class_labels'], f'no line of {name}')
         place, label = labels[name]
-        if classes and label >= len(classes):
-            fail(place, f'label {label} is not in 0..{len(classes) - 1}')
+        if num_classes is not None and label >= num_classes:
+            fail(place, f'label {label} is not in 0..{num_classes - 1}')
         sample: Sample = {
             'img_id': without_suffix(name),
             'gt_label': torch.tensor([label]),
@@ -215,6 +216,17 @@ def class_names(args: argparse.Namespace) -> Optional[List[str]]:
     return [x.strip() for x in read_lines(path, 'class names') if x.strip()]
 
 
+def class_number(
+    args: argparse.Namespace, classes: Optional[Sequence[str]]
+) -> Optional[int]:
+    """The number of classes as names or scores tell it, if they do."""
+    if classes:
+        return len(classes)
+    if args.scores:
+        return int(read_class_scores(args.scores).scores.shape[1])
+    return None
+
+
 def evaluate(args: argparse.Namespace) -> Dict[str, float]:
     """Score as the command line says."""
     files = map_files(args.maps)
@@ -225,7 +237,7 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
         classes = dataset.metainfo['classes']
     else:
         classes = class_names(args)
-        samples = metadata_samples(args, classes)
+        samples = metadata_samples(args, class_number(args, classes))
     size = args.size or None
     metrics: Dict[str, Any] = {
         BOX: MaxBoxAccMetric(
@@ -265,7 +277,10 @@ def process(
 ) -> None:
     """Give a map to the metrics whose ground truth it has."""
     plane = np.ascontiguousarray(read_score_map(path))
-    sample['pred_score_map'] = {'data': torch.from_numpy(plane)[None]}
+    try:
+        sample['pred_score_map'] = {'data': torch.from_numpy(plane)[None]}
+    except TypeError as error:
+        fail(path, str(error))
     for key, metric in metrics.items():
         if key in sample:
             metric.dataset_meta = {'classes': classes}

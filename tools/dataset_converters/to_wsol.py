@@ -16,7 +16,10 @@ from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 from mmwsl.apis import friendly_errors, load_config
-from mmwsl.datasets import SingleLabelEntries
+from mmwsl.datasets.coco import without_crowds
+from mmwsl.datasets.files import image_id
+from mmwsl.datasets.wsol_metadata import whole_boxes
+from mmwsl.evaluation.metrics.score_maps import ROUNDING
 from mmwsl.registry import DATASETS
 
 TRUTH = ('box', 'mask', 'none')
@@ -132,30 +135,39 @@ def build(args: argparse.Namespace) -> Any:
                 with_instances=args.truth == 'box',
             ),
         ]
-    settings = dict(test_mode=True, pipeline=pipeline)
-    if source['type'] in ('SingleLabelEntries', 'mmwsl.SingleLabelEntries'):
-        return DATASETS.build({**source, **settings})
-    source.pop('pipeline', None)
-    return SingleLabelEntries(source, images=args.entries, **settings)
+    if str(source['type']).rpartition('.')[2] != 'SingleLabelEntries':
+        source = dict(
+            type='mmwsl.SingleLabelEntries', source=source, images=args.entries
+        )
+    # Built here, because it knows where its annotations are.
+    inner = DATASETS.build(dict(source['source'], test_mode=True, pipeline=[]))
+    source.update(source=inner, test_mode=True, pipeline=pipeline)
+    return DATASETS.build(source)
 
 
 def entries(args: argparse.Namespace, data: Any) -> Iterator[Entry]:
     """Read the images and the ground truth of all entries."""
+    seen = set()
     for index in range(len(data)):
         info = data[index]
-        name, label = info['img_id'], int(info['gt_label'][0])
-        if ',' in name:
-            raise ValueError(f'{name}: image ids must not hold commas')
+        name, label = entry_id(data, info), int(info['gt_label'][0])
+        if name in seen:
+            raise ValueError(f'{name}: two entries have this id')
+        seen.add(name)
         truth = info.get('eval_gt', {})
         masks: List[np.ndarray] = []
         boxes = np.zeros((0, 4), dtype=np.int64)
         if args.truth == 'mask':
-            values = truth['gt_sem_seg']
+            values = without_crowds(truth['gt_sem_seg'], info, label)
             masks = [values == label + 1, values == 255]
         if args.truth == 'box':
-            boxes = whole_boxes(truth['gt_instances'], info['ori_shape'])
-            if not len(boxes):
-                raise ValueError(f'{name}: no box of its class')
+            try:
+                boxes = whole_boxes(
+                    truth['gt_instances'], info['ori_shape'], ROUNDING
+                )
+            except ValueError as error:
+                place = annotation_place(data.source, info)
+                raise ValueError(f'{place}: {error}') from None
         suffix = os.path.splitext(info['img_path'])[1] or '.png'
         yield Entry(
             name + suffix,
@@ -168,20 +180,25 @@ def entries(args: argparse.Namespace, data: Any) -> Iterator[Entry]:
         )
 
 
-def whole_boxes(
-    instances: Dict[str, np.ndarray], size: Sequence[int]
-) -> np.ndarray:
-    """Round the boxes of a class outwards, and cut them at the border.
+def entry_id(data: Any, info: Dict[str, Any]) -> str:
+    """The id of an entry without commas, at which programs part lines."""
+    name = str(info['img_id'])
+    if data.images == 'all':
+        image, _, word = name.rpartition('/')
+        name = f'{image}/{word.replace(",", "_")}'
+    if ',' in name:
+        raise ValueError(f'{name}: ids of images must not hold commas')
+    return name
 
-    Other programs read whole numbers. Difficult objects are left out where
-    there are others.
-    """
-    easy = ~instances['difficult']
-    boxes = instances['bboxes'][easy if easy.any() else slice(None)]
-    whole = np.concatenate([np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])], 1)
-    limits = (size[1], size[0]) * 2
-    clipped: np.ndarray = np.clip(whole, 0, limits).astype(np.int64)
-    return clipped
+
+def annotation_place(source: Any, info: Dict[str, Any]) -> str:
+    """Where the boxes of an image come from, for errors."""
+    name, prefix = info['img_id'], source.data_prefix
+    if info['img_path']:
+        name = image_id(info['img_path'], prefix.get('img_path', ''))
+    if prefix.get('ann_path'):
+        return os.path.join(prefix['ann_path'], f'{name}.xml')
+    return f'{source.ann_file or "data set"}: image {name}'
 
 
 def write_picture(path: str, plane: np.ndarray) -> None:
@@ -217,9 +234,24 @@ def write_image(entry: Entry, folder: str) -> None:
 
 
 def convert(args: argparse.Namespace) -> int:
-    """Write everything; return the number of entries."""
+    """Write everything or nothing; return the number of entries."""
     if os.path.exists(args.out_dir) and os.listdir(args.out_dir):
         raise ValueError(f'{args.out_dir}: is not empty; name a new folder')
+    # What a run leaves behind that is killed is replaced by the next one.
+    part = f'{os.path.abspath(args.out_dir)}.part'
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        number = write(args, part)
+        os.makedirs(args.out_dir, exist_ok=True)
+        for name in sorted(os.listdir(part)):
+            shutil.move(os.path.join(part, name), args.out_dir)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return number
+
+
+def write(args: argparse.Namespace, out_dir: str) -> int:
+    """Write all entries into a folder; return their number."""
     data = build(args)
     lines: Dict[str, List[str]] = {
         name: [] for name in ('image_ids', 'class_labels', 'image_sizes')
@@ -231,16 +263,16 @@ def convert(args: argparse.Namespace) -> int:
         lines['class_labels'].append(f'{name},{entry.label}')
         lines['image_sizes'].append(f'{name},{width},{height}')
         found = lines.setdefault('localization', [])
-        found += write_masks(entry, os.path.join(args.out_dir, 'masks'))
+        found += write_masks(entry, os.path.join(out_dir, 'masks'))
         found += [','.join(map(str, (name, *box))) for box in entry.boxes]
         if args.write_images or not entry.path:
-            write_image(entry, os.path.join(args.out_dir, 'images'))
+            write_image(entry, os.path.join(out_dir, 'images'))
         else:
             path = os.path.abspath(entry.path)
             lines.setdefault('image_paths', []).append(f'{name},{path}')
     if args.truth == 'none':
         lines.pop('localization', None)
-    folder = os.path.join(args.out_dir, 'metadata')
+    folder = os.path.join(out_dir, 'metadata')
     os.makedirs(folder, exist_ok=True)
     for name, content in lines.items():
         path = os.path.join(folder, f'{name}.txt')

@@ -231,8 +231,11 @@ def _known_masks(results: Dict[str, Any]) -> Dict[str, Any]:
         masks = np.array(decoded, dtype=bool).reshape(-1, *shape)
     elif len(masks):
         _check_size(results, masks.shape[1:], f'{results["img_id"]} (masks)')
+    boxes = annotation.get('boxes')
+    # Annotations of masks alone have none.
+    boxes = boxes_of_masks(masks) if boxes is None else boxes
     return dict(
-        bboxes=annotation['boxes'].astype(np.float32),
+        bboxes=boxes.astype(np.float32),
         labels=annotation['labels'].astype(np.int64),
         difficult=annotation['difficult'].astype(bool),
         masks=masks.astype(bool),

@@ -92,7 +92,10 @@ def sweep_boxes(score_map: np.ndarray, thresholds: Numbers) -> BoxSweep:
     values = np.asarray(thresholds, dtype=np.float64)
     if values.ndim != 1 or not np.isfinite(values).all():
         raise ValueError('thresholds must be a list of finite numbers')
-    image = (np.asarray(score_map) * 255).astype(np.uint8)
+    scores = np.asarray(score_map)
+    # 255 is no int8.
+    scores = scores.astype(np.uint8) if scores.dtype == np.int8 else scores
+    image = (scores * 255).astype(np.uint8)
     present = np.flatnonzero(np.bincount(image.ravel(), minlength=256))
     # The cast cuts off towards zero, as int() does.
     cuts = (values * float(present[-1])).astype(np.int64)

@@ -25,6 +25,7 @@ from mmwsl.evaluation.metrics.fields import (
     naming_image,
 )
 from mmwsl.evaluation.metrics.score_maps import (
+    check_label,
     gt_boxes,
     original_size,
     score_map,
@@ -121,6 +122,7 @@ class MaxBoxAccMetric(BaseMetric):
                 self.results.append(self._result(sample))
 
     def _result(self, sample: Mapping[str, Any]) -> Dict[str, Any]:
+        check_label(sample, self.dataset_meta)
         scores = score_map(sample, self.size)
         boxes = gt_boxes(sample, self.outside_boxes == 'error')
         truth = resize_boxes(boxes, original_size(sample), scores.shape)

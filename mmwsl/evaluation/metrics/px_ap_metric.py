@@ -18,12 +18,13 @@ from mmwsl.evaluation.functional import (
 from mmwsl.evaluation.functional.seeds import mean_without_nan
 from mmwsl.evaluation.metrics.fields import naming_image
 from mmwsl.evaluation.metrics.score_maps import (
+    check_label,
     object_mask,
     score_map,
 )
 from mmwsl.registry import METRICS
 
-AVERAGES = ('dataset', 'image')
+AVERAGES = ('image', 'dataset')
 
 
 @METRICS.register_module()
@@ -38,9 +39,9 @@ class PxAPMetric(BaseMetric):
 
     - ``PxAP``: the area under precision and recall of the pixels of all
       images together (https://arxiv.org/abs/2007.04178).
-    - ``pIoU``: the highest IoU of object pixels over the thresholds, by
-      default of the pixels of all images together, else the mean of the
-      images' IoUs, each threshold on its own.
+    - ``pIoU``: the highest mean IoU of object pixels over the thresholds, by
+      default the mean of the images' IoUs, else the IoU of the pixels of all
+      images together.
 
     and ``pixel_threshold``, that of ``pIoU``.
 
@@ -50,7 +51,7 @@ class PxAPMetric(BaseMetric):
         size (int, optional): Height and width of the score maps; None keeps
             theirs.
         gt_key (str, optional): Field of the mask, instead of the above.
-        average (str): 'dataset' or 'image', of ``pIoU``.
+        average (str): 'image' or 'dataset', of ``pIoU``.
         ignore_index (int): Mask value of pixels left out.
         collect_device (str): 'cpu' or 'gpu', see mmengine.
         prefix (str, optional): Put before the keys, as ``prefix/PxAP``.
@@ -65,7 +66,7 @@ class PxAPMetric(BaseMetric):
         thresholds: Optional[Sequence[float]] = None,
         size: Optional[int] = 224,
         gt_key: Optional[str] = None,
-        average: str = 'dataset',
+        average: str = 'image',
         ignore_index: int = 255,
         collect_device: str = 'cpu',
         prefix: Optional[str] = None,
@@ -90,6 +91,7 @@ class PxAPMetric(BaseMetric):
         """Keep the histograms of each image."""
         for sample in data_samples:
             with naming_image(sample):
+                check_label(sample, self.dataset_meta)
                 scores = score_map(sample, self.size)
                 mask = object_mask(sample, self.gt_key, self.ignore_index)
                 if mask.shape != scores.shape:

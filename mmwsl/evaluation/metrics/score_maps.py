@@ -35,6 +35,15 @@ def single_label(sample: Mapping[str, Any]) -> int:
     return int(labels[0])
 
 
+def check_label(
+    sample: Mapping[str, Any], dataset_meta: Optional[Mapping[str, Any]]
+) -> None:
+    """Raise ValueError if a label, where known, is none of the classes."""
+    classes = (dataset_meta or {}).get('classes')
+    if classes and sample.get('gt_label') is not None:
+        label_indices(sample, 'gt_label', len(classes))
+
+
 def score_map(
     sample: Mapping[str, Any], size: Optional[int] = 224
 ) -> np.ndarray:

@@ -33,6 +33,10 @@ class DALHead(BaseModule):
         dal: Config of the loss, for example ``dict(type='DALLoss', ...)``.
         in_index: Which of the backbone's outputs is adapted.
         init_cfg: Initialisation of both.
+
+    Raises:
+        ValueError: If the assigner of the loss has another number of classes
+            than the inner head, or draws sets of two sizes.
     """
 
     def __init__(
@@ -45,6 +49,7 @@ class DALHead(BaseModule):
         super().__init__(init_cfg)
         self.head = MODELS.build(head)
         self.dal = MODELS.build(dal)
+        _check_assigner(getattr(self.dal, 'assigner', None), self.head)
         self.in_index = in_index
         self.keep_assignment = False
         self.last_assignment: Optional[Tensor] = None
@@ -89,6 +94,24 @@ class DALHead(BaseModule):
         if self.keep_assignment:
             self.last_assignment = _by_image(terms, len(targets))
         return losses
+
+
+def _check_assigner(assigner: Any, head: Any) -> None:
+    """Refuse numbers that would fail in the first step of training."""
+    expected = head.num_classes
+    found = getattr(assigner, 'num_classes', expected)
+    if found != expected:
+        raise ValueError(
+            f'DALHead: num_classes of the assigner is {found}, but the inner '
+            f'head has {expected} classes.'
+        )
+    source = getattr(assigner, 'num_source', None)
+    target = getattr(assigner, 'num_target', None)
+    if source != target:
+        raise ValueError(
+            'DALHead: num_source and num_target of the assigner must be '
+            f'equal, got {source} and {target}.'
+        )
 
 
 def _by_image(terms: DALTerms, count: int) -> Optional[Tensor]:

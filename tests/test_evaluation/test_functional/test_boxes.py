@@ -168,3 +168,10 @@ def test_ground_truth_is_cut_off():
     found = resize_boxes(boxes, (60, 100), (224, 224))
     # 22.4, 74.67, 221.76, 188.53
     assert found.tolist() == [[22, 74, 221, 188]]
+
+
+@pytest.mark.parametrize('kind', [bool, np.int8, np.uint8, np.int64])
+def test_whole_numbers(kind):
+    plane = np.zeros((4, 5), kind)
+    plane[1:3, 1:3] = 1
+    assert as_lists(maps_to_boxes(plane, [0.5])) == [[[1, 1, 3, 3]]]

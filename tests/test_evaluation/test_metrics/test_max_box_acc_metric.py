@@ -247,3 +247,11 @@ def test_bad_settings_and_no_image():
         MaxBoxAccMetric(topk=(0,))
     with pytest.raises(ValueError, match='no image to score'):
         MaxBoxAccMetric().compute_metrics([])
+
+
+def test_label_that_is_no_class():
+    plane = blob(1.0, 1, 1, 2, 2)
+    sample = make_sample(plane, [[1, 1, 3, 3]], (4, 5), score=None)
+    sample.set_gt_label([3], 4)
+    with pytest.raises(ValueError, match=r'a/1: gt_label \[3\] is not in 0'):
+        evaluate([sample])

@@ -44,15 +44,15 @@ def test_known_answers_on_maps_of_four_by_five():
     assert metrics['PxAP'] == pytest.approx(
         100 * (2 / 8 * 2 / 6 + 6 / 8 * 8 / 12), abs=0.01
     )
+    # At 0.4 the images have 1 and 4 / 8.
+    assert metrics['pIoU'] == 75
+
+
+def test_iou_of_the_pixels_of_all_images():
+    metrics = evaluate(SAMPLES, average='dataset')
     assert metrics['pIoU'] == pytest.approx(100 * 8 / 12, abs=0.01)
     # The lowest of the best thresholds.
     assert metrics['pixel_threshold'] == 0.001
-
-
-def test_mean_of_the_images_ious():
-    metrics = evaluate(SAMPLES, average='image')
-    # At 0.4 the images have 1 and 4 / 8.
-    assert metrics['pIoU'] == 75
     assert metrics['PxAP'] == evaluate(SAMPLES)['PxAP']
 
 
@@ -139,3 +139,9 @@ def test_bad_settings_and_no_image():
         PxAPMetric(thresholds=[])
     with pytest.raises(ValueError, match='no image to score'):
         PxAPMetric().compute_metrics([])
+
+
+def test_label_that_is_no_class():
+    sample = make_sample(FIRST, MASKS[0]).set_gt_label([3], 4)
+    with pytest.raises(ValueError, match=r'a/1: gt_label \[3\] is not in 0'):
+        evaluate([sample])

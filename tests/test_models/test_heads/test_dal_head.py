@@ -108,3 +108,17 @@ def test_state_is_in_the_checkpoint():
     assert 'head.classifier.weight' in keys
     assert 'dal.assigner.class_anchors' in keys
     assert 'dal.assigner.universum_count' in keys
+
+
+@pytest.mark.parametrize(
+    ('changed', 'message'),
+    [
+        (dict(num_classes=4), 'assigner is 4, but the inner head has 3'),
+        (dict(num_target=2), 'must be equal, got 3 and 2'),
+    ],
+)
+def test_numbers_that_do_not_fit(changed, message):
+    dal = dict(DAL, assigner=dict(DAL['assigner'], **changed))
+    head = dict(type='CAMHead', num_classes=3, in_channels=4)
+    with pytest.raises(ValueError, match=message):
+        MODELS.build(dict(type='DALHead', head=head, dal=dal))
