@@ -11,12 +11,12 @@ import numpy as np
 
 from mmwsl.proposals.errors import naming
 from mmwsl.proposals.matlab import read_mat, write_mat
+from mmwsl.structures import PackedMasks
 from mmwsl.structures.run_lengths import (
     decode_mask,
     encode_mask,
     whole_numbers,
 )
-from mmwsl.structures import PackedMasks
 
 # Names under which unpacked stacks are found in .npz files.
 _STACKS = ('masks', 'proposals', 'arr_0')

@@ -96,7 +96,8 @@ def test_truth_of_a_config(tool, folder, repo_root):
     assert call(tool, root / 'toy', *given, *options) == 0
     metrics = json.loads(out.read_text())
     # Every pixel is predicted: precision and IoU are the objects' share.
-    assert 0 < metrics['PxAP'] < 60 and 0 < metrics['pIoU'] < 60
+    assert 0 < metrics['PxAP'] < 60
+    assert 0 < metrics['pIoU'] < 60
     assert 'MaxBoxAcc' in metrics
 
 

@@ -21,11 +21,11 @@ from mmwsl.evaluation.metrics.fields import (
     label_indices,
     pixels,
 )
-from mmwsl.structures.run_lengths import encode_mask
 from mmwsl.pseudo_labels.label_files import write_label_map
 from mmwsl.pseudo_labels.salient_labels import IGNORE, ignore_if_small
 from mmwsl.pseudo_labels.whole_file import write_whole
 from mmwsl.registry import METRICS
+from mmwsl.structures.run_lengths import encode_mask
 from mmwsl.visualization.writing import safe_path
 
 

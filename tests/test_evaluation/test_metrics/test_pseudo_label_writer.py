@@ -14,8 +14,8 @@ from mmwsl.datasets.transforms.masks import (
 )
 from mmwsl.evaluation.class_maps import read_class_maps
 from mmwsl.evaluation.files import read_class_scores, read_maps
-from mmwsl.structures.run_lengths import decode_mask
 from mmwsl.structures import WSLDataSample
+from mmwsl.structures.run_lengths import decode_mask
 
 LABELS = [
     torch.tensor([[0, 0, 3, 255], [0, 0, 0, 0]]),

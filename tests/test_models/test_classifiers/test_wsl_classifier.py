@@ -159,7 +159,8 @@ def test_responses_lie_under_their_peaks_at_all_scales(
     with torch.no_grad():
         (sample,) = model.test_step(batch)
     (x, y) = sample.pred_peaks.points[0].tolist()
-    assert 4 <= x < 12 and 20 <= y < 28
+    assert 4 <= x < 12
+    assert 20 <= y < 28
     response = sample.pred_instances.peak_response_maps[0]
     assert response.sum() == pytest.approx(1)
     assert response[18:30, 2:14].sum() == pytest.approx(1)
