@@ -39,6 +39,7 @@ class PseudoLabelWriter(BaseMetric):
         maps/<image id>.npz     maps (K, H, W) and labels (K,)
         instances.json          COCO's results, compressed masks
         counts.csv              an image and one number a class in each line
+        scores.csv              the same of class scores
 
     Every file appears whole or not at all. Reports ``written``, the number
     of images, and in percent of all pixels ``labelled`` (not ignored) and
@@ -51,6 +52,8 @@ class PseudoLabelWriter(BaseMetric):
             of ``seg_logits`` without its first label, background.
         instances (bool): Write ``pred_instances``.
         counts (bool): Write ``pred_count``.
+        scores (bool): Write ``pred_score``, for MaxBoxAccMetric's
+            ``scores_file``.
         min_ratio (float): Label maps in which a smaller share of the pixels
             carries a class are ignored as a whole.
         img_dir (str, optional): Folder of the images. Samples of mmseg have
@@ -70,6 +73,7 @@ class PseudoLabelWriter(BaseMetric):
         soft_maps: bool = False,
         instances: bool = False,
         counts: bool = False,
+        scores: bool = False,
         min_ratio: float = 0.0,
         img_dir: Optional[str] = None,
         collect_device: str = 'cpu',
@@ -77,16 +81,18 @@ class PseudoLabelWriter(BaseMetric):
         collect_dir: Optional[str] = None,
     ) -> None:
         super().__init__(collect_device, prefix, collect_dir)
-        if not (label_maps or soft_maps or instances or counts):
+        if not (label_maps or soft_maps or instances or counts or scores):
             raise ValueError(
                 'PseudoLabelWriter writes nothing: set label_maps, '
-                'soft_maps, instances or counts'
+                'soft_maps, instances, counts or scores'
             )
         self.out_dir = out_dir
         self.label_maps = label_maps
         self.soft_maps = soft_maps
         self.instances = instances
-        self.counts = counts
+        # Each is the name of a table and, without its s, of a field.
+        wanted = dict(counts=counts, scores=scores)
+        self.tables = [name for name, given in wanted.items() if given]
         self.min_ratio = min_ratio
         self.img_dir = img_dir
 
@@ -101,9 +107,9 @@ class PseudoLabelWriter(BaseMetric):
                 self._write_soft_maps(img_id, sample)
             if self.instances:
                 result['instances'] = _instances(img_id, sample)
-            if self.counts:
-                counts = array(field(sample, 'pred_count'))
-                result['counts'] = counts.tolist()
+            for name in self.tables:
+                numbers = array(field(sample, f'pred_{name[:-1]}'))
+                result[name] = numbers.tolist()
             self.results.append(result)
 
     def _image_id(self, sample: Mapping[str, Any]) -> str:
@@ -166,14 +172,13 @@ class PseudoLabelWriter(BaseMetric):
             found = [item for x in results for item in x['instances']]
             path = os.path.join(self.out_dir, 'instances.json')
             write_whole(path, json.dumps(found).encode())
-        if self.counts:
-            width = len(results[0]['counts'])
+        for name in self.tables:
             text = io.StringIO()
             writer = csv.writer(text, lineterminator='\n')
-            names = class_names(self.dataset_meta, width)
+            names = class_names(self.dataset_meta, len(results[0][name]))
             writer.writerow(['image', *names])
-            writer.writerows([x['img_id'], *x['counts']] for x in results)
-            path = os.path.join(self.out_dir, 'counts.csv')
+            writer.writerows([x['img_id'], *x[name]] for x in results)
+            path = os.path.join(self.out_dir, f'{name}.csv')
             write_whole(path, text.getvalue().encode())
 
 

@@ -29,6 +29,7 @@ def make_sample(number, **metainfo):
     sample.pred_maps = PixelData(data=torch.rand(2, 2, 4))
     sample.pred_map_labels = torch.tensor([2, 0])
     sample.set_pred_count([float(number), 2.0, 0.0])
+    sample.set_pred_score([0.25, 0.5, 1.0])
     masks = torch.zeros(1, 2, 4, dtype=torch.bool)
     masks[0, 1, 1:3] = True
     sample.pred_instances = InstanceData(
@@ -71,6 +72,7 @@ def test_all_other_kinds(tmp_path):
         soft_maps=True,
         instances=True,
         counts=True,
+        scores=True,
     )
     assert metrics == dict(written=2)
     maps, labels = read_maps(str(tmp_path / 'maps/x/1.npz'), 3)
@@ -79,6 +81,9 @@ def test_all_other_kinds(tmp_path):
     table = read_class_scores(str(tmp_path / 'counts.csv'))
     assert table.ids == ['x/0', 'x/1']
     assert table.scores.tolist() == [[0, 2, 0], [1, 2, 0]]
+    assert table.classes == ['ant', 'bee', 'cod']
+    table = read_class_scores(str(tmp_path / 'scores.csv'))
+    assert table.scores.tolist() == [[0.25, 0.5, 1.0]] * 2
     assert table.classes == ['ant', 'bee', 'cod']
     found = json.loads((tmp_path / 'instances.json').read_text())
     assert found[0] == dict(
