@@ -67,8 +67,8 @@ class PeakChoice:
     Args:
         window: See :func:`mmwsl.models.layers.find_peaks`.
         threshold: See :func:`mmwsl.models.layers.find_peaks`.
-        classes: Peaks of which classes: 'predicted' ones (a score of 0 and
-            above in logits), those 'given' by the labels, or 'all'.
+        classes: Peaks of which classes: 'predicted' ones (a score above 0
+            in logits), those 'given' by the labels, or 'all'.
         min_value: Least value of a peak, in logits. The papers' demos use 3,
             20 and 30, for a value depends on the network and its training.
         min_ratio: Least value of a peak as share of its map's maximum.
