@@ -10,6 +10,7 @@ from mmengine.model import is_model_wrapper
 from mmwsl.apis import (
     build_runner,
     friendly_errors,
+    keep_freed_memory,
     load_weights,
     parse_runner_args,
     read_config,
@@ -86,6 +87,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Test as the command line says."""
     args = parse_args(argv)
     with friendly_errors():
+        keep_freed_memory()
         runner = build_runner(build_config(args))
         # The runner loads it again, with its hooks, but would only warn.
         model = runner.model

@@ -8,6 +8,8 @@ peak's class is resized to the image and compared with its mean, the contour
 of the proposal is taken, and three sums over the image follow. Both ways have
 to agree.
 
+Both keep freed memory, as ``tools/test.py`` does.
+
 ``--noise`` takes proposals of random pixels, the worst case. ``--threads 1``
 keeps OpenCV, which the plain program uses, to one thread.
 """
@@ -21,6 +23,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from mmwsl.apis import keep_freed_memory
 from mmwsl.evaluation.functional import proposal_scores
 from mmwsl.structures import PackedMasks
 
@@ -127,6 +130,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         '--map-resize', default='bilinear', choices=['bilinear', 'released']
     )
     args = parser.parse_args(argv)
+    keep_freed_memory()
     if args.threads is not None:
         cv2.setNumThreads(args.threads)
     case = make_case(args)
