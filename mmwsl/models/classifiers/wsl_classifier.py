@@ -122,7 +122,9 @@ class WSLClassifier(BaseModel):
         if mode == 'test':
             views = self._views(inputs)
             samples = self.head.predict_views(views, data_samples)
-            return self._predict_instances(inputs, samples)
+            # The head's peaks lie on the grid of the first view.
+            first = _scaled(inputs, self.scales[0])
+            return self._predict_instances(first, samples)
         raise ValueError(
             "mode must be 'tensor', 'loss', 'predict' or 'test', got "
             f"'{mode}'."
@@ -166,9 +168,7 @@ class WSLClassifier(BaseModel):
         with torch.inference_mode(False), torch.enable_grad():
             if inputs.is_inference():
                 inputs = inputs.clone()
-            # The head's peaks lie on the grid of the first view.
-            first = _scaled(inputs, self.scales[0])
-            self.head.predict_instances(self, first, samples)
+            self.head.predict_instances(self, inputs, samples)
         return samples
 
     def _view(self, inputs: Tensor) -> Tensor:

@@ -140,11 +140,12 @@ def test_heads_get_gradients_and_the_whole_model(
     assert all(p.grad is None for p in model.parameters())
 
 
+@pytest.mark.parametrize('step', ['val_step', 'test_step'])
 @pytest.mark.parametrize(
     'scales', [(1.0,), (0.5, 1.0), (1.0, 0.5), (2.0, 1.0)]
 )
 def test_responses_lie_under_their_peaks_at_all_scales(
-    scales: Tuple[float, ...],
+    scales: Tuple[float, ...], step: str
 ) -> None:
     model = make_model(test_cfg=dict(scales=scales))
     model.head = PRMHead(3, 3, peaks=dict(per_class=1), **stub_cfg())
@@ -157,7 +158,7 @@ def test_responses_lie_under_their_peaks_at_all_scales(
     image[1, 20:28, 4:12] = 50
     batch['inputs'] = [image.to(torch.uint8)]
     with torch.no_grad():
-        (sample,) = model.test_step(batch)
+        (sample,) = getattr(model, step)(batch)
     (x, y) = sample.pred_peaks.points[0].tolist()
     assert 4 <= x < 12
     assert 20 <= y < 28
