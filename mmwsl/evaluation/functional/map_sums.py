@@ -71,9 +71,11 @@ class MapSums:
         Returns:
             np.ndarray: float32 (M, K).
         """
+        sums = np.empty((len(masks.rows), len(self.maps)), dtype=np.float32)
+        # With several threads torch takes no rows of no columns.
+        if not sums.size:
+            return sums.T
         if edges is None:
-            shape = len(masks.rows), len(self.maps)
-            sums = np.empty(shape, dtype=np.float32)
             for place in np.unique(masks.place):
                 chosen = masks.place == place
                 sums[chosen] = self._products(
