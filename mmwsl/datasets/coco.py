@@ -3,7 +3,7 @@
 import json
 import os
 from collections import defaultdict
-from typing import Any, Dict, List, Optional
+from typing import Any, Container, Dict, List, Optional
 
 import numpy as np
 
@@ -88,16 +88,15 @@ class COCOImageLevelDataset(WSLDataset):
         known_images = {image['id'] for image in content['images']}
         with_boxes = _has_boxes(content['annotations'])
         for annotation in content['annotations']:
-            fault = ''
-            for key, known in (
-                ('image_id', known_images),
-                ('category_id', label_of),
+            fault = _unknown(annotation, known_images, label_of)
+            # Boxes of classes that are passed over do not matter.
+            if (
+                not fault
+                and self.test_mode
+                and with_boxes
+                and label_of[annotation['category_id']] is not None
             ):
-                if not fault and annotation.get(key) not in known:
-                    fault = f'has the unknown {key} {annotation.get(key)}'
-            if not fault and self.test_mode and with_boxes:
-                passed = label_of[annotation['category_id']] is None
-                fault = '' if passed else _box_fault(annotation)
+                fault = _box_fault(annotation)
             if fault:
                 name = f'annotation {annotation.get("id")}'
                 self._problem(self.ann_file, f'{name} {fault}')
@@ -207,6 +206,16 @@ class COCOImageLevelDataset(WSLDataset):
 def _has_boxes(annotations: List[Annotation]) -> bool:
     """Whether a file has boxes, rather than labels alone."""
     return not annotations or any('bbox' in item for item in annotations)
+
+
+def _unknown(
+    annotation: Annotation, images: Container, categories: Container
+) -> str:
+    """What an annotation names that the file does not define, or ''."""
+    for key, known in (('image_id', images), ('category_id', categories)):
+        if annotation.get(key) not in known:
+            return f'has the unknown {key} {annotation.get(key)}'
+    return ''
 
 
 def _box_fault(annotation: Annotation) -> str:

@@ -9,7 +9,6 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from mmwsl.datasets.boxes import check_boxes
 from mmwsl.datasets.files import IMG_SUFFIXES, read_lines
 
 # Called with a place and what is wrong there; raises or takes a note.
@@ -146,30 +145,22 @@ def read_paths(folder: str, report: Report) -> Dict[str, str]:
     return found
 
 
-def whole_boxes(
-    instances: Dict[str, np.ndarray], size: Tuple[int, int], margin: float
-) -> np.ndarray:
-    """Boxes of a class as the layout holds them, for writing.
+def whole_boxes(boxes: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+    """Boxes as the layout holds them, for writing.
 
     Other programs read whole numbers: boxes are rounded outwards and cut at
-    the border. Difficult objects are left out where there are others.
+    the border.
 
     Args:
-        instances (dict): ``bboxes`` (n, 4) and ``difficult`` (n,).
+        boxes (np.ndarray): (G, 4), in the image but for rounding.
         size (tuple[int]): Height and width of the image.
-        margin (float): By how many pixels boxes may leave it.
 
     Returns:
         np.ndarray: int64 (G, 4).
 
     Raises:
-        ValueError: If there is no box, or one that no image can have.
+        ValueError: If nothing is left of a box.
     """
-    easy = ~instances['difficult']
-    boxes = instances['bboxes'][easy if easy.any() else slice(None)]
-    if not len(boxes):
-        raise ValueError('no box of its class')
-    check_boxes(boxes, size, margin=margin)
     whole = np.concatenate([np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])], 1)
     limits = (size[1], size[0]) * 2
     clipped: np.ndarray = np.clip(whole, 0, limits).astype(np.int64)

@@ -161,18 +161,9 @@ def from_list(items: Any, path: str) -> PackedMasks:
         raise ValueError(f'{path}: is no list of dicts with segmentation')
     if not items:
         raise ValueError(f'{path}: proposal file holds no proposal')
-    # One packed at a time: thousands of unpacked masks fill the memory.
-    rows, sizes = [], set()
-    for item in items:
-        mask = decode_mask(item['segmentation'], path)
-        sizes.add(mask.shape)
-        rows.append(np.packbits(mask))
-    if len(sizes) > 1:
-        raise ValueError(f'{path}: holds masks of different sizes')
     scores = [item.get('score') for item in items]
-    return PackedMasks(
-        np.stack(rows),
-        sizes.pop(),
+    return PackedMasks.from_each(
+        (decode_mask(item['segmentation'], path) for item in items),
         None if None in scores else np.array(scores, dtype=np.float32),
     )
 

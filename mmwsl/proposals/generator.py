@@ -134,10 +134,9 @@ class ProposalGenerator:
                 (width, height),
                 interpolation=cv2.INTER_NEAREST,
             ).astype(np.int64)
-        flat = labels.reshape(-1)
-        # Row by row: a single gather of all masks leaves the cache.
-        bits = np.stack([np.packbits(row.take(flat)) for row in sets])
-        proposals = PackedMasks(bits, (height, width), scores)
+        # Set by set: a single gather of all masks leaves the cache.
+        masks = (members.take(labels) for members in sets)
+        proposals = PackedMasks.from_each(masks, scores)
         # A region of an enlarged image can fall between all pixels.
         return proposals[proposals.areas() > 0]
 

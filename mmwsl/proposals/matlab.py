@@ -66,10 +66,8 @@ def read_mat(path: str) -> PackedMasks:
         )
     superpixels = np.asarray(content['superpixels']).astype(np.int64)
     members = _members(content['labels'], int(superpixels.max()), path)
-    return PackedMasks(
-        np.packbits(members[:, superpixels.reshape(-1)], axis=1),
-        superpixels.shape,
-        _fitting(scores, len(members)),
+    return PackedMasks.from_masks(
+        members[:, superpixels], _fitting(scores, len(members))
     )
 
 

@@ -3,6 +3,7 @@
 from typing import (
     Any,
     Callable,
+    Iterable,
     Iterator,
     List,
     Optional,
@@ -120,6 +121,30 @@ class PackedMasks:
             )
         rows = _by_rows(lambda part: masks[part] != 0, masks.shape)
         return cls._from_rows(rows, masks.shape[2], scores)
+
+    @classmethod
+    def from_each(
+        cls, masks: Iterable[np.ndarray], scores: Optional[np.ndarray] = None
+    ) -> 'PackedMasks':
+        """Pack masks one by one: thousands of booleans fill the memory.
+
+        Args:
+            masks (Iterable[np.ndarray]): One at least, bool (H, W) each.
+            scores (np.ndarray, optional): (K,).
+
+        Returns:
+            PackedMasks: The masks in the same order.
+
+        Raises:
+            ValueError: If masks have different sizes.
+        """
+        rows, sizes = [], set()
+        for mask in masks:
+            sizes.add(mask.shape)
+            rows.append(pack_rows(mask[None]))
+        if len(sizes) > 1:
+            raise ValueError('holds masks of different sizes')
+        return cls._from_rows(np.concatenate(rows), mask.shape[1], scores)
 
     @property
     def bits(self) -> np.ndarray:

@@ -157,7 +157,7 @@ def fit(found: Predictions, threshold: float) -> Dict[str, PeakThresholds]:
         One kind of threshold alone, and 'all'; nothing without counts.
     """
     pairs = [
-        (values, row[c] >= threshold)
+        (values, row[c] > threshold)
         for row, maps, classes in zip(found.scores, found.maps, found.classes)
         for values, c in zip(maps, classes)
     ]

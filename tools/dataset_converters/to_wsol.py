@@ -19,7 +19,7 @@ from mmwsl.apis import friendly_errors, load_config
 from mmwsl.datasets.coco import without_crowds
 from mmwsl.datasets.files import image_id
 from mmwsl.datasets.wsol_metadata import whole_boxes
-from mmwsl.evaluation.metrics.score_maps import ROUNDING
+from mmwsl.evaluation.metrics.score_maps import gt_boxes
 from mmwsl.registry import DATASETS
 
 TRUTH = ('box', 'mask', 'none')
@@ -162,9 +162,8 @@ def entries(args: argparse.Namespace, data: Any) -> Iterator[Entry]:
             masks = [values == label + 1, values == 255]
         if args.truth == 'box':
             try:
-                boxes = whole_boxes(
-                    truth['gt_instances'], info['ori_shape'], ROUNDING
-                )
+                found = gt_boxes({**info, **truth})
+                boxes = whole_boxes(found, info['ori_shape'])
             except ValueError as error:
                 place = annotation_place(data.source, info)
                 raise ValueError(f'{place}: {error}') from None

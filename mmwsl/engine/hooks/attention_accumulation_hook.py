@@ -1,7 +1,7 @@
 """Collecting class maps while a classifier trains."""
 
 import os
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Optional
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmwsl.datasets import base_datasets
 from mmwsl.datasets.unique_ids import image_ids
+from mmwsl.engine.hooks.attention_checks import check_pipeline, check_sizes
 from mmwsl.models.heads.map_prediction import unflip
 from mmwsl.pseudo_labels.attention import attention_maps
 from mmwsl.pseudo_labels.attention_file import (
@@ -22,22 +23,6 @@ from mmwsl.pseudo_labels.attention_file import (
     write_attention,
 )
 from mmwsl.registry import HOOKS
-
-# Parts of names of transforms after which a map no longer lies on its image.
-# Flips are undone if samples say so.
-_MOVING = (
-    'crop',
-    'affine',
-    'rotate',
-    'perspective',
-    'shear',
-    'translate',
-    'expand',
-    'mosaic',
-    'mixup',
-    'cutmix',
-    'pad',
-)
 
 
 @HOOKS.register_module()
@@ -101,7 +86,7 @@ class AttentionAccumulationHook(Hook):
             )
         datasets = list(base_datasets(runner.train_dataloader.dataset))
         for dataset in datasets:
-            _check_pipeline(dataset)
+            check_pipeline(dataset)
         if len(datasets) > 1:
             image_ids(runner.train_dataloader.dataset)
         model = _model(runner)
@@ -141,7 +126,7 @@ class AttentionAccumulationHook(Hook):
         if maps is None or (runner.epoch < self.start_epoch and not last):
             return
         samples = data_batch['data_samples']
-        _check_sizes(data_batch['inputs'], samples)
+        check_sizes(data_batch['inputs'], samples)
         scores = _model(runner).head.scores(maps.float())
         pairs = [
             (number, int(label))
@@ -254,54 +239,3 @@ def _merge(target: Attention, source: Attention) -> None:
 def _model(runner: Runner) -> Any:
     model = runner.model
     return model.module if is_model_wrapper(model) else model
-
-
-def _check_pipeline(dataset: Any) -> None:
-    """Refuse transforms that move the picture without a trace."""
-    transforms = list(_flat([getattr(dataset, 'pipeline', None)]))
-    names = [type(transform).__name__ for transform in transforms]
-    for name in names:
-        if any(part in name.lower() for part in _MOVING):
-            raise ValueError(
-                f'AttentionAccumulationHook: {name} in the training '
-                'pipeline moves the picture in its frame, so that the maps '
-                'of different epochs would not fit together; resize to one '
-                'size instead.'
-            )
-    told: Sequence[str] = ()
-    for transform in transforms:
-        told = getattr(transform, 'meta_keys', told)
-    flips: List[str] = [name for name in names if 'flip' in name.lower()]
-    if flips and 'flip_direction' not in told:
-        raise ValueError(
-            f'AttentionAccumulationHook: {flips[0]} in the training pipeline '
-            'can be undone only if PackWSLInputs has flip_direction among '
-            'its meta_keys.'
-        )
-    if len(flips) > 1:
-        raise ValueError(
-            f'AttentionAccumulationHook: {flips[1]} in the training pipeline '
-            'hides what the flip before it did; flip once, in one of several '
-            'directions.'
-        )
-
-
-def _flat(transforms: Sequence[Any]) -> Iterator[Any]:
-    """Yield transforms and those inside them, as RandomApply has them."""
-    for transform in transforms:
-        yield transform
-        inner = getattr(transform, 'transforms', ())
-        yield from _flat(getattr(inner, 'transforms', inner))
-
-
-def _check_sizes(inputs: Any, samples: Sequence[Any]) -> None:
-    """Refuse batches whose images would be padded."""
-    shapes: List[Tuple[int, ...]] = [tuple(x.shape[-2:]) for x in inputs]
-    for sample, shape in zip(samples, shapes):
-        if shape != shapes[0]:
-            raise ValueError(
-                f'{sample.img_id}: the input is {shape[1]} x {shape[0]} '
-                f'pixels, but another one of the batch {shapes[0][1]} x '
-                f'{shapes[0][0]}; AttentionAccumulationHook needs inputs of '
-                'one size: use Resize without keep_ratio.'
-            )

@@ -28,23 +28,6 @@ class MaskWindows(NamedTuple):
     pitch: int  # w
 
 
-def whole_masks(rows: np.ndarray, width: int) -> MaskWindows:
-    """Return windows of the size of the image.
-
-    Args:
-        rows (np.ndarray): Masks packed by :func:`pack_rows`.
-        width (int): W.
-    """
-    count = len(rows)
-    return MaskWindows(
-        np.arange(count),
-        rows,
-        inside_rows(width),
-        np.zeros(count, dtype=np.int64),
-        rows.shape[2],
-    )
-
-
 def mask_windows(
     rows: np.ndarray, width: int, max_words: int = _MAX_WORDS
 ) -> Iterator[MaskWindows]:

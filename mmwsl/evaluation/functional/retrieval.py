@@ -76,6 +76,8 @@ def retrieve_instances(
         ValueError: If sizes or classes do not fit, if there is no density
             for ``gamma``, or if maps hold NaN or infinity.
     """
+    prms, classes, class_maps = checked_peaks(prms, classes, class_maps)
+    proposals = _packed(proposals, prms.shape[1:])
     pairs = proposal_scores(
         prms,
         classes,
@@ -89,8 +91,6 @@ def retrieve_instances(
         area_range,
         map_resize,
     )
-    prms, classes, _ = checked_peaks(prms, classes, class_maps)
-    proposals = _checked_proposals(proposals, prms.shape[1:])
     # Without any fitting proposal no peak finds one.
     peaks = len(pairs) if np.isfinite(pairs).any() else 0
     prms, classes, pairs = prms[:peaks], classes[:peaks], pairs[:peaks]
@@ -98,7 +98,7 @@ def retrieve_instances(
     scores = pairs[np.arange(peaks), chosen]
     # Several peaks may have chosen the same one.
     different, copies = np.unique(chosen, return_inverse=True)
-    masks = _unpacked(proposals[different])
+    masks = proposals[different].unpack()
     ious = mask_iou(masks, masks)[copies][:, copies]
     kept, owner = suppress(scores, ious, nms_threshold)
     return dict(
@@ -143,7 +143,7 @@ def proposal_scores(
     """
     prms, classes, class_maps = checked_peaks(prms, classes, class_maps)
     size = prms.shape[1:]
-    proposals = _checked_proposals(proposals, size)
+    proposals = _packed(proposals, size)
     if gamma:
         cells = _density_of_peaks(density, classes, len(class_maps))
     present, class_of_peak = np.unique(classes, return_inverse=True)
@@ -153,8 +153,7 @@ def proposal_scores(
     scores = np.empty((len(prms), len(proposals)))
     areas = np.empty(len(proposals))
     responses, backgrounds = MapSums(prms), MapSums(background)
-    rows = _packed_rows(proposals)
-    for masks in mask_windows(rows, size[1]):
+    for masks in mask_windows(proposals.rows, size[1]):
         edges = mask_edges(masks)
         areas[masks.chosen] = mask_areas(masks, edges)
         found = alpha * responses.over(masks, edges)
@@ -163,7 +162,7 @@ def proposal_scores(
         found += responses.over(contours, mask_edges(contours))
         scores[:, masks.chosen] = found
     if gamma:
-        scores -= gamma * np.abs(1 - _on_grid(rows, size, cells))
+        scores -= gamma * np.abs(1 - _on_grid(proposals.rows, size, cells))
     if not np.isfinite(scores).all():
         raise ValueError(
             'peak response maps or density maps hold NaN or infinity'
@@ -209,7 +208,8 @@ def checked_peaks(
     return prms, classes, class_maps
 
 
-def _checked_proposals(proposals: Any, size: Tuple[int, int]) -> Masks:
+def _packed(proposals: Any, size: Tuple[int, int]) -> PackedMasks:
+    """Check proposals (K, H, W), and pack them if they are not."""
     if not isinstance(proposals, PackedMasks):
         proposals = _array(proposals)
     shape = tuple(proposals.shape)
@@ -220,7 +220,9 @@ def _checked_proposals(proposals: Any, size: Tuple[int, int]) -> Masks:
             f'proposals are {shape[2]} x {shape[1]} pixels, but the peak '
             f'response maps {size[1]} x {size[0]}'
         )
-    return proposals
+    if isinstance(proposals, PackedMasks):
+        return proposals
+    return PackedMasks.from_masks(proposals)
 
 
 def _array(value: Any, dtype: Any = None) -> np.ndarray:
@@ -230,13 +232,6 @@ def _array(value: Any, dtype: Any = None) -> np.ndarray:
         # numpy has no bfloat16.
         value = value.float() if value.is_floating_point() else value
     return np.asarray(value, dtype=dtype)
-
-
-def _unpacked(proposals: Masks) -> np.ndarray:
-    """Return proposals as bool (K, H, W)."""
-    if isinstance(proposals, PackedMasks):
-        return proposals.unpack()
-    return proposals if proposals.dtype == bool else proposals != 0
 
 
 def _density_of_peaks(
@@ -252,13 +247,6 @@ def _density_of_peaks(
             f'{num_classes} class maps, got shape {density.shape}'
         )
     return density[classes]
-
-
-def _packed_rows(proposals: Masks) -> np.ndarray:
-    """Return proposals (K, H, W) packed by rows."""
-    if not isinstance(proposals, PackedMasks):
-        proposals = PackedMasks.from_masks(proposals)
-    return proposals.rows
 
 
 def _on_grid(

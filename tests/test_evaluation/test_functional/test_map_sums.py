@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from mmwsl.evaluation.functional.map_sums import (
     MapSums,
@@ -8,7 +9,7 @@ from mmwsl.evaluation.functional.map_sums import (
     mask_edges,
 )
 from mmwsl.evaluation.functional.mask_contours import contour_rows
-from mmwsl.evaluation.functional.mask_windows import mask_windows, whole_masks
+from mmwsl.evaluation.functional.mask_windows import MaskWindows, mask_windows
 from mmwsl.structures.mask_rows import inside_rows, pack_rows, unpack_rows
 
 # With more and with fewer spare bits than seven in the words of a row.
@@ -23,7 +24,12 @@ def random_masks(size, share, count=5):
 
 
 def packed(masks):
-    return whole_masks(pack_rows(masks), masks.shape[2])
+    """Windows of the size of the image."""
+    rows, none = pack_rows(masks), np.zeros(len(masks), np.int64)
+    inside = inside_rows(masks.shape[2])
+    return MaskWindows(
+        np.arange(len(masks)), rows, inside, none, rows.shape[2]
+    )
 
 
 def contour_by_loop(mask):
@@ -147,6 +153,15 @@ def test_windows_are_small():
     assert last.rows.shape == (1, 100, 8)
 
 
+@pytest.fixture(params=[1, 2])
+def threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures('threads')
 def test_no_masks_and_no_maps():
     none = packed(np.zeros((0, 4, 5), bool))
     assert MapSums(np.ones((2, 4, 5))).over(none, mask_edges(none)).size == 0
