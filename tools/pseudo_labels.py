@@ -11,12 +11,14 @@ background that plain class activation maps claim, and the third turns the
 predictions of a segmentor that was trained on them into new label maps.
 Class maps are ``<image id>.npz`` with ``maps`` (K, H, W) and ``labels`` (K,),
 as PseudoLabelWriter writes them; everything else is ``<image id>.png``.
-Images that are in OUT already are skipped, so a broken run goes on.
+Images that are in OUT already are skipped, so a broken run goes on. Ground
+truth is refused as input: folders with the names that data sets give them, and
+those of ``--truth`` and copies of what they hold.
 """
 
 import argparse
 import os
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -31,7 +33,7 @@ from mmwsl.pseudo_labels import (
     non_salient_region_masking,
     potential_object_mining,
 )
-from mmwsl.pseudo_labels.guard import check_place
+from mmwsl.pseudo_labels.guard import check_content, check_place
 from mmwsl.pseudo_labels.label_files import write_label_map
 
 
@@ -65,6 +67,14 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
             default=0.0 if step is initial else 0.01,
             help='ignore images in which a smaller share of the pixels '
             'carries a class',
+        )
+        step.add_argument(
+            '--truth',
+            action='append',
+            default=[],
+            metavar='DIR',
+            help='a folder of masks, of which no label map may be a copy; '
+            'may be repeated',
         )
     args = parser.parse_args(argv)
     if not 0 <= args.min_ratio <= 1:
@@ -123,19 +133,29 @@ def make_label(args: argparse.Namespace, img_id: str, path: str) -> np.ndarray:
         raise ValueError(f'{path}: {error}') from error
 
 
+def check_sources(args: argparse.Namespace, img_ids: List[str]) -> None:
+    """Refuse ground truth as input, and to write where the input is."""
+    given = vars(args)
+    for name in ('labels', 'predictions', 'saliency'):
+        source = given.get(name)
+        if source is None:
+            continue
+        check_place(source, args.truth)
+        if os.path.realpath(args.out) == os.path.realpath(source):
+            raise ValueError(f'{args.out}: is a folder of the input')
+        if name != 'saliency':
+            paths = [os.path.join(source, f'{img}.png') for img in img_ids]
+            # What is missing is named when its turn comes.
+            there = [path for path in paths if os.path.isfile(path)]
+            check_content(source, there, args.truth)
+
+
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Make the label maps that are not there yet."""
     args = parse_args(argv)
     with friendly_errors():
         files = find_map_files(args.maps)
-        given = vars(args)
-        for name in ('labels', 'predictions', 'saliency'):
-            source = given.get(name)
-            if source is None:
-                continue
-            check_place(source)
-            if os.path.realpath(args.out) == os.path.realpath(source):
-                raise ValueError(f'{args.out}: is a folder of the input')
+        check_sources(args, list(files))
         done = 0
         for img_id, path in files.items():
             out = os.path.join(args.out, f'{img_id}.png')

@@ -6,7 +6,8 @@ weights = 'weights/mobilenet_v2_imagenet.pth'
 saliency = '{data_root}/SaliencyMaps'
 classes = 'voc'
 common = {'data_root': '{data_root}', 'weights': '{weights}'}
-# Masks judge the stages; none of them learns from masks.
+# Masks judge the stages; none of them learns from masks, nor from copies.
+truth = '--truth={data_root}/SegmentationClass'
 evaluate = dict(
     masks='{data_root}/SegmentationClass', classes='{classes}', split='train'
 )
@@ -108,6 +109,7 @@ stages = [
             '{cams.dir}/maps',
             '{initial.dir}/labels',
             '{dir}/labels',
+            '{truth}',
         ],
         evaluate='{dir}/labels',
         pictures='{dir}/labels',
@@ -144,6 +146,7 @@ stages = [
             '{predictions.dir}/labels',
             '{saliency}',
             '{dir}/labels',
+            '{truth}',
         ],
         evaluate='{dir}/labels',
         pictures='{dir}/labels',

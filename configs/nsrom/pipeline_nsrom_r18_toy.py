@@ -6,7 +6,8 @@ val_images = 150
 saliency = '{data.dir}/toy/SaliencyMaps'
 classes = 'ant,bee,cod,doe,emu,fox'
 common = {'data_root': '{data.dir}/toy'}
-# Masks judge the stages; none of them learns from masks.
+# Masks judge the stages; none of them learns from masks, nor from copies.
+truth = '--truth={data.dir}/toy/SegmentationClass'
 evaluate = dict(
     masks='{data.dir}/toy/SegmentationClass',
     classes='{classes}',
@@ -106,6 +107,7 @@ stages = [
             '{cams.dir}/maps',
             '{initial.dir}/labels',
             '{dir}/labels',
+            '{truth}',
         ],
         evaluate='{dir}/labels',
         pictures='{dir}/labels',
@@ -142,6 +144,7 @@ stages = [
             '{predictions.dir}/labels',
             '{saliency}',
             '{dir}/labels',
+            '{truth}',
         ],
         evaluate='{dir}/labels',
         pictures='{dir}/labels',

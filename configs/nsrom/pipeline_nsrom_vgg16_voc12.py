@@ -8,7 +8,8 @@ classes = (
     'dog,horse,motorbike,person,pottedplant,sheep,sofa,train,tvmonitor'
 )
 common = {'data_root': '{data_root}'}
-# Masks judge the stages; none of them learns from masks.
+# Masks judge the stages; none of them learns from masks, nor from copies.
+truth = '--truth={data_root}/SegmentationClass'
 evaluate = dict(
     masks='{data_root}/SegmentationClass', classes='{classes}', split='train'
 )
@@ -105,6 +106,7 @@ stages = [
             '{cams.dir}/maps',
             '{initial.dir}/labels',
             '{dir}/labels',
+            '{truth}',
         ],
         evaluate='{dir}/labels',
         pictures='{dir}/labels',
@@ -142,6 +144,7 @@ stages = [
             '{predictions.dir}/labels',
             '{saliency}',
             '{dir}/labels',
+            '{truth}',
         ],
         evaluate='{dir}/labels',
         pictures='{dir}/labels',

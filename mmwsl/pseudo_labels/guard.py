@@ -53,6 +53,23 @@ def check_source(
     files = [*paths, *map(os.path.realpath, paths)]
     for place in [folder, *sorted({os.path.dirname(path) for path in files})]:
         check_place(place, truth)
+    check_content(folder, paths, truth, samples)
+
+
+def check_content(
+    folder: str, paths: Sequence[str], truth: Sequence[str], samples: int = 50
+) -> None:
+    """Refuse label maps most of which are copies of masks.
+
+    Args:
+        folder: Folder of the label maps.
+        paths: Label maps under ``folder``; masks are found by the same names.
+        truth: Folders of masks that supervision does not have.
+        samples: How many label maps are compared with masks.
+
+    Raises:
+        ValueError: If they are copies, see :func:`nearly_equal`.
+    """
     step = max(1, len(paths) // max(1, samples))
     for place in truth:
         equal = compared = 0
@@ -75,17 +92,24 @@ def check_source(
 def nearly_equal(label: np.ndarray, mask: np.ndarray) -> bool:
     """Whether a label map is a mask, but for what no prediction hits.
 
+    Pixels that either of them ignores do not count, as masks of which some
+    pixels have been taken out are masks still. A label map that shows less
+    than half of the objects' pixels is none: few pixels may well be right.
+
     Args:
         label: uint8 (H, W), the label map.
         mask: uint8 (H, W), which shows an object.
     """
     if label.shape != mask.shape:
         return False
-    good = label == mask
+    known = (label != IGNORE) & (mask != IGNORE)
     # A tiny object may be missing in a label map that is right elsewhere.
     objects = (mask > 0) & (mask != IGNORE)
-    everything = good[mask != IGNORE].mean()
-    return bool(min(everything, good[objects].mean()) >= _EQUAL)
+    if 2 * (objects & known).sum() < objects.sum():
+        return False
+    good = label == mask
+    shares = good[known].mean(), good[objects & known].mean()
+    return bool(min(shares) >= _EQUAL)
 
 
 def check_label_maps(

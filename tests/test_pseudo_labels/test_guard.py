@@ -78,9 +78,9 @@ def test_nearly_equal():
     rims = np.where(mask == 255, 0, mask)
     assert nearly_equal(mask, mask)
     assert nearly_equal(rims, mask)
-    rims[0, :9] = 255
+    rims[0, :9] = 7
     assert nearly_equal(rims, mask)
-    rims[0, :11] = 255
+    rims[0, :11] = 7
     assert not nearly_equal(rims, mask)
     # What is right but for a small object is no copy.
     mask[:] = 0
@@ -89,6 +89,23 @@ def test_nearly_equal():
     label[5, 5] = 0
     assert not nearly_equal(label, mask)
     assert not nearly_equal(mask[:50], mask)
+
+
+def test_masks_with_pixels_taken_out_are_masks():
+    mask = np.zeros((100, 100), np.uint8)
+    mask[20:60, 20:60] = 3
+    label = mask.copy()
+    label[20:40, 20:60] = label[70:] = 255
+    assert nearly_equal(label, mask)
+    # A seed: right, but less than half of the object.
+    label[40, 20] = 255
+    assert not nearly_equal(label, mask)
+    # What is left of the background is wrong.
+    label = mask.copy()
+    label[:20] = 255
+    label[90:, :5] = 3
+    assert not nearly_equal(label, mask)
+    assert not nearly_equal(np.full_like(mask, 255), mask)
 
 
 def test_copies_without_rims(tmp_path):

@@ -91,3 +91,17 @@ def test_one_line_for_what_is_wrong(tool, folder, capsys):
     (folder / 'maps').symlink_to(folder / 'SegmentationClass')
     assert run(tool, folder) == 1
     assert 'is a folder of ground truth' in capsys.readouterr().err
+
+
+def test_copies_of_masks_are_no_source(tool, folder, capsys):
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[2:9, 2:9] = 3
+    write_label_map(str(folder / 'maps/a/1.png'), mask)
+    write_label_map(str(folder / 'masks/a/1.png'), mask)
+    truth = ('--truth', folder / 'masks')
+    assert run(tool, folder, *truth) == 1
+    assert '1 of 1 label maps equal the masks' in capsys.readouterr().err
+    assert not (folder / 'out').exists()
+    mask[2, 2] = 0
+    write_label_map(str(folder / 'maps/a/1.png'), mask)
+    assert run(tool, folder, *truth) == 0

@@ -37,6 +37,7 @@ from mmwsl.engine.loops.fresh_start import (
     restart,
     save_weights,
 )
+from mmwsl.pseudo_labels.guard import check_place
 from mmwsl.pseudo_labels.region_folders import (
     check_digests,
     digest_regions,
@@ -88,8 +89,8 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
             :func:`mmwsl.pseudo_labels.mine_regions`.
         fraction: Share of the pixels, or how far below the maximum.
         stop_factor: When to stop before ``num_steps``; above 1.
-        saliency_dir: Folder of ``<image id>.png``; without it there are no
-            label maps.
+        saliency_dir: Folder of ``<image id>.png``, none of ground truth;
+            without it there are no label maps.
         saliency_threshold: Saliency below it is background.
         val_begin: First epoch, over all steps, that ends with a validation.
         val_interval: Epochs between validations.
@@ -111,6 +112,8 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
         val_interval: int = 1,
     ) -> None:
         check_arguments(num_steps, epochs, mode, fraction, stop_factor)
+        if saliency_dir:
+            check_place(saliency_dir)
         super().__init__(
             runner, dataloader, num_steps * epochs, val_begin, val_interval
         )

@@ -36,6 +36,7 @@ def test_bad_saliency_is_told_before_training(tmp_path):
         (dict(mode='bottom'), 'bottom'),
         (dict(fraction=20), 'fraction'),
         (dict(stop_factor=1), 'stop_factor'),
+        (dict(saliency_dir='x/SegmentationClass'), 'folder of ground truth'),
     ],
 )
 def test_bad_arguments(tmp_path, change, match):
