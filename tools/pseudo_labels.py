@@ -59,6 +59,13 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     initial.add_argument('--saliency-threshold', type=float, default=32 / 255)
     mine.add_argument('--bg-threshold', type=float, default=0.3)
     mask.add_argument('--dilation', type=int, default=30)
+    mask.add_argument(
+        '--saliency-threshold',
+        type=float,
+        default=0.0,
+        help='saliency above it is salient; soft maps, which are hardly '
+        'anywhere 0, need more than 0',
+    )
     for step in (initial, mine, mask):
         step.add_argument('out', help='folder to write to')
         step.add_argument(
@@ -127,6 +134,7 @@ def make_label(args: argparse.Namespace, img_id: str, path: str) -> np.ndarray:
                 saliency,
                 len(maps),
                 args.dilation,
+                args.saliency_threshold,
             )
         return ignore_if_small(label, args.min_ratio)
     except (TypeError, ValueError) as error:

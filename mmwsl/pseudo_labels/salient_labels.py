@@ -118,6 +118,7 @@ def non_salient_region_masking(
     saliency: Array,
     num_classes_in_image: int,
     dilation: int = 30,
+    saliency_threshold: float = 0.0,
 ) -> np.ndarray:
     """Turn a segmentor's prediction of a training image into its label map.
 
@@ -128,11 +129,14 @@ def non_salient_region_masking(
     Args:
         prediction: uint8 (H, W), by the first segmentor.
         label: uint8 (H, W), the pseudo label it was trained on.
-        saliency: (H, W), 0 where nothing is salient.
+        saliency: (H, W), in [0, 1] or of any other scale.
         num_classes_in_image: Number of classes that the image shows.
         dilation: Side of the square, in pixels, that objects and salient
             pixels are dilated by. With an even side it reaches one pixel
             farther to the right and down, as OpenCV's does.
+        saliency_threshold: Saliency above it is salient. The paper's 0 is
+            for maps that are 0 where nothing is; with soft maps, which are
+            hardly anywhere, it leaves nothing to ignore.
 
     Returns:
         uint8 (H, W).
@@ -147,7 +151,7 @@ def non_salient_region_masking(
     result = _label(prediction, 'prediction')
     shape = result.shape
     pseudo = _label(label, 'label', shape)
-    salient = _plane(saliency, 'saliency', shape) != 0
+    salient = _plane(saliency, 'saliency', shape) > saliency_threshold
     if num_classes_in_image <= 1 or not result.size:
         return result
     fill = (result == 0) & (pseudo != 0) & (pseudo != IGNORE)

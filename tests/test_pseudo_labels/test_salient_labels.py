@@ -69,7 +69,9 @@ def slow_mining(label, cams, threshold=0.3):
     return result
 
 
-def slow_masking(prediction, label, saliency, num_classes, dilation):
+def slow_masking(
+    prediction, label, saliency, num_classes, dilation, threshold
+):
     if num_classes < 2:
         return prediction.copy()
     height, width = label.shape
@@ -82,8 +84,8 @@ def slow_masking(prediction, label, saliency, num_classes, dilation):
     for y, x in np.ndindex(height, width):
         rows = slice(max(0, y - before), y - before + dilation)
         columns = slice(max(0, x - before), x - before + dilation)
-        seen = filled[rows, columns].any() or saliency[rows, columns].any()
-        if not seen:
+        salient = max(max(row) for row in saliency[rows, columns].tolist())
+        if not (filled[rows, columns].any() or salient > threshold):
             result[y, x] = 255
     return result
 
@@ -188,12 +190,16 @@ def test_masking_equals_the_slow_one(seed):
     )
     label[rng.random(shape) < 0.1] = 255
     saliency = (rng.random(shape) < 0.01).astype(np.float32)
+    soft = saliency * 0.7 + rng.random(shape) * 0.3
     for num_classes in (1, 2, 3):
         dilation = int(rng.integers(1, 9))
-        masked = non_salient_region_masking(
-            prediction, label, saliency, num_classes, dilation
-        )
-        want = slow_masking(prediction, label, saliency, num_classes, dilation)
+        args = (prediction, label, saliency, num_classes, dilation)
+        want = slow_masking(*args, threshold=0)
+        np.testing.assert_array_equal(non_salient_region_masking(*args), want)
+        args = (prediction, label, soft, num_classes, dilation, 0.3)
+        np.testing.assert_array_equal(non_salient_region_masking(*args), want)
+        want = slow_masking(*args[:5], threshold=0.29)
+        masked = non_salient_region_masking(*args[:5], 0.29)
         np.testing.assert_array_equal(masked, want)
 
 

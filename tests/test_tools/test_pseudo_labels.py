@@ -34,7 +34,7 @@ def data(tmp_path):
     for img_id, classes in CLASSES.items():
         one = dict(saliency=np.round(smooth(rng) * 255) / np.float32(255))
         one['prediction'] = rng.choice(
-            np.array([0, *classes], np.uint8), SHAPE, p=None
+            np.array([0, *classes], np.uint8), SHAPE
         )
         for name in ('oa', 'cam'):
             one[name] = {c: smooth(rng) for c in classes}
@@ -73,6 +73,21 @@ def test_all_steps(tool, data):
         for name, want in wanted.items():
             found = read_index_mask(str(folder / name / f'{img_id}.png'))
             np.testing.assert_array_equal(found, want)
+
+
+def test_soft_saliency_needs_a_threshold(tool, data):
+    folder, arrays = data
+    names = ('cam', 'predicted', 'predicted', 'saliency', 'out')
+    parts = [folder / name for name in names]
+    threshold = ('--saliency-threshold', 0.5, '--dilation', 3)
+    assert call(tool, 'mask', *parts, *threshold) == 0
+    one = arrays['b/1']
+    label = one['prediction']
+    args = (label, label, one['saliency'], 2, 3, 0.5)
+    want = ignore_if_small(non_salient_region_masking(*args))
+    np.testing.assert_array_equal(
+        read_index_mask(str(folder / 'out/b/1.png')), want
+    )
 
 
 def test_a_broken_run_goes_on(tool, data, capsys):
