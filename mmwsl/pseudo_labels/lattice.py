@@ -3,15 +3,19 @@
 Shape shorthand: n points of d dimensions, M lattice nodes, L values a point.
 """
 
-from typing import Iterator, List, Tuple
+from typing import Iterator, Tuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Sizes of the hash table, prime so that strides of keys do not collide.
-_TABLE_SIZES = (1048573, 4194301, 16777213, 67108859)
+# Slots of the hash table for each node: with fewer more nodes share a slot,
+# with more the table leaves the cache.
+_SLOTS_PER_NODE = 16
+_MOST_SLOTS = 1 << 26
+# Nodes whose neighbours are looked up at once.
+_BLOCK = 1024
 
 
 class GaussianLattice:
@@ -51,11 +55,8 @@ class GaussianLattice:
         self.index = torch.from_numpy(index.reshape(keys.shape))
         self.weights = torch.from_numpy(weights)
         self._set_spread(index.ravel())
-        pairs = _pairs(nodes, steps @ stride)
         values = np.exp(lengths / (-2 * variance)).astype(np.float32)
-        self.columns, self.values, self.starts = _rows(
-            list(pairs), values, len(nodes)
-        )
+        self.blocks = list(_matrix_rows(nodes, steps @ stride, values))
 
     def _set_spread(self, index: np.ndarray) -> None:
         """Store the transpose of the weights, node after node."""
@@ -83,13 +84,13 @@ class GaussianLattice:
             mode='sum',
             per_sample_weights=self.point_weights,
         )
-        nodes = F.embedding_bag(
-            self.columns,
-            nodes,
-            self.starts,
-            mode='sum',
-            per_sample_weights=self.values,
-        )
+        blurred = [
+            F.embedding_bag(
+                columns, nodes, starts, mode='sum', per_sample_weights=kernel
+            )
+            for columns, kernel, starts in self.blocks
+        ]
+        nodes = torch.cat(blurred)
         return F.embedding_bag(
             self.index, nodes, mode='sum', per_sample_weights=self.weights
         )
@@ -102,8 +103,8 @@ def _lattice_steps(corners: int, limit: float) -> Tuple[np.ndarray, ...]:
     remainder when divided by ``corners``.
 
     Returns:
-        The first coordinates (k, d) of one of each pair of opposite
-        vectors, the null vector first, and their squared lengths (k,).
+        The first coordinates (k, d) of the vectors, and their squared
+        lengths (k,).
     """
     reach = int(np.ceil(np.sqrt(limit)))
     numbers = np.arange(-reach, reach + 1)
@@ -117,14 +118,7 @@ def _lattice_steps(corners: int, limit: float) -> Tuple[np.ndarray, ...]:
         vectors = vectors[last[:, 0] % corners == remainder]
         found.append(vectors[(vectors**2).sum(axis=1) <= limit])
     steps = np.concatenate(found)
-    # Of v and -v the one whose first coordinate unlike 0 is positive.
-    sign = np.take_along_axis(
-        steps, (steps != 0).argmax(axis=1)[:, None], axis=1
-    )[:, 0]
-    steps = steps[sign >= 0]
-    lengths = (steps**2).sum(axis=1)
-    order = np.argsort(lengths, kind='stable')
-    return steps[order, :-1], lengths[order]
+    return steps[:, :-1], (steps**2).sum(axis=1)
 
 
 def _enclosing_simplex(
@@ -177,6 +171,8 @@ def _corner_keys(
     margin += corners
     low = rest[:, :-1].min(axis=0) - margin
     spans = rest[:, :-1].max(axis=0) + margin + 1 - low
+    # With odd strides all coordinates are in the last bits of a key.
+    spans |= 1
     if np.prod(spans.astype(np.float64)) > 2**62:
         raise ValueError(
             'the points lie too far apart for a lattice: a standard '
@@ -193,70 +189,104 @@ def _corner_keys(
     return keys, stride
 
 
-def _pairs(
-    nodes: np.ndarray, steps: np.ndarray
-) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
-    """Yield for each step the nodes that have a node there, and that node.
+def _matrix_rows(
+    nodes: np.ndarray, steps: np.ndarray, values: np.ndarray
+) -> Iterator[Tuple[Tensor, Tensor, Tensor]]:
+    """Yield the matrix of the kernel between nodes, block after block.
 
     Args:
         nodes: Ascending keys (M,).
-        steps: What each step adds to a key.
+        steps: What each step adds to a key (k,).
+        values: Of the kernel, float32 (k,).
+
+    Yields:
+        Of up to ``_BLOCK`` nodes: columns int32 and values float32 of all
+        entries, row after row, and where each row starts, int32.
     """
-    number = len(nodes)
-    size = next((s for s in _TABLE_SIZES if s > 8 * number), _TABLE_SIZES[-1])
-    slots = nodes % size
-    table = np.full(size, -1, np.int32)
-    table[slots] = np.arange(number, dtype=np.int32)
-    # Nodes whose slot another one has taken are looked up the other way.
-    lost = np.flatnonzero(table[slots] != np.arange(number))
-    for step in steps:
-        target = slots + step % size
-        np.subtract(target, size, out=target, where=target >= size)
-        found = table[target]
-        rows = np.flatnonzero(nodes[found] == nodes + step)
-        wanted = nodes[lost] - step
-        at = np.searchsorted(nodes, wanted)
-        at[at == number] = 0
-        hit = nodes[at] == wanted
+    order = np.argsort(steps)
+    steps, values = steps[order], values[order]
+    table = _NodeTable(nodes)
+    for first in range(0, len(nodes), _BLOCK):
+        found, step, counts = table.look_up(
+            nodes[first : first + _BLOCK], steps
+        )
+        starts = np.cumsum(counts) - counts
         yield (
-            np.concatenate([rows, at[hit]]),
-            np.concatenate([found[rows], lost[hit]]),
+            torch.from_numpy(found),
+            torch.from_numpy(values[step]),
+            torch.from_numpy(starts.astype(np.int32)),
         )
 
 
-def _rows(
-    pairs: List[Tuple[np.ndarray, np.ndarray]],
-    values: np.ndarray,
-    number: int,
-) -> Tuple[Tensor, Tensor, Tensor]:
-    """Collect pairs of nodes and their opposites as rows of a matrix.
+class _NodeTable:
+    """Finds nodes by their keys: a hash table of their last bits.
 
-    Returns:
-        Columns int32 and values float32 of all entries, row after row, and
-        where each row starts, int32 (M,).
+    A slot holds one node, which ``shared`` marks if it has kept others out.
+
+    Args:
+        nodes: Ascending keys (M,).
     """
-    counts = np.zeros(number, np.int64)
-    for first, second in pairs:
-        counts[first] += 1
-        counts[second] += 1
-    # The null step, which comes first, is its own opposite.
-    counts -= 1
-    starts = np.cumsum(counts) - counts
-    # Column and value of an entry side by side, so that one write, which
-    # misses the cache, places both.
-    entries = np.empty(int(counts.sum()), np.int64)
-    halves = values.view(np.int32).astype(np.int64) << 32
-    free = starts.copy()
-    for number_of_step, (first, second) in enumerate(pairs):
-        for rows, columns in ((first, second), (second, first)):
-            places = free[rows]
-            entries[places] = columns | halves[number_of_step]
-            free[rows] = places + 1
-            if number_of_step == 0:
-                break
-    columns, entry_values = entries.view(np.int32).reshape(-1, 2).T
-    return (
-        torch.from_numpy(columns.copy()),
-        torch.from_numpy(entry_values.copy().view(np.float32)),
-        torch.from_numpy(starts.astype(np.int32)),
-    )
+
+    def __init__(self, nodes: np.ndarray) -> None:
+        self.nodes = nodes
+        size = 1 << int(_SLOTS_PER_NODE * len(nodes)).bit_length()
+        self.last_bits = np.int32(min(size, _MOST_SLOTS) - 1)
+        slots = self._slots(nodes)
+        numbers = np.arange(len(nodes), dtype=np.int32)
+        table = np.full(self.last_bits + 1, -1, np.int32)
+        table[slots] = numbers
+        holders = table[slots]
+        self.lost = np.flatnonzero(holders != numbers).astype(np.int32)
+        self.shared = np.zeros(len(nodes), bool)
+        self.shared[holders[self.lost]] = True
+        self.table = torch.from_numpy(table)
+
+    def _slots(self, keys: np.ndarray) -> np.ndarray:
+        """Return the last bits of keys, which add up as keys do."""
+        return (keys & self.last_bits).astype(np.int32)
+
+    def look_up(
+        self, keys: np.ndarray, steps: np.ndarray
+    ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Find the nodes that are some step away.
+
+        Args:
+            keys: int64 (n,).
+            steps: int64 (k,).
+
+        Returns:
+            Nodes int32 and steps int64 of what was found, key after key, and
+            how many of each key (n,).
+        """
+        slots = self._slots(keys)[:, None] + self._slots(steps)
+        slots &= self.last_bits
+        # numpy would turn the slots into 64 bits first.
+        flat = torch.from_numpy(slots).flatten()
+        candidates = self.table.index_select(0, flat).numpy()
+        candidates = candidates.reshape(slots.shape)
+        taken = candidates >= 0
+        counts = np.count_nonzero(taken, axis=1)
+        places = np.flatnonzero(taken)
+        found = candidates.ravel()[places]
+        step = places - np.repeat(np.arange(len(keys)) * len(steps), counts)
+        wanted = np.repeat(keys, counts) + steps[step]
+        good = self.nodes[found] == wanted
+        self._find_lost(found, wanted, good)
+        ends = np.concatenate([[0], np.cumsum(counts)])
+        so_far = np.concatenate([[0], np.cumsum(good)])
+        return found[good], step[good], np.diff(so_far[ends])
+
+    def _find_lost(
+        self, found: np.ndarray, wanted: np.ndarray, good: np.ndarray
+    ) -> None:
+        """Correct what another node has kept out of its slot, in place."""
+        if not len(self.lost):
+            return
+        wrong = np.flatnonzero(~good)
+        wrong = wrong[self.shared[found[wrong]]]
+        lost_keys = self.nodes[self.lost]
+        at = np.searchsorted(lost_keys, wanted[wrong])
+        at[at == len(lost_keys)] = 0
+        hit = lost_keys[at] == wanted[wrong]
+        found[wrong[hit]] = self.lost[at[hit]]
+        good[wrong[hit]] = True

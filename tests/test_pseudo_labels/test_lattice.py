@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from mmwsl.pseudo_labels import lattice as module
 from mmwsl.pseudo_labels.lattice import GaussianLattice, _lattice_steps
 
 
@@ -52,24 +53,41 @@ def test_far_points_do_not_meet():
     assert out[1].item() == 0 < out[0].item()
 
 
-def test_crowded_hash_table_finds_every_pair(monkeypatch):
-    """Nodes whose slot is taken are found as well."""
-    points = np.random.default_rng(0).normal(size=(200, 3))
-    values = torch.rand(200, 2)
-    want = GaussianLattice(points)(values)
-    monkeypatch.setattr('mmwsl.pseudo_labels.lattice._TABLE_SIZES', (31,))
-    torch.testing.assert_close(GaussianLattice(points)(values), want)
+@pytest.mark.parametrize('slots', [0.05, 1, 16])
+def test_every_neighbour_is_found(monkeypatch, slots):
+    """In crowded tables as well, where nodes share a slot."""
+    monkeypatch.setattr(module, '_SLOTS_PER_NODE', slots)
+    monkeypatch.setattr(module, '_BLOCK', 70)
+    rng = np.random.default_rng(0)
+    nodes = rng.integers(0, 10**12, 100)
+    nodes = np.unique(np.concatenate([nodes, nodes + 7, nodes + 10**9]))
+    steps = np.array([0, 7, -7, 10**9, -(10**9), 10**9 - 7, 5])
+    values = np.arange(7, dtype=np.float32) + 1
+    rows = module._matrix_rows(nodes, steps, values)
+    matrix = np.zeros((len(nodes), len(nodes)), np.float32)
+    first = entries = 0
+    for columns, kernel, starts in rows:
+        ends = [*starts[1:].tolist(), len(columns)]
+        for row, (start, end) in enumerate(zip(starts.tolist(), ends)):
+            matrix[first + row, columns[start:end]] += kernel[
+                start:end
+            ].numpy()
+        first += len(starts)
+        entries += len(columns)
+    assert first == len(nodes)
+    apart = nodes[None] - nodes[:, None]
+    want = sum(v * (apart == s) for s, v in zip(steps, values))
+    np.testing.assert_array_equal(matrix, want)
+    assert entries == (want > 0).sum() > len(nodes)
 
 
 def test_lattice_steps_by_hand():
     """In the plane: the six neighbours and the six after them."""
     steps, lengths = _lattice_steps(3, 18)
-    assert lengths.tolist() == [0, 6, 6, 6, 18, 18, 18]
-    assert sorted(map(tuple, steps[1:4].tolist())) == [
-        (1, -2),
-        (1, 1),
-        (2, -1),
-    ]
+    assert sorted(lengths.tolist()) == [0, *[6] * 6, *[18] * 6]
+    near = sorted(map(tuple, steps[lengths == 6].tolist()))
+    half = [(1, -2), (1, 1), (2, -1)]
+    assert near == sorted([*half, *((-x, -y) for x, y in half)])
 
 
 def test_points_too_far_apart():
