@@ -66,6 +66,11 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help='saliency above it is salient; soft maps, which are hardly '
         'anywhere 0, need more than 0',
     )
+    mask.add_argument(
+        '--keep-ignored',
+        action='store_true',
+        help='leave background ignored that the label maps so far ignore',
+    )
     for step in (initial, mine, mask):
         step.add_argument('out', help='folder to write to')
         step.add_argument(
@@ -135,6 +140,7 @@ def make_label(args: argparse.Namespace, img_id: str, path: str) -> np.ndarray:
                 len(maps),
                 args.dilation,
                 args.saliency_threshold,
+                args.keep_ignored,
             )
         return ignore_if_small(label, args.min_ratio)
     except (TypeError, ValueError) as error:

@@ -201,6 +201,11 @@ def test_masking_equals_the_slow_one(seed):
         want = slow_masking(*args[:5], threshold=0.29)
         masked = non_salient_region_masking(*args[:5], 0.29)
         np.testing.assert_array_equal(masked, want)
+        for y, x in np.ndindex(shape):
+            if want[y, x] == 0 and label[y, x] == 255:
+                want[y, x] = 255
+        masked = non_salient_region_masking(*args[:5], 0.29, True)
+        np.testing.assert_array_equal(masked, want)
 
 
 def test_masking_by_hand():

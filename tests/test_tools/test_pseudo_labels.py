@@ -75,19 +75,23 @@ def test_all_steps(tool, data):
             np.testing.assert_array_equal(found, want)
 
 
-def test_soft_saliency_needs_a_threshold(tool, data):
+def test_options_of_masking(tool, data):
     folder, arrays = data
-    names = ('cam', 'predicted', 'predicted', 'saliency', 'out')
+    label = np.full(SHAPE, 255, np.uint8)
+    label[:, 20:] = 8
+    for img_id in CLASSES:
+        write_label_map(str(folder / 'first' / f'{img_id}.png'), label)
+    names = ('cam', 'first', 'predicted', 'saliency', 'out')
     parts = [folder / name for name in names]
-    threshold = ('--saliency-threshold', 0.5, '--dilation', 3)
-    assert call(tool, 'mask', *parts, *threshold) == 0
-    one = arrays['b/1']
-    label = one['prediction']
-    args = (label, label, one['saliency'], 2, 3, 0.5)
-    want = ignore_if_small(non_salient_region_masking(*args))
-    np.testing.assert_array_equal(
-        read_index_mask(str(folder / 'out/b/1.png')), want
-    )
+    options = ('--saliency-threshold', 0.5, '--dilation', 3, '--keep-ignored')
+    assert call(tool, 'mask', *parts, *options) == 0
+    for img_id, one in arrays.items():
+        args = (one['prediction'], label, one['saliency'], len(one['cam']))
+        want = non_salient_region_masking(*args, 3, 0.5, True)
+        np.testing.assert_array_equal(
+            read_index_mask(str(folder / 'out' / f'{img_id}.png')),
+            ignore_if_small(want),
+        )
 
 
 def test_a_broken_run_goes_on(tool, data, capsys):
