@@ -1,14 +1,17 @@
-"""Make NSROM's label maps, folder by folder.
+"""Make label maps of NSROM and of AE-PSL, folder by folder.
 
 ::
 
     pseudo_labels.py initial OA_CAMS SALIENCY OUT
     pseudo_labels.py mine CAMS INITIAL OUT
     pseudo_labels.py mask CAMS MINED PREDICTIONS SALIENCY OUT
+    pseudo_labels.py keep LABELS PREDICTIONS OUT
 
 The first makes label maps of class maps and saliency, the second ignores the
 background that plain class activation maps claim, and the third turns the
-predictions of a segmentor that was trained on them into new label maps.
+predictions of a segmentor that was trained on them into new label maps. The
+last takes predictions as label maps, but leaves background ignored that the
+label maps before ignore.
 Class maps are ``<image id>.npz`` with ``maps`` (K, H, W) and ``labels`` (K,),
 as PseudoLabelWriter writes them; everything else is ``<image id>.png``.
 Images that are in OUT already are skipped, so a broken run goes on. Ground
@@ -30,6 +33,7 @@ from mmwsl.evaluation.files import find_map_files
 from mmwsl.pseudo_labels import (
     ignore_if_small,
     initial_label,
+    keep_ignored,
     non_salient_region_masking,
     potential_object_mining,
 )
@@ -40,17 +44,19 @@ from mmwsl.pseudo_labels.label_files import write_label_map
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description="Make NSROM's label maps, folder by folder"
+        description='Make label maps, folder by folder'
     )
     steps = parser.add_subparsers(dest='step', required=True)
     initial = steps.add_parser('initial', help='extract the background')
     mine = steps.add_parser('mine', help='mine potential objects')
     mask = steps.add_parser('mask', help='mask non-salient regions')
+    keep = steps.add_parser('keep', help='keep pixels ignored')
     for step in (initial, mine, mask):
         step.add_argument('maps', help='folder of class maps')
-    for step in (mine, mask):
+    for step in (mine, mask, keep):
         step.add_argument('labels', help='folder of the label maps so far')
-    mask.add_argument('predictions', help='folder of predicted label maps')
+    for step in (mask, keep):
+        step.add_argument('predictions', help='folder of predicted label maps')
     for step in (initial, mask):
         step.add_argument('saliency', help='folder of saliency maps')
     initial.add_argument('--fg-threshold', type=float, default=0.3)
@@ -69,14 +75,14 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     mask.add_argument(
         '--keep-ignored',
         action='store_true',
-        help='leave background ignored that the label maps so far ignore',
+        help="the same as the step 'keep' besides",
     )
-    for step in (initial, mine, mask):
+    for step in (initial, mine, mask, keep):
         step.add_argument('out', help='folder to write to')
         step.add_argument(
             '--min-ratio',
             type=float,
-            default=0.0 if step is initial else 0.01,
+            default=0.01 if step in (mine, mask) else 0.0,
             help='ignore images in which a smaller share of the pixels '
             'carries a class',
         )
@@ -95,34 +101,48 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 def read_label(
-    folder: str, img_id: str, path: str, shape: Tuple[int, ...]
+    folder: str, img_id: str, shape: Tuple[int, ...], other: str
 ) -> np.ndarray:
-    """Read a label map that has to fit the class maps of ``path``."""
+    """Read a label map that has to have the shape of something else."""
     file = os.path.join(folder, f'{img_id}.png')
     label = read_index_mask(file)
     if label.shape != shape:
         raise ValueError(
             f'{file}: label map is {label.shape[1]} x {label.shape[0]} '
-            f'pixels, but the class maps in {path} are {shape[1]} x {shape[0]}'
+            f'pixels, but {other} {shape[1]} x {shape[0]}'
         )
     return label
 
 
 def make_label(args: argparse.Namespace, img_id: str, path: str) -> np.ndarray:
     """Run one step for one image."""
+    if args.step == 'keep':
+        predicted = read_index_mask(path)
+        other = f'the prediction {path} is'
+        given = read_label(args.labels, img_id, predicted.shape, other)
+        label = keep_ignored(predicted, given)
+    else:
+        label = label_of_maps(args, img_id, path)
+    return ignore_if_small(label, args.min_ratio)
+
+
+def label_of_maps(
+    args: argparse.Namespace, img_id: str, path: str
+) -> np.ndarray:
+    """Run one of NSROM's steps for the class maps in ``path``."""
     planes, labels = read_class_maps(path)
     maps: Dict[int, np.ndarray] = dict(zip(labels.tolist(), planes))
-    shape = planes.shape[1:]
+    shape, other = planes.shape[1:], f'the class maps in {path} are'
     if args.step != 'mine':
         entry = dict(img_id=img_id, ori_shape=shape)
         saliency = LoadSaliency(args.saliency)(entry)['saliency']
     if args.step != 'initial':
-        given = read_label(args.labels, img_id, path, shape)
+        given = read_label(args.labels, img_id, shape, other)
     if args.step == 'mask':
-        predicted = read_label(args.predictions, img_id, path, shape)
+        predicted = read_label(args.predictions, img_id, shape, other)
     try:
         if args.step == 'initial':
-            label = initial_label(
+            return initial_label(
                 saliency,
                 maps,
                 args.fg_threshold,
@@ -130,19 +150,17 @@ def make_label(args: argparse.Namespace, img_id: str, path: str) -> np.ndarray:
                 args.map_threshold,
                 args.saliency_threshold,
             )
-        elif args.step == 'mine':
-            label = potential_object_mining(given, maps, args.bg_threshold)
-        else:
-            label = non_salient_region_masking(
-                predicted,
-                given,
-                saliency,
-                len(maps),
-                args.dilation,
-                args.saliency_threshold,
-                args.keep_ignored,
-            )
-        return ignore_if_small(label, args.min_ratio)
+        if args.step == 'mine':
+            return potential_object_mining(given, maps, args.bg_threshold)
+        label = non_salient_region_masking(
+            predicted,
+            given,
+            saliency,
+            len(maps),
+            args.dilation,
+            args.saliency_threshold,
+        )
+        return keep_ignored(label, given) if args.keep_ignored else label
     except (TypeError, ValueError) as error:
         raise ValueError(f'{path}: {error}') from error
 
@@ -168,7 +186,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Make the label maps that are not there yet."""
     args = parse_args(argv)
     with friendly_errors():
-        files = find_map_files(args.maps)
+        keep = args.step == 'keep'
+        files = find_map_files(args.predictions if keep else args.maps)
         check_sources(args, list(files))
         done = 0
         for img_id, path in files.items():

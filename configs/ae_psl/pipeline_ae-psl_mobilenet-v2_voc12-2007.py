@@ -86,13 +86,41 @@ stages = [
         evaluate='{dir}/labels',
         pictures='{dir}/labels',
     ),
+    # Background that erasing left out of the first training stays out.
+    dict(
+        name='kept',
+        run='tool',
+        tool='pseudo_labels.py',
+        args=[
+            'keep',
+            '{erase.dir}/labels',
+            '{psl_labels.dir}/labels',
+            '{dir}/labels',
+            '--truth={data_root}/SegmentationClass',
+        ],
+        evaluate='{dir}/labels',
+        pictures='{dir}/labels',
+    ),
+    dict(
+        name='kept_all_pixels',
+        run='tool',
+        tool='analysis_tools/eval_seeds.py',
+        args=[
+            '{kept.dir}/labels',
+            '{data_root}/SegmentationClass',
+            '--classes={classes}',
+            '--list={data_root}/ImageSets/Segmentation/train.txt',
+            '--ignored=background',
+            '--out={dir}/metrics.json',
+        ],
+    ),
     dict(
         name='psl_plus',
         run='train',
         config=segmentor,
         cfg_options={
             **common,
-            'labels': '{psl_labels.dir}/labels',
+            'labels': '{kept.dir}/labels',
             **again,
         },
     ),

@@ -7,6 +7,7 @@ from mmwsl.pseudo_labels.regions import mine_regions, regions_to_label
 from mmwsl.pseudo_labels.salient_labels import (
     ignore_if_small,
     initial_label,
+    keep_ignored,
     non_salient_region_masking,
     potential_object_mining,
 )
@@ -17,6 +18,7 @@ __all__ = [
     'dense_crf',
     'ignore_if_small',
     'initial_label',
+    'keep_ignored',
     'maps_to_label',
     'mine_regions',
     'non_salient_region_masking',

@@ -119,7 +119,6 @@ def non_salient_region_masking(
     num_classes_in_image: int,
     dilation: int = 30,
     saliency_threshold: float = 0.0,
-    keep_ignored: bool = False,
 ) -> np.ndarray:
     """Turn a segmentor's prediction of a training image into its label map.
 
@@ -138,9 +137,6 @@ def non_salient_region_masking(
         saliency_threshold: Saliency above it is salient. The paper's 0 is
             for maps that are 0 where nothing is; with soft maps, which are
             hardly anywhere, it leaves nothing to ignore.
-        keep_ignored: Whether pixels that the pseudo label ignores stay
-            ignored where the prediction is background, instead of becoming
-            background as in the paper.
 
     Returns:
         uint8 (H, W).
@@ -156,14 +152,37 @@ def non_salient_region_masking(
     shape = result.shape
     pseudo = _label(label, 'label', shape)
     salient = _plane(saliency, 'saliency', shape) > saliency_threshold
-    if num_classes_in_image > 1 and result.size:
-        fill = (result == 0) & (pseudo != 0) & (pseudo != IGNORE)
-        np.copyto(result, pseudo, where=fill)
-        near = (salient | (result != 0)).view(np.uint8)
-        near = cv2.dilate(near, np.ones((dilation, dilation), np.uint8))
-        np.copyto(result, IGNORE, where=near == 0)
-    if keep_ignored:
-        np.copyto(result, IGNORE, where=(result == 0) & (pseudo == IGNORE))
+    if num_classes_in_image <= 1 or not result.size:
+        return result
+    fill = (result == 0) & (pseudo != 0) & (pseudo != IGNORE)
+    np.copyto(result, pseudo, where=fill)
+    near = (salient | (result != 0)).view(np.uint8)
+    near = cv2.dilate(near, np.ones((dilation, dilation), np.uint8))
+    np.copyto(result, IGNORE, where=near == 0)
+    return result
+
+
+def keep_ignored(label: Array, earlier: Array) -> np.ndarray:
+    """Leave background ignored that an earlier label map ignores.
+
+    The methods' second round labels all pixels by what a segmentor predicts.
+    Where it sees background and the label map that it was trained on was
+    undecided, it has learned nothing that speaks against an object.
+
+    Args:
+        label: uint8 (H, W), of the second round.
+        earlier: uint8 (H, W), of the first.
+
+    Returns:
+        uint8 (H, W).
+
+    Raises:
+        TypeError: If a label map is not of integers.
+        ValueError: If the sizes differ or a label map is outside 0..255.
+    """
+    result = _label(label, 'label')
+    ignored = _label(earlier, 'earlier', result.shape) == IGNORE
+    np.copyto(result, IGNORE, where=ignored & (result == 0))
     return result
 
 

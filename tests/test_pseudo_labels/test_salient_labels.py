@@ -9,6 +9,7 @@ import torch
 from mmwsl.pseudo_labels import (
     ignore_if_small,
     initial_label,
+    keep_ignored,
     non_salient_region_masking,
     potential_object_mining,
 )
@@ -201,11 +202,16 @@ def test_masking_equals_the_slow_one(seed):
         want = slow_masking(*args[:5], threshold=0.29)
         masked = non_salient_region_masking(*args[:5], 0.29)
         np.testing.assert_array_equal(masked, want)
-        for y, x in np.ndindex(shape):
-            if want[y, x] == 0 and label[y, x] == 255:
-                want[y, x] = 255
-        masked = non_salient_region_masking(*args[:5], 0.29, True)
-        np.testing.assert_array_equal(masked, want)
+
+
+def test_what_was_ignored_stays_so():
+    label = np.array([[0, 0, 3, 255, 0]], np.uint8)
+    earlier = np.array([[0, 255, 255, 4, 4]], np.uint8)
+    got = keep_ignored(label, torch.from_numpy(earlier))
+    assert got.tolist() == [[0, 255, 3, 255, 0]]
+    assert label.tolist() == [[0, 0, 3, 255, 0]]
+    with pytest.raises(ValueError, match='earlier is 4 x 1 pixels'):
+        keep_ignored(label, earlier[:, :4])
 
 
 def test_masking_by_hand():

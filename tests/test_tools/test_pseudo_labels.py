@@ -6,6 +6,7 @@ from mmwsl.datasets.transforms.masks import read_index_mask
 from mmwsl.pseudo_labels import (
     ignore_if_small,
     initial_label,
+    keep_ignored,
     non_salient_region_masking,
     potential_object_mining,
 )
@@ -87,11 +88,37 @@ def test_options_of_masking(tool, data):
     assert call(tool, 'mask', *parts, *options) == 0
     for img_id, one in arrays.items():
         args = (one['prediction'], label, one['saliency'], len(one['cam']))
-        want = non_salient_region_masking(*args, 3, 0.5, True)
+        want = keep_ignored(non_salient_region_masking(*args, 3, 0.5), label)
         np.testing.assert_array_equal(
             read_index_mask(str(folder / 'out' / f'{img_id}.png')),
             ignore_if_small(want),
         )
+
+
+def test_keep(tool, data, capsys):
+    folder, arrays = data
+    label = np.full(SHAPE, 255, np.uint8)
+    label[:, 20:] = 8
+    for img_id in CLASSES:
+        write_label_map(str(folder / 'first' / f'{img_id}.png'), label)
+    assert run(tool, folder, 'keep', 'first', 'predicted', 'out') == 0
+    for img_id, one in arrays.items():
+        np.testing.assert_array_equal(
+            read_index_mask(str(folder / 'out' / f'{img_id}.png')),
+            keep_ignored(one['prediction'], label),
+        )
+    (folder / 'out/a/1.png').unlink()
+    write_label_map(str(folder / 'first/a/1.png'), label[:, 1:])
+    assert run(tool, folder, 'keep', 'first', 'predicted', 'out') == 1
+    line = error(capsys.readouterr())
+    assert 'first/a/1.png: label map is 49 x 40 pixels, but the pred' in line
+    (folder / 'first/a/1.png').unlink()
+    assert run(tool, folder, 'keep', 'first', 'predicted', 'out') == 1
+    assert 'first/a/1.png: ' in error(capsys.readouterr())
+    (folder / 'first').rename(folder / 'SegmentationClass')
+    args = ('keep', 'SegmentationClass', 'predicted', 'out')
+    assert run(tool, folder, *args) == 1
+    assert 'is a folder of ground truth' in error(capsys.readouterr())
 
 
 def test_a_broken_run_goes_on(tool, data, capsys):
