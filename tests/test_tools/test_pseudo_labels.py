@@ -115,10 +115,6 @@ def test_keep(tool, data, capsys):
     (folder / 'first/a/1.png').unlink()
     assert run(tool, folder, 'keep', 'first', 'predicted', 'out') == 1
     assert 'first/a/1.png: ' in error(capsys.readouterr())
-    (folder / 'first').rename(folder / 'SegmentationClass')
-    args = ('keep', 'SegmentationClass', 'predicted', 'out')
-    assert run(tool, folder, *args) == 1
-    assert 'is a folder of ground truth' in error(capsys.readouterr())
 
 
 def test_a_broken_run_goes_on(tool, data, capsys):
@@ -227,49 +223,6 @@ def test_broken_class_maps(tool, complete, capsys, name):
     assert step(tool, complete, name) == 1
     assert 'a/1.npz: expected maps (K, H, W)' in error(capsys.readouterr())
     assert not list(complete.glob('out/**/*.png'))
-
-
-def test_ground_truth_is_no_source(tool, complete, capsys):
-    (complete / 'predicted').rename(complete / 'SegmentationClass')
-    truth, out = complete / 'SegmentationClass', complete / 'out'
-    (complete / 'link').symlink_to(truth)
-    cams, saliency = complete / 'cam', complete / 'saliency'
-    for args in (
-        ('initial', cams, truth, out),
-        ('mine', cams, truth, out),
-        ('mine', cams, complete / 'link', out),
-        ('mask', cams, complete / 'predicted2', truth, saliency, out),
-    ):
-        assert call(tool, *args) == 1
-        assert ': is a folder of ground truth' in error(capsys.readouterr())
-    assert not out.exists()
-
-
-def test_copies_of_masks_are_no_source(tool, complete, capsys):
-    rng = np.random.default_rng(1)
-    for img_id, classes in CLASSES.items():
-        mask = np.zeros(SHAPE, np.uint8)
-        mask[5:30, 5:30] = classes[0] + 1
-        write_label_map(str(complete / 'masks' / f'{img_id}.png'), mask)
-        # Also with pixels taken out.
-        mask[rng.random(SHAPE) < 0.2] = 255
-        write_label_map(str(complete / 'copies' / f'{img_id}.png'), mask)
-    given = {name: complete / name for name in ('cam', 'saliency', 'out')}
-    cams, saliency, out = given.values()
-    truth = ('--truth', complete / 'masks')
-    copies, labels = complete / 'copies', complete / 'predicted'
-    for args in (
-        ('mine', cams, copies, out),
-        ('mask', cams, copies, labels, saliency, out),
-        ('mask', cams, labels, copies, saliency, out),
-    ):
-        assert call(tool, *args, *truth) == 1
-        line = error(capsys.readouterr())
-        assert 'copies: 2 of 2 label maps equal the masks in' in line
-    assert call(tool, 'mine', cams, complete / 'masks', out, *truth) == 1
-    assert 'is a folder of ground truth' in error(capsys.readouterr())
-    assert not out.exists()
-    assert call(tool, 'mine', cams, labels, out, *truth) == 0
 
 
 def test_bad_ratio(tool, complete, capsys):
