@@ -99,11 +99,26 @@ stages = [
         evaluate='{dir}/labels',
         pictures='{dir}/labels',
     ),
+    # Background that erasing left out of the first training stays out.
     dict(
-        name='psl_labels_all_pixels',
+        name='kept',
+        run='tool',
+        tool='pseudo_labels.py',
+        args=[
+            'keep',
+            '{erase.dir}/labels',
+            '{psl_labels.dir}/labels',
+            '{dir}/labels',
+            '--truth={data.dir}/toy/SegmentationClass',
+        ],
+        evaluate='{dir}/labels',
+        pictures='{dir}/labels',
+    ),
+    dict(
+        name='kept_all_pixels',
         run='tool',
         tool='analysis_tools/eval_seeds.py',
-        args=['{psl_labels.dir}/labels', *of_all_pixels],
+        args=['{kept.dir}/labels', *of_all_pixels],
     ),
     dict(
         name='psl_plus',
@@ -111,7 +126,7 @@ stages = [
         config=segmentor,
         cfg_options={
             **begin,
-            'labels': '{psl_labels.dir}/labels',
+            'labels': '{kept.dir}/labels',
             **again,
         },
     ),
