@@ -123,8 +123,7 @@ class WSLClassifier(BaseModel):
             views = self._views(inputs)
             samples = self.head.predict_views(views, data_samples)
             # The head's peaks lie on the grid of the first view.
-            first = _scaled(inputs, self.scales[0])
-            return self._predict_instances(first, samples)
+            return self._predict_instances(inputs, samples, self.scales[0])
         raise ValueError(
             "mode must be 'tensor', 'loss', 'predict' or 'test', got "
             f"'{mode}'."
@@ -155,7 +154,10 @@ class WSLClassifier(BaseModel):
         return loss, log_vars
 
     def _predict_instances(
-        self, inputs: Tensor, samples: List[WSLDataSample]
+        self,
+        inputs: Tensor,
+        samples: List[WSLDataSample],
+        scale: float = 1.0,
     ) -> List[WSLDataSample]:
         """Let heads that follow gradients back to the image do so.
 
@@ -168,7 +170,8 @@ class WSLClassifier(BaseModel):
         with torch.inference_mode(False), torch.enable_grad():
             if inputs.is_inference():
                 inputs = inputs.clone()
-            self.head.predict_instances(self, inputs, samples)
+            view = _scaled(inputs, scale)
+            self.head.predict_instances(self, view, samples)
         return samples
 
     def _view(self, inputs: Tensor) -> Tensor:
