@@ -237,6 +237,7 @@ class _NodeTable:
         table[slots] = numbers
         holders = table[slots]
         self.lost = np.flatnonzero(holders != numbers).astype(np.int32)
+        self.lost_keys = nodes[self.lost]
         self.shared = np.zeros(len(nodes), bool)
         self.shared[holders[self.lost]] = True
         self.table = torch.from_numpy(table)
@@ -284,9 +285,8 @@ class _NodeTable:
             return
         wrong = np.flatnonzero(~good)
         wrong = wrong[self.shared[found[wrong]]]
-        lost_keys = self.nodes[self.lost]
-        at = np.searchsorted(lost_keys, wanted[wrong])
-        at[at == len(lost_keys)] = 0
-        hit = lost_keys[at] == wanted[wrong]
+        at = np.searchsorted(self.lost_keys, wanted[wrong])
+        at[at == len(self.lost)] = 0
+        hit = self.lost_keys[at] == wanted[wrong]
         found[wrong[hit]] = self.lost[at[hit]]
         good[wrong[hit]] = True
