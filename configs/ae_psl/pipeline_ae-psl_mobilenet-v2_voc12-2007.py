@@ -13,6 +13,13 @@ common = {'data_root': '{data_root}', 'weights': '{weights}'}
 evaluate = dict(
     masks='{data_root}/SegmentationClass', classes='{classes}', split='train'
 )
+of_all_pixels = [
+    '{data_root}/SegmentationClass',
+    '--classes={classes}',
+    '--list={data_root}/ImageSets/Segmentation/train.txt',
+    '--ignored=background',
+    '--out={dir}/metrics.json',
+]
 segmentor = 'psl_mobilenet-v2_voc12-2007.py'
 # PSL+ goes on from PSL's weights.
 again = {
@@ -55,14 +62,7 @@ stages = [
         name='all_pixels',
         run='tool',
         tool='analysis_tools/eval_seeds.py',
-        args=[
-            '{erase.dir}/labels',
-            '{data_root}/SegmentationClass',
-            '--classes={classes}',
-            '--list={data_root}/ImageSets/Segmentation/train.txt',
-            '--ignored=background',
-            '--out={dir}/metrics.json',
-        ],
+        args=['{erase.dir}/labels', *of_all_pixels],
     ),
     dict(
         name='psl',
@@ -105,14 +105,7 @@ stages = [
         name='kept_all_pixels',
         run='tool',
         tool='analysis_tools/eval_seeds.py',
-        args=[
-            '{kept.dir}/labels',
-            '{data_root}/SegmentationClass',
-            '--classes={classes}',
-            '--list={data_root}/ImageSets/Segmentation/train.txt',
-            '--ignored=background',
-            '--out={dir}/metrics.json',
-        ],
+        args=['{kept.dir}/labels', *of_all_pixels],
     ),
     dict(
         name='psl_plus',
