@@ -37,7 +37,7 @@ from mmwsl.pseudo_labels import (
     non_salient_region_masking,
     potential_object_mining,
 )
-from mmwsl.pseudo_labels.guard import check_content, check_place
+from mmwsl.pseudo_labels.guard import check_origin
 from mmwsl.pseudo_labels.label_files import write_label_map
 
 
@@ -172,14 +172,12 @@ def check_sources(args: argparse.Namespace, img_ids: List[str]) -> None:
         source = given.get(name)
         if source is None:
             continue
-        check_place(source, args.truth)
+        # Saliency is refused by its place alone.
+        found = [] if name == 'saliency' else img_ids
+        paths = [os.path.join(source, f'{img_id}.png') for img_id in found]
+        check_origin(source, paths, args.truth)
         if os.path.realpath(args.out) == os.path.realpath(source):
             raise ValueError(f'{args.out}: is a folder of the input')
-        if name != 'saliency':
-            paths = [os.path.join(source, f'{img}.png') for img in img_ids]
-            # What is missing is named when its turn comes.
-            there = [path for path in paths if os.path.isfile(path)]
-            check_content(source, there, args.truth)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

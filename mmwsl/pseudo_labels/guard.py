@@ -49,27 +49,29 @@ def check_source(
             f'{folder}: {len(missing)} of {len(paths)} pseudo labels are '
             f'missing, the first is {missing[0]}'
         )
-    # Files may be links as well.
-    files = [*paths, *map(os.path.realpath, paths)]
-    for place in [folder, *sorted({os.path.dirname(path) for path in files})]:
-        check_place(place, truth)
-    check_content(folder, paths, truth, samples)
+    check_origin(folder, paths, truth, samples)
 
 
-def check_content(
+def check_origin(
     folder: str, paths: Sequence[str], truth: Sequence[str], samples: int = 50
 ) -> None:
-    """Refuse label maps most of which are copies of masks.
+    """Refuse label maps that are ground truth, see :func:`check_source`.
 
     Args:
         folder: Folder of the label maps.
         paths: Label maps under ``folder``; masks are found by the same names.
+            Files that do not exist are passed over.
         truth: Folders of masks that supervision does not have.
         samples: How many label maps are compared with masks.
 
     Raises:
-        ValueError: If they are copies, see :func:`nearly_equal`.
+        ValueError: If they are ground truth.
     """
+    paths = [path for path in paths if os.path.isfile(path)]
+    # Files may be links as well.
+    files = [*paths, *map(os.path.realpath, paths)]
+    for place in [folder, *sorted({os.path.dirname(path) for path in files})]:
+        check_place(place, truth)
     step = max(1, len(paths) // max(1, samples))
     for place in truth:
         equal = compared = 0

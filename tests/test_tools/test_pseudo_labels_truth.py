@@ -89,3 +89,14 @@ def test_copies_of_masks(tool, folder, capsys, step, place):
     assert not (folder / 'out').exists()
     name = STEPS[step][place]
     assert run(tool, folder, step, place, name, *truth) == 0
+
+
+def test_links_to_masks(tool, folder, capsys):
+    (folder / 'masks').rename(folder / 'SegmentationClass')
+    for name in ('a', 'b'):
+        (folder / 'links' / name).mkdir(parents=True)
+        mask = folder / 'SegmentationClass' / name / '1.png'
+        (folder / 'links' / name / '1.png').symlink_to(mask)
+    assert run(tool, folder, 'keep', 1, 'links') == 1
+    assert 'is a folder of ground truth' in error(capsys.readouterr())
+    assert not (folder / 'out').exists()

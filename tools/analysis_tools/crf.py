@@ -20,7 +20,7 @@ from mmwsl.evaluation.class_maps import read_class_maps
 from mmwsl.evaluation.files import find_map_files
 from mmwsl.pseudo_labels import background_score, dense_crf
 from mmwsl.pseudo_labels.crf import METHODS
-from mmwsl.pseudo_labels.guard import check_content, check_place
+from mmwsl.pseudo_labels.guard import check_origin
 from mmwsl.pseudo_labels.label_files import write_label_map
 
 IGNORE = 255
@@ -153,9 +153,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     args = parse_args(argv)
     with friendly_errors():
         files = find_map_files(args.maps)
-        check_place(args.maps, args.truth)
         labels = [path for path in files.values() if path.endswith('.png')]
-        check_content(args.maps, labels, args.truth)
+        check_origin(args.maps, labels, args.truth)
         index, done = FileIndex(), 0
         for img_id, path in files.items():
             out = os.path.join(args.out, f'{img_id}.png')
