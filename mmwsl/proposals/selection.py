@@ -126,18 +126,26 @@ def choose(
     gain = ious @ chance
     chosen: List[int] = []
     gains: List[float] = []
-    for _ in range(min(number, len(sets))):
+    while len(chosen) < min(number, len(sets)):
         # Gains only fall, so the largest one counts as soon as it is known
         # to be up to date; most never have to be computed again.
-        fresh = -1
-        while (top := int(gain.argmax())) != fresh:
+        current = np.zeros(len(sets), dtype=bool)
+        while not current[(top := int(gain.argmax()))]:
             stale = np.argpartition(-gain, min(_REFRESH, len(gain) - 1))
             stale = np.append(stale[:_REFRESH], top)
             gain[stale] = np.maximum(ious[stale] - best, 0) @ chance
             gain[chosen] = -1
-            fresh = int(stale[gain[stale].argmax()])
+            current[stale] = True
+        if gain[top] <= 0:
+            break
         chosen.append(top)
         gains.append(float(gain[top]))
         best = np.maximum(best, ious[top])
         gain[top] = -1
+    # Nothing adds anything any more: likely ones first.
+    likely = np.argsort(-prior, kind='stable')
+    rest = likely[~np.isin(likely, chosen)]
+    missing = min(number, len(sets)) - len(chosen)
+    chosen += rest[:missing].tolist()
+    gains += [0.0] * missing
     return np.array(chosen, dtype=np.int64), np.array(gains, dtype=np.float32)

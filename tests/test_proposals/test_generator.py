@@ -68,6 +68,29 @@ def test_unusual_images(size, kind) -> None:
     assert np.isfinite(proposals.scores).all()
 
 
+@pytest.mark.parametrize('number', [100, 200, 1000])
+@pytest.mark.parametrize('kind', ['black', 'white', 'halves', 'stripes'])
+def test_plain_pictures_end(kind, number) -> None:
+    img = np.full((60, 80, 3), 255 * (kind == 'white'), dtype=np.uint8)
+    if kind == 'halves':
+        img[:, 40:] = 200
+    elif kind == 'stripes':
+        img[:, ::8] = 200
+    proposals = ProposalGenerator(number, 40, pixels=(4000, 9000))(img)
+    assert 1 <= len(proposals) <= number
+    assert proposals.areas().min() > 0
+    assert (np.diff(proposals.scores) <= 0).all()
+
+
+@pytest.mark.parametrize('size', [(1, 1), (1, 7), (2, 2), (1500, 2000)])
+def test_tiny_and_huge_pictures(size) -> None:
+    img = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    proposals = ProposalGenerator(9, 40, pixels=(4000, 9000))(img)
+    assert proposals.size == size
+    assert 1 <= len(proposals) <= 9
+    assert proposals.areas().min() > 0
+
+
 def test_toy_picture() -> None:
     info = ToyDataset(1, test_mode=True).get_data_info(0)
     found = ProposalGenerator(num_superpixels=100)(info['img']).unpack()

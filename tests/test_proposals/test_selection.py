@@ -102,3 +102,15 @@ def test_fewer_candidates_than_asked_for(graph, sets) -> None:
     chosen, gains = choose(graph, sets[:3], prior, 10)
     assert sorted(chosen.tolist()) == [0, 1, 2]
     assert gains.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_choice_among_equals(graph, sets) -> None:
+    """Ties and candidates that add nothing end the search, too."""
+    # Every candidate three times: two of each add nothing.
+    thrice = np.repeat(sets, 3, axis=0)
+    prior = np.full(len(thrice), 1 / len(thrice), dtype=np.float32)
+    chosen, gains = choose(graph, thrice, prior, len(thrice))
+    assert sorted(chosen.tolist()) == list(range(len(thrice)))
+    assert (np.diff(gains) <= 0).all()
+    assert (gains[len(sets) :] <= 1e-6).all()
+    assert gains.sum() == pytest.approx(1, abs=1e-4)
