@@ -16,7 +16,7 @@ from mmengine.device import get_device
 from mmwsl.apis import friendly_errors, inference_model, init_model
 from mmwsl.apis.errors import error_line
 from mmwsl.apis.inference import label_indices, load_image
-from mmwsl.datasets.files import IMG_SUFFIXES
+from mmwsl.utils.images import IMG_SUFFIXES
 from mmwsl.visualization.visualizer import WSLVisualizer
 
 

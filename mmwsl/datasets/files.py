@@ -4,18 +4,7 @@ import os
 from collections import defaultdict
 from typing import Dict, List, Optional
 
-IMG_SUFFIXES = (
-    '.jpg',
-    '.jpeg',
-    '.png',
-    '.bmp',
-    '.tif',
-    '.tiff',
-    '.webp',
-    '.ppm',
-    '.pgm',
-    '.gif',
-)
+from mmwsl.utils.images import IMG_SUFFIXES
 
 
 class FileIndex:

@@ -4,9 +4,10 @@ import os
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from mmwsl.datasets.base import DataInfo, WSLDataset
-from mmwsl.datasets.files import IMG_SUFFIXES, FileIndex, image_id
+from mmwsl.datasets.files import FileIndex, image_id
 from mmwsl.datasets.label_lists import csv_lines, parse_labels
 from mmwsl.registry import DATASETS
+from mmwsl.utils.images import IMG_SUFFIXES
 
 
 class _Row(NamedTuple):

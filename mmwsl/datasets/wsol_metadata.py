@@ -9,7 +9,8 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from mmwsl.datasets.files import IMG_SUFFIXES, read_lines
+from mmwsl.datasets.files import read_lines
+from mmwsl.utils.images import IMG_SUFFIXES
 
 # Called with a place and what is wrong there; raises or takes a note.
 Report = Callable[[str, str], None]

@@ -8,12 +8,11 @@ import re
 from typing import Dict, List, NamedTuple, Optional, Sequence, Set
 
 import numpy as np
-from PIL import Image
 
-from mmwsl.datasets.files import IMG_SUFFIXES
 from mmwsl.datasets.transforms.masks import read_index_mask
 from mmwsl.evaluation.files import read_maps
 from mmwsl.pseudo_labels.regions import read_regions
+from mmwsl.utils.images import IMG_SUFFIXES, open_picture, read_image
 from mmwsl.visualization import (
     Tile,
     draw_label_map,
@@ -67,8 +66,7 @@ class PictureFolder:
 
 def read_picture(path: str) -> np.ndarray:
     """Read a picture, (H, W, 3) uint8, RGB, its longer side shortened."""
-    with Image.open(path) as picture:
-        image = np.array(picture.convert('RGB'))
+    image = read_image(path)[..., ::-1]
     scale = LONGEST / max(image.shape[:2])
     if scale < 1:
         height, width = (max(1, round(x * scale)) for x in image.shape[:2])
@@ -98,7 +96,7 @@ def draw_file(
         return Drawing(
             _heat_maps(maps, labels.tolist(), image, classes), set()
         )
-    with Image.open(path) as picture:
+    with open_picture(path, decode=False) as picture:
         colours = picture.mode not in ('P', 'L', '1')
     if colours or not path.endswith('.png'):
         return Drawing(read_picture(path), set())

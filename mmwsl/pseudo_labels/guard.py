@@ -2,12 +2,12 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import Optional, Sequence, Tuple
+from typing import Optional, Sequence
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-from mmwsl.datasets.transforms.masks import read_index_mask, read_plane
+from mmwsl.datasets.transforms.masks import read_index_mask
+from mmwsl.utils.images import image_size, read_plane
 
 # Folders of masks in the data sets that we know.
 TRUTH_NAMES = (
@@ -19,8 +19,6 @@ TRUTH_NAMES = (
 IGNORE = 255
 # Share of equal pixels from which a label map is a copied mask.
 _EQUAL = 0.999
-# Tag of a camera's orientation; above 4 width and height are swapped.
-_ORIENTATION = 0x0112
 
 
 def check_source(
@@ -146,7 +144,7 @@ def check_label_maps(
 
 def _check_label_map(image: str, path: str, num_values: Optional[int]) -> None:
     """Check one label map, see :func:`check_label_maps`."""
-    width, height = _size(image)
+    height, width = image_size(image)
     label = read_plane(path, 'pseudo label')
     if label.shape != (height, width):
         raise ValueError(
@@ -163,22 +161,6 @@ def _check_label_map(image: str, path: str, num_values: Optional[int]) -> None:
             f'no class: there are 0..{num_values - 1}, and {IGNORE} is '
             'ignored'
         )
-
-
-def _size(path: str) -> Tuple[int, int]:
-    """Width and height of a picture as it is shown; reads its head alone."""
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f'{path}: picture does not exist')
-    turned = False
-    try:
-        with Image.open(path) as picture:
-            width, height = picture.size
-            # Of a PNG it would read everything.
-            if picture.format == 'JPEG':
-                turned = picture.getexif().get(_ORIENTATION, 1) > 4
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
-        raise ValueError(f'{path}: picture cannot be decoded') from error
-    return (height, width) if turned else (width, height)
 
 
 def check_place(path: str, truth: Sequence[str] = ()) -> None:

@@ -5,10 +5,11 @@ import json
 from typing import Any, Dict, Optional
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from mmwsl.pseudo_labels.whole_file import write_whole
+from mmwsl.utils.images import open_picture
 
 # Where a picture keeps what its map was made with.
 _KEY = 'mmwsl-saliency'
@@ -53,11 +54,8 @@ def read_settings(path: str) -> Optional[Dict[str, Any]]:
     Raises:
         ValueError: If the file is no picture.
     """
-    try:
-        with Image.open(path) as picture:
-            text = picture.info.get(_KEY)
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
-        raise ValueError(f'{path}: saliency map cannot be decoded') from error
+    with open_picture(path, 'saliency map') as picture:
+        text = picture.info.get(_KEY)
     if text is None:
         return None
     settings: Dict[str, Any] = json.loads(text)

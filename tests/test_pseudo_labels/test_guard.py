@@ -154,7 +154,7 @@ def test_every_label_map_is_decoded(tmp_path):
     for number in (71, 97):
         with open(paths[number], 'r+b') as file:
             file.truncate(os.path.getsize(paths[number]) * 2 // 3)
-    with pytest.raises(ValueError, match=r'71\.png: pseudo label cannot be'):
+    with pytest.raises(ValueError, match=r'71\.png: '):
         check_label_maps(images, paths, 21)
 
 

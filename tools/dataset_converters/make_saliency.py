@@ -25,9 +25,10 @@ from mmwsl.apis.image_files import (
     make_image_files,
     split_datasets,
 )
-from mmwsl.datasets.files import IMG_SUFFIXES, image_id
+from mmwsl.datasets.files import image_id
 from mmwsl.datasets.transforms import LoadWSLImage
 from mmwsl.saliency import SaliencyGenerator, read_settings, write_saliency
+from mmwsl.utils.images import IMG_SUFFIXES
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:

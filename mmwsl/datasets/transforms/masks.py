@@ -1,64 +1,36 @@
 """Reading masks: indexed pictures, polygons and run lengths."""
 
-import os
 from typing import Any, Dict, Tuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from mmwsl.structures.run_lengths import decode_mask
+from mmwsl.utils.images import read_plane
 
 
 def read_index_mask(path: str) -> np.ndarray:
     """Read a mask that holds one index a pixel.
 
     Args:
-        path (str): A palette or grey picture.
+        path (str): A palette picture, or a grey one.
 
     Returns:
-        np.ndarray: (H, W), the indices, not the colours, of a palette.
+        np.ndarray: uint8 or uint16 (H, W), the indices, not the colours, of
+        a palette.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is broken or a colour picture.
+        ValueError: If it is broken, a colour picture, or holds what are no
+            indices below 65536.
     """
     mask = read_plane(path, 'mask')
-    return mask.astype(np.uint8) if mask.dtype == bool else mask
-
-
-def read_plane(path: str, what: str, indices: bool = True) -> np.ndarray:
-    """Read a picture of one plane as it is stored.
-
-    Args:
-        path (str): A palette, grey or black and white picture.
-        what (str): What it is, for the errors.
-        indices (bool): Whether a palette picture gives its indices.
-            Otherwise it gives its colours, which must be grey.
-
-    Returns:
-        np.ndarray: (H, W), bool, uint8, uint16 or int32.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is broken or a colour picture.
-    """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f'{path}: {what} does not exist')
-    try:
-        with Image.open(path) as picture:
-            mode, plane = picture.mode, np.array(picture)
-            if mode == 'P' and not indices:
-                plane = np.array(picture.convert('RGB'))
-                if (plane == plane[..., :1]).all():
-                    plane = plane[..., 0]
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
-        raise ValueError(f'{path}: {what} cannot be decoded') from error
-    if plane.ndim != 2:
+    low, high = mask.min(), mask.max()
+    if mask.dtype.kind == 'f' or low < 0 or high > 65535:
         raise ValueError(
-            f'{path}: {what} is a colour picture ({mode}); it must hold one '
-            'value a pixel'
+            f'{path}: mask holds {mask.dtype} values {low} to {high}, which '
+            'are no indices'
         )
-    return plane
+    return mask.astype(np.uint8 if high < 256 else np.uint16)
 
 
 def decode_segmentation(

@@ -6,8 +6,8 @@ from typing import Any, Dict
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmwsl.datasets.transforms.masks import read_plane
 from mmwsl.registry import TRANSFORMS
+from mmwsl.utils.images import read_plane
 
 # 16-bit pictures come as uint16 or, from some versions of Pillow, as int32.
 _LARGEST = {np.dtype(bool): 1, np.dtype(np.uint8): 255}

@@ -4,7 +4,6 @@ import pytest
 from PIL import Image
 
 from mmwsl.datasets.transforms import LoadWSLImage
-from mmwsl.datasets.transforms.loading import truncation
 from mmwsl.registry import TRANSFORMS
 
 
@@ -72,53 +71,9 @@ def test_image_that_is_there_passes_through():
     assert results['ori_shape'] == (3, 5)
 
 
-@pytest.mark.parametrize('progressive', [0, 1])
-@pytest.mark.parametrize('missing', [1, 2, 40, 400])
-def test_truncated_jpeg(tmp_path, noise, progressive, missing):
-    flags = [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive]
-    content = cv2.imencode('.jpg', noise, flags)[1].tobytes()
-    path = tmp_path / 'a.jpg'
-    path.write_bytes(content)
-    load(path)
-    path.write_bytes(content[:-missing])
-    with pytest.raises(ValueError, match=r'a.jpg: truncated JPEG \(no end'):
-        load(path)
-
-
-def test_thumbnails_and_trailers_do_not_confuse(noise):
-    content = cv2.imencode('.jpg', noise)[1].tobytes()
-    # An application segment that holds a whole small picture.
-    segment = b'\xff\xe1' + (len(content) + 2).to_bytes(2, 'big') + content
-    full = content[:2] + segment + content[2:]
-    assert truncation(full) is None
-    assert truncation(full + b'\0' * 9) is None
-    assert truncation(full + b'any bytes of a camera') is None
-    assert truncation(full[:-30]) == 'truncated JPEG (no end marker)'
-    # Cut in the middle of the segment, after the thumbnail's end marker.
-    assert truncation(full[: len(segment) + 8]) is not None
-    # Fill bytes before a marker are allowed.
-    assert truncation(content[:2] + b'\xff\xff' + content[2:]) is None
-
-
-def test_truncation_of_other_files():
-    assert truncation(b'\x89PNG\r\n\x1a\n....') == (
-        'truncated PNG (no end chunk)'
-    )
-    assert truncation(b'BM anything') is None
-    assert truncation(b'\xff\xd8') is not None
-    assert truncation(b'\xff\xd8\xff\xe0\x00') is not None
-
-
-def test_truncated_png(tmp_path, noise):
-    content = cv2.imencode('.png', noise)[1].tobytes()
-    (tmp_path / 'a.png').write_bytes(content[:-20])
-    with pytest.raises(ValueError, match=r'a.png: truncated PNG'):
-        load(tmp_path / 'a.png')
-
-
 def test_missing_empty_and_undecodable_files(tmp_path):
     path = tmp_path / 'a.jpg'
-    with pytest.raises(FileNotFoundError, match='a.jpg: image file does not'):
+    with pytest.raises(FileNotFoundError, match='a.jpg: image does not'):
         load(path)
     path.write_bytes(b'')
     with pytest.raises(ValueError, match='a.jpg: image file is empty'):

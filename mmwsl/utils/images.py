@@ -1,0 +1,299 @@
+"""Opening pictures, the one way for everything.
+
+(H, W): height and width of a picture.
+"""
+
+import io
+import os
+import re
+import threading
+from contextlib import contextmanager
+from typing import IO, Iterator, List, Tuple
+
+import cv2
+import numpy as np
+from PIL import Image
+
+# Suffixes of the formats below, in lower case, the most usual first.
+IMG_SUFFIXES = (
+    '.jpg',
+    '.jpeg',
+    '.png',
+    '.bmp',
+    '.tif',
+    '.tiff',
+    '.webp',
+    '.ppm',
+    '.pgm',
+    '.gif',
+    '.jpe',
+    '.jfif',
+    '.jp2',
+    '.avif',
+    '.pbm',
+    '.pnm',
+    '.dib',
+)
+# Of all that Pillow knows: its reader of EPS starts another program.
+_FORMATS = (
+    'JPEG',
+    'PNG',
+    'BMP',
+    'DIB',
+    'TIFF',
+    'WEBP',
+    'PPM',
+    'GIF',
+    'JPEG2000',
+    'AVIF',
+)
+LIMIT_VARIABLE = 'MMWSL_MAX_PIXELS'
+_DEFAULT_LIMIT = 50_000_000
+# Tag of a camera's orientation.
+_ORIENTATION = 0x0112
+# A marker with content: not a stuffed byte, TEM, RST, SOI or a fill byte.
+_MARKER = re.compile(rb'\xff[^\x00\x01\xd0-\xd8\xff]')
+_SCAN, _END = 0xDA, 0xD9
+# More than a decoder of JPEG looks ahead, in bytes.
+_LOOKAHEAD = 16
+# A picture of 12 bits in 16 has nothing above.
+_DEEP = 4096
+_OPENING = threading.Lock()
+
+
+def read_image(
+    path: str, exif_orientation: bool = True, what: str = 'image'
+) -> np.ndarray:
+    """Read a picture as an image.
+
+    Grey and palette pictures become three channels, 16 bits become 8, alpha
+    is dropped.
+
+    Args:
+        path: The picture.
+        exif_orientation: Whether to turn it as its EXIF entry says.
+        what: What it is, for the errors.
+
+    Returns:
+        np.ndarray: uint8 (H, W, 3), BGR.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is empty, truncated, broken, too large or of values
+            that are no colours.
+    """
+    with open_picture(path, what) as picture:
+        if picture.mode.startswith(('I', 'F')):
+            array = _to_bytes(np.asarray(picture), path, what)
+            array = cv2.cvtColor(array, cv2.COLOR_GRAY2BGR)
+        else:
+            if picture.mode != 'RGB':
+                picture = picture.convert('RGB')
+            array = cv2.cvtColor(np.asarray(picture), cv2.COLOR_RGB2BGR)
+        turn = _orientation(picture) if exif_orientation else 1
+    return _turned(array, turn)
+
+
+def read_plane(path: str, what: str, indices: bool = True) -> np.ndarray:
+    """Read a picture of one value a pixel, as it is stored.
+
+    Args:
+        path: A palette, grey or black and white picture, or one of colours
+            that are all grey, as some programs write masks.
+        what: What it is, for the errors.
+        indices: Whether a palette picture gives its indices. Otherwise it
+            gives its colours, which must be grey.
+
+    Returns:
+        np.ndarray: (H, W), bool, uint8, uint16, int32 or float32.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is broken, too large or a colour picture.
+    """
+    with open_picture(path, what) as picture:
+        mode = picture.mode
+        if mode == 'P' and not indices:
+            picture = picture.convert('RGB')
+        plane = np.array(picture)
+    if mode in ('LA', 'RGB', 'RGBA', 'P') and plane.ndim == 3:
+        colours = plane[..., :3] if plane.shape[2] > 2 else plane[..., :1]
+        if (colours == colours[..., :1]).all():
+            plane = colours[..., 0]
+    if plane.ndim != 2:
+        raise ValueError(
+            f'{path}: {what} is a colour picture ({mode}); it must hold one '
+            'value a pixel'
+        )
+    return plane
+
+
+def image_size(path: str, exif_orientation: bool = True) -> Tuple[int, int]:
+    """Return height and width of a picture; reads its head alone.
+
+    Args:
+        path: The picture.
+        exif_orientation: Whether it is turned as its EXIF entry says.
+    """
+    with open_picture(path, 'picture', decode=False) as picture:
+        width, height = picture.size
+        turned = exif_orientation and _orientation(picture) > 4
+    return (width, height) if turned else (height, width)
+
+
+@contextmanager
+def open_picture(
+    path: str, what: str = 'picture', decode: bool = True
+) -> Iterator[Image.Image]:
+    """Open a picture with Pillow, and name it in every error.
+
+    Args:
+        path: The picture.
+        what: What it is, for the errors.
+        decode: Whether to decode it, which finds out whether it is whole.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is broken or has more pixels than the environment
+            variable MMWSL_MAX_PIXELS says, by default 50 million.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f'{path}: {what} does not exist')
+    limit = pixel_limit()
+    with open(path, 'rb') as file:
+        content = file.read() if decode else b''
+        if decode and not content:
+            raise ValueError(f'{path}: {what} file is empty')
+        source, other = _complete(content, path, what)
+        try:
+            picture = _open(io.BytesIO(source) if decode else file)
+            width, height = picture.size
+            if width * height <= limit and decode:
+                picture.load()
+                if other and not _same(picture, _open(io.BytesIO(other))):
+                    raise OSError('JPEG that lacks its end')
+        # The decoders of foreign bytes raise whatever comes.
+        except Exception as error:
+            text = ' '.join(str(error).split())
+            cut = 'truncated' in text or 'lacks' in text
+            raise ValueError(
+                f'{path}: truncated {what} ({text})'
+                if cut
+                else f'{path}: {what} cannot be decoded'
+            ) from error
+        if width * height > limit:
+            raise ValueError(
+                f'{path}: {what} has {width} x {height} pixels, more than '
+                f'the {limit} that {LIMIT_VARIABLE} allows'
+            )
+        with picture:
+            yield picture
+
+
+def pixel_limit() -> int:
+    """Return the largest number of pixels that pictures may have."""
+    text = os.environ.get(LIMIT_VARIABLE, str(_DEFAULT_LIMIT))
+    if not text.isdecimal() or not int(text):
+        raise ValueError(
+            f'{LIMIT_VARIABLE}={text!r}: must be a number of pixels'
+        )
+    return int(text)
+
+
+def _open(file: IO[bytes]) -> Image.Image:
+    """Let Pillow read a picture's head, without its own limit of pixels."""
+    with _OPENING:
+        Image.init()
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            known = [name for name in _FORMATS if name in Image.OPEN]
+            return Image.open(file, formats=known)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _complete(content: bytes, path: str, what: str) -> Tuple[bytes, bytes]:
+    """Return a picture's bytes such that a missing part is found.
+
+    Decoders of JPEG fill up what is missing before the end marker, and say
+    nothing. Without the marker they refuse the picture. That cannot be done
+    with several scans: there, other bytes before the end marker change the
+    picture if they are needed.
+
+    Returns:
+        tuple: What to decode, and what must give the same picture, if any.
+
+    Raises:
+        ValueError: If the end is missing.
+    """
+    if content.startswith(b'\x89PNG') and content.rfind(b'IEND') < 0:
+        raise ValueError(f'{path}: truncated PNG (no end chunk)')
+    if not content.startswith(b'\xff\xd8'):
+        return content, b''
+    markers, end = _jpeg_markers(content)
+    if end < 0 or _SCAN not in markers:
+        raise ValueError(f'{path}: truncated JPEG (no end marker)')
+    if markers.count(_SCAN) == 1 and {0xC0, 0xC1} & set(markers):
+        return content[:end] + bytes(_LOOKAHEAD), b''
+    return content, content[:end] + b'\x55' * _LOOKAHEAD + b'\xff\xd9'
+
+
+def _jpeg_markers(content: bytes) -> Tuple[List[int], int]:
+    """Return the markers of a JPEG and where its end marker is, or -1."""
+    markers: List[int] = []
+    position = 2
+    while True:
+        found = _MARKER.search(content, position)
+        if found is None:
+            return markers, -1
+        position = found.end()
+        markers.append(content[position - 1])
+        if markers[-1] == _END:
+            return markers, found.start()
+        # Over the segment: a thumbnail in it has markers of its own.
+        position += int.from_bytes(content[position : position + 2], 'big')
+
+
+def _same(first: Image.Image, second: Image.Image) -> bool:
+    """Whether two pictures have the same pixels."""
+    return np.array_equal(np.asarray(first), np.asarray(second))
+
+
+def _to_bytes(values: np.ndarray, path: str, what: str) -> np.ndarray:
+    """Bring grey values of 16 bits to 8; others are no colours."""
+    low, high = values.min(), values.max()
+    # Some versions of Pillow read 16 bits as 32.
+    if values.dtype.kind == 'f' or low < 0 or high > 65535:
+        raise ValueError(
+            f'{path}: {what} holds {values.dtype} values {low} to {high}; '
+            'write it with 8 or 16 bits'
+        )
+    if 0 < high < _DEEP:
+        raise ValueError(
+            f'{path}: {what} has 16 bits, but no value above {high} and '
+            'would be black; write it with 8 bits'
+        )
+    return (values >> 8).astype(np.uint8)
+
+
+def _orientation(picture: Image.Image) -> int:
+    """Return how a picture is to be turned, 1 to 8."""
+    exif = Image.Exif()
+    try:
+        exif.load(picture.info.get('exif', b''))
+        value = exif.get(_ORIENTATION)
+    except Exception:
+        # Cameras and programs leave broken ones, of which nobody takes note.
+        return 1
+    return next((turn for turn in range(2, 9) if turn == value), 1)
+
+
+def _turned(array: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn a picture (H, W, 3) as its camera says."""
+    if orientation > 4:
+        array = array.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return np.ascontiguousarray(array)
