@@ -82,16 +82,25 @@ def read_image(
         ValueError: If it is empty, truncated, broken, too large or of values
             that are no colours.
     """
+    image, orientation = read_stored(path, what)
+    return turned(image, orientation) if exif_orientation else image
+
+
+def read_stored(path: str, what: str = 'image') -> Tuple[np.ndarray, int]:
+    """Read a picture as :func:`read_image` does, without turning it.
+
+    Returns:
+        tuple: The picture and how :func:`turned` is to turn it, 1 to 8.
+    """
     with open_picture(path, what) as picture:
+        orientation = _orientation(picture)
         if picture.mode.startswith(('I', 'F')):
-            array = _to_bytes(np.asarray(picture), path, what)
-            array = cv2.cvtColor(array, cv2.COLOR_GRAY2BGR)
-        else:
-            if picture.mode != 'RGB':
-                picture = picture.convert('RGB')
-            array = cv2.cvtColor(np.asarray(picture), cv2.COLOR_RGB2BGR)
-        turn = _orientation(picture) if exif_orientation else 1
-    return _turned(array, turn)
+            grey = _to_bytes(np.asarray(picture), path, what)
+            return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), orientation
+        if picture.mode != 'RGB':
+            picture = picture.convert('RGB')
+        array = np.asarray(picture)
+        return cv2.cvtColor(array, cv2.COLOR_RGB2BGR), orientation
 
 
 def read_plane(path: str, what: str, indices: bool = True) -> np.ndarray:
@@ -137,8 +146,19 @@ def image_size(path: str, exif_orientation: bool = True) -> Tuple[int, int]:
     """
     with open_picture(path, 'picture', decode=False) as picture:
         width, height = picture.size
-        turned = exif_orientation and _orientation(picture) > 4
-    return (width, height) if turned else (height, width)
+        swapped = exif_orientation and _orientation(picture) > 4
+    return (width, height) if swapped else (height, width)
+
+
+def turned(array: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn a picture (H, W, ...) as its EXIF entry, 1 to 8, says."""
+    if orientation > 4:
+        array = array.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return np.ascontiguousarray(array)
 
 
 @contextmanager
@@ -286,14 +306,3 @@ def _orientation(picture: Image.Image) -> int:
         # Cameras and programs leave broken ones, of which nobody takes note.
         return 1
     return next((turn for turn in range(2, 9) if turn == value), 1)
-
-
-def _turned(array: np.ndarray, orientation: int) -> np.ndarray:
-    """Turn a picture (H, W, 3) as its camera says."""
-    if orientation > 4:
-        array = array.transpose(1, 0, 2)
-    if orientation in (3, 4, 7, 8):
-        array = array[::-1]
-    if orientation in (2, 3, 6, 7):
-        array = array[:, ::-1]
-    return np.ascontiguousarray(array)

@@ -105,3 +105,22 @@ def test_copies_of_masks_are_no_source(tool, folder, capsys):
     mask[2, 2] = 0
     write_label_map(str(folder / 'maps/a/1.png'), mask)
     assert run(tool, folder, *truth) == 0
+
+
+def test_orientation(tool, folder):
+    """The maps are those of a model that saw the stored images."""
+    path = folder / 'images/a/1.jpg'
+    (folder / 'images/a/1.png').unlink()
+    image = np.full((*SHAPE, 3), 40, np.uint8)
+    image[:, 8:] = 200
+    exif = Image.Exif()
+    exif[0x112] = 3
+    Image.fromarray(image).save(path, exif=exif)
+    label = np.full(SHAPE, 255, np.uint8)
+    label[3:9, 1:6] = 0
+    label[3:6, 10:15] = 3
+    write_label_map(str(folder / 'maps/a/1.png'), label)
+    assert run(tool, folder, '--ignore-orientation') == 0
+    refined = read_index_mask(str(folder / 'out/a/1.png'))
+    assert (refined[:, 8:] == 3).all()
+    assert (refined[:, :7] == 0).all()

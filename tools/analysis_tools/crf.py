@@ -9,7 +9,6 @@ import argparse
 import os
 from typing import Optional, Sequence, Tuple
 
-import cv2
 import numpy as np
 import torch
 
@@ -22,6 +21,7 @@ from mmwsl.pseudo_labels import background_score, dense_crf
 from mmwsl.pseudo_labels.crf import METHODS
 from mmwsl.pseudo_labels.guard import check_origin
 from mmwsl.pseudo_labels.label_files import write_label_map
+from mmwsl.utils.images import read_image
 
 IGNORE = 255
 
@@ -38,6 +38,12 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '(K,)), or label maps .png (0 background, c + 1 class c, 255 unknown)',
     )
     parser.add_argument('out', help='folder of the label maps to write')
+    parser.add_argument(
+        '--ignore-orientation',
+        action='store_true',
+        help='do not turn images by their EXIF entry, for maps of models that '
+        'saw them as they are stored',
+    )
     parser.add_argument(
         '--background',
         default='rest',
@@ -127,9 +133,7 @@ def refine(
     image_path: str, map_path: str, args: argparse.Namespace
 ) -> np.ndarray:
     """Return the label map of one image."""
-    image = cv2.imread(image_path)
-    if image is None:
-        raise ValueError(f'{image_path}: image cannot be decoded')
+    image = read_image(image_path, not args.ignore_orientation)
     if map_path.endswith('.png'):
         values, probs = label_probabilities(map_path, args.certainty)
     else:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from mmwsl.pseudo_labels import dense_crf
+from mmwsl.utils.images import read_image
 
 
 def drawn_image(height: int, width: int) -> np.ndarray:
@@ -64,10 +65,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     torch.set_num_threads(1)
     image = drawn_image(*args.size)
     if args.image is not None:
-        image = cv2.imread(args.image)
-        if image is None:
-            raise SystemExit(f'{args.image}: no image')
-        image = cv2.resize(image, tuple(args.size[::-1]))
+        image = cv2.resize(read_image(args.image), tuple(args.size[::-1]))
     probs = smooth_probs(args.labels, *args.size)
 
     def lattice(size: Tuple[slice, slice]) -> np.ndarray:

@@ -15,6 +15,7 @@ from mmwsl.pseudo_labels import background_score, dense_crf
 from mmwsl.pseudo_labels.background import BACKGROUNDS
 from mmwsl.pseudo_labels.salient_labels import IGNORE
 from mmwsl.registry import HOOKS
+from mmwsl.utils.images import read_stored, turned
 
 
 @HOOKS.register_module()
@@ -26,7 +27,8 @@ class DenseCRFHook(Hook):
     all see the refined ``pred_sem_seg``. Probabilities are the softmax of
     ``seg_logits`` (mmseg's segmentors), or background and ``pred_maps``
     divided by their sum (classifiers). The image is read from ``img_path``
-    or, for data without files, taken from the input.
+    and turned as the input is or, for data without files, taken from the
+    input.
 
     Args:
         given_only: Only classes in ``gt_label`` may appear, besides
@@ -121,20 +123,30 @@ class DenseCRFHook(Hook):
 
 
 def _image(sample: Any, inputs: Tensor, size: Tuple[int, ...]) -> np.ndarray:
-    """Return the image uint8 (H, W, 3) that a prediction lies on."""
-    path = sample.get('img_path')
-    if path:
-        image = mmcv.imread(path)
-        if image.shape[:2] != tuple(size):
-            raise ValueError(
-                f'{path}: the prediction has {size[1]} x {size[0]} pixels, '
-                f'but the image {image.shape[1]} x {image.shape[0]}'
-            )
-        return image
-    image = np.ascontiguousarray(inputs.permute(1, 2, 0).cpu().numpy())
+    """Return the image uint8 (H, W, 3) that a prediction lies on.
+
+    A file is turned or not by its EXIF entry, as the input shows it.
+    """
+    seen = np.ascontiguousarray(inputs.permute(1, 2, 0).cpu().numpy())
     height, width = sample.img_shape[:2]
-    image = image[:height, :width]
+    seen = seen[:height, :width]
     direction = sample.get('flip_direction')
     if direction:
-        image = mmcv.imflip(image, direction)
-    return cv2.resize(image, (size[1], size[0]))
+        seen = mmcv.imflip(seen, direction)
+    path = sample.get('img_path')
+    if not path:
+        return cv2.resize(seen, (size[1], size[0]))
+    stored, orientation = read_stored(path)
+    images = [turned(stored, orientation), stored]
+    fitting = [image for image in images if image.shape[:2] == tuple(size)]
+    if not fitting:
+        raise ValueError(
+            f'{path}: the prediction has {size[1]} x {size[0]} pixels, '
+            f'but the image {images[0].shape[1]} x {images[0].shape[0]}'
+        )
+
+    def difference(image: np.ndarray) -> float:
+        small = cv2.resize(image, seen.shape[1::-1])
+        return float(np.abs(small - seen.astype(np.float32)).mean())
+
+    return min(fitting, key=difference) if orientation > 1 else stored

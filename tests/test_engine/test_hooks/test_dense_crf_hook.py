@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 import torch
 from mmengine.structures import PixelData
+from PIL import Image
 
+from mmwsl.datasets.transforms import LoadWSLImage
+from mmwsl.engine.hooks.dense_crf_hook import _image
 from mmwsl.pseudo_labels import dense_crf
 from mmwsl.registry import HOOKS
 from mmwsl.structures import WSLDataSample
@@ -112,3 +115,23 @@ def test_bad_input(image, tmp_path):
     sample.seg_logits = PixelData(data=logits())
     with pytest.raises(ValueError, match='10 x 8 pixels.* 10 x 4'):
         refine(sample, image)
+
+
+@pytest.mark.parametrize('turn', [False, True])
+@pytest.mark.parametrize('orientation', [1, 3, 6])
+@pytest.mark.parametrize('scale', [0.5, 1])
+def test_image_is_turned_as_the_input_is(tmp_path, orientation, turn, scale):
+    path = str(tmp_path / 'a.jpg')
+    stored = np.full((48, 64, 3), 30, np.uint8)
+    stored[5:25, 30:60] = 220, 40, 40
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    Image.fromarray(stored).save(path, exif=exif)
+    expected = LoadWSLImage(exif_orientation=turn)(dict(img_path=path))['img']
+    size = expected.shape[:2]
+    seen = cv2.resize(expected, None, fx=scale, fy=scale)
+    sample = WSLDataSample(
+        metainfo=dict(img_path=path, img_shape=seen.shape[:2], ori_shape=size)
+    )
+    inputs = torch.from_numpy(seen).permute(2, 0, 1)
+    assert np.array_equal(_image(sample, inputs, size), expected)
