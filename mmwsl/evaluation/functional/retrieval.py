@@ -130,7 +130,7 @@ def proposal_scores(
     background of the peak's class (:func:`background_masks`), the score is
     ``alpha * R.Q + R.Q^ - beta * B.Q - gamma * |1 - D.Q|``. Dots are sums
     over pixels; for D, the density of the class, Q is taken on D's grid by
-    nearest neighbours. What a mask contributes is computed once for all
+    nearest neighbours, the pixel at the centre of each cell. What a mask contributes is computed once for all
     peaks, see :class:`MapSums`.
 
     The arguments are those of :func:`retrieve_instances`.
@@ -254,7 +254,8 @@ def _on_grid(
 ) -> np.ndarray:
     """Sum maps (P, h', w') over packed masks taken on their grid."""
     y, x = (
-        np.arange(small) * large // small
+        # The pixel at the centre of each cell.
+        (2 * np.arange(small) + 1) * large // (2 * small)
         for small, large in zip(cells.shape[1:], size)
     )
     words = rows[:, y[:, None], x // 64]

@@ -25,8 +25,10 @@ from mmwsl.models.heads.peak_choice import (
     UpsampledMaps,
     peak_points,
     peak_rows,
+    upsample_maps,
 )
 from mmwsl.models.layers import peak_response_maps
+from mmwsl.models.task_modules import ProposalRetrieval
 from mmwsl.registry import TASK_UTILS
 from mmwsl.structures import WSLDataSample
 
@@ -115,10 +117,15 @@ class PeakInstances:
         peaks = sample.pred_peaks
         make = self.retrieval if 'proposals' in sample else self.growth
         density = sample.get('pred_density')
+        class_maps = sample.pred_class_maps.data
+        if isinstance(make, ProposalRetrieval) and make.released:
+            # The authors' code resizes the maps that it finds peaks on.
+            class_maps = upsample_maps(class_maps[None], self.choice.upsample)
+            class_maps = class_maps[0]
         found = make(
             restore_responses(responses, sample).cpu().numpy(),
             peaks.labels.cpu().numpy(),
-            sample.pred_class_maps.data.cpu().numpy(),
+            class_maps.cpu().numpy(),
             sample.get('proposals'),
             density=None if density is None else density.data.cpu().numpy(),
         )

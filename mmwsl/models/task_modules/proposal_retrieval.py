@@ -27,7 +27,8 @@ class ProposalRetrieval:
             its mean.
         nms_threshold: IoU above which masks are suppressed.
         max_proposals: How many proposals, the first ones, are used.
-        map_resize: 'bilinear', or 'released' for 8-bit bicubic maps.
+        map_resize: 'bilinear', or 'released' for 8-bit bicubic pictures of
+            the maps that peaks are found on.
 
     Raises:
         ValueError: If a setting is out of range.
@@ -50,6 +51,7 @@ class ProposalRetrieval:
                 f'map_resize must be one of {MAP_RESIZES}, got {map_resize!r}'
             )
         self.max_proposals = max_proposals
+        self.released = map_resize == 'released'
         self.settings = dict(
             alpha=alpha,
             beta=beta,

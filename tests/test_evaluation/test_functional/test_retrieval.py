@@ -48,10 +48,17 @@ def score_by_formula(prm, mask, grid, density, alpha, beta, gamma, factor):
     padded = np.pad(mask.astype(float), 2, constant_values=np.nan)
     squares = np.lib.stride_tricks.sliding_window_view(padded, (5, 5))
     contour = np.nanmax(squares, (2, 3)) - np.nanmin(squares, (2, 3))
-    small = cv2.resize(
-        mask.astype(np.uint8),
-        density.shape[::-1],
-        interpolation=cv2.INTER_NEAREST,
+    small = np.array(
+        [
+            [
+                mask[
+                    int((i + 0.5) * height / density.shape[0]),
+                    int((j + 0.5) * width / density.shape[1]),
+                ]
+                for j in range(density.shape[1])
+            ]
+            for i in range(density.shape[0])
+        ]
     )
     prm = prm.astype(float)
     return (
@@ -149,6 +156,25 @@ def test_known_answer():
     scores = proposal_scores(prms, [0], maps, masks, 0.8, 0.001)
     assert scores[0, 0] == pytest.approx(0.8 * 0.75 - 0.001 * (49 - 9))
     assert scores[0, 1] == pytest.approx(1.8 * 0.75 - 0.001 * (64 - 36))
+
+
+def test_density_sees_the_centre_of_each_cell():
+    prms = np.full((1, 6, 10), 1 / 60, np.float32)
+    # Cells of 3 x 2 and, in the other, 3 x 3.3 pixels.
+    for columns, centres in ((5, [1, 3, 5, 7, 9]), (3, [1, 5, 8])):
+        density = np.zeros((1, 2, columns), np.float32)
+        density[0, 1] = np.arange(columns) + 2
+        for column in range(10):
+            mask = np.zeros((1, 6, 10), bool)
+            mask[0, 4, column] = True
+            case = (prms, [0], np.zeros((1, 2, columns)), mask)
+            plain = proposal_scores(*case)
+            scores = proposal_scores(*case, gamma=1.0, density=density)
+            inside = 0
+            if column in centres:
+                inside = centres.index(column) + 2
+            expected = plain[0, 0] - abs(1 - inside)
+            assert scores[0, 0] == pytest.approx(expected)
 
 
 def test_area_range_skips_proposals():

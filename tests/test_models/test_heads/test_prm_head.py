@@ -223,6 +223,34 @@ def test_proposals_are_retrieved() -> None:
     assert growth.calls[0]['proposals'] is None
 
 
+@pytest.mark.parametrize('map_resize', ['bilinear', 'released'])
+def test_released_background_is_of_the_finer_maps(
+    map_resize: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = make_head(
+        peaks=dict(upsample=8),
+        retrieval=dict(type='ProposalRetrieval', map_resize=map_resize),
+    )
+    taken: List[Any] = []
+    retrieval = type(head.peak_instances.retrieval)
+
+    def call(self: Any, prms: Any, classes: Any, maps: Any, *args: Any, **_):
+        taken.append(torch.as_tensor(maps))
+        return HalfMaximum()(prms, classes, maps)
+
+    monkeypatch.setattr(retrieval, '__call__', call)
+    sample = make_sample([0])
+    sample.proposals = PackedMasks.from_masks(torch.ones(1, 6, 6).numpy() > 0)
+    predict_instances(head, sample, make_image(), FEATURE)
+    maps = sample.pred_class_maps.data
+    assert maps.shape == (2, 3, 3)
+    if map_resize == 'released':
+        maps = nn.functional.interpolate(
+            maps[None], scale_factor=8, mode='bilinear', align_corners=True
+        )[0]
+    assert torch.equal(taken[0], maps)
+
+
 def test_instances_can_be_left_out() -> None:
     sample = predict_instances(
         make_head(instances=False), make_sample([0]), make_image(), FEATURE
