@@ -27,7 +27,6 @@ import numpy as np
 
 from mmwsl.apis import friendly_errors
 from mmwsl.datasets.transforms import LoadSaliency
-from mmwsl.datasets.transforms.masks import read_index_mask
 from mmwsl.evaluation.class_maps import read_class_maps
 from mmwsl.evaluation.files import find_map_files
 from mmwsl.pseudo_labels import (
@@ -38,7 +37,7 @@ from mmwsl.pseudo_labels import (
     potential_object_mining,
 )
 from mmwsl.pseudo_labels.guard import check_origin
-from mmwsl.pseudo_labels.label_files import write_label_map
+from mmwsl.pseudo_labels.label_files import read_label_map, write_label_map
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -105,7 +104,7 @@ def read_label(
 ) -> np.ndarray:
     """Read a label map that has to have the shape of something else."""
     file = os.path.join(folder, f'{img_id}.png')
-    label = read_index_mask(file)
+    label = read_label_map(file)
     if label.shape != shape:
         raise ValueError(
             f'{file}: label map is {label.shape[1]} x {label.shape[0]} '
@@ -117,7 +116,7 @@ def read_label(
 def make_label(args: argparse.Namespace, img_id: str, path: str) -> np.ndarray:
     """Run one step for one image."""
     if args.step == 'keep':
-        predicted = read_index_mask(path)
+        predicted = read_label_map(path)
         other = f'the prediction {path} is'
         given = read_label(args.labels, img_id, predicted.shape, other)
         label = keep_ignored(predicted, given)

@@ -10,9 +10,7 @@ from typing import Tuple
 import numpy as np
 
 from mmwsl.evaluation.files import read_maps
-
-# A label map holds c + 1, and 255 means ignored.
-_LARGEST = 253
+from mmwsl.pseudo_labels.checks import check_classes, check_range
 
 
 def read_class_maps(path: str) -> Tuple[np.ndarray, np.ndarray]:
@@ -40,14 +38,9 @@ def read_class_maps(path: str) -> Tuple[np.ndarray, np.ndarray]:
             f'{path}: expected maps (K, H, W) and labels (K,), found '
             f'{maps.shape} and {labels.shape}'
         )
-    if maps.dtype.kind not in 'fiub' or not np.isfinite(maps).all():
-        raise ValueError(f'{path}: maps hold values that are not finite')
-    classes = labels.astype(np.int64)
-    good = (classes == labels).all()
-    good &= ((classes >= 0) & (classes <= _LARGEST)).all()
-    if not good or len(set(classes.tolist())) != len(classes):
-        raise ValueError(
-            f'{path}: labels {labels.tolist()} are not different class '
-            f'indices from 0 to {_LARGEST}'
-        )
-    return maps.astype(np.float32), classes
+    if maps.dtype.kind not in 'fiub':
+        raise ValueError(f'{path}: maps hold {maps.dtype}, no numbers')
+    with np.errstate(over='ignore'):
+        planes = maps.astype(np.float32)
+    check_range(planes, f'{path}: maps')
+    return planes, check_classes(labels, f'{path}: labels', len(planes))

@@ -60,7 +60,8 @@ def accumulate_attention(
 
     Raises:
         ValueError: If the map is not (h, w), not as large as what is kept or
-            not finite, or if the score is NaN.
+            not finite, if what is kept is not in [0, 1], or if the score is
+            NaN.
     """
     if map.ndim != 2:
         raise ValueError(f'map must have shape (h, w), got {map.shape}')
@@ -69,6 +70,10 @@ def accumulate_attention(
             f'the accumulated map has shape {tuple(accumulated.shape)}, but '
             f'the new one {tuple(map.shape)}'
         )
+    if accumulated is not None:
+        kept = torch.as_tensor(accumulated)
+        if not ((kept >= 0) & (kept <= 1)).all():
+            raise ValueError('the accumulated map is not in [0, 1]')
     values = torch.as_tensor(map)
     if not values.isfinite().all():
         raise ValueError('map holds values that are not finite')
@@ -81,5 +86,5 @@ def accumulate_attention(
         return accumulated
     new = attention_maps(values[None])[0]
     if accumulated is not None:
-        new = torch.maximum(new, torch.as_tensor(accumulated).to(new))
+        new = torch.maximum(new, kept.to(new))
     return new if isinstance(map, Tensor) else new.numpy()

@@ -9,6 +9,7 @@ from typing import Any, Dict, Mapping
 
 import numpy as np
 
+from mmwsl.pseudo_labels.checks import check_range
 from mmwsl.pseudo_labels.whole_file import write_whole
 
 # Image id -> class index -> float32 (h, w).
@@ -40,8 +41,20 @@ def pack_attention(attention: Attention) -> Dict[str, np.ndarray]:
     )
 
 
-def unpack_attention(arrays: Mapping[str, Any]) -> Attention:
-    """Invert :func:`pack_attention`; the maps share its ``values``."""
+def unpack_attention(
+    arrays: Mapping[str, Any], name: str = 'attention'
+) -> Attention:
+    """Invert :func:`pack_attention`; the maps share its ``values``.
+
+    Args:
+        arrays: What it returns.
+        name: What to call them in an error.
+
+    Raises:
+        ValueError: If the arrays do not fit together, or values are not in
+            [0, 1].
+    """
+    check_attention(arrays, name)
     values = np.asarray(arrays['values'])
     shapes = np.asarray(arrays['shapes'])
     ends = np.cumsum(shapes.prod(axis=1))
@@ -58,14 +71,49 @@ def unpack_attention(arrays: Mapping[str, Any]) -> Attention:
     }
 
 
+def check_attention(arrays: Mapping[str, Any], name: str) -> None:
+    """Raise ValueError unless arrays are what :func:`pack_attention` makes."""
+    ids, counts, labels, shapes, values = (
+        np.asarray(arrays[key])
+        for key in ('ids', 'counts', 'labels', 'shapes', 'values')
+    )
+    whole = all(x.dtype.kind in 'iu' for x in (counts, labels, shapes))
+    images, maps = len(ids) if ids.ndim == 1 else -1, len(labels)
+    if not (
+        whole
+        and (ids.dtype.kind == 'U' or not images)
+        and counts.shape == (images,)
+        and labels.shape == (maps,)
+        and shapes.shape == (maps, 2)
+        and values.ndim == 1
+        and values.dtype.kind == 'f'
+        and (counts >= 0).all()
+        and counts.sum() == maps
+        and (shapes >= 0).all()
+        and sum(h * w for h, w in shapes.tolist()) == len(values)
+    ):
+        raise ValueError(f'{name}: the arrays do not fit together')
+    images_of_maps = np.repeat(np.arange(images), counts).tolist()
+    pairs = set(zip(images_of_maps, labels.tolist()))
+    if len(set(ids.tolist())) < images or len(pairs) < maps:
+        raise ValueError(f'{name}: an image or a class of it comes twice')
+    if maps and labels.min() < 0:
+        raise ValueError(f'{name}: {labels.min()} is no class index')
+    check_range(values, name, 0, 1)
+
+
 def write_attention(path: str, attention: Attention) -> None:
     """Write attention as ``.npz``; the file appears whole or not at all.
 
     Args:
         path: File to write; its folder is created.
         attention: Maps float32 (h, w) by image id and class index.
+
+    Raises:
+        ValueError: If values are not in [0, 1].
     """
     arrays: Dict[str, Any] = dict(pack_attention(attention))
+    check_attention(arrays, f'{path}: attention')
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     write_whole(path, buffer.getvalue())
@@ -93,4 +141,4 @@ def read_attention(path: str) -> Attention:
             f'{path}: expected the arrays {sorted(_KEYS)}, found '
             f'{sorted(arrays)}'
         )
-    return unpack_attention(arrays)
+    return unpack_attention(arrays, f'{path}: attention')

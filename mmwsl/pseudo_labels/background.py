@@ -29,6 +29,10 @@ def background_score(
 
     Returns:
         (H, W) in [0, 1].
+
+    Raises:
+        ValueError: If the mode is unknown, or the saliency missing or not
+            in [0, 1].
     """
     if mode == 'constant':
         return maps.new_full(maps.shape[1:], value)
@@ -42,6 +46,8 @@ def background_score(
                 "The background 'saliency' needs a saliency map: put "
                 "dict(type='LoadSaliency', ...) into the pipeline."
             )
+        if not ((saliency >= 0) & (saliency <= 1)).all():
+            raise ValueError('saliency must be in [0, 1]')
         return 1 - saliency.to(maps)
     raise ValueError(f"background must be one of {BACKGROUNDS}, got '{mode}'.")
 
@@ -56,7 +62,13 @@ def maps_to_label(maps: Tensor, labels: Tensor, background: Tensor) -> Tensor:
 
     Returns:
         Long (H, W): 0 is background, class c is written as c + 1.
+
+    Raises:
+        ValueError: If a map or the background is not finite.
     """
-    best = torch.cat([background[None], maps]).argmax(dim=0)
+    scores = torch.cat([background[None], maps])
+    if not scores.isfinite().all():
+        raise ValueError('maps or background hold values that are not finite')
+    best = scores.argmax(dim=0)
     values = torch.cat([labels.new_zeros(1), labels + 1])
     return values[best]

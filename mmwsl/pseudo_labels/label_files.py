@@ -8,7 +8,9 @@ import io
 import numpy as np
 from PIL import Image
 
+from mmwsl.pseudo_labels.checks import check_label
 from mmwsl.pseudo_labels.whole_file import write_whole
+from mmwsl.utils.images import read_plane
 
 
 def write_label_map(path: str, label: np.ndarray) -> None:
@@ -25,7 +27,7 @@ def write_label_map(path: str, label: np.ndarray) -> None:
     # Here, because the data sets import this module, too.
     from mmwsl.datasets.palettes import voc_color_map
 
-    if label.dtype != np.uint8 or label.ndim != 2:
+    if label.dtype != np.uint8 or label.ndim != 2 or not label.size:
         raise ValueError(
             f'{path}: a label map is uint8 (H, W), got {label.dtype} '
             f'{label.shape}'
@@ -35,3 +37,22 @@ def write_label_map(path: str, label: np.ndarray) -> None:
     buffer = io.BytesIO()
     picture.save(buffer, format='PNG')
     write_whole(path, buffer.getvalue())
+
+
+def read_label_map(path: str) -> np.ndarray:
+    """Read a label map.
+
+    Args:
+        path: A picture of indices.
+
+    Returns:
+        uint8 (H, W): 0 background, c + 1 class c, 255 ignored.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no picture of indices from 0 to 255.
+    """
+    plane = read_plane(path, 'label map')
+    if plane.dtype.kind == 'f':
+        raise ValueError(f'{path}: label map holds floats, not indices')
+    return check_label(plane.astype(np.int32), f'{path}: label map')

@@ -7,17 +7,21 @@ Shape shorthand: K classes, (H, W) the image.
 
 import io
 import os
-from typing import Optional, Tuple, Union
+from typing import Optional, Tuple
 
 import numpy as np
-from torch import Tensor
 
+from mmwsl.pseudo_labels.checks import (
+    IGNORE,
+    Array,
+    check_classes,
+    check_map,
+    check_range,
+)
 from mmwsl.pseudo_labels.whole_file import write_whole
 from mmwsl.structures import PackedMasks
 
-IGNORE = 255
 MODES = ('top', 'relative')
-Array = Union[np.ndarray, Tensor]
 
 
 def mine_regions(
@@ -39,14 +43,15 @@ def mine_regions(
         bool (H, W).
 
     Raises:
-        ValueError: If the mode is unknown or the fraction not in [0, 1].
+        TypeError: If the map is not of floats.
+        ValueError: If the mode is unknown, the fraction not in [0, 1] or a
+            value of the map not finite.
     """
     if mode not in MODES:
         raise ValueError(f"mode must be one of {MODES}, got '{mode}'")
     if not 0 <= fraction <= 1:
         raise ValueError(f'fraction must be in [0, 1], got {fraction}')
-    if isinstance(map, Tensor):
-        map = map.detach().cpu().numpy()
+    map = check_map(map, 'map')
     number = int(fraction * map.size + 0.5)
     if not map.size or (mode == 'top' and not number):
         return np.zeros(map.shape, bool)
@@ -81,13 +86,16 @@ def regions_to_label(
         uint8 (H, W): 0 background, c + 1 class c, 255 ignored.
 
     Raises:
-        ValueError: If the sizes differ.
+        ValueError: If the sizes differ, the saliency is outside [0, 1] or
+            the labels are not different classes of a label map.
     """
     if regions.shape[1:] != saliency.shape or len(regions) != len(labels):
         raise ValueError(
             f'regions {regions.shape}, labels {np.shape(labels)} and '
             f'saliency {saliency.shape} do not fit together'
         )
+    check_range(saliency, 'saliency', 0, 1)
+    labels = check_classes(labels, 'labels', len(regions))
     background = saliency < saliency_threshold
     claims = regions.sum(axis=0) + background
     label = np.full(saliency.shape, IGNORE, np.uint8)
@@ -105,13 +113,17 @@ def write_regions(path: str, regions: np.ndarray, labels: np.ndarray) -> None:
         path: File to write, a ``.npz``; its folder is created.
         regions: bool (K, H, W).
         labels: Their class indices (K,).
+
+    Raises:
+        ValueError: If the labels are not different classes.
     """
+    labels = check_classes(labels, f'{path}: labels', len(regions))
     buffer = io.BytesIO()
     np.savez(
         buffer,
         bits=PackedMasks.from_masks(regions).bits,
         size=np.array(regions.shape[1:], np.int64),
-        labels=np.asarray(labels, np.int64),
+        labels=labels,
     )
     write_whole(path, buffer.getvalue())
 
@@ -138,7 +150,7 @@ def read_regions(
         with np.load(path, allow_pickle=False) as file:
             height, width = file['size'].tolist()
             masks = PackedMasks(file['bits'], (height, width))
-            labels = file['labels']
+            labels = check_classes(file['labels'], 'labels', len(masks))
     except Exception as error:
         raise ValueError(f'{path}: cannot be read: {error}') from error
     if size is not None and masks.size != tuple(size):

@@ -9,14 +9,20 @@ tensors in main memory, leaves them as they are and returns a new numpy
 array.
 """
 
-from typing import Mapping, Optional, Tuple, Union
+from typing import Mapping, Tuple
 
 import cv2
 import numpy as np
-from torch import Tensor
 
-IGNORE = 255
-Array = Union[np.ndarray, Tensor]
+from mmwsl.pseudo_labels.checks import (
+    IGNORE,
+    LARGEST_CLASS,
+    Array,
+    check_label,
+    check_map,
+    check_plane,
+    check_range,
+)
 
 
 def initial_label(
@@ -52,7 +58,7 @@ def initial_label(
         ValueError: If sizes differ, values are not finite, the saliency is
             outside [0, 1] or a class does not fit into a label map.
     """
-    saliency = _saliency(saliency)
+    saliency = check_map(saliency, 'saliency', None, 0, 1)
     best = 1 - saliency
     above = (best > conflict_threshold).view(np.uint8)
     best[best < fg_threshold] = 0
@@ -97,7 +103,7 @@ def potential_object_mining(
         ValueError: If sizes differ, values are not finite, or a class or a
             value of the label map is outside 0..255.
     """
-    label = _label(label, 'label')
+    label = check_label(label, 'label')
     claimed = np.zeros(label.shape, bool)
     for index in sorted(cams):
         scores = _scaled(cams[index], index, label.shape)
@@ -129,7 +135,7 @@ def non_salient_region_masking(
     Args:
         prediction: uint8 (H, W), by the first segmentor.
         label: uint8 (H, W), the pseudo label it was trained on.
-        saliency: (H, W), in [0, 1] or of any other scale.
+        saliency: (H, W), in [0, 1] or of another scale from 0.
         num_classes_in_image: Number of classes that the image shows.
         dilation: Side of the square, in pixels, that objects and salient
             pixels are dilated by. With an even side it reaches one pixel
@@ -143,15 +149,17 @@ def non_salient_region_masking(
 
     Raises:
         TypeError: If a label map is not of integers.
-        ValueError: If the sizes differ, a label map is outside 0..255 or
-            ``dilation`` is below 1.
+        ValueError: If the sizes differ, a label map is outside 0..255, the
+            saliency is negative or not finite or ``dilation`` is below 1.
     """
     if dilation < 1:
         raise ValueError(f'dilation must be at least 1, got {dilation}')
-    result = _label(prediction, 'prediction')
+    result = check_label(prediction, 'prediction')
     shape = result.shape
-    pseudo = _label(label, 'label', shape)
-    salient = _plane(saliency, 'saliency', shape) > saliency_threshold
+    pseudo = check_label(label, 'label', shape)
+    plane = check_plane(saliency, 'saliency', shape)
+    check_range(plane, 'saliency', 0)
+    salient = plane > saliency_threshold
     if num_classes_in_image <= 1 or not result.size:
         return result
     fill = (result == 0) & (pseudo != 0) & (pseudo != IGNORE)
@@ -180,8 +188,8 @@ def keep_ignored(label: Array, earlier: Array) -> np.ndarray:
         TypeError: If a label map is not of integers.
         ValueError: If the sizes differ or a label map is outside 0..255.
     """
-    result = _label(label, 'label')
-    ignored = _label(earlier, 'earlier', result.shape) == IGNORE
+    result = check_label(label, 'label')
+    ignored = check_label(earlier, 'earlier', result.shape) == IGNORE
     np.copyto(result, IGNORE, where=ignored & (result == 0))
     return result
 
@@ -200,7 +208,7 @@ def ignore_if_small(label: Array, min_ratio: float = 0.01) -> np.ndarray:
         TypeError: If the label map is not of integers.
         ValueError: If it is not (H, W) or outside 0..255.
     """
-    label = _label(label, 'label')
+    label = check_label(label, 'label')
     objects = np.count_nonzero(label) - np.count_nonzero(label == IGNORE)
     if label.size and objects / label.size < min_ratio:
         label.fill(IGNORE)
@@ -220,76 +228,18 @@ def _upper_quartile(scores: np.ndarray, bg_threshold: float) -> float:
 
 def _scaled(values: Array, index: int, shape: Tuple[int, ...]) -> np.ndarray:
     """Scale a map to [0, 1]; a constant one becomes 0."""
-    name = f'map of class {index}'
-    plane = _floats(values, name, shape)
+    plane = check_map(values, f'map of class {index}', shape)
     if not plane.size:
         return plane.copy()
     low, high = plane.min(), plane.max()
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError(f'{name} holds values that are not finite')
     scaled: np.ndarray = plane - low
     if high > low:
         scaled /= high - low
     return scaled
 
 
-def _saliency(values: Array) -> np.ndarray:
-    """Check a saliency map."""
-    plane = _floats(values, 'saliency')
-    if plane.size and not (plane.min() >= 0 and plane.max() <= 1):
-        raise ValueError(
-            'saliency must be in [0, 1], but its values reach from '
-            f'{plane.min():g} to {plane.max():g}'
-        )
-    return plane
-
-
-def _floats(
-    values: Array, name: str, shape: Optional[Tuple[int, ...]] = None
-) -> np.ndarray:
-    """Return a plane of floats of single or double precision."""
-    plane = _plane(values, name, shape)
-    if plane.dtype.kind != 'f':
-        raise TypeError(f'{name} must hold floats, got {plane.dtype}')
-    return plane.astype(np.float32) if plane.itemsize < 4 else plane
-
-
-def _label(
-    values: Array, name: str, shape: Optional[Tuple[int, ...]] = None
-) -> np.ndarray:
-    """Return a copy of a label map as uint8."""
-    plane = _plane(values, name, shape)
-    if plane.dtype.kind not in 'ui':
-        raise TypeError(f'{name} must hold integers, got {plane.dtype}')
-    if plane.dtype != np.uint8 and plane.size:
-        low, high = plane.min(), plane.max()
-        if low < 0 or high > IGNORE:
-            raise ValueError(
-                f'{name} must be in 0..{IGNORE}, but its values reach from '
-                f'{low} to {high}'
-            )
-    return plane.astype(np.uint8)
-
-
-def _plane(
-    values: Array, name: str, shape: Optional[Tuple[int, ...]] = None
-) -> np.ndarray:
-    """Return an array (H, W) of numpy."""
-    if isinstance(values, Tensor):
-        values = values.detach().numpy()
-    plane = np.asarray(values)
-    if plane.ndim != 2:
-        raise ValueError(f'{name} must have shape (H, W), got {plane.shape}')
-    if shape is not None and plane.shape != shape:
-        raise ValueError(
-            f'{name} is {plane.shape[1]} x {plane.shape[0]} pixels, but the '
-            f'image is {shape[1]} x {shape[0]}'
-        )
-    return plane
-
-
 def _label_value(index: int) -> int:
     """The value that a class has in a label map."""
-    if not 0 <= index < IGNORE - 1:
-        raise ValueError(f'class index {index} is not in 0..{IGNORE - 2}')
+    if not 0 <= index <= LARGEST_CLASS:
+        raise ValueError(f'class index {index} is not in 0..{LARGEST_CLASS}')
     return int(index) + 1

@@ -1,6 +1,11 @@
-"""Saliency maps without a trained model."""
+"""Saliency maps: files, and a generator without a trained model."""
 
-from mmwsl.saliency.files import read_settings, write_saliency
+from mmwsl.saliency.files import read_saliency, read_settings, write_saliency
 from mmwsl.saliency.generator import SaliencyGenerator
 
-__all__ = ['SaliencyGenerator', 'read_settings', 'write_saliency']
+__all__ = [
+    'SaliencyGenerator',
+    'read_saliency',
+    'read_settings',
+    'write_saliency',
+]

@@ -1,4 +1,7 @@
-"""Saliency maps on disk."""
+"""Saliency maps on disk.
+
+Shape shorthand: (H, W) the image.
+"""
 
 import io
 import json
@@ -9,10 +12,43 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from mmwsl.pseudo_labels.whole_file import write_whole
-from mmwsl.utils.images import open_picture
+from mmwsl.utils.images import open_picture, read_plane
 
 # Where a picture keeps what its map was made with.
 _KEY = 'mmwsl-saliency'
+_WHAT = 'saliency map'
+
+
+def read_saliency(path: str) -> np.ndarray:
+    """Read a saliency map.
+
+    Args:
+        path (str): A grey picture: black and white, of 8 or 16 bits, or of
+            floats in [0, 1].
+
+    Returns:
+        np.ndarray: float32 (H, W) in [0, 1].
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is broken, coloured, as masks of classes are, or
+            of values whose scale is not known.
+    """
+    plane = read_plane(path, _WHAT, indices=False)
+    low, high = plane.min(), plane.max()
+    # 16-bit pictures come as uint16 or, from some versions of Pillow, as
+    # int32. With no value of theirs above 255 they are meant as 8 bits.
+    deep = plane.dtype.kind in 'iu' and plane.dtype.itemsize > 1
+    scale = 65535 if deep else {'b': 1, 'u': 255, 'f': 1}[plane.dtype.kind]
+    # A NaN fails every comparison.
+    if not (low >= 0 and high <= scale) or (deep and 0 < high <= 255):
+        raise ValueError(
+            f'{path}: {_WHAT} holds {plane.dtype} values from {low:g} to '
+            f'{high:g}, whose scale is not known; write it with 8 bits, 0 to '
+            '255'
+        )
+    saliency: np.ndarray = plane.astype(np.float32) / scale
+    return saliency
 
 
 def write_saliency(
@@ -43,7 +79,7 @@ def write_saliency(
 
 
 def read_settings(path: str) -> Optional[Dict[str, Any]]:
-    """Read what a saliency map was made with.
+    """Read what a saliency map was made with, and that it is whole.
 
     Args:
         path (str): A picture.
@@ -52,11 +88,12 @@ def read_settings(path: str) -> Optional[Dict[str, Any]]:
         dict | None: None if :func:`write_saliency` did not write it.
 
     Raises:
-        ValueError: If the file is no picture.
+        ValueError: If the file is no whole picture.
     """
-    with open_picture(path, 'saliency map') as picture:
+    with open_picture(path, _WHAT) as picture:
         text = picture.info.get(_KEY)
-    if text is None:
+    try:
+        settings = json.loads(text or 'null')
+    except ValueError:
         return None
-    settings: Dict[str, Any] = json.loads(text)
-    return settings
+    return settings if isinstance(settings, dict) else None

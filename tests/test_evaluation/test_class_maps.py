@@ -31,7 +31,8 @@ def test_maps_and_labels(tmp_path):
         (MAPS, [-1, 0], r'labels \[-1, 0\]'),
         (MAPS, [0.5, 1], r'labels \[0.5, 1.0\]'),
         (MAPS + np.array([0, np.nan, 0]), [0, 1], 'not finite'),
-        (MAPS.astype(str), [0, 1], 'not finite'),
+        (MAPS.astype(str), [0, 1], 'maps'),
+        (MAPS * 1e300, [0, 1], 'not finite'),
     ],
 )
 def test_what_is_wrong(tmp_path, maps, labels, words):

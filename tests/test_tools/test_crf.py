@@ -6,7 +6,7 @@ from PIL import Image
 from mmwsl.datasets.transforms.masks import read_index_mask
 from mmwsl.pseudo_labels import dense_crf
 from mmwsl.pseudo_labels.label_files import write_label_map
-from tool_calls import call, load_tool
+from tool_calls import call, error, load_tool
 
 SHAPE = (12, 16)
 
@@ -91,6 +91,20 @@ def test_one_line_for_what_is_wrong(tool, folder, capsys):
     (folder / 'maps').symlink_to(folder / 'SegmentationClass')
     assert run(tool, folder) == 1
     assert 'is a folder of ground truth' in capsys.readouterr().err
+
+
+def test_what_is_no_label(tool, folder, capsys):
+    wide = np.full(SHAPE, 300, np.uint16)
+    Image.fromarray(wide).save(folder / 'maps/a/1.png')
+    assert run(tool, folder) == 1
+    assert 'a/1.png' in error(capsys.readouterr())
+    (folder / 'maps/a/1.png').unlink()
+    for value in (np.nan, -0.5):
+        maps = np.full((1, *SHAPE), value, np.float32)
+        np.savez(folder / 'maps/a/1.npz', maps=maps, labels=np.array([4]))
+        assert run(tool, folder) == 1
+        assert 'a/1.npz' in error(capsys.readouterr())
+    assert not (folder / 'out').exists()
 
 
 def test_copies_of_masks_are_no_source(tool, folder, capsys):

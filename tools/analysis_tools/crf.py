@@ -14,16 +14,14 @@ import torch
 
 from mmwsl.apis import friendly_errors
 from mmwsl.datasets.files import FileIndex
-from mmwsl.datasets.transforms.masks import read_index_mask
 from mmwsl.evaluation.class_maps import read_class_maps
 from mmwsl.evaluation.files import find_map_files
 from mmwsl.pseudo_labels import background_score, dense_crf
+from mmwsl.pseudo_labels.checks import IGNORE, check_range
 from mmwsl.pseudo_labels.crf import METHODS
 from mmwsl.pseudo_labels.guard import check_origin
-from mmwsl.pseudo_labels.label_files import write_label_map
+from mmwsl.pseudo_labels.label_files import read_label_map, write_label_map
 from mmwsl.utils.images import read_image
-
-IGNORE = 255
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -98,6 +96,7 @@ def map_probabilities(
 ) -> Tuple[np.ndarray, np.ndarray]:
     """Return values (L,) of a label map and their probabilities (L, H, W)."""
     maps, labels = read_class_maps(path)
+    check_range(maps, f'{path}: maps', 0)
     planes = torch.from_numpy(maps)
     if args.background == 'rest':
         background = 1 - planes.sum(dim=0)
@@ -118,7 +117,7 @@ def label_probabilities(
     path: str, certainty: float
 ) -> Tuple[np.ndarray, np.ndarray]:
     """Return the values (L,) in a label map and probabilities (L, H, W)."""
-    label = read_index_mask(path)
+    label = read_label_map(path)
     values = np.unique(label)
     values = values[values != IGNORE]
     if not len(values):

@@ -19,12 +19,12 @@ import numpy as np
 
 from mmwsl.datasets.files import read_lines
 from mmwsl.datasets.transforms.masks import read_index_mask
-from mmwsl.datasets.transforms.saliency import read_saliency
 from mmwsl.evaluation.files import find_map_files, without_suffix
 from mmwsl.evaluation.functional.pixel_pr import pixel_histograms
 from mmwsl.evaluation.functional.saliency import saliency_scores
 from mmwsl.evaluation.functional.tables import percent
 from mmwsl.evaluation.scoring import run_scoring
+from mmwsl.saliency import read_saliency
 
 THRESHOLDS = np.arange(256) / 255
 

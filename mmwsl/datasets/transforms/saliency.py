@@ -3,33 +3,10 @@
 import os
 from typing import Any, Dict
 
-import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmwsl.registry import TRANSFORMS
-from mmwsl.utils.images import read_plane
-
-# 16-bit pictures come as uint16 or, from some versions of Pillow, as int32.
-_LARGEST = {np.dtype(bool): 1, np.dtype(np.uint8): 255}
-
-
-def read_saliency(path: str) -> np.ndarray:
-    """Read a saliency map.
-
-    Args:
-        path (str): A grey picture with 8 or 16 bits.
-
-    Returns:
-        np.ndarray: float32 (H, W) in [0, 1].
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is broken or coloured, as masks of classes are.
-    """
-    plane = read_plane(path, 'saliency map', indices=False)
-    largest = _LARGEST.get(plane.dtype, 65535)
-    saliency: np.ndarray = plane.astype(np.float32) / largest
-    return saliency
+from mmwsl.saliency import read_saliency
 
 
 @TRANSFORMS.register_module()
@@ -43,7 +20,8 @@ class LoadSaliency(BaseTransform):
     (H, W) in [0, 1].
 
     Args:
-        folder (str): Where the maps are, grey pictures with 8 or 16 bits.
+        folder (str): Where the maps are, pictures that
+            :func:`mmwsl.saliency.read_saliency` reads.
         suffix (str): What follows the image's id.
 
     Raises:

@@ -21,8 +21,14 @@ from mmwsl.evaluation.metrics.fields import (
     label_indices,
     pixels,
 )
+from mmwsl.pseudo_labels.checks import (
+    IGNORE,
+    LARGEST_CLASS,
+    check_label,
+    check_range,
+)
 from mmwsl.pseudo_labels.label_files import write_label_map
-from mmwsl.pseudo_labels.salient_labels import IGNORE, ignore_if_small
+from mmwsl.pseudo_labels.salient_labels import ignore_if_small
 from mmwsl.pseudo_labels.whole_file import write_whole
 from mmwsl.registry import METRICS
 from mmwsl.structures.run_lengths import encode_mask
@@ -109,6 +115,7 @@ class PseudoLabelWriter(BaseMetric):
                 result['instances'] = _instances(img_id, sample)
             for name in self.tables:
                 numbers = array(field(sample, f'pred_{name[:-1]}'))
+                check_range(numbers, f'{img_id}: pred_{name[:-1]}')
                 result[name] = numbers.tolist()
             self.results.append(result)
 
@@ -126,12 +133,17 @@ class PseudoLabelWriter(BaseMetric):
     def _write_label_map(
         self, img_id: str, sample: Mapping[str, Any]
     ) -> Dict[str, int]:
-        label = pixels(sample, 'pred_sem_seg')
-        if label.size and not 0 <= label.min() <= label.max() <= IGNORE:
+        classes = (self.dataset_meta or {}).get('classes') or ()
+        if len(classes) > LARGEST_CLASS + 1:
             raise ValueError(
-                f'{img_id}: pred_sem_seg holds values outside 0..{IGNORE}'
+                f'PseudoLabelWriter: label maps hold {LARGEST_CLASS + 1} '
+                f'classes at most, but the data set has {len(classes)}: set '
+                'label_maps=False'
             )
-        label = ignore_if_small(label.astype(np.uint8), self.min_ratio)
+        label = check_label(
+            pixels(sample, 'pred_sem_seg'), f'{img_id}: pred_sem_seg'
+        )
+        label = ignore_if_small(label, self.min_ratio)
         path = os.path.join(self.out_dir, 'labels', f'{img_id}.png')
         write_label_map(path, label)
         labelled = label != IGNORE
@@ -148,6 +160,7 @@ class PseudoLabelWriter(BaseMetric):
         else:
             maps = pixels(sample, 'pred_maps').astype(np.float32)
             labels = label_indices(sample, 'pred_map_labels')
+        check_range(maps, f'{img_id}: pred_maps', 0)
         buffer = io.BytesIO()
         np.savez(buffer, maps=maps, labels=labels)
         path = os.path.join(self.out_dir, 'maps', f'{img_id}.npz')
@@ -197,6 +210,7 @@ def _instances(img_id: str, sample: Mapping[str, Any]) -> List[dict]:
     """Return the instances of one image as COCO lists results."""
     instances = field(sample, 'pred_instances')
     masks = array(instances['masks'])
+    check_range(array(instances['scores']), f'{img_id}: scores of instances')
     return [
         dict(
             image_id=img_id,

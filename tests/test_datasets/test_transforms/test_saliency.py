@@ -37,6 +37,49 @@ def test_other_depths(write, dtype, largest):
     assert saliency.tolist() == [[0, 1, 0], [0, 0, 0]]
 
 
+@pytest.fixture
+def tiff(tmp_path):
+    (tmp_path / 'x').mkdir()
+
+    def save(values, dtype):
+        picture = Image.fromarray(np.array([values, values], dtype))
+        picture.save(tmp_path / 'x' / 'a.tif')
+        return tmp_path
+
+    return save
+
+
+def test_floats_are_shares_already(tiff):
+    folder = tiff([0, 0.25, 1], np.float32)
+    saliency = load(folder, suffix='.tif')['saliency']
+    assert saliency.tolist() == [[0, 0.25, 1]] * 2
+
+
+def test_32_bits_with_values_of_16(tiff):
+    folder = tiff([0, 13107, 65535], np.int32)
+    saliency = load(folder, suffix='.tif')['saliency']
+    assert saliency[0].tolist() == pytest.approx([0, 0.2, 1])
+
+
+@pytest.mark.parametrize(
+    ('values', 'dtype'),
+    [
+        ([0, 128, 255], np.float32),
+        ([0, np.nan, 1], np.float32),
+        ([0, -0.5, 1], np.float32),
+        ([0, np.inf, 1], np.float32),
+        ([0, 128, 255], np.int32),
+        ([0, 128, 255], np.uint16),
+        ([-5, 0, 60000], np.int32),
+        ([0, 1, 2**31 - 1], np.int32),
+    ],
+)
+def test_scales_that_are_not_known(tiff, values, dtype):
+    folder = tiff(values, dtype)
+    with pytest.raises(ValueError, match=r'x/a\.tif'):
+        load(folder, suffix='.tif')
+
+
 def test_palettes(write, tmp_path):
     """A grey one is read by its colours; one of a mask is refused."""
     folder = write(np.zeros((2, 3), dtype=np.uint8))

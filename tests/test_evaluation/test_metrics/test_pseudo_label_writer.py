@@ -164,3 +164,28 @@ def test_what_cannot_be_written(tmp_path):
     with pytest.raises(ValueError, match='x/0: pred_sem_seg'):
         write(tmp_path, [sample])
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('name', ['pred_maps', 'pred_count', 'pred_score'])
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_predictions_that_are_no_numbers(tmp_path, name, value):
+    sample = make_sample(0)
+    values = sample.get(name)
+    getattr(values, 'data', values)[0] = value
+    with pytest.raises(ValueError, match=f'x/0: {name}'):
+        write(
+            tmp_path,
+            [sample],
+            label_maps=False,
+            soft_maps=True,
+            counts=True,
+            scores=True,
+        )
+
+
+def test_more_classes_than_a_label_map_holds(tmp_path):
+    config = dict(type='PseudoLabelWriter', out_dir=str(tmp_path))
+    evaluator = Evaluator([config])
+    evaluator.dataset_meta = dict(classes=[str(c) for c in range(255)])
+    with pytest.raises(ValueError, match='255'):
+        evaluator.process([make_sample(0)])
