@@ -130,8 +130,8 @@ def proposal_scores(
     background of the peak's class (:func:`background_masks`), the score is
     ``alpha * R.Q + R.Q^ - beta * B.Q - gamma * |1 - D.Q|``. Dots are sums
     over pixels; for D, the density of the class, Q is taken on D's grid by
-    nearest neighbours, the pixel at the centre of each cell. What a mask contributes is computed once for all
-    peaks, see :class:`MapSums`.
+    nearest neighbours, the pixel at the centre of each cell. What a mask
+    contributes is computed once for all peaks, see :class:`MapSums`.
 
     The arguments are those of :func:`retrieve_instances`.
 
