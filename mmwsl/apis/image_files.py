@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmwsl.apis.config import load_config
 from mmwsl.registry import DATASETS
+from mmwsl.utils.files import join_inside
 
 # Path of the file, whether it was there, what went wrong.
 Done = Tuple[str, bool, str]
@@ -83,8 +84,9 @@ class ImageFiles(Dataset):
     def __getitem__(self, index: int) -> Done:
         """Make one file; errors are returned, workers would garble them."""
         entry = self.entries[index]
-        path = os.path.join(self.folder, entry['img_id'] + self.suffix)
+        path = ''
         try:
+            path = join_inside(self.folder, entry['img_id'], self.suffix)
             if os.path.exists(path) and not self.overwrite:
                 self._check(path)
                 return path, True, ''
@@ -94,7 +96,7 @@ class ImageFiles(Dataset):
         except (OSError, ValueError) as error:
             text = str(error)
             name = entry['img_path'] or entry['img_id']
-            named = name in text or path in text
+            named = name in text or (path and path in text)
             return path, False, text if named else f'{name}: {text}'
 
     def _check(self, path: str) -> None:

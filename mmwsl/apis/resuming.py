@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Union
 from zipfile import is_zipfile
 
-from mmwsl.pseudo_labels.whole_file import write_whole
+from mmwsl.utils.files import write_whole
 
 
 def mend_last_checkpoint(work_dir: Union[str, Path]) -> bool:

@@ -23,7 +23,7 @@ import numpy as np
 
 from mmwsl.datasets.files import read_lines
 from mmwsl.datasets.label_lists import csv_lines, parse_labels
-from mmwsl.pseudo_labels.whole_file import write_whole
+from mmwsl.utils.files import write_whole
 from mmwsl.utils.images import IMG_SUFFIXES
 
 MAP_SUFFIXES = ('.npz', '.npy', '.png')

@@ -3,8 +3,6 @@
 n: images. C: classes.
 """
 
-import json
-import os
 from typing import Any, Dict, Optional, Sequence
 
 import numpy as np
@@ -96,21 +94,3 @@ def rows_of_images(
             f'the first is {missing[0]}'
         )
     return given.scores[[rows[img_id] for img_id in img_ids]][:, columns]
-
-
-def read_json(path: str) -> Any:
-    """Read a json file.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no json.
-    """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f'{path}: file does not exist')
-    with open(path, encoding='utf-8') as file:
-        try:
-            return json.load(file)
-        except ValueError as error:
-            raise ValueError(
-                f'{path}: json does not parse: {error}'
-            ) from error

@@ -20,7 +20,7 @@ from mmwsl.pipeline.pictures import (
 )
 from mmwsl.pipeline.stages import Pipeline
 from mmwsl.pipeline.summary import Row, metrics_text, summary_cells
-from mmwsl.pseudo_labels.whole_file import write_whole
+from mmwsl.utils.files import write_whole
 from mmwsl.visualization import class_colors, safe_path, write_image
 
 _CHECKPOINT = re.compile(r'\{(.+)\.checkpoint\}')

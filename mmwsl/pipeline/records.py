@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Optional
 
 from mmwsl.apis import load_config
 from mmwsl.pipeline.stages import Pipeline, Stage
-from mmwsl.pseudo_labels.whole_file import write_whole
+from mmwsl.utils import files
 
 LOG = 'log.txt'
 _STARTED, _FINISHED = 'started.json', 'stage.json'
@@ -30,11 +30,7 @@ def read_json(path: str) -> Optional[Dict[str, Any]]:
     """
     if not os.path.isfile(path):
         return None
-    try:
-        with open(path, encoding='utf-8') as file:
-            content = json.load(file)
-    except ValueError as error:
-        raise ValueError(f'{path}: is no JSON file: {error}') from error
+    content = files.read_json(path)
     if not isinstance(content, dict):
         raise ValueError(f'{path}: does not hold a JSON object')
     return content
@@ -43,7 +39,7 @@ def read_json(path: str) -> Optional[Dict[str, Any]]:
 def write_json(path: str, content: Any) -> None:
     """Write a JSON file that appears whole or not at all."""
     text = json.dumps(content, indent=1, default=str)
-    write_whole(path, f'{text}\n'.encode())
+    files.write_whole(path, f'{text}\n'.encode())
 
 
 def finished_record(pipeline: Pipeline, name: str) -> Optional[Dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Any, Dict, List, NamedTuple, Optional
 
 from mmwsl.evaluation.functional import format_table
 from mmwsl.pipeline.records import write_json
-from mmwsl.pseudo_labels.whole_file import write_whole
+from mmwsl.utils.files import write_whole
 
 # Metrics with a column of their own, so that the stages can be compared.
 _COLUMNS = 4

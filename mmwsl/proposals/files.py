@@ -3,13 +3,13 @@
 K: number of proposals, (H, W): size of the image.
 """
 
+import io
 import json
 import os
-from typing import Any, Callable, Dict, Optional
+from typing import Any, BinaryIO, Callable, Dict, Optional
 
 import numpy as np
 
-from mmwsl.proposals.errors import naming
 from mmwsl.proposals.matlab import read_mat, write_mat
 from mmwsl.structures import PackedMasks
 from mmwsl.structures.run_lengths import (
@@ -17,6 +17,7 @@ from mmwsl.structures.run_lengths import (
     encode_mask,
     whole_numbers,
 )
+from mmwsl.utils.files import naming, read_json, write_whole
 
 # Names under which unpacked stacks are found in .npz files.
 _STACKS = ('masks', 'proposals', 'arr_0')
@@ -94,19 +95,12 @@ def write_proposals(
         ValueError: If the suffix is unknown.
     """
     writer = _known(_WRITERS, path)
-    os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
-    # numpy and scipy append a suffix that is not theirs.
-    root, suffix = os.path.splitext(path)
-    partial = f'{root}.{os.getpid()}.part{suffix}'
-    try:
-        if parameters is None:
-            writer(partial, proposals)
-        else:
-            _write_npz(partial, proposals, parameters)
-        os.replace(partial, path)
-    finally:
-        if os.path.exists(partial):
-            os.remove(partial)
+    content = io.BytesIO()
+    if parameters is None:
+        writer(content, proposals)
+    else:
+        _write_npz(content, proposals, parameters)
+    write_whole(path, content.getvalue())
 
 
 def read_parameters(path: str) -> Optional[Dict[str, Any]]:
@@ -168,32 +162,8 @@ def from_list(items: Any, path: str) -> PackedMasks:
     )
 
 
-def read_json(path: str, what: str = 'proposal file') -> Any:
-    """Read a ``.json`` file.
-
-    Args:
-        path (str): The file.
-        what (str): What it is, for the errors.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is empty or no JSON.
-    """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f'{path}: {what} does not exist')
-    with open(path, 'rb') as file:
-        content = file.read()
-    if not content.strip():
-        raise ValueError(f'{path}: {what} is empty')
-    try:
-        return json.loads(content.decode('utf-8'))
-    # Brackets may be nested too deep, and numbers have too many digits.
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f'{path}: is no JSON') from error
-
-
 def _read_json(path: str) -> PackedMasks:
-    content = read_json(path)
+    content = read_json(path, 'proposal file')
     if isinstance(content, dict):
         content = content.get('proposals', content.get('annotations'))
     return from_list(content, path)
@@ -241,7 +211,7 @@ def _from_stack(
 
 
 def _write_npz(
-    path: str,
+    file: BinaryIO,
     proposals: PackedMasks,
     parameters: Optional[Dict[str, Any]] = None,
 ) -> None:
@@ -253,16 +223,15 @@ def _write_npz(
     if parameters is not None:
         content['parameters'] = np.array(json.dumps(parameters))
     # Masks are mostly whole areas: a tenth of the space remains.
-    np.savez_compressed(path, **content)
+    np.savez_compressed(file, **content)
 
 
-def _write_npy(path: str, proposals: PackedMasks) -> None:
-    np.save(path, proposals.unpack())
+def _write_npy(file: BinaryIO, proposals: PackedMasks) -> None:
+    np.save(file, proposals.unpack())
 
 
-def _write_json(path: str, proposals: PackedMasks) -> None:
-    with open(path, 'w', encoding='utf-8') as file:
-        json.dump(list_of(proposals), file)
+def _write_json(file: BinaryIO, proposals: PackedMasks) -> None:
+    file.write(json.dumps(list_of(proposals)).encode())
 
 
 _READERS: Dict[str, Callable[[str], PackedMasks]] = {
@@ -271,7 +240,7 @@ _READERS: Dict[str, Callable[[str], PackedMasks]] = {
     '.json': _read_json,
     '.mat': read_mat,
 }
-_WRITERS: Dict[str, Callable[[str, PackedMasks], None]] = {
+_WRITERS: Dict[str, Callable[[BinaryIO, PackedMasks], None]] = {
     '.npz': _write_npz,
     '.npy': _write_npy,
     '.json': _write_json,

@@ -4,9 +4,9 @@ import json
 import os
 from typing import Any, Dict, List, Optional
 
-from mmwsl.proposals.errors import naming
-from mmwsl.proposals.files import best_first, from_list, list_of, read_json
+from mmwsl.proposals.files import best_first, from_list, list_of
 from mmwsl.structures import PackedMasks
+from mmwsl.utils.files import naming, read_json, write_whole
 
 
 class ProposalList:
@@ -31,7 +31,7 @@ class ProposalList:
     def __init__(
         self, path: str, names: Optional[List[Dict[str, Any]]] = None
     ) -> None:
-        content = read_json(path)
+        content = read_json(path, 'proposal file')
         if isinstance(content, dict):
             if content.get('images'):
                 names = images_of(content, path)
@@ -112,13 +112,9 @@ def write_proposal_list(path: str, proposals: Dict[str, PackedMasks]) -> None:
         path (str): The file; missing folders are made.
         proposals (dict): Those of each image id.
     """
-    os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
     items = [
         {'image_id': img_id, **item}
         for img_id, masks in proposals.items()
         for item in list_of(masks)
     ]
-    partial = f'{path}.{os.getpid()}.part'
-    with open(partial, 'w', encoding='utf-8') as file:
-        json.dump(items, file)
-    os.replace(partial, path)
+    write_whole(path, json.dumps(items).encode())

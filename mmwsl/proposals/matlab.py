@@ -3,7 +3,7 @@
 K: number of proposals, S: number of superpixels, (H, W): size of the image.
 """
 
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, BinaryIO, Dict, Optional, Tuple
 
 import numpy as np
 
@@ -95,11 +95,11 @@ def _members(labels: Any, largest: int, path: str) -> np.ndarray:
     return members
 
 
-def write_mat(path: str, proposals: PackedMasks) -> None:
+def write_mat(file: BinaryIO, proposals: PackedMasks) -> None:
     """Write proposals as MCG does.
 
     Args:
-        path (str): The file.
+        file (BinaryIO): What is written to.
         proposals (PackedMasks): K masks; pixels that are in the same
             proposals become one superpixel.
 
@@ -114,7 +114,7 @@ def write_mat(path: str, proposals: PackedMasks) -> None:
     content['superpixels'] += 1
     if proposals.scores is not None:
         content['scores'] = proposals.scores[:, None].astype(np.float64)
-    _scipy_io().savemat(path, content, do_compression=True)
+    _scipy_io().savemat(file, content, do_compression=True)
 
 
 def split_pixels(proposals: PackedMasks) -> Tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from typing import Any, Dict, Mapping
 import numpy as np
 
 from mmwsl.pseudo_labels.checks import check_range
-from mmwsl.pseudo_labels.whole_file import write_whole
+from mmwsl.utils.files import write_whole
 
 # Image id -> class index -> float32 (h, w).
 Attention = Dict[str, Dict[int, np.ndarray]]

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from mmwsl.pseudo_labels.checks import check_label
-from mmwsl.pseudo_labels.whole_file import write_whole
+from mmwsl.utils.files import write_whole
 from mmwsl.utils.images import read_plane
 
 

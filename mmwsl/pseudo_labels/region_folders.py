@@ -16,6 +16,7 @@ from typing import Dict, Sequence, Tuple
 import numpy as np
 
 from mmwsl.pseudo_labels.regions import read_regions
+from mmwsl.utils.files import join_inside
 
 
 def step_folder(root: str, step: int) -> str:
@@ -25,7 +26,7 @@ def step_folder(root: str, step: int) -> str:
 
 def region_file(folder: str, img_id: str) -> str:
     """Return the file of an image's regions."""
-    return os.path.join(folder, f'{img_id}.npz')
+    return join_inside(folder, img_id, '.npz')
 
 
 def digest_regions(folder: str, img_ids: Sequence[str]) -> str:

@@ -18,8 +18,8 @@ from mmwsl.pseudo_labels.checks import (
     check_map,
     check_range,
 )
-from mmwsl.pseudo_labels.whole_file import write_whole
 from mmwsl.structures import PackedMasks
+from mmwsl.utils.files import write_whole
 
 MODES = ('top', 'relative')
 

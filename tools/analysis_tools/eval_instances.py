@@ -16,7 +16,8 @@ from mmwsl.evaluation import InstanceAPMetric
 from mmwsl.evaluation.files import without_suffix
 from mmwsl.evaluation.metrics.instance_truth import MASK_SOURCES
 from mmwsl.evaluation.scoring import run_scoring
-from mmwsl.evaluation.truth import config_dataset, read_json
+from mmwsl.evaluation.truth import config_dataset
+from mmwsl.utils.files import read_json
 
 Result = Dict[str, Any]
 _KEYS = ('image_id', 'category_id', 'segmentation', 'score')

@@ -17,9 +17,9 @@ from mmwsl.proposals import (
     write_proposal_list,
     write_proposals,
 )
-from mmwsl.proposals.files import read_json
 from mmwsl.proposals.lists import images_of
 from mmwsl.structures import PackedMasks
+from mmwsl.utils.files import join_inside, read_json
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -102,7 +102,8 @@ def convert(args: argparse.Namespace) -> int:
         return len(proposals)
     number = 0
     for img_id, masks in read_all(args):
-        write_proposals(os.path.join(args.target, img_id + args.to), masks)
+        path = join_inside(args.target, img_id, args.to)
+        write_proposals(path, masks)
         number += 1
     return number
 

@@ -21,6 +21,7 @@ from mmwsl.datasets.files import image_id
 from mmwsl.datasets.wsol_metadata import whole_boxes
 from mmwsl.evaluation.metrics.score_maps import gt_boxes
 from mmwsl.registry import DATASETS
+from mmwsl.utils.files import join_inside
 
 TRUTH = ('box', 'mask', 'none')
 
@@ -218,13 +219,13 @@ def write_masks(entry: Entry, folder: str) -> List[str]:
     for name, mask in zip(names, entry.masks):
         if name:
             plane = mask.astype(np.uint8) * 255
-            write_picture(os.path.join(folder, name), plane)
+            write_picture(join_inside(folder, name), plane)
     return [','.join((entry.img_id, *names))]
 
 
 def write_image(entry: Entry, folder: str) -> None:
     """Write the image of an entry under its id."""
-    path = os.path.join(folder, entry.img_id)
+    path = join_inside(folder, entry.img_id)
     if not entry.path:
         write_picture(path, entry.img)
         return

@@ -1,13 +1,12 @@
 """Hiding what earlier classifiers have looked at."""
 
-import os
 from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 
-from mmwsl.pseudo_labels.region_folders import step_folder
+from mmwsl.pseudo_labels.region_folders import region_file, step_folder
 from mmwsl.pseudo_labels.regions import read_regions
 from mmwsl.registry import TRANSFORMS
 
@@ -89,7 +88,7 @@ class EraseRegions(BaseTransform):
         img = results['img']
         hidden = np.zeros(img.shape[:2], bool)
         for folder in self._all_folders():
-            path = os.path.join(folder, f'{results["img_id"]}.npz')
+            path = region_file(folder, results['img_id'])
             hidden |= read_regions(path, img.shape[:2])[0].any(axis=0)
         if hidden.any():
             mean = self.mean or self._told_mean.tolist()

@@ -1,12 +1,12 @@
 """Loading object proposals that another program has made."""
 
-import os
 from typing import Any, Dict, Optional
 
 from mmcv.transforms import BaseTransform
 
 from mmwsl.proposals import ProposalList, read_proposals
 from mmwsl.registry import TRANSFORMS
+from mmwsl.utils.files import join_inside
 
 
 @TRANSFORMS.register_module()
@@ -58,7 +58,7 @@ class LoadProposals(BaseTransform):
             self._list = self._list or ProposalList(self.folder)
             place, proposals = self.folder, self._list.read(img_id)
         else:
-            place = os.path.join(self.folder, img_id + self.suffix)
+            place = join_inside(self.folder, img_id, self.suffix, links=True)
             proposals = read_proposals(place)
         height, width = results['ori_shape'][:2]
         if proposals.size != (height, width):

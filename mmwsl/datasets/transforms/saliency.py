@@ -1,12 +1,12 @@
 """Loading saliency maps that another program has made."""
 
-import os
 from typing import Any, Dict
 
 from mmcv.transforms import BaseTransform
 
 from mmwsl.registry import TRANSFORMS
 from mmwsl.saliency import read_saliency
+from mmwsl.utils.files import join_inside
 
 
 @TRANSFORMS.register_module()
@@ -35,11 +35,12 @@ class LoadSaliency(BaseTransform):
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Add ``saliency`` to ``results``."""
-        path = os.path.join(self.folder, results['img_id'] + self.suffix)
+        img_id = results['img_id']
+        path = join_inside(self.folder, img_id, self.suffix, links=True)
         saliency = read_saliency(path)
         height, width = results['ori_shape']
         if saliency.shape != (height, width):
-            name = results.get('img_path') or results['img_id']
+            name = results.get('img_path') or img_id
             raise ValueError(
                 f'{path}: saliency map is {saliency.shape[1]} x '
                 f'{saliency.shape[0]} pixels, but its image {name} is '

@@ -45,8 +45,8 @@ from mmwsl.pseudo_labels.region_folders import (
     step_folder,
 )
 from mmwsl.pseudo_labels.regions import write_regions
-from mmwsl.pseudo_labels.whole_file import write_whole
 from mmwsl.registry import LOOPS
+from mmwsl.utils.files import write_whole
 
 
 @LOOPS.register_module()

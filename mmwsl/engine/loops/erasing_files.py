@@ -13,6 +13,7 @@ from mmwsl.pseudo_labels import mine_regions, regions_to_label
 from mmwsl.pseudo_labels.label_files import write_label_map
 from mmwsl.pseudo_labels.region_folders import merge_steps, region_file
 from mmwsl.pseudo_labels.regions import IGNORE, write_regions
+from mmwsl.utils.files import join_inside
 
 
 def sample_regions(
@@ -76,7 +77,7 @@ def write_merged(
         entry = dict(img_id=img_id, ori_shape=regions.shape[1:])
         plane = saliency(entry)['saliency']
         label = regions_to_label(regions, labels, plane, threshold)
-        write_label_map(os.path.join(label_dir, f'{img_id}.png'), label)
+        write_label_map(join_inside(label_dir, img_id, '.png'), label)
         known = label != IGNORE
         counts[0] += int(known.sum())
         counts[1] += int((known & (label > 0)).sum())

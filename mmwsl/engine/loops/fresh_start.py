@@ -10,7 +10,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
-from mmwsl.pseudo_labels.whole_file import write_whole
+from mmwsl.utils.files import write_whole
 
 INITIAL_WEIGHTS = 'initial_weights.pth'
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from mmwsl.evaluation.functional.seeds import mean_without_nan
 from mmwsl.evaluation.functional.tables import format_table, percent
-from mmwsl.pseudo_labels.whole_file import write_whole
+from mmwsl.utils.files import write_whole
 
 SWEPT_MEANS = ('mIoU', 'mPrecision', 'mRecall')
 

@@ -29,10 +29,9 @@ from mmwsl.pseudo_labels.checks import (
 )
 from mmwsl.pseudo_labels.label_files import write_label_map
 from mmwsl.pseudo_labels.salient_labels import ignore_if_small
-from mmwsl.pseudo_labels.whole_file import write_whole
 from mmwsl.registry import METRICS
 from mmwsl.structures.run_lengths import encode_mask
-from mmwsl.visualization.writing import safe_path
+from mmwsl.utils.files import join_inside, write_whole
 
 
 @METRICS.register_module()
@@ -121,14 +120,14 @@ class PseudoLabelWriter(BaseMetric):
 
     def _image_id(self, sample: Mapping[str, Any]) -> str:
         if sample.get('img_id'):
-            return safe_path(sample['img_id'])
+            return str(sample['img_id'])
         path = sample.get('img_path')
         if path is None or self.img_dir is None:
             raise ValueError(
                 f'{path or "sample"}: has no img_id; set '
                 'PseudoLabelWriter.img_dir to the folder of the images'
             )
-        return safe_path(image_id(path, self.img_dir))
+        return image_id(path, self.img_dir)
 
     def _write_label_map(
         self, img_id: str, sample: Mapping[str, Any]
@@ -144,8 +143,8 @@ class PseudoLabelWriter(BaseMetric):
             pixels(sample, 'pred_sem_seg'), f'{img_id}: pred_sem_seg'
         )
         label = ignore_if_small(label, self.min_ratio)
-        path = os.path.join(self.out_dir, 'labels', f'{img_id}.png')
-        write_label_map(path, label)
+        folder = os.path.join(self.out_dir, 'labels')
+        write_label_map(join_inside(folder, img_id, '.png'), label)
         labelled = label != IGNORE
         return dict(
             pixels=int(label.size),
@@ -163,7 +162,8 @@ class PseudoLabelWriter(BaseMetric):
         check_range(maps, f'{img_id}: pred_maps', 0)
         buffer = io.BytesIO()
         np.savez(buffer, maps=maps, labels=labels)
-        path = os.path.join(self.out_dir, 'maps', f'{img_id}.npz')
+        folder = os.path.join(self.out_dir, 'maps')
+        path = join_inside(folder, img_id, '.npz')
         write_whole(path, buffer.getvalue())
 
     def compute_metrics(self, results: List[dict]) -> Dict[str, float]:

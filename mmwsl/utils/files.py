@@ -1,0 +1,167 @@
+"""Reading and writing files: whole, inside their folder, with named errors."""
+
+import json
+import ntpath
+import os
+import re
+import socket
+from contextlib import contextmanager, suppress
+from typing import Any, Iterator, Set
+
+# Folders from which stale temporary files have been removed.
+_tidied: Set[str] = set()
+
+
+def join_inside(
+    folder: str, name: str, suffix: str = '', links: bool = False
+) -> str:
+    """Join a name that comes from a file to a folder that it must not leave.
+
+    Args:
+        folder (str): The folder, which may be a link itself.
+        name (str): Such as an image id: a relative path with slashes.
+        suffix (str): Appended to the name.
+        links (bool): Whether links in the folder may lead out of it: for
+            what users have laid there, not for what is written.
+
+    Returns:
+        str: The path.
+
+    Raises:
+        ValueError: If the name is empty, absolute or has a drive letter,
+            climbs with '..', holds a null character, or goes through a link
+            that leaves the folder.
+    """
+    parts = re.split(r'[\\/]', name) if isinstance(name, str) else ['']
+    if (
+        parts[-1] in ('', '.')
+        or not parts[0]
+        or os.pardir in parts
+        or ntpath.splitdrive(name)[0]
+        or '\0' in name
+    ):
+        raise ValueError(f'{name!r} is no name of a file inside {folder}')
+    path = os.path.join(folder, name + suffix)
+    if not links:
+        root = os.path.realpath(folder)
+        if not os.path.realpath(path).startswith(os.path.join(root, '')):
+            raise ValueError(f'{path}: leaves {folder} through a link')
+    return path
+
+
+def write_whole(path: str, content: bytes) -> None:
+    """Write a file that appears whole or not at all.
+
+    Args:
+        path (str): File to write; its folder is created, and temporary files
+            that killed processes have left there are removed.
+        content (bytes): What it will hold.
+    """
+    folder = os.path.dirname(os.path.abspath(path))
+    os.makedirs(folder, exist_ok=True)
+    _remove_stale(folder)
+    # Host and process, so that others can see whether it is still written.
+    name = f'.{socket.gethostname()}-{os.getpid()}.tmp'
+    temporary = os.path.join(folder, name)
+    try:
+        with naming(path), open(temporary, 'wb') as file:
+            file.write(content)
+        os.replace(temporary, path)
+    finally:
+        with suppress(FileNotFoundError):
+            os.remove(temporary)
+
+
+def _remove_stale(folder: str) -> None:
+    """Remove temporary files of this machine's dead processes, once."""
+    if folder in _tidied:
+        return
+    _tidied.add(folder)
+    pattern = re.compile(rf'\.{re.escape(socket.gethostname())}-(\d+)\.tmp')
+    for name in os.listdir(folder):
+        match = pattern.fullmatch(name)
+        if match is not None and not _is_alive(int(match[1])):
+            with suppress(FileNotFoundError):
+                os.remove(os.path.join(folder, name))
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def read_json(path: str, what: str = 'file') -> Any:
+    """Read a JSON file.
+
+    Args:
+        path (str): The file.
+        what (str): What it is, for the errors.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is empty, no JSON, or nested too deep.
+    """
+    content = read_bytes(path, what)
+    if not content.strip():
+        raise ValueError(f'{path}: {what} is empty')
+    try:
+        return json.loads(content.decode('utf-8-sig'))
+    except RecursionError as error:
+        raise ValueError(f'{path}: is no JSON, or nested too deep') from error
+    # Numbers may have too many digits, too.
+    except ValueError as error:
+        raise ValueError(f'{path}: is no JSON ({error})') from error
+
+
+def read_bytes(path: str, what: str = 'file') -> bytes:
+    """Read a whole file.
+
+    Args:
+        path (str): The file.
+        what (str): What it is, for the error.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f'{path}: {what} does not exist')
+    with naming(path), open(path, 'rb') as file:
+        return file.read()
+
+
+@contextmanager
+def naming(place: str) -> Iterator[None]:
+    """Name a place in whatever broken content raises.
+
+    Args:
+        place (str): Where the content is from: a file, maybe with the part
+            of it.
+
+    Raises:
+        ValueError: In one line that begins with ``place``.
+        OSError: Those of the machine, with ``place`` as their file if they
+            name none.
+    """
+    try:
+        yield
+    # Not the content is at fault: a package or a permission is missing.
+    except ImportError:
+        raise
+    except OSError as error:
+        if error.filename is not None or place in str(error):
+            raise
+        if error.errno is None:
+            raise type(error)(f'{place}: {error}') from error
+        raise OSError(error.errno, error.strerror, place) from error
+    except Exception as error:
+        if isinstance(error, ValueError) and place in str(error):
+            raise
+        text = ' '.join(str(error).split())
+        if not isinstance(error, (ValueError, TypeError)):
+            text = f'{type(error).__name__}: {text}'
+        raise ValueError(f'{place}: {text}') from error
