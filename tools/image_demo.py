@@ -16,7 +16,7 @@ from mmengine.device import get_device
 from mmwsl.apis import friendly_errors, inference_model, init_model
 from mmwsl.apis.errors import error_line
 from mmwsl.apis.inference import label_indices, load_image
-from mmwsl.utils.images import IMG_SUFFIXES
+from mmwsl.datasets.files import find_files
 from mmwsl.visualization.visualizer import WSLVisualizer
 
 
@@ -73,9 +73,8 @@ def find_images(source: Path, out_dir: Path) -> Dict[Path, Path]:
     if source.is_dir():
         images = [
             path
-            for path in sorted(source.rglob('*'))
-            if path.suffix.lower() in IMG_SUFFIXES
-            and out_dir.resolve() not in path.resolve().parents
+            for path in map(Path, find_files(str(source)))
+            if out_dir.resolve() not in path.resolve().parents
         ]
     if not images:
         raise ValueError(f'{source}: the folder holds no image.')

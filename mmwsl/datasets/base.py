@@ -3,14 +3,27 @@
 K: classes of an image, C: classes of the dataset, n: objects of an image.
 """
 
+import os
 import random
+from collections import Counter
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 import numpy as np
 import torch
 from mmengine.dataset import BaseDataset
 from torch.utils.data import get_worker_info
+
+from mmwsl.datasets.files import read_names
 
 DataInfo = Dict[str, Any]
 
@@ -39,7 +52,8 @@ class WSLDataset(BaseDataset):
         max_refetch (int): How many other entries are tried when the pipeline
             returns None. With 0, None is an error that names the image.
         **kwargs: Arguments of :class:`mmengine.dataset.BaseDataset`. Class
-            names come from ``metainfo=dict(classes=[...])``.
+            names come from ``metainfo=dict(classes=[...])``, or from a text
+            file with one a line whose path stands there instead.
 
     Raises:
         ValueError: If class names are empty or double, if the dataset has no
@@ -62,6 +76,22 @@ class WSLDataset(BaseDataset):
         # Shared memory: persistent workers see epochs set after their start.
         self._epoch = torch.tensor([-1, seed]).share_memory_()
         super().__init__(*args, max_refetch=max_refetch, **kwargs)
+
+    @classmethod
+    def _load_metainfo(cls, metainfo: Any = None) -> Dict[str, Any]:
+        """Read class names from a file, or cut the space around them."""
+        if isinstance(metainfo, Mapping) and 'classes' in metainfo:
+            names = metainfo['classes']
+            if isinstance(names, str) and os.path.isfile(names):
+                names = read_names(names, 'list of classes')
+            elif isinstance(names, Sequence) and not isinstance(names, str):
+                names = [n.strip() if isinstance(n, str) else n for n in names]
+            # mmengine would take any other text for a class list as well.
+            else:
+                raise _no_class_list(cls.__name__, names)
+            metainfo = {**metainfo, 'classes': names}
+        loaded: Dict[str, Any] = super()._load_metainfo(metainfo)
+        return loaded
 
     @property
     def classes(self) -> Tuple[str, ...]:
@@ -194,17 +224,14 @@ class WSLDataset(BaseDataset):
 
     def _check_classes(self, classes: Any) -> None:
         name = f'{type(self).__name__}: metainfo classes'
-        if isinstance(classes, str) or not isinstance(classes, Sequence):
-            raise ValueError(
-                f'{name} must be a list of names or the path of a text file '
-                f'with one name per line, not {classes!r}'
-            )
+        if not isinstance(classes, Sequence):
+            raise _no_class_list(type(self).__name__, classes)
         if not classes:
             raise ValueError(f'{name} are empty')
         for label in classes:
             if not isinstance(label, str) or not label.strip():
                 raise ValueError(f'{name} hold {label!r}, which is no name')
-        doubles = sorted({c for c in classes if list(classes).count(c) > 1})
+        doubles = [c for c, number in Counter(classes).items() if number > 1]
         if doubles:
             raise ValueError(f'{name} hold {doubles[0]!r} more than once')
 
@@ -222,6 +249,13 @@ class WSLDataset(BaseDataset):
             seen[img_id] = img_path
             kept.append(info)
         self.data_list = kept
+
+
+def _no_class_list(kind: str, classes: Any) -> ValueError:
+    return ValueError(
+        f'{kind}: metainfo classes must be a list of names or the path of a '
+        f'text file with one name per line, not {classes!r}'
+    )
 
 
 def base_datasets(dataset: Any) -> Iterator[Any]:

@@ -1,10 +1,108 @@
-"""Finding image files on disk without one system call a file."""
+"""Finding image files on disk, and reading lists of text."""
 
+import logging
 import os
-from collections import defaultdict
-from typing import Dict, List, Optional
+from collections import Counter, defaultdict
+from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple
+
+from mmengine.logging import print_log
 
 from mmwsl.utils.images import IMG_SUFFIXES
+
+_said: Set[str] = set()
+
+
+def find_files(
+    folder: str, suffixes: Sequence[str] = IMG_SUFFIXES, silent: bool = False
+) -> List[str]:
+    """Find the files of a folder and its sub-folders, sorted.
+
+    Names that begin with a dot and ``__MACOSX`` are passed over, and so are
+    links to folders that are walked anyway. Files of other suffixes are
+    counted, and a warning names these suffixes once.
+
+    Args:
+        folder (str): The folder.
+        suffixes (Sequence[str]): Of the files, in lower case; files may have
+            them in capitals.
+        silent (bool): Whether other files go without a word.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+    """
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f'{folder}: folder does not exist')
+    found: List[str] = []
+    others: Counter = Counter()
+    root = os.path.realpath(folder)
+    for place, names in _walk(folder, root, set()):
+        for name in names:
+            suffix = os.path.splitext(name)[1].lower()
+            if suffix in suffixes:
+                found.append(os.path.join(place, name))
+            else:
+                others[suffix or 'no suffix'] += 1
+    if others and not silent:
+        kinds = ', '.join(f'{others[key]} {key}' for key in sorted(others))
+        say_once(f'{folder}: files of other kinds are passed over: {kinds}')
+    return sorted(found)
+
+
+def files_by_id(
+    folder: str, suffixes: Sequence[str] = IMG_SUFFIXES, silent: bool = False
+) -> Dict[str, str]:
+    """Find the file of each image id: its path in a folder without suffix.
+
+    Args:
+        folder (str): See :func:`find_files`, as for the others.
+        suffixes (Sequence[str]): Of the files.
+        silent (bool): Whether other files go without a word.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ValueError: If it holds no such file, or two of one id.
+    """
+    found: Dict[str, str] = {}
+    for path in find_files(folder, suffixes, silent):
+        img_id = image_id(path, folder)
+        if img_id in found:
+            raise ValueError(
+                f'{path}: has the same image id as {found[img_id]}, {img_id!r}'
+            )
+        found[img_id] = path
+    if not found:
+        images = suffixes == IMG_SUFFIXES
+        kind = 'image' if images else f'{", ".join(suffixes)} file'
+        raise ValueError(f'{folder}: holds no {kind}')
+    return found
+
+
+def say_once(message: str) -> None:
+    """Print a warning, but only the first time in this process."""
+    if message not in _said:
+        _said.add(message)
+        print_log(message, logger='current', level=logging.WARNING)
+
+
+def _walk(
+    folder: str, root: str, seen: Set[str]
+) -> Iterator[Tuple[str, List[str]]]:
+    """Yield folders and their files; links only lead out of the root."""
+    for place, folders, names in os.walk(folder):
+        seen.add(os.path.realpath(place))
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        yield place, [name for name in names if not is_hidden(name)]
+        for path in (os.path.join(place, name) for name in folders):
+            target = os.path.realpath(path)
+            if not os.path.islink(path) or target in seen:
+                continue
+            if os.path.commonpath([root, target]) != root:
+                yield from _walk(path, root, seen)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a name is what notebooks, archives and systems leave behind."""
+    return name.startswith('.') or name == '__MACOSX'
 
 
 class FileIndex:
@@ -27,17 +125,31 @@ class FileIndex:
 
         Returns:
             str | None: The path with suffix. If there are several, the first
-            in the order of ``IMG_SUFFIXES``.
+            in the order of ``IMG_SUFFIXES``. Capitals in a suffix make no
+            difference.
         """
-        if path.lower().endswith(IMG_SUFFIXES) and self.exists(path):
-            return path
-        folder, stem = os.path.split(path)
+        folder, name = os.path.split(path)
         listing = self._listing(folder)
+        stem, suffix = os.path.splitext(name)
+        if suffix.lower() in IMG_SUFFIXES:
+            same = listing.get(stem, ())
+            for other in (name, *same):
+                if other in same and other.lower().endswith(suffix.lower()):
+                    return os.path.join(folder, other)
         # A stem may hold dots itself: its last part is then no suffix.
-        names = [n for n in listing.get(stem, ()) if _rank(n) >= 0]
+        names = [n for n in listing.get(name, ()) if _rank(n) >= 0]
         if not names:
             return None
         return os.path.join(folder, min(names, key=_rank))
+
+    def why_missing(self, path: str) -> str:
+        """Say in half a sentence why no image is found."""
+        if not self.exists(path):
+            return f'names the image {path}, which does not exist'
+        return (
+            f'names {path}, whose suffix is none of images '
+            f'({", ".join(IMG_SUFFIXES)})'
+        )
 
     def _listing(self, folder: str) -> Dict[str, List[str]]:
         if folder not in self._folders:
@@ -59,7 +171,9 @@ def image_id(img_path: str, folder: str) -> str:
 
     An image that is not under ``folder`` keeps its whole path.
     """
-    stem = os.path.splitext(img_path)[0]
+    stem = os.path.normpath(os.path.splitext(img_path)[0])
+    if stem.startswith(os.pardir):
+        stem = os.path.abspath(stem)
     if folder and not os.path.relpath(stem, folder).startswith(os.pardir):
         stem = os.path.relpath(stem, folder)
     return stem.replace(os.sep, '/').lstrip('/')
@@ -80,6 +194,28 @@ def read_lines(path: str, what: str) -> List[str]:
         raise FileNotFoundError(f'{path}: {what} does not exist')
     try:
         with open(path, encoding='utf-8-sig') as file:
-            return file.read().splitlines()
+            lines = file.read().split('\n')
     except UnicodeDecodeError as error:
         raise ValueError(f'{path}: {what} is not UTF-8 text') from error
+    return lines if lines[-1] else lines[:-1]
+
+
+def read_names(path: str, what: str) -> List[str]:
+    """Read names, one a line; white space around them and blanks are cut.
+
+    Args:
+        path (str): The file.
+        what (str): What it is, for the error.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no text, is empty or names something twice.
+    """
+    lines = [line.strip() for line in read_lines(path, what)]
+    names = [line for line in lines if line]
+    if not names:
+        raise ValueError(f'{path}: {what} is empty')
+    for name, number in Counter(names).items():
+        if number > 1:
+            raise ValueError(f'{path}: {what} holds {name!r} {number} times')
+    return names

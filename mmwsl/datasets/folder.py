@@ -4,10 +4,18 @@ import os
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from mmwsl.datasets.base import DataInfo, WSLDataset
-from mmwsl.datasets.files import FileIndex, image_id
-from mmwsl.datasets.label_lists import csv_lines, parse_labels
+from mmwsl.datasets.files import (
+    FileIndex,
+    find_files,
+    image_id,
+    is_hidden,
+    say_once,
+)
+from mmwsl.datasets.label_lists import (
+    parse_labels,
+    read_label_file,
+)
 from mmwsl.registry import DATASETS
-from mmwsl.utils.images import IMG_SUFFIXES
 
 
 class _Row(NamedTuple):
@@ -29,6 +37,9 @@ class FolderDataset(WSLDataset):
 
         data_root/cat/1.jpg    data_root/cat/more/2.png    data_root/dog/1.jpg
 
+    Hidden files and folders are passed over, and a folder is read once,
+    however many links lead to it.
+
     With ``ann_file`` it is a CSV file with one of two kinds of lines; an
     image may have several lines, and a header ``path,...`` is passed over:
 
@@ -42,6 +53,13 @@ class FolderDataset(WSLDataset):
     class 7. A line with a number in several columns that is not
     ``path,class,count`` with one class is broken; commas at its end are
     passed over.
+
+    Under a header of class names the lines hold one number a class:
+
+    .. code-block:: text
+
+        path,cat,dog           all numbers 0 or 1: labels; otherwise counts
+        a/1.jpg,0,3
 
     Counts are known if the lines have them; a class without line then has 0,
     and a line with count 0 gives no label. A line with a label but without a
@@ -163,28 +181,38 @@ class FolderDataset(WSLDataset):
         if not os.path.isdir(root):
             raise FileNotFoundError(f'{root}: folder of images does not exist')
         rows = []
-        for folder, subfolders, names in os.walk(root, followlinks=True):
-            subfolders.sort()
-            inside = os.path.relpath(folder, root)
-            if inside == os.curdir:
-                continue
-            label = inside.split(os.sep)[0]
-            for name in sorted(names):
-                if name.lower().endswith(IMG_SUFFIXES):
-                    path = os.path.join(folder, name)
-                    rows.append(_Row(folder, path, label, None))
+        for path in find_files(root):
+            folder, *inside = os.path.relpath(path, root).split(os.sep)
+            if inside:
+                label = folder.strip()
+                rows.append(
+                    _Row(os.path.join(root, folder), path, label, None)
+                )
+        self._say_what_is_unused(root, rows)
         return rows
+
+    def _say_what_is_unused(self, root: str, rows: List[_Row]) -> None:
+        """Warn of folders without image, which become no class."""
+        used = {row.place for row in rows}
+        paths = [item.path for item in os.scandir(root) if item.is_dir()]
+        empty = [os.path.basename(x) for x in paths if x not in used]
+        names = sorted(x for x in empty if not is_hidden(x))
+        if names:
+            say_once(f'{root}: no image is in the folder {", ".join(names)}')
 
     def _csv_rows(self) -> List[_Row]:
         files = FileIndex()
         rows: List[_Row] = []
-        for number, cells in csv_lines(self.ann_file, 'list of images'):
+        content = read_label_file(self.ann_file, 'list of images')
+        if content.classes and not self.classes:
+            self._metainfo['classes'] = sorted(content.classes)
+        for number, cells in content.lines:
             place = f'{self.ann_file}: line {number}'
             try:
                 path = self._find_image(files, cells[0], place)
                 rows.extend(
                     _Row(place, path, label, count)
-                    for label, count in parse_labels(place, cells)
+                    for label, count in parse_labels(place, cells, content)
                 )
             except (FileNotFoundError, ValueError) as error:
                 if not self.collect_problems:
@@ -198,9 +226,7 @@ class FolderDataset(WSLDataset):
         path = os.path.join(self.data_prefix['img_path'], name)
         found = files.find_image(path)
         if found is None:
-            raise FileNotFoundError(
-                f'{place}: names the image {path}, which does not exist'
-            )
+            raise FileNotFoundError(f'{place}: {files.why_missing(path)}')
         return found
 
     def _eval_ann(self, img_id: str) -> Dict[str, Any]:

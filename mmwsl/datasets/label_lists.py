@@ -4,42 +4,123 @@ Labels may also be spread over columns, ``path,label,label``, and lines may
 end in commas. A number in a line of more than two columns is a count: such a
 line must be ``path,class,count`` with one class. So labels that are numbers
 stand in one column, as in ``path,3|5``.
+
+A file may also be a table: a header ``path,NAME,NAME,...`` and below it one
+number a class. Where all are 0 or 1 they say whether the image shows the
+class, otherwise how many objects.
 """
 
 import csv
-from typing import Iterator, List, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 from mmwsl.datasets.files import read_lines
+from mmwsl.utils.images import IMG_SUFFIXES
 
 # Longer counts might not fit the 64 bits of gt_count.
 _MAX_DIGITS = 18
+# What headers of lists, which are no tables, call their columns.
+_LABEL_COLUMNS = ('label', 'labels', 'class', 'classes', 'category')
+_COUNT_COLUMNS = ('count', 'counts', 'number')
+_CELLS = {'true': '1', 'false': '0', 'yes': '1', 'no': '0'}
 
 
-def csv_lines(path: str, what: str) -> Iterator[Tuple[int, List[str]]]:
-    """Yield line numbers and cells, without header and empty lines.
+class LabelFile(NamedTuple):
+    """What is in a file.
+
+    Attributes:
+        lines (list): Number of each line, from 1, and its cells, without
+            white space around them.
+        classes (list[str] | None): Names of a table's columns.
+        counted (bool): Whether the numbers of a table are counts.
+    """
+
+    lines: List[Tuple[int, List[str]]]
+    classes: Optional[List[str]] = None
+    counted: bool = False
+
+
+def read_csv(path: str, what: str) -> List[Tuple[int, List[str]]]:
+    """Read the lines of a CSV file that are not empty.
 
     Args:
-        path (str): The file; a first line ``path,...`` is its header.
+        path (str): The file.
         what (str): What it is, for errors.
 
-    Yields:
-        tuple: Number of the line, from 1, and its cells without white space
+    Returns:
+        list: Number of each line, from 1, and its cells without white space
         around them.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no text.
+        ValueError: If it is no text, or if a line has an open quote; names
+            file and line.
     """
-    reader = csv.reader(read_lines(path, what), skipinitialspace=True)
-    for cells in reader:
-        cells = [cell.strip() for cell in cells]
-        header = reader.line_num == 1 and cells[:1] == ['path']
-        if any(cells) and not header:
-            yield reader.line_num, cells
+    found = []
+    for number, line in enumerate(read_lines(path, what), 1):
+        # Each line alone: an open quote must not swallow the next ones.
+        reader = csv.reader([line], skipinitialspace=True, strict=True)
+        try:
+            cells = [cell.strip() for row in reader for cell in row]
+        except csv.Error as error:
+            raise ValueError(f'{path}: line {number}: {error}') from error
+        if any(cells):
+            found.append((number, cells))
+    return found
+
+
+def read_label_file(path: str, what: str) -> LabelFile:
+    """Read a CSV file of labels; its header ``path,...`` is passed over.
+
+    Args:
+        path (str): The file.
+        what (str): What it is, for errors.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no text, a line has an open quote, or a table
+            names a class twice; names file and line.
+    """
+    lines = read_csv(path, what)
+    if not lines or lines[0][0] != 1:
+        return LabelFile(lines)
+    header, rows = lines[0][1], lines[1:]
+    if _is_table(header, [cells for _, cells in rows]):
+        while not header[-1]:
+            header = header[:-1]
+        for name in header[1:]:
+            if not name or header[1:].count(name) > 1:
+                raise ValueError(
+                    f'{path}: line 1: the name {name!r} of a column must '
+                    'stand there once'
+                )
+        counted = any(
+            is_number(cell) and float(cell) > 1
+            for _, cells in rows
+            for cell in cells[1:]
+        )
+        return LabelFile(rows, header[1:], counted)
+    return LabelFile(rows if header[0] == 'path' else lines)
+
+
+def _is_table(header: List[str], rows: List[List[str]]) -> bool:
+    """Whether a file has a column for each class."""
+    names = [name for name in header[1:] if name]
+    words = [name.lower().rstrip('0123456789_ ') for name in names]
+    if not names or any(map(_looks_like_number, names)):
+        return False
+    if all(word in (*_LABEL_COLUMNS, *_COUNT_COLUMNS) for word in words):
+        return False
+    image = header[0].lower().endswith(IMG_SUFFIXES)
+    if header[0] != 'path' and (image or len(names) < 2):
+        return False
+    cells = [cell.lower() for row in rows for cell in row[1:] if cell]
+    return bool(cells) and all(
+        cell in _CELLS or _looks_like_number(cell) for cell in cells
+    )
 
 
 def parse_labels(
-    place: str, cells: List[str]
+    place: str, cells: List[str], file: Optional[LabelFile] = None
 ) -> List[Tuple[str, Optional[int]]]:
     """Parse what a line says about its image.
 
@@ -47,6 +128,7 @@ def parse_labels(
         place (str): File and line, for errors.
         cells (list[str]): ``path,label[|label...]`` or ``path,class,count``;
             empty cells at the end do not count as columns.
+        file (LabelFile | None): The file, which may be a table.
 
     Returns:
         list: A label and its number of objects, None where that is unknown;
@@ -57,6 +139,8 @@ def parse_labels(
             columns and is not ``path,class,count`` with one class; names the
             place.
     """
+    if file is not None and file.classes is not None:
+        return _parse_row(place, cells, file)
     if len(cells) < 2:
         raise ValueError(
             f'{place}: 1 column, expected path,label[|label...] or '
@@ -80,6 +164,31 @@ def parse_labels(
         return [(name, _parse_count(place, count))]
     kept = [label for label in labels if label] or ['']
     return [(label, None) for label in kept]
+
+
+def _parse_row(
+    place: str, cells: List[str], file: LabelFile
+) -> List[Tuple[str, Optional[int]]]:
+    """Parse a line of a table."""
+    classes, numbers = file.classes or [], cells[1:]
+    while len(numbers) > len(classes) and not numbers[-1]:
+        numbers = numbers[:-1]
+    if len(numbers) != len(classes):
+        raise ValueError(
+            f'{place}: {len(numbers)} numbers under {len(classes)} names of '
+            'classes'
+        )
+    found: List[Tuple[str, Optional[int]]] = []
+    for name, cell in zip(classes, numbers):
+        text = _CELLS.get(cell.lower(), cell)
+        # Programs that know gaps write whole numbers as 1.0.
+        head, _, tail = text.partition('.')
+        count = _parse_count(
+            f'{place}: {name}', text if tail.strip('0') else head
+        )
+        if file.counted or count:
+            found.append((name, count if file.counted else None))
+    return found or [('', None)]
 
 
 def _parse_count(place: str, text: str) -> int:

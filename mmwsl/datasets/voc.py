@@ -1,14 +1,15 @@
 """Image-level labels and counts from data in PASCAL VOC's layout."""
 
 import os
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from mmwsl.datasets.base import DataInfo, WSLDataset
+from mmwsl.datasets.boxes import check_boxes
 from mmwsl.datasets.files import FileIndex, image_id, read_lines
 from mmwsl.datasets.palettes import VOC_CLASSES, VOC_PALETTE
-from mmwsl.datasets.voc_xml import VOCObject, read_voc_xml
+from mmwsl.datasets.voc_xml import Box, VOCAnnotation, read_voc_xml
 from mmwsl.registry import DATASETS
 
 _PREFIXES = dict(
@@ -17,11 +18,17 @@ _PREFIXES = dict(
     seg_map_path='SegmentationClass',
     instance_map_path='SegmentationObject',
 )
+# Of an image in the lists of one class.
+_FLAGS = ('-1', '0', '1')
+# The size of an image that an annotation does not tell.
+_ENDLESS = 2**31
 
 
 class _Line(NamedTuple):
+    """A line of the list: its image and the words after its name."""
+
     number: int
-    name: str
+    path: str
     words: List[str]
 
 
@@ -41,11 +48,15 @@ class VOCImageLevelDataset(WSLDataset):
         |-- SegmentationClass/...png        class masks, test mode only
         `-- SegmentationObject/...png       instance masks, test mode only
 
-    The list is any of ``ImageSets`` (integers after a name, as in
-    ``cat_train.txt``, are flags that are passed over) or a plain file with
+    The list is any of ``ImageSets`` (-1, 0 or 1 after all names, as
+    in ``cat_train.txt``, are flags that are passed over) or a plain file with
     lines ``relative/path class class ...``, whose labels then come from the
     list and whose counts are unknown. Paths are relative to the image folder
-    or to ``data_root``.
+    or to ``data_root``, or absolute, and may hold spaces: the longest part of
+    a line that is an image is its name.
+
+    Labels and counts need neither boxes nor the size of an image; boxes are
+    compared with it in test mode.
 
     Args:
         ann_file (str): The list.
@@ -60,12 +71,16 @@ class VOCImageLevelDataset(WSLDataset):
         unknown_class (str): 'error' or 'ignore', for names not in classes.
         allow_empty (bool): Whether an annotation without any object, or a
             line without any class, is an image of nothing and no error.
+        first_pixel (int): What annotations call the first pixel: 1, or 0 for
+            files of programs that count from 0. Their boxes may end one pixel
+            behind the image, where it is cut.
         **kwargs: Arguments of :class:`WSLDataset`.
 
     Raises:
         FileNotFoundError: If the list, or a file it names, is missing; names
             list, line and file.
-        ValueError: If an annotation is broken; names the file.
+        ValueError: If an annotation is broken, names the file; or if a line
+            may mean two images, names list and line.
 
     Example:
         >>> VOCImageLevelDataset(
@@ -84,10 +99,13 @@ class VOCImageLevelDataset(WSLDataset):
         difficult_count: bool = False,
         unknown_class: str = 'error',
         allow_empty: bool = False,
+        first_pixel: int = 1,
         **kwargs: Any,
     ) -> None:
         _check_choice('labels_from', labels_from, ('auto', 'xml', 'list'))
         _check_choice('unknown_class', unknown_class, ('error', 'ignore'))
+        _check_choice('first_pixel', first_pixel, (0, 1))
+        self.first_pixel = first_pixel
         self.labels_from = labels_from
         self.difficult_label = difficult_label
         self.difficult_count = difficult_count
@@ -101,47 +119,88 @@ class VOCImageLevelDataset(WSLDataset):
 
     def load_data_list(self) -> List[DataInfo]:
         """Read the list and the annotations that it names."""
-        lines = self._read_list()
+        files = FileIndex()
+        label_of = {name: i for i, name in enumerate(self.classes)}
+        lines = self._read_list(files)
         from_list = self.labels_from == 'list' or (
             self.labels_from == 'auto'
             and any(not _is_integer(w) for line in lines for w in line.words)
         )
-        files = FileIndex()
-        label_of = {name: i for i, name in enumerate(self.classes)}
         entries = []
         for line in lines:
             try:
-                img_path = self._find_image(files, line)
                 entries.append(
-                    self._entry_from_list(line, img_path, label_of)
+                    self._entry_from_list(line, label_of)
                     if from_list
-                    else self._entry_from_xml(files, line, img_path, label_of)
+                    else self._entry_from_xml(files, line, label_of)
                 )
             except (FileNotFoundError, ValueError) as error:
-                if not self.collect_problems:
-                    raise
-                path, _, message = str(error).partition(': ')
-                self._problem(path, message)
+                self._collect(error)
         return entries
 
-    def _read_list(self) -> List[_Line]:
-        lines = read_lines(self.ann_file, 'list of images')
-        words = ((i, line.split()) for i, line in enumerate(lines, 1))
-        return [_Line(i, w[0], w[1:]) for i, w in words if w]
+    def _collect(self, error: Exception) -> None:
+        """Note an error of a file, or raise it."""
+        if not self.collect_problems:
+            raise error
+        path, _, message = str(error).partition(': ')
+        self._problem(path, message)
 
-    def _find_image(self, files: FileIndex, line: _Line) -> str:
-        folder = self.data_prefix['img_path']
-        for root in (folder, self.data_root or ''):
-            path = files.find_image(os.path.join(root, line.name.lstrip('/')))
-            if path:
-                return path
-        raise FileNotFoundError(
-            f'{self.ann_file}: line {line.number} names the image '
-            f'{os.path.join(folder, line.name)}, which does not exist'
-        )
+    def _read_list(self, files: FileIndex) -> List[_Line]:
+        """Find the images of the lines."""
+        texts = read_lines(self.ann_file, 'list of images')
+        texts = [text.strip() for text in texts]
+        # Where all lines end in one, it is no part of a name.
+        flags = all(text.split()[-1] in _FLAGS for text in texts if text)
+        lines = []
+        for number, text in enumerate(texts, 1):
+            try:
+                if text:
+                    lines.append(self._read_line(files, number, text, flags))
+            except (FileNotFoundError, ValueError) as error:
+                self._collect(error)
+        return lines
+
+    def _read_line(
+        self, files: FileIndex, number: int, text: str, flags: bool
+    ) -> _Line:
+        """Take the longest part of a line that is an image for its name."""
+        place = f'{self.ann_file}: line {number}'
+        readings = []
+        name, words = text, text.split()
+        for length in range(len(words), 0, -1):
+            path, rest = self._find_image(files, name), words[length:]
+            if path and all(self._may_follow(word, flags) for word in rest):
+                readings.append(_Line(number, path, rest))
+            name = name[: -len(words[length - 1])].rstrip()
+        if not readings:
+            path = os.path.join(self.data_prefix['img_path'], text)
+            while words[1:] and words[-1] in (*_FLAGS, *self.classes):
+                path = path[: -len(words.pop())].rstrip()
+            raise FileNotFoundError(f'{place} {files.why_missing(path)}')
+        first, other = readings[0], readings[-1]
+        known = (*self.classes, *_FLAGS)
+        if first != other and all(word in known for word in other.words):
+            raise ValueError(
+                f'{place} may name {first.path} or {other.path}; rename one '
+                'of them'
+            )
+        return first
+
+    def _may_follow(self, word: str, flags: bool) -> bool:
+        """Whether a word can stand after a name: a class or a flag."""
+        if word in self.classes or not _is_integer(word):
+            return True
+        return flags and word in _FLAGS
+
+    def _find_image(self, files: FileIndex, name: str) -> Optional[str]:
+        folders = [self.data_prefix['img_path'], self.data_root or '']
+        paths = [os.path.join(x, name.lstrip('/')) for x in folders]
+        if os.path.isabs(name):
+            paths.insert(0, name)
+        return next(filter(None, map(files.find_image, paths)), None)
 
     def _entry_from_list(
-        self, line: _Line, img_path: str, label_of: Dict[str, int]
+        self, line: _Line, label_of: Dict[str, int]
     ) -> DataInfo:
         place = f'{self.ann_file}: line {line.number}'
         labels = self._to_labels(line.words, label_of, place)
@@ -149,26 +208,26 @@ class VOCImageLevelDataset(WSLDataset):
             raise ValueError(
                 f'{place} names no class (allow_empty=True accepts that)'
             )
-        img_id = image_id(img_path, self.data_prefix['img_path'])
+        img_id = image_id(line.path, self.data_prefix['img_path'])
         return self._entry(
-            img_id, img_path, labels, eval_ann=self._eval_paths(img_id)
+            img_id, line.path, labels, eval_ann=self._eval_paths(img_id)
         )
 
     def _entry_from_xml(
         self,
         files: FileIndex,
         line: _Line,
-        img_path: str,
         label_of: Dict[str, int],
     ) -> DataInfo:
-        img_id = image_id(img_path, self.data_prefix['img_path'])
+        img_id = image_id(line.path, self.data_prefix['img_path'])
         path = os.path.join(self.data_prefix['ann_path'], f'{img_id}.xml')
         if not files.exists(path):
             raise FileNotFoundError(
                 f'{self.ann_file}: line {line.number} needs the annotation '
                 f'{path}, which does not exist'
             )
-        objects = read_voc_xml(path).objects
+        annotation = read_voc_xml(path, self.first_pixel)
+        objects = annotation.objects
         if not objects and not self.allow_empty:
             raise ValueError(
                 f'{path}: XML without objects (allow_empty=True accepts that)'
@@ -183,11 +242,13 @@ class VOCImageLevelDataset(WSLDataset):
                 counts[label_of[item.name]] += 1
         return self._entry(
             img_id,
-            img_path,
+            line.path,
             labels=sorted(easy | hard if self.difficult_label else easy),
             difficult_only=sorted(hard),
             counts=counts,
-            eval_ann=self._eval_ann(img_id, known, label_of),
+            eval_ann=self._eval_ann(
+                img_id, path, annotation._replace(objects=known), label_of
+            ),
         )
 
     def _to_labels(
@@ -202,15 +263,44 @@ class VOCImageLevelDataset(WSLDataset):
         return [label_of[name] for name in names if name in label_of]
 
     def _eval_ann(
-        self, img_id: str, known: List[VOCObject], label_of: Dict[str, int]
+        self,
+        img_id: str,
+        path: str,
+        annotation: VOCAnnotation,
+        label_of: Dict[str, int],
     ) -> Dict[str, Any]:
-        boxes = np.array([o.box for o in known], dtype=np.float32)
-        return dict(
+        """Return what evaluation needs, boxes only if all objects have one."""
+        size, objects = annotation
+        truth = dict(
             self._eval_paths(img_id),
-            boxes=boxes.reshape(-1, 4),
-            labels=np.array([label_of[o.name] for o in known], np.int64),
-            difficult=np.array([o.difficult for o in known], dtype=bool),
+            labels=np.array([label_of[o.name] for o in objects], np.int64),
+            difficult=np.array([o.difficult for o in objects], dtype=bool),
         )
+        boxes = [o.box for o in objects if o.box is not None]
+        # Training does without, and only a check of the files looks at them.
+        if self.test_mode or self.collect_problems:
+            self._check_boxes(path, boxes, size)
+        if len(boxes) == len(objects):
+            array = np.array(boxes, dtype=np.float32).reshape(-1, 4)
+            truth.update(boxes=array, box_margin=1 - self.first_pixel)
+        if size is not None:
+            truth['size'] = size
+        return truth
+
+    def _check_boxes(
+        self, path: str, boxes: List[Box], size: Optional[Tuple[int, int]]
+    ) -> None:
+        hint = ''
+        if self.first_pixel == 1 and any(min(box[:2]) == -1 for box in boxes):
+            hint = '; first_pixel=0 reads files that count pixels from 0'
+        try:
+            check_boxes(
+                np.array(boxes),
+                size or (_ENDLESS, _ENDLESS),
+                margin=1 - self.first_pixel,
+            )
+        except ValueError as error:
+            self._problem(path, f'{error}{hint}')
 
     def _eval_paths(self, img_id: str) -> Dict[str, Any]:
         return {
@@ -219,7 +309,7 @@ class VOCImageLevelDataset(WSLDataset):
         }
 
 
-def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+def _check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
     if value not in choices:
         raise ValueError(f'{name} must be one of {choices}, got {value!r}')
 

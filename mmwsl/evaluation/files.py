@@ -5,7 +5,6 @@ n: images, C: classes of the dataset, K: maps of an image.
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from typing import (
@@ -21,8 +20,8 @@ from typing import (
 
 import numpy as np
 
-from mmwsl.datasets.files import read_lines
-from mmwsl.datasets.label_lists import csv_lines, parse_labels
+from mmwsl.datasets.files import files_by_id, read_names
+from mmwsl.datasets.label_lists import parse_labels, read_csv, read_label_file
 from mmwsl.utils.files import write_whole
 from mmwsl.utils.images import IMG_SUFFIXES
 
@@ -87,12 +86,12 @@ def read_class_scores(path: str, key: str = 'scores') -> ClassScores:
 def _read_score_csv(
     path: str,
 ) -> Tuple[List[str], np.ndarray, Optional[List[str]]]:
-    rows = [x for x in csv.reader(read_lines(path, 'score file')) if any(x)]
+    rows = [cells for _, cells in read_csv(path, 'score file')]
     if not rows:
         raise ValueError(f'{path}: no line with scores')
     classes = None
     if all(_numbers([cell]) is None for cell in rows[0][1:]):
-        classes = [x.strip() for x in rows.pop(0)[1:]]
+        classes = rows.pop(0)[1:]
     width = len(rows[0]) if rows else 0
     values = []
     for row in rows:
@@ -102,7 +101,7 @@ def _read_score_csv(
                 f'{path}: {row[0]}: expected an image and {width - 1} numbers'
             )
         values.append(numbers)
-    ids = [row[0].strip() for row in rows]
+    ids = [row[0] for row in rows]
     return ids, np.array(values, np.float64).reshape(len(rows), -1), classes
 
 
@@ -114,10 +113,10 @@ def _numbers(cells: Sequence[str]) -> Optional[List[float]]:
 
 
 def read_image_labels(path: str) -> Dict[str, List[str]]:
-    """Read a CSV file ``path,label[|label...]`` or ``path,label,count``.
+    """Read a CSV file of labels or counts, in lines or as a table.
 
     Args:
-        path (str): The file; a header ``path,...`` is passed over. An image
+        path (str): The file, see :mod:`mmwsl.datasets.label_lists`; an image
             may have several lines.
 
     Returns:
@@ -128,9 +127,10 @@ def read_image_labels(path: str) -> Dict[str, List[str]]:
         ValueError: If a line is broken; names file and line.
     """
     labels: Dict[str, List[str]] = {}
-    for number, cells in csv_lines(path, 'label file'):
+    file = read_label_file(path, 'label file')
+    for number, cells in file.lines:
         known = labels.setdefault(without_suffix(cells[0]), [])
-        parsed = parse_labels(f'{path}: line {number}', cells)
+        parsed = parse_labels(f'{path}: line {number}', cells, file)
         known += [label for label, count in parsed if label and count != 0]
     return labels
 
@@ -138,11 +138,13 @@ def read_image_labels(path: str) -> Dict[str, List[str]]:
 def read_class_names(text: str) -> List[str]:
     """Class names from a text file with one a line, or 'a,b,c'."""
     if os.path.isfile(text):
-        names = [x.strip() for x in read_lines(text, 'class list')]
-        return [x for x in names if x]
+        return read_names(text, 'class list')
     if ',' not in text:
         raise FileNotFoundError(f'{text}: class list does not exist')
-    return [x.strip() for x in text.split(',') if x.strip()]
+    names = [x.strip() for x in text.split(',') if x.strip()]
+    if len(set(names)) < len(names):
+        raise ValueError(f'{text}: class list names a class twice')
+    return names
 
 
 def class_indices(
@@ -250,34 +252,13 @@ def _load(path: str, allow_pickle: bool = False, hint: str = '') -> Any:
 
 
 def find_map_files(folder: str) -> Dict[str, str]:
-    """The .npz, .npy or .png files of a folder and its sub-folders.
-
-    Returns:
-        dict: Path of each image id, sorted by id.
+    """Find the map file of each image id in a folder, sorted by id.
 
     Raises:
-        FileNotFoundError: If there is no such folder or no such file in it.
-        ValueError: If an image has several files.
+        FileNotFoundError: If there is no such folder.
+        ValueError: If it holds none, or several of an image.
     """
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(f'{folder}: folder of maps does not exist')
-    found: Dict[str, str] = {}
-    for root, _, names in os.walk(folder):
-        for name in names:
-            stem, suffix = os.path.splitext(os.path.join(root, name))
-            if suffix not in MAP_SUFFIXES:
-                continue
-            img_id = os.path.relpath(stem, folder).replace(os.sep, '/')
-            if img_id in found:
-                raise ValueError(
-                    f'{folder}: {img_id} has more than one file of maps'
-                )
-            found[img_id] = os.path.join(root, name)
-    if not found:
-        raise FileNotFoundError(
-            f'{folder}: holds no {", ".join(MAP_SUFFIXES)} file'
-        )
-    return dict(sorted(found.items()))
+    return files_by_id(folder, MAP_SUFFIXES, silent=True)
 
 
 def without_suffix(path: str) -> str:

@@ -9,6 +9,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Set
 
 import numpy as np
 
+from mmwsl.datasets.files import find_files, image_id
 from mmwsl.datasets.transforms.masks import read_index_mask
 from mmwsl.evaluation.files import read_maps
 from mmwsl.pseudo_labels.regions import read_regions
@@ -46,18 +47,14 @@ class PictureFolder:
     def __init__(self, folder: str) -> None:
         self.files: Dict[str, str] = {}
         self._names: Dict[str, str] = {}
-        for root, _, names in sorted(os.walk(folder)):
-            for name in sorted(names):
-                stem, suffix = os.path.splitext(os.path.join(root, name))
-                if suffix.lower() not in (*IMG_SUFFIXES, '.npz'):
-                    continue
-                img_id = os.path.relpath(stem, folder).replace(os.sep, '/')
-                path = os.path.join(root, name)
-                self.files[img_id] = path
-                plain = re.sub(
-                    r'^(val|test)_|_\d+$', '', img_id.split('/')[-1]
-                )
-                self._names.setdefault(plain, path)
+        found = []
+        if os.path.isdir(folder):
+            found = find_files(folder, (*IMG_SUFFIXES, '.npz'), silent=True)
+        for path in found:
+            img_id = image_id(path, folder)
+            self.files[img_id] = path
+            plain = re.sub(r'^(val|test)_|_\d+$', '', img_id.split('/')[-1])
+            self._names.setdefault(plain, path)
 
     def find(self, img_id: str) -> Optional[str]:
         """The file of an image, or None."""

@@ -158,3 +158,30 @@ def test_list_that_is_no_text(fruit):
 def test_wrong_option():
     with pytest.raises(ValueError, match='unknown_class must be'):
         FolderDataset(unknown_class='skip')
+
+
+def test_a_table_names_all_classes(fruit):
+    config = write(fruit, 'path,pear,fig\npear/1.jpg,1,0\napple/1.png,0,0\n')
+    data = FolderDataset(**config)
+    assert data.classes == ('fig', 'pear')
+    assert [data.get_cat_ids(i) for i in range(2)] == [[1], []]
+    assert 'gt_count' not in data.get_data_info(0)
+    config = write(fruit, 'path,pear,fig\npear/1.jpg,4,0\napple/1.png,0,1\n')
+    data = FolderDataset(**config)
+    assert data.get_data_info(0)['gt_count'].tolist() == [0, 4]
+    assert data.get_cat_ids(1) == [0]
+    with pytest.raises(ValueError, match="class 'fig' is not in the list"):
+        FolderDataset(metainfo=dict(classes=['pear']), **config)
+
+
+def test_folders_without_image_are_named(fruit, monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        'mmwsl.datasets.files.print_log', lambda text, **_: said.append(text)
+    )
+    (fruit / 'fig').mkdir()
+    (fruit / 'fig' / 'a.heic').touch()
+    (fruit / '.git').mkdir()
+    assert 'fig' not in FolderDataset(data_root=str(fruit)).classes
+    assert '1 .heic' in said[0]
+    assert 'no image is in the folder fig' in said[1]

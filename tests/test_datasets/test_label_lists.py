@@ -1,20 +1,23 @@
 import pytest
 
-from mmwsl.datasets.label_lists import csv_lines, is_number, parse_labels
+from mmwsl.datasets.label_lists import (
+    is_number,
+    parse_labels,
+    read_csv,
+    read_label_file,
+)
 
 
 def test_lines_have_their_numbers(tmp_path):
     path = tmp_path / 'list.csv'
     path.write_text('path,label\n\n a.jpg , cat|dog \n"b, c.jpg",\n,,\n')
-    assert list(csv_lines(str(path), 'list')) == [
-        (3, ['a.jpg', 'cat|dog']),
-        (4, ['b, c.jpg', '']),
-    ]
+    lines = [(3, ['a.jpg', 'cat|dog']), (4, ['b, c.jpg', ''])]
+    assert read_label_file(str(path), 'list') == (lines, None, False)
 
 
 def test_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match='none.csv: list does not'):
-        list(csv_lines(str(tmp_path / 'none.csv'), 'list'))
+        read_csv(str(tmp_path / 'none.csv'), 'list')
 
 
 @pytest.mark.parametrize(
@@ -76,3 +79,59 @@ def test_numbers():
         False,
         False,
     ]
+
+
+@pytest.mark.parametrize(
+    'line', ['"b.jpg,dog', '"b.jpg"x,dog', 'b.jpg,"dog', 'b' * 200000]
+)
+def test_quotes_do_not_swallow_lines(tmp_path, line):
+    path = tmp_path / 'list.csv'
+    path.write_text(f'a.jpg,cat\n{line}\nc.jpg,"cow"\n')
+    with pytest.raises(ValueError, match='list.csv: line 2: '):
+        read_csv(str(path), 'list')
+
+
+@pytest.mark.parametrize(
+    ('text', 'expected'),
+    [
+        ('path,cat,dog\na,1,0\nb,0,1', [[('cat', None)], [('dog', None)]]),
+        ('name,cat,dog\na,1.0,no\nb,0,0.0', [[('cat', None)], [('', None)]]),
+        ('path,cat,\na,1\nb,0,', [[('cat', None)], [('', None)]]),
+        (
+            'path,cat,dog\na,3,1\nb,0,2',
+            [[('cat', 3), ('dog', 1)], [('cat', 0), ('dog', 2)]],
+        ),
+        ('path,class,count\na,7,9\nb,7,8', [[('7', 9)], [('7', 8)]]),
+        ('path,label\na,1\nb,0', [[('1', None)], [('0', None)]]),
+        ('path,x,y\na,p,q\nb,p,', [[('p', None), ('q', None)], [('p', None)]]),
+    ],
+)
+def test_tables(tmp_path, text, expected):
+    path = tmp_path / 'list.csv'
+    path.write_text(text)
+    file = read_label_file(str(path), 'list')
+    assert [parse_labels('', x, file) for _, x in file.lines] == expected
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('path,cat,cat\na,1,0', "line 1: the name 'cat'"),
+        ('path,cat,dog\na,1', 'line 2: 1 numbers under 2'),
+        ('path,cat,dog\na,1,0.5', "line 2: dog: count '0.5'"),
+        ('path,cat,dog\na,1,-1', "line 2: dog: count '-1'"),
+        ('path,cat,dog\na,1,\nb,,', "line 2: dog: count ''"),
+        ('path,cat,dog\na,1,nan', "line 2: dog: count 'nan'"),
+    ],
+)
+def test_broken_tables(tmp_path, text, message):
+    path = tmp_path / 'list.csv'
+    path.write_text(text)
+
+    def read():
+        file = read_label_file(str(path), 'list')
+        for number, cells in file.lines:
+            parse_labels(f'{path}: line {number}', cells, file)
+
+    with pytest.raises(ValueError, match=f'list.csv: {message}'):
+        read()

@@ -85,13 +85,13 @@ def test_damaged_member(tool, tmp_path, source, capsys):
 
 def test_errors(tool, tmp_path, source, capsys):
     assert call(tool, tmp_path / 'no', tmp_path / 'out') == 1
-    assert 'no: there is no such folder' in error(capsys.readouterr())
+    assert 'no: folder does not exist' in error(capsys.readouterr())
     (tmp_path / 'none').mkdir()
     assert call(tool, tmp_path / 'none', tmp_path / 'out') == 1
     assert 'none: holds no .npz, .npy' in error(capsys.readouterr())
     (source / 'a.npy').write_bytes(b'')
     assert call(tool, source, tmp_path / 'out') == 1
-    assert 'the proposals of a' in error(capsys.readouterr())
+    assert 'same image id' in error(capsys.readouterr())
     (source / 'a.npz').unlink()
     assert call(tool, source, tmp_path / 'out') == 1
     assert 'a.npy: proposal file is empty' in error(capsys.readouterr())

@@ -97,7 +97,7 @@ def test_errors(tool, images, tmp_path, capsys):
     assert 'no.py' in error(capsys.readouterr())
     cv2.imwrite(str(images / '3.png'), np.zeros((9, 9, 3), np.uint8))
     assert call(tool, images, tmp_path / 'maps') == 1
-    assert 'would have the name of' in error(capsys.readouterr())
+    assert 'has the same image id as' in error(capsys.readouterr())
     options = ['--cfg-options', 'val_dataloader=None']
     assert call(tool, CONFIG, tmp_path, '--splits', 'val', *options) == 1
     assert 'has no val_dataloader' in error(capsys.readouterr())

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from mmengine.config import DictAction
 
-from mmwsl.datasets.label_lists import csv_lines, is_number
+from mmwsl.datasets.label_lists import is_number, read_label_file
 from mmwsl.evaluation import CountMetric
 from mmwsl.evaluation.files import (
     ClassScores,
@@ -84,7 +84,7 @@ def truth_of_config(args: argparse.Namespace) -> Tuple[Counts, List[str]]:
 
 def is_list_of_labels(path: str) -> bool:
     """Whether a file has lines path,class,count."""
-    rows = [cells for _, cells in csv_lines(path, 'label file')]
+    rows = [x for _, x in read_label_file(path, 'label file').lines]
     return any(
         len(cells) == 3 and not is_number(cells[1]) and is_number(cells[2])
         for cells in rows
@@ -96,7 +96,7 @@ def truth_of_list(
 ) -> Tuple[Counts, List[str]]:
     """Counts and class names of a file of path,class,count."""
     found: Dict[str, Dict[str, float]] = {}
-    for number, cells in csv_lines(args.labels, 'label file'):
+    for number, cells in read_label_file(args.labels, 'label file').lines:
         place = f'{args.labels}: line {number}'
         if any(cells[1:]) and len(cells) != 3:
             raise ValueError(f'{place}: expected path,class,count')

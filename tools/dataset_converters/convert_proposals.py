@@ -6,10 +6,10 @@ folders are COCO's lists of the proposals of all images.
 """
 
 import argparse
-import os
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 from mmwsl.apis import friendly_errors
+from mmwsl.datasets.files import files_by_id
 from mmwsl.proposals import (
     PROPOSAL_SUFFIXES,
     ProposalList,
@@ -55,30 +55,6 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return args
 
 
-def proposal_files(folder: str) -> Dict[str, str]:
-    """The proposal file of each image id in a folder."""
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(f'{folder}: there is no such folder or list')
-    files: Dict[str, str] = {}
-    for root, _, names in sorted(os.walk(folder)):
-        for name in sorted(names):
-            stem, suffix = os.path.splitext(os.path.join(root, name))
-            if suffix.lower() not in PROPOSAL_SUFFIXES:
-                continue
-            img_id = os.path.relpath(stem, folder).replace(os.sep, '/')
-            if img_id in files:
-                raise ValueError(
-                    f'{folder}: both {files[img_id]} and {stem}{suffix} hold '
-                    f'the proposals of {img_id}'
-                )
-            files[img_id] = stem + suffix
-    if not files:
-        raise ValueError(
-            f'{folder}: holds no {", ".join(PROPOSAL_SUFFIXES)} file'
-        )
-    return files
-
-
 def read_all(args: argparse.Namespace) -> Iterator[Tuple[str, PackedMasks]]:
     """Yield the id and the proposals of each image."""
     if args.source.endswith('.json'):
@@ -90,7 +66,7 @@ def read_all(args: argparse.Namespace) -> Iterator[Tuple[str, PackedMasks]]:
         for img_id in found.img_ids:
             yield img_id, found.read(img_id)[: args.max_proposals]
         return
-    for img_id, path in proposal_files(args.source).items():
+    for img_id, path in files_by_id(args.source, PROPOSAL_SUFFIXES).items():
         yield img_id, read_proposals(path)[: args.max_proposals]
 
 

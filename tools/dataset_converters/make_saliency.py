@@ -25,10 +25,9 @@ from mmwsl.apis.image_files import (
     make_image_files,
     split_datasets,
 )
-from mmwsl.datasets.files import image_id
+from mmwsl.datasets.files import files_by_id
 from mmwsl.datasets.transforms import LoadWSLImage
 from mmwsl.saliency import SaliencyGenerator, read_settings, write_saliency
-from mmwsl.utils.images import IMG_SUFFIXES
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -71,23 +70,7 @@ def folder_infos(folder: str, out: str) -> List[Dict[str, Any]]:
     """
     if os.path.realpath(folder) == os.path.realpath(out):
         raise ValueError(f'{out}: is the folder of the images')
-    paths = sorted(
-        os.path.join(root, name)
-        for root, _, names in os.walk(folder)
-        for name in names
-        if name.lower().endswith(IMG_SUFFIXES)
-    )
-    if not paths:
-        raise ValueError(f'{folder}: holds no image')
-    found: Dict[str, str] = {}
-    for path in paths:
-        img_id = image_id(path, folder)
-        if img_id in found:
-            raise ValueError(
-                f'{path}: its map would have the name of that of '
-                f'{found[img_id]}'
-            )
-        found[img_id] = path
+    found = files_by_id(folder)
     return [dict(img_id=key, img_path=path) for key, path in found.items()]
 
 

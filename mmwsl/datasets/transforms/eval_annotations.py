@@ -8,6 +8,7 @@ from typing import Any, Dict, Optional, Tuple
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmwsl.datasets.boxes import check_boxes
 from mmwsl.datasets.transforms.loc_masks import (
     class_mask,
     object_mask,
@@ -196,7 +197,7 @@ def _instances(results: Dict[str, Any], with_masks: bool) -> Dict[str, Any]:
             raise _missing(results, 'boxes')
         _check_image_size(results)
         return dict(
-            bboxes=annotation['boxes'].astype(np.float32),
+            bboxes=_boxes(results),
             labels=annotation['labels'].astype(np.int64),
             difficult=annotation['difficult'].astype(bool),
         )
@@ -205,6 +206,21 @@ def _instances(results: Dict[str, Any], with_masks: bool) -> Dict[str, Any]:
     if annotation.get('instance_map_path'):
         return _masks_of_map(results)
     raise _missing(results, 'instance masks')
+
+
+def _boxes(results: Dict[str, Any]) -> np.ndarray:
+    """Return the boxes, of data sets with a margin cut at the border."""
+    annotation, (height, width) = results['eval_ann'], results['ori_shape']
+    boxes: np.ndarray = annotation['boxes'].astype(np.float32)
+    margin = annotation.get('box_margin')
+    if margin is None:
+        return boxes
+    try:
+        check_boxes(boxes, (height, width), margin=margin)
+    except ValueError as error:
+        name = results.get('img_path') or results.get('img_id')
+        raise ValueError(f'{name}: {error}') from None
+    return boxes.clip(0, [width, height, width, height])
 
 
 def _check_image_size(results: Dict[str, Any]) -> None:
