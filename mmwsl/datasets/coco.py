@@ -1,18 +1,32 @@
 """Image-level labels and counts from annotations in COCO's format."""
 
-import json
 import os
-from collections import defaultdict
-from typing import Any, Container, Dict, List, Optional
+import reprlib
+from collections import Counter, defaultdict
+from typing import Any, Container, Dict, List, Optional, Set, Tuple, cast
 
 import numpy as np
 
 from mmwsl.datasets.base import DataInfo, WSLDataset
+from mmwsl.datasets.boxes import check_boxes
 from mmwsl.datasets.files import FileIndex, image_id
-from mmwsl.datasets.transforms.masks import decode_segmentation
 from mmwsl.registry import DATASETS
+from mmwsl.utils.files import read_json
+from mmwsl.utils.masks import decode_segmentation
 
 Annotation = Dict[str, Any]
+# What the entries of each list must have.
+_ID = (int, float, str)
+_LISTS: Dict[str, Dict[str, Any]] = {
+    'images': {'id': _ID, 'file_name': str},
+    'annotations': {},
+    'categories': {'id': _ID, 'name': str},
+}
+# As programs write ``iscrowd``, in lower case.
+_FLAGS = {
+    **dict.fromkeys(('0', '0.0', 'false', 'none', ''), False),
+    **dict.fromkeys(('1', '1.0', 'true'), True),
+}
 
 
 @DATASETS.register_module()
@@ -42,13 +56,16 @@ class COCOImageLevelDataset(WSLDataset):
         crowd_count (bool): Whether a crowd region counts as one object.
         unknown_class (str): 'ignore' or 'error', for categories of the file
             that are not in ``classes``.
+        missing_class (str): 'error' or 'ignore', for ``classes`` that are no
+            category of the file.
         **kwargs: Arguments of :class:`WSLDataset`.
 
     Raises:
         FileNotFoundError: If the json file, or an image that it names, is
             missing.
-        ValueError: If the file does not parse, lacks a part, names an image
-            or category that it does not define, or has a broken box.
+        ValueError: If the file does not parse, lacks a part, defines an image
+            or category twice, names one that it does not define, or has a
+            broken box.
 
     Example:
         >>> COCOImageLevelDataset(
@@ -64,16 +81,21 @@ class COCOImageLevelDataset(WSLDataset):
         crowd_label: bool = True,
         crowd_count: bool = False,
         unknown_class: str = 'ignore',
+        missing_class: str = 'error',
         **kwargs: Any,
     ) -> None:
-        if unknown_class not in ('error', 'ignore'):
-            raise ValueError(
-                "unknown_class must be 'error' or 'ignore', got "
-                f'{unknown_class!r}'
-            )
+        for name, value in (
+            ('unknown_class', unknown_class),
+            ('missing_class', missing_class),
+        ):
+            if value not in ('error', 'ignore'):
+                raise ValueError(
+                    f"{name} must be 'error' or 'ignore', got {value!r}"
+                )
         self.crowd_label = crowd_label
         self.crowd_count = crowd_count
         self.unknown_class = unknown_class
+        self.missing_class = missing_class
         super().__init__(
             ann_file=ann_file,
             data_prefix={'img_path': '', **(data_prefix or {})},
@@ -85,18 +107,21 @@ class COCOImageLevelDataset(WSLDataset):
         content = self._read()
         label_of = self._label_of_category(content['categories'])
         of_image: Dict[Any, List[Annotation]] = defaultdict(list)
-        known_images = {image['id'] for image in content['images']}
-        with_boxes = _has_boxes(content['annotations'])
+        sizes = {item['id']: _size(item) for item in content['images']}
+        holds = {
+            key: any(item.get(key) for item in content['annotations'])
+            for key in ('bbox', 'segmentation')
+        }
         for annotation in content['annotations']:
-            fault = _unknown(annotation, known_images, label_of)
+            fault = _unknown(annotation, sizes, label_of)
             # Boxes of classes that are passed over do not matter.
             if (
                 not fault
                 and self.test_mode
-                and with_boxes
+                and holds['bbox']
                 and label_of[annotation['category_id']] is not None
             ):
-                fault = _box_fault(annotation)
+                fault = _box_fault(annotation, sizes[annotation['image_id']])
             if fault:
                 name = f'annotation {annotation.get("id")}'
                 self._problem(self.ann_file, f'{name} {fault}')
@@ -109,8 +134,8 @@ class COCOImageLevelDataset(WSLDataset):
             )
             if files.exists(path):
                 found = of_image.get(image['id'], [])
-                entry = self._to_entry(path, found, label_of, with_boxes)
-                entries.append(entry)
+                truth = self._truth(image, found, label_of, holds)
+                entries.append(self._to_entry(path, found, label_of, truth))
                 continue
             message = f'image {image["id"]} is {path}, which does not exist'
             if not self.collect_problems:
@@ -120,43 +145,81 @@ class COCOImageLevelDataset(WSLDataset):
 
     def _read(self) -> Dict[str, List[Dict[str, Any]]]:
         path = self.ann_file
-        if not os.path.isfile(path):
-            raise FileNotFoundError(f'{path}: annotation file does not exist')
-        try:
-            with open(path, encoding='utf-8') as file:
-                content = json.load(file)
-        except ValueError as error:
-            raise ValueError(
-                f'{path}: json does not parse ({error})'
-            ) from error
-        for key in ('images', 'annotations', 'categories'):
+        content = read_json(path, 'annotation file')
+        for key, needed in _LISTS.items():
             if not isinstance(content, dict) or key not in content:
                 raise ValueError(f'{path}: no {key!r} in the file')
-        for key, needed in (
-            ('images', ('id', 'file_name')),
-            ('categories', ('id', 'name')),
-        ):
-            for item in content[key]:
-                missing = [name for name in needed if name not in item]
-                if missing:
-                    raise ValueError(
-                        f'{path}: an entry of {key!r} has no {missing[0]!r}'
-                    )
+            self._check_list(key, content[key], needed)
         return content
+
+    def _check_list(self, key: str, items: Any, needed: Dict) -> None:
+        """Refuse a list of the file whose entries lack or share something."""
+        shown = f'{self.ann_file}: {key!r} is {reprlib.repr(items)}'
+        if not isinstance(items, list):
+            raise ValueError(f'{shown}, expected a list')
+        for number, item in enumerate(items):
+            if not isinstance(item, dict):
+                raise ValueError(
+                    f'{shown}: entry {number} is {reprlib.repr(item)}, '
+                    'expected a dict'
+                )
+            for name, kind in needed.items():
+                self._check_field(key, number, item, name, kind)
+        for name in needed:
+            # Two images of one file name have two images of one id.
+            if name != 'file_name':
+                self._check_doubles(key, name, items)
+
+    def _check_field(
+        self, key: str, number: int, item: Dict[str, Any], name: str, kind: Any
+    ) -> None:
+        """Refuse an entry of the file without a value of the right type."""
+        place = f'{self.ann_file}: entry {number} of {key!r} has'
+        if name not in item:
+            raise ValueError(f'{place} no {name!r}')
+        value = item[name]
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise ValueError(f'{place} the {name} {reprlib.repr(value)}')
+
+    def _check_doubles(
+        self, key: str, name: str, items: List[Dict[str, Any]]
+    ) -> None:
+        """Refuse a file that gives an id, or a name, to two things."""
+        number = Counter(item[name] for item in items)
+        for value, times in number.items():
+            if times > 1:
+                raise ValueError(
+                    f'{self.ann_file}: {times} entries of {key!r} have the '
+                    f'{name} {value!r}'
+                )
 
     def _label_of_category(
         self, categories: List[Dict[str, Any]]
-    ) -> Dict[int, Optional[int]]:
+    ) -> Dict[Any, Optional[int]]:
         """Map category ids to class indices, None for unknown classes."""
+        if len({isinstance(item['id'], str) for item in categories}) > 1:
+            ids = [item['id'] for item in categories]
+            raise ValueError(
+                f"{self.ann_file}: 'categories' have ids that are numbers and "
+                f'ids that are text: {reprlib.repr(ids)}'
+            )
         ordered = sorted(categories, key=lambda item: item['id'])
+        names = [item['name'] for item in ordered]
         if not self.classes:
-            self._metainfo['classes'] = [item['name'] for item in ordered]
+            self._metainfo['classes'] = names
         index = {name: i for i, name in enumerate(self.classes)}
-        for item in ordered:
-            if item['name'] not in index and self.unknown_class == 'error':
+        missing = [name for name in self.classes if name not in names]
+        if missing and self.missing_class == 'error':
+            raise ValueError(
+                f'{self.ann_file}: the class {missing[0]!r} is none of its '
+                f'categories {reprlib.repr(names)} (missing_class='
+                "'ignore' accepts that)"
+            )
+        for name in names:
+            if name not in index and self.unknown_class == 'error':
                 self._problem(
                     self.ann_file,
-                    f'category {item["name"]!r} is not in the list of classes '
+                    f'category {name!r} is not in the list of classes '
                     "(unknown_class='ignore' passes over it)",
                 )
         return {item['id']: index.get(item['name']) for item in ordered}
@@ -165,72 +228,118 @@ class COCOImageLevelDataset(WSLDataset):
         self,
         img_path: str,
         annotations: List[Annotation],
-        label_of: Dict[int, Optional[int]],
-        with_boxes: bool,
+        label_of: Dict[Any, Optional[int]],
+        truth: Dict[str, Any],
     ) -> DataInfo:
-        items = [
-            (label, item)
-            for item in annotations
-            for label in [label_of[item['category_id']]]
-            if label is not None
-        ]
-        objects = {label for label, item in items if not item.get('iscrowd')}
-        crowds = {label for label, item in items if item.get('iscrowd')}
-        counts = dict.fromkeys(objects | crowds, 0)
-        for label, item in items:
-            if self.crowd_count or not item.get('iscrowd'):
-                counts[label] += 1
-        eval_ann: Dict[str, Any] = dict(
-            labels=np.array([label for label, _ in items], dtype=np.int64),
-            difficult=np.array(
-                [bool(item.get('iscrowd')) for _, item in items], dtype=bool
-            ),
-        )
-        if self.test_mode and with_boxes:
-            boxes = [item['bbox'] for _, item in items]
-            edges = np.array(boxes, dtype=np.float32).reshape(-1, 4)
-            edges[:, 2:] += edges[:, :2]
-            eval_ann['boxes'] = edges
-        if all('segmentation' in item for _, item in items):
-            eval_ann['segmentations'] = [i['segmentation'] for _, i in items]
+        objects: Set[int] = set()
+        crowds: Set[int] = set()
+        counts: Dict[int, int] = defaultdict(int)
+        for item in annotations:
+            label = label_of[item['category_id']]
+            if label is None:
+                continue
+            crowd = _is_crowd(item)
+            (crowds if crowd else objects).add(label)
+            counts[label] += self.crowd_count or not crowd
         return self._entry(
             image_id(img_path, self.data_prefix['img_path']),
             img_path,
             labels=list(objects | crowds if self.crowd_label else objects),
             difficult_only=list(crowds - objects),
             counts=counts,
-            eval_ann=eval_ann if self.test_mode else None,
+            eval_ann=truth,
         )
 
+    def _truth(
+        self,
+        image: Dict[str, Any],
+        annotations: List[Annotation],
+        label_of: Dict[Any, Optional[int]],
+        holds: Dict[str, bool],
+    ) -> Dict[str, Any]:
+        """Collect what evaluation may know of an image."""
+        if not self.test_mode:
+            return {}
+        items = [
+            item
+            for item in annotations
+            if label_of[item['category_id']] is not None
+        ]
+        labels = [label_of[item['category_id']] for item in items]
+        stem = os.path.splitext(image['file_name'])[0]
+        truth: Dict[str, Any] = dict(
+            place=f'{self.ann_file}: image {stem}',
+            labels=np.array(labels, dtype=np.int64),
+            difficult=np.array([_is_crowd(item) for item in items], bool),
+        )
+        size = _size(image)
+        if size is not None:
+            truth['size'] = size
+        if holds['bbox']:
+            boxes = [item['bbox'] for item in items]
+            edges = np.array(boxes, dtype=np.float32).reshape(-1, 4)
+            edges[:, 2:] += edges[:, :2]
+            truth.update(boxes=edges, box_margin=1)
+        if holds['segmentation']:
+            truth['segmentations'] = [i.get('segmentation') for i in items]
+            truth['names'] = [
+                f'{self.ann_file}: annotation {item.get("id")} of the image '
+                f'{image["file_name"]}'
+                for item in items
+            ]
+        elif holds['bbox']:
+            truth['reason'] = f'{self.ann_file} has boxes but no masks'
+        return truth
 
-def _has_boxes(annotations: List[Annotation]) -> bool:
-    """Whether a file has boxes, rather than labels alone."""
-    return not annotations or any('bbox' in item for item in annotations)
+
+def _size(image: Dict[str, Any]) -> Optional[Tuple[int, int]]:
+    """Return height and width that a file gives of an image, if any."""
+    size = image.get('height'), image.get('width')
+    known = all(isinstance(side, int) and side > 0 for side in size)
+    return cast(Tuple[int, int], size) if known else None
+
+
+def _is_crowd(annotation: Annotation) -> bool:
+    """Whether an annotation is a crowd region."""
+    return _FLAGS[str(annotation.get('iscrowd', 0)).lower()]
 
 
 def _unknown(
     annotation: Annotation, images: Container, categories: Container
 ) -> str:
-    """What an annotation names that the file does not define, or ''."""
+    """Say what of an annotation the file does not define, or ''."""
     for key, known in (('image_id', images), ('category_id', categories)):
-        if annotation.get(key) not in known:
-            return f'has the unknown {key} {annotation.get(key)}'
+        value = annotation.get(key)
+        # Lists and dicts cannot be looked up.
+        if not isinstance(value, _ID) or value not in known:
+            return f'has the unknown {key} {reprlib.repr(value)}'
+    if str(annotation.get('iscrowd', 0)).lower() not in _FLAGS:
+        value = reprlib.repr(annotation['iscrowd'])
+        return f'has the iscrowd {value}, expected 0 or 1'
     return ''
 
 
-def _box_fault(annotation: Annotation) -> str:
-    """What is wrong with the box of an annotation, '' if nothing is."""
+def _box_fault(annotation: Annotation, size: Optional[Tuple[int, int]]) -> str:
+    """Say what is wrong with the box of an annotation, '' if nothing is."""
     if 'bbox' not in annotation:
         return 'has no bbox'
     box = annotation['bbox']
+    shown = f'has the bbox {reprlib.repr(box)}'
+    numbers = isinstance(box, list) and all(
+        isinstance(value, (int, float)) for value in box
+    )
+    if not numbers or len(box) != 4 or not np.isfinite(box).all():
+        return f'{shown}, expected four finite numbers'
+    left, top, width, height = box
+    if width < 0 or height < 0:
+        return f'{shown}, whose width or height is negative'
+    if size is None:
+        return ''
     try:
-        numbers = np.array(box, dtype=np.float64)
-    except (TypeError, ValueError):
-        numbers = np.zeros(0)
-    if numbers.shape != (4,) or not np.isfinite(numbers).all():
-        return f'has the bbox {box}, expected four finite numbers'
-    if (numbers[2:] < 0).any():
-        return f'has the bbox {box}, whose width or height is negative'
+        edges = np.array([left, top, left + width, top + height])
+        check_boxes(edges, size, margin=1)
+    except ValueError as error:
+        return f'{shown}: {error}'
     return ''
 
 
@@ -259,6 +368,6 @@ def without_crowds(
     objects = np.zeros(shape, dtype=bool)
     for index in np.flatnonzero(easy):
         objects |= decode_segmentation(
-            truth['segmentations'][index], shape, info['img_id']
+            truth['segmentations'][index], shape, truth['names'][index]
         )
     return np.where((values == label + 1) & ~objects, 255, values)

@@ -10,8 +10,8 @@ from mmwsl.datasets.palettes import VOC_PALETTE
 from mmwsl.datasets.toy_render import render
 from mmwsl.datasets.toy_scene import ToyScene, draw_scene
 from mmwsl.datasets.toy_style import ToyStyle
-from mmwsl.datasets.transforms.eval_annotations import boxes_of_masks
 from mmwsl.registry import DATASETS
+from mmwsl.utils.masks import boxes_of_masks
 
 TOY_CLASSES = ('ant', 'bee', 'cod', 'doe', 'emu', 'fox', 'gnu', 'hen')
 

@@ -282,7 +282,9 @@ class VOCImageLevelDataset(WSLDataset):
             self._check_boxes(path, boxes, size)
         if len(boxes) == len(objects):
             array = np.array(boxes, dtype=np.float32).reshape(-1, 4)
-            truth.update(boxes=array, box_margin=1 - self.first_pixel)
+            truth.update(
+                boxes=array, box_margin=1 - self.first_pixel, place=path
+            )
         if size is not None:
             truth['size'] = size
         return truth

@@ -12,12 +12,12 @@ import numpy as np
 
 from mmwsl.proposals.matlab import read_mat, write_mat
 from mmwsl.structures import PackedMasks
-from mmwsl.structures.run_lengths import (
+from mmwsl.utils.files import naming, read_json, write_whole
+from mmwsl.utils.masks import (
     decode_mask,
     encode_mask,
     whole_numbers,
 )
-from mmwsl.utils.files import naming, read_json, write_whole
 
 # Names under which unpacked stacks are found in .npz files.
 _STACKS = ('masks', 'proposals', 'arr_0')

@@ -103,7 +103,7 @@ def test_broken_files(coco):
     config = coco.write()
     path = coco.root / 'ann.json'
     path.write_text('{"images": [')
-    with pytest.raises(ValueError, match='ann.json: json does not parse'):
+    with pytest.raises(ValueError, match='ann.json: '):
         COCOImageLevelDataset(**config)
     path.write_text('[]')
     with pytest.raises(ValueError, match="ann.json: no 'images'"):
@@ -112,7 +112,7 @@ def test_broken_files(coco):
     with pytest.raises(FileNotFoundError, match='ann.json: annotation file'):
         COCOImageLevelDataset(**config)
     del coco.content['images'][0]['file_name']
-    with pytest.raises(ValueError, match="entry of 'images' has no 'file_n"):
+    with pytest.raises(ValueError, match="ann.json: .*'images'.*'file_n"):
         COCOImageLevelDataset(**coco.write())
 
 
@@ -127,7 +127,7 @@ def test_no_images(coco):
     [
         (None, 'has no bbox'),
         ([1, 2, 3], r'has the bbox \[1, 2, 3\], expected four finite'),
-        ('x', 'has the bbox x, expected four finite'),
+        ('x', "has the bbox 'x', expected four finite"),
         ([1, 2, float('nan'), 3], 'has the bbox .*nan.*expected four finite'),
         ([5, 2, -3, 3], r'has the bbox \[5, 2, -3, 3\], whose width'),
     ],

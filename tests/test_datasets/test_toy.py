@@ -5,7 +5,7 @@ import pytest
 from torch.utils.data import DataLoader
 
 from mmwsl.datasets import ToyDataset
-from mmwsl.datasets.transforms.eval_annotations import boxes_of_masks
+from mmwsl.utils.masks import boxes_of_masks
 
 NUMBER = 40
 

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from mmengine.config import DictAction
 
-from mmwsl.datasets.transforms.masks import decode_segmentation
 from mmwsl.evaluation import InstanceAPMetric
 from mmwsl.evaluation.files import without_suffix
 from mmwsl.evaluation.metrics.instance_truth import MASK_SOURCES
 from mmwsl.evaluation.scoring import run_scoring
 from mmwsl.evaluation.truth import config_dataset
 from mmwsl.utils.files import read_json
+from mmwsl.utils.masks import decode_segmentation
 
 Result = Dict[str, Any]
 _KEYS = ('image_id', 'category_id', 'segmentation', 'score')
@@ -155,7 +155,7 @@ def instances(
     masks = np.zeros((len(results), *size), dtype=bool)
     for mask, result in zip(masks, results):
         mask[:] = decode_segmentation(
-            result['segmentation'], (size[0], size[1]), place
+            result['segmentation'], (size[0], size[1]), place, allow_empty=True
         )
     return {
         'labels': torch.tensor([x['label'] for x in results]),

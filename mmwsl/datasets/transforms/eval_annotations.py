@@ -3,10 +3,12 @@
 n: objects of an image, (H, W): size of the original image.
 """
 
+import logging
 from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 from mmcv.transforms import BaseTransform
+from mmengine.logging import print_log
 
 from mmwsl.datasets.boxes import check_boxes
 from mmwsl.datasets.transforms.loc_masks import (
@@ -17,10 +19,10 @@ from mmwsl.datasets.transforms.loc_masks import (
 )
 from mmwsl.datasets.transforms.masks import (
     class_masks_of_instances,
-    decode_segmentation,
     read_index_mask,
 )
 from mmwsl.registry import TRANSFORMS
+from mmwsl.utils.masks import boxes_of_masks, decode_segmentation
 
 
 @TRANSFORMS.register_module()
@@ -119,7 +121,8 @@ class LoadEvalAnnotations(BaseTransform):
 
 def _missing(results: Dict[str, Any], what: str) -> ValueError:
     name = results.get('img_path') or results.get('img_id')
-    return ValueError(f'{name}: the dataset has no {what}')
+    reason = results['eval_ann'].get('reason', f'the dataset has no {what}')
+    return ValueError(f'{name}: {reason}')
 
 
 def _seg_map(results: Dict[str, Any], key: str) -> np.ndarray:
@@ -132,7 +135,7 @@ def _seg_map(results: Dict[str, Any], key: str) -> np.ndarray:
         seg_map = read_index_mask(place)
     elif key == 'seg_map' and 'segmentations' in annotation:
         return class_masks_of_instances(
-            annotation, results['ori_shape'], results['img_id']
+            _listed_masks(results), annotation['labels'], results['img_id']
         )
     elif key == 'seg_map' and 'object_masks' in annotation:
         mask = object_mask(annotation, results['ori_shape']).astype(np.int64)
@@ -219,32 +222,47 @@ def _boxes(results: Dict[str, Any]) -> np.ndarray:
         check_boxes(boxes, (height, width), margin=margin)
     except ValueError as error:
         name = results.get('img_path') or results.get('img_id')
-        raise ValueError(f'{name}: {error}') from None
+        place = annotation.get('place', name)
+        raise ValueError(f'{place}: {error} ({name})') from None
     return boxes.clip(0, [width, height, width, height])
 
 
 def _check_image_size(results: Dict[str, Any]) -> None:
-    """Refuse boxes that were drawn for a picture of another size."""
-    height, width = results['eval_ann'].get('size', results['ori_shape'])
-    if (height, width) != tuple(results['ori_shape']):
-        name = results.get('img_path') or results.get('img_id')
+    """Refuse objects that were drawn for another picture.
+
+    A size that stays the same when the picture is turned does not tell, which
+    is said.
+    """
+    name = results.get('img_path') or results.get('img_id')
+    size = results['eval_ann'].get('size')
+    height, width = results['ori_shape']
+    orientation = results.get('exif_orientation', 1)
+    hint = (
+        'the image is turned by its EXIF entry, which '
+        'LoadWSLImage(exif_orientation=False) ignores'
+    )
+    if size is not None and tuple(size) != (height, width):
+        turned = f'; {hint}' if orientation > 4 else ''
         raise ValueError(
-            f'{name}: the image is {results["ori_shape"][1]} x '
-            f'{results["ori_shape"][0]}, but its boxes belong to one of '
-            f'{width} x {height} pixels'
+            f'{name}: the image is {width} x {height}, but its objects belong '
+            f'to one of {size[1]} x {size[0]} pixels{turned}'
+        )
+    same = size is None or orientation < 5 or height == width
+    if orientation > 1 and same:
+        print_log(
+            f'{name}: {hint}; its objects must have been drawn for the turned '
+            'one, which their file does not say',
+            logger='current',
+            level=logging.WARNING,
         )
 
 
 def _known_masks(results: Dict[str, Any]) -> Dict[str, Any]:
     """Return instances whose masks the dataset lists one by one."""
-    annotation, shape = results['eval_ann'], results['ori_shape']
+    annotation = results['eval_ann']
     masks: Optional[np.ndarray] = annotation.get('masks')
     if masks is None:
-        decoded = [
-            decode_segmentation(item, shape, results['img_id'])
-            for item in annotation['segmentations']
-        ]
-        masks = np.array(decoded, dtype=bool).reshape(-1, *shape)
+        masks = _listed_masks(results)
     elif len(masks):
         _check_size(results, masks.shape[1:], f'{results["img_id"]} (masks)')
     boxes = annotation.get('boxes')
@@ -256,6 +274,15 @@ def _known_masks(results: Dict[str, Any]) -> Dict[str, Any]:
         difficult=annotation['difficult'].astype(bool),
         masks=masks.astype(bool),
     )
+
+
+def _listed_masks(results: Dict[str, Any]) -> np.ndarray:
+    """Decode the segmentations of all objects, bool (n, H, W)."""
+    annotation, shape = results['eval_ann'], results['ori_shape']
+    _check_image_size(results)
+    items = zip(annotation['segmentations'], annotation['names'])
+    masks = [decode_segmentation(item, shape, name) for item, name in items]
+    return np.array(masks, dtype=bool).reshape(-1, *shape)
 
 
 def _masks_of_map(results: Dict[str, Any]) -> Dict[str, Any]:
@@ -291,13 +318,3 @@ def _masks_of_map(results: Dict[str, Any]) -> Dict[str, Any]:
         difficult=np.array(difficult, dtype=bool),
         masks=np.array(masks, dtype=bool).reshape(-1, *instance_map.shape),
     )
-
-
-def boxes_of_masks(masks: Any) -> np.ndarray:
-    """Return the boxes float32 (n, 4) of n masks that are not empty."""
-    boxes = np.zeros((len(masks), 4), dtype=np.float32)
-    for box, mask in zip(boxes, masks):
-        rows = np.flatnonzero(mask.any(axis=1))
-        columns = np.flatnonzero(mask.any(axis=0))
-        box[:] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-    return boxes

@@ -2,11 +2,10 @@
 
 from typing import Any, Dict
 
-import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmwsl.registry import TRANSFORMS
-from mmwsl.utils.images import read_image
+from mmwsl.utils.images import read_stored, turned
 
 
 @TRANSFORMS.register_module()
@@ -17,7 +16,8 @@ class LoadWSLImage(BaseTransform):
     already, such as one of ``ToyDataset``, passes through.
 
     Required keys: ``img_path``. Added keys: ``img``, ``img_shape``,
-    ``ori_shape``, the latter two as (H, W).
+    ``ori_shape``, the latter two as (H, W), and where it is turned
+    ``exif_orientation``, which says how.
 
     Args:
         exif_orientation (bool): Whether to turn the image as its EXIF entry
@@ -40,20 +40,24 @@ class LoadWSLImage(BaseTransform):
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Add the image to ``results``."""
         if results.get('img') is None:
-            results['img'] = self._load(results['img_path'])
+            self._load(results)
         height, width = results['img'].shape[:2]
         results['img_shape'] = results['ori_shape'] = (height, width)
         return results
 
-    def _load(self, path: str) -> np.ndarray:
-        img = read_image(path, self.exif_orientation)
+    def _load(self, results: Dict[str, Any]) -> None:
+        path = results['img_path']
+        img, orientation = read_stored(path)
+        if self.exif_orientation:
+            img = turned(img, orientation)
+            results['exif_orientation'] = orientation
         height, width = img.shape[:2]
         if min(height, width) < self.min_size:
             raise ValueError(
                 f'{path}: image is {width} x {height} pixels, at least '
                 f'{self.min_size} x {self.min_size} are needed'
             )
-        return img
+        results['img'] = img
 
     def __repr__(self) -> str:
         return (

@@ -30,8 +30,8 @@ from mmwsl.pseudo_labels.checks import (
 from mmwsl.pseudo_labels.label_files import write_label_map
 from mmwsl.pseudo_labels.salient_labels import ignore_if_small
 from mmwsl.registry import METRICS
-from mmwsl.structures.run_lengths import encode_mask
 from mmwsl.utils.files import join_inside, write_whole
+from mmwsl.utils.masks import encode_mask
 
 
 @METRICS.register_module()

@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor, nn
 
-from mmwsl.datasets.transforms.eval_annotations import boxes_of_masks
 from mmwsl.models.heads.map_prediction import (
     average_views,
     input_shapes,
@@ -31,6 +30,7 @@ from mmwsl.models.layers import peak_response_maps
 from mmwsl.models.task_modules import ProposalRetrieval
 from mmwsl.registry import TASK_UTILS
 from mmwsl.structures import WSLDataSample
+from mmwsl.utils.masks import boxes_of_masks
 
 
 class PeakInstances:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mmwsl.datasets.transforms import LoadEvalAnnotations
-from mmwsl.datasets.transforms.eval_annotations import boxes_of_masks
+from mmwsl.utils.masks import boxes_of_masks
 
 
 def results(**eval_ann):

@@ -8,14 +8,11 @@ import torch
 from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData, PixelData
 
-from mmwsl.datasets.transforms.masks import (
-    decode_segmentation,
-    read_index_mask,
-)
+from mmwsl.datasets.transforms.masks import read_index_mask
 from mmwsl.evaluation.class_maps import read_class_maps
 from mmwsl.evaluation.files import read_class_scores, read_maps
 from mmwsl.structures import WSLDataSample
-from mmwsl.structures.run_lengths import decode_mask
+from mmwsl.utils.masks import decode_mask, decode_segmentation
 
 LABELS = [
     torch.tensor([[0, 0, 3, 255], [0, 0, 0, 0]]),
@@ -121,7 +118,7 @@ def test_instances_are_cocos_results(tmp_path, seed):
         runs = result['segmentation']
         np.testing.assert_array_equal(decode_mask(runs, path), mask)
         np.testing.assert_array_equal(
-            decode_segmentation(runs, (37, 23), path), mask
+            decode_segmentation(runs, (37, 23), path, True), mask
         )
 
 

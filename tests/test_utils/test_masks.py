@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from pycocotools import mask as coco
 
-from mmwsl.structures.run_lengths import (
-    compress_counts,
+from mmwsl.utils.masks import (
     decode_mask,
+    decode_segmentation,
     encode_mask,
     expand_counts,
     whole_numbers,
@@ -25,7 +26,6 @@ def test_by_hand() -> None:
 
 @pytest.mark.parametrize('seed', range(5))
 def test_like_pycocotools(seed) -> None:
-    coco = pytest.importorskip('pycocotools.mask')
     rng = np.random.default_rng(seed)
     mask = rng.random((37, 53)) > rng.random()
     if seed % 2:
@@ -37,11 +37,6 @@ def test_like_pycocotools(seed) -> None:
     assert ours['counts'] == theirs['counts'].decode()
     assert ours['size'] == theirs['size']
     np.testing.assert_array_equal(decode_mask(theirs, 'x'), mask)
-
-
-def test_long_runs_come_back() -> None:
-    counts = [0, 5, 2**30, 1, 2**33, 3, 2**20, 2**31, 0, 7]
-    assert expand_counts(compress_counts(counts)) == counts
 
 
 @pytest.mark.parametrize('value', [False, True])
@@ -98,3 +93,83 @@ def test_bad_input(segmentation, message) -> None:
 def test_whole_numbers(values, expected) -> None:
     found = whole_numbers(values)
     assert (found if found is None else found.tolist()) == expected
+
+
+def square(x, y, side):
+    return [x, y, x + side, y, x + side, y + side, x, y + side]
+
+
+def test_polygons_are_those_of_coco() -> None:
+    rng = np.random.default_rng(0)
+    angles = np.sort(rng.uniform(0, 2 * np.pi, 12))
+    radius = rng.uniform(20, 45, 12)
+    points = 50 + radius[:, None] * np.stack(
+        [np.cos(angles), np.sin(angles)], axis=1
+    )
+    polygons = [points.ravel().tolist(), square(2, 3, 5), square(1, 2, 3)]
+    mask = decode_segmentation(polygons, (100, 110), 'a')
+    runs = coco.merge(coco.frPyObjects(polygons, 100, 110))
+    assert np.array_equal(mask, coco.decode(runs))
+    assert mask[3:8, 2:7].all()
+    # Polygons are joined, they do not cut holes.
+    assert mask[4, 3]
+
+
+def test_polygons_across_the_border() -> None:
+    mask = decode_segmentation([square(-3, -3, 6)], (9, 9), 'a')
+    assert mask[:3, :3].all()
+    assert mask.sum() == 9
+
+
+@pytest.mark.parametrize('shift', [0.1, 3.3, 8.2])
+def test_polygons_below_a_pixel_mark_one(shift) -> None:
+    polygon = square(shift, 4.1, 0.2)
+    mask = decode_segmentation([polygon], (9, 9), 'a')
+    assert np.argwhere(mask).tolist() == [[4, int(shift)]]
+
+
+@pytest.mark.parametrize(
+    'segmentation',
+    [
+        None,
+        [],
+        [[]],
+        'text',
+        3,
+        [1, 1, 9, 1, 9, 9],
+        [[1, 1, 9, 9]],
+        [[1, 1], [9, 1], [9, 9]],
+        [[1, 1, 9, 1, 9, 9, 1]],
+        [['1', '1', '9', '1', '9', '9']],
+        [[1, 1, 9, 1, None, 9]],
+        [[1, 1, 9, 1, True, 9]],
+        [[1, 1, 9, 1, float('nan'), 9]],
+        [[1, 1, 9, 1, float('inf'), 9]],
+        [[1, 1, 10**400, 1, 9, 9]],
+        [[0, 0, 10**8, 0, 10**8, 10**8]],
+        # Shares of the image, a point, outside.
+        [[0.1, 0.1, 0.9, 0.1, 0.9, 0.9]],
+        [[5, 5, 5, 5, 5, 5]],
+        [[50, 50, 60, 50, 60, 60]],
+        [square(2, 2, 5), {'size': [20, 20], 'counts': [0, 400]}],
+        [{'size': [20, 20], 'counts': [0, 400]}],
+        {'size': [20, 20], 'counts': [400]},
+        {'size': [20, 21], 'counts': [0, 420]},
+        {'size': [10**5, 10**5], 'counts': [0, 10**10]},
+        {'size': [20, 20], 'counts': [0, 10**10]},
+    ],
+)
+def test_segmentations_that_mark_nothing(segmentation) -> None:
+    with pytest.raises(ValueError, match='t.json'):
+        decode_segmentation(segmentation, (20, 20), 't.json: annotation 1')
+
+
+def test_empty_run_lengths_of_predictions() -> None:
+    runs = {'size': [4, 5], 'counts': [20]}
+    assert not decode_segmentation(runs, (4, 5), 'a', allow_empty=True).any()
+
+
+def test_huge_masks_are_not_expanded(monkeypatch) -> None:
+    monkeypatch.setenv('MMWSL_MAX_PIXELS', '19')
+    with pytest.raises(ValueError, match=r'a\.json'):
+        decode_mask({'size': [4, 5], 'counts': [20]}, 'a.json')

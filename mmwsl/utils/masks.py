@@ -1,0 +1,227 @@
+"""Masks as COCO stores them: run lengths and polygons.
+
+(H, W): height and width of a mask. n: number of runs.
+"""
+
+import reprlib
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from mmwsl.utils.images import pixel_limit
+
+# By how many times its longer side a polygon may leave an image: the corners
+# of an object at its edge do, and the work grows with the way between them.
+_OUTSIDE = 10
+
+
+def encode_mask(mask: np.ndarray) -> Dict[str, Any]:
+    """Write a mask bool (H, W) as COCO's compressed run lengths.
+
+    Returns:
+        dict: ``size`` [H, W] and ``counts``, a text.
+    """
+    runs = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return dict(size=list(mask.shape), counts=runs['counts'].decode())
+
+
+def decode_segmentation(
+    segmentation: Any,
+    shape: Tuple[int, int],
+    name: str,
+    allow_empty: bool = False,
+) -> np.ndarray:
+    """Decode a COCO segmentation.
+
+    Args:
+        segmentation: Polygons as lists of x, y, or run lengths as in COCO.
+            A polygon that is smaller than a pixel marks the one it lies in.
+        shape: Height and width of the image.
+        name: What to call it in an error.
+        allow_empty: Whether run lengths may mark nothing.
+
+    Returns:
+        np.ndarray: bool (H, W).
+
+    Raises:
+        ValueError: If it is malformed, of another size, or marks nothing.
+    """
+    if isinstance(segmentation, dict):
+        mask = decode_mask(segmentation, name, shape)
+    elif isinstance(segmentation, list) and segmentation:
+        polygons = [_polygon(item, shape, name) for item in segmentation]
+        if max(map(max, polygons)) <= 1 < max(shape):
+            raise ValueError(
+                f'{name}: the segmentation {_short(segmentation)} has no '
+                'coordinate above 1; it must be in pixels'
+            )
+        runs = coco_mask.frPyObjects(polygons, *shape)
+        mask = coco_mask.decode(coco_mask.merge(runs)).astype(bool)
+        allow_empty = False
+        if not mask.any():
+            _mark_middle(mask, polygons)
+    else:
+        raise ValueError(
+            f'{name}: the segmentation is {_short(segmentation)}, neither '
+            'polygons nor run lengths'
+        )
+    if not allow_empty and not mask.any():
+        raise ValueError(
+            f'{name}: the segmentation {_short(segmentation)} marks nothing '
+            f'in an image of {shape[1]} x {shape[0]} pixels'
+        )
+    return mask
+
+
+def _polygon(points: Any, shape: Tuple[int, int], name: str) -> List[float]:
+    """Check one polygon of a segmentation."""
+    numbers = isinstance(points, list) and all(
+        isinstance(value, (int, float)) and not isinstance(value, bool)
+        for value in points
+    )
+    if not numbers or len(points) < 6 or len(points) % 2:
+        raise ValueError(
+            f'{name}: the segmentation holds {_short(points)}, which is no '
+            'polygon: a list of x, y of at least three corners'
+        )
+    # Not a number is never below.
+    if not all(abs(value) <= _OUTSIDE * max(shape) for value in points):
+        raise ValueError(
+            f'{name}: the segmentation has a corner far outside its image of '
+            f'{shape[1]} x {shape[0]} pixels'
+        )
+    return points
+
+
+def _mark_middle(mask: np.ndarray, polygons: List[List[float]]) -> None:
+    """Mark the pixel in which polygons below the size of one lie."""
+    for polygon in polygons:
+        points = np.reshape(polygon, (-1, 2))
+        x, y = points[:, 0], points[:, 1]
+        area = abs((x * np.roll(y, 1) - y * np.roll(x, 1)).sum()) / 2
+        column, row = np.floor(points.mean(axis=0)).astype(int)
+        inside = 0 <= column < mask.shape[1] and 0 <= row < mask.shape[0]
+        if area and inside:
+            mask[row, column] = True
+
+
+def decode_mask(
+    segmentation: Any, name: str, shape: Optional[Sequence[int]] = None
+) -> np.ndarray:
+    """Read run lengths, compressed or not.
+
+    Args:
+        segmentation: ``size`` [H, W] and ``counts``, a text or a list of
+            whole numbers (600.0 is one, 600.5 is not).
+        name: What to call it in errors.
+        shape: Height and width that the mask must have, if that is known.
+
+    Returns:
+        np.ndarray: bool (H, W).
+
+    Raises:
+        ValueError: If it is not that, or the runs do not fill the mask.
+    """
+    if not isinstance(segmentation, dict) or not (
+        {'size', 'counts'} <= set(segmentation)
+    ):
+        raise ValueError(
+            f'{name}: a segmentation must be run lengths, a dict of size and '
+            f'counts, not {_short(segmentation)}'
+        )
+    size = whole_numbers(segmentation['size'])
+    if size is None or size.shape != (2,) or (size < 0).any():
+        raise ValueError(f'{name}: size is not height and width')
+    height, width = size.tolist()
+    if shape is not None and (height, width) != tuple(shape):
+        raise ValueError(
+            f'{name}: mask is {width} x {height} pixels, but its image is '
+            f'{shape[1]} x {shape[0]}'
+        )
+    if height * width > pixel_limit():
+        raise ValueError(
+            f'{name}: a mask of {width} x {height} pixels is too large'
+        )
+    counts = segmentation['counts']
+    if isinstance(counts, (str, bytes)):
+        counts = expand_counts(counts)
+    counts = whole_numbers(counts)
+    if counts is None:
+        raise ValueError(
+            f'{name}: counts must be a text or a list of whole numbers that '
+            'fit 64 bits'
+        )
+    # A sum of longer runs may overflow.
+    short = (counts >= 0) & (counts <= height * width)
+    if not short.all() or counts.sum() != height * width:
+        raise ValueError(
+            f'{name}: run lengths do not fill a mask of {width} x {height} '
+            'pixels'
+        )
+    pixels = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
+    return pixels.reshape(width, height).T
+
+
+def whole_numbers(values: Any) -> Optional[np.ndarray]:
+    """Return a list of whole numbers as int64 (n,), None for other things."""
+    try:
+        numbers = np.asarray(values)
+    except ValueError:
+        return None
+    if numbers.ndim != 1 or numbers.dtype.kind not in 'iuf':
+        return None
+    if (
+        numbers.dtype.kind == 'f'
+        and not (
+            (numbers == np.floor(numbers)) & (np.abs(numbers) < 2**53)
+        ).all()
+    ):
+        return None
+    if numbers.size and numbers.max() > np.iinfo(np.int64).max:
+        return None
+    return numbers.astype(np.int64)
+
+
+def expand_counts(text: Union[str, bytes]) -> List[int]:
+    """Read run lengths of COCO's text.
+
+    Each is less the one two places before (from the fourth on), in digits of
+    five bits, lowest first, with a bit that says whether another digit
+    follows, shifted to printable letters. pycocotools reads them as well, but
+    leaves memory as it was where they do not fill the mask.
+    """
+    raw = text.encode('ascii', 'replace') if isinstance(text, str) else text
+    digits = np.frombuffer(raw, dtype=np.uint8).astype(np.int64) - 48
+    last = (digits & 32) == 0
+    if not digits.size or not last[-1] or digits.min() < 0:
+        # Runs that cannot fill any mask, which the caller reports.
+        return [-1]
+    number = np.cumsum(last) - last
+    first = np.flatnonzero(np.concatenate([[True], last[:-1]]))
+    place = np.arange(len(digits)) - first[number]
+    # More than twelve digits would not fit into 64 bits.
+    values = np.zeros(len(first), dtype=np.int64)
+    shift = 5 * np.minimum(place, 12)
+    np.add.at(values, number, (digits & 31) << shift)
+    negative = (digits[last] & 16) != 0
+    values -= negative * (np.int64(1) << (shift[last] + 5).clip(max=62))
+    values[1::2] = np.cumsum(values[1::2])
+    values[2::2] = np.cumsum(values[2::2])
+    counts: List[int] = values.tolist()
+    return counts
+
+
+def boxes_of_masks(masks: Any) -> np.ndarray:
+    """Return the boxes float32 (n, 4) of n masks that are not empty."""
+    boxes = np.zeros((len(masks), 4), dtype=np.float32)
+    for box, mask in zip(boxes, masks):
+        rows = np.flatnonzero(mask.any(axis=1))
+        columns = np.flatnonzero(mask.any(axis=0))
+        box[:] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+    return boxes
+
+
+def _short(value: Any) -> str:
+    """Show a value of a file in a line."""
+    return reprlib.repr(value)
