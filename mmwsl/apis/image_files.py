@@ -53,7 +53,7 @@ class ImageFiles(Dataset):
         settings: What files were made with, as they say themselves.
         write: Makes the file of an image, ``(path, img)``.
         read_settings: Returns what a file was made with, or None for a file
-            of another program.
+            of another program; raises ValueError for a broken one.
         overwrite: Whether to make those again that are there.
     """
 
@@ -100,7 +100,12 @@ class ImageFiles(Dataset):
             return path, False, text if named else f'{name}: {text}'
 
     def _check(self, path: str) -> None:
-        found = self.read_settings(path)
+        try:
+            found = self.read_settings(path)
+        except ValueError as error:
+            raise ValueError(
+                f'{error}; delete the file or say --overwrite'
+            ) from error
         if found is None:
             raise ValueError(
                 f'{path}: was not made by this command; name another folder '

@@ -2,12 +2,15 @@
 
 from mmwsl.proposals.files import (
     PROPOSAL_SUFFIXES,
+    WRITTEN_SUFFIXES,
+    ProposalList,
+    images_of,
     read_parameters,
     read_proposals,
+    write_proposal_list,
     write_proposals,
 )
 from mmwsl.proposals.generator import ProposalGenerator
-from mmwsl.proposals.lists import ProposalList, write_proposal_list
 from mmwsl.proposals.quality import (
     best_overlaps,
     proposal_scores,
@@ -19,7 +22,9 @@ __all__ = [
     'PROPOSAL_SUFFIXES',
     'ProposalGenerator',
     'ProposalList',
+    'WRITTEN_SUFFIXES',
     'best_overlaps',
+    'images_of',
     'proposal_scores',
     'quality_table',
     'read_parameters',

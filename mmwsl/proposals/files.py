@@ -1,16 +1,15 @@
-"""Reading and writing the proposals of images, one file an image.
+"""Reading and writing proposals: one file an image, or one of all images.
 
-K: number of proposals, (H, W): size of the image.
+K: number of proposals, S: number of superpixels, (H, W): size of the image.
 """
 
 import io
 import json
 import os
-from typing import Any, BinaryIO, Callable, Dict, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 import numpy as np
 
-from mmwsl.proposals.matlab import read_mat, write_mat
 from mmwsl.structures import PackedMasks
 from mmwsl.utils.files import naming, read_json, write_whole
 from mmwsl.utils.masks import (
@@ -19,8 +18,9 @@ from mmwsl.utils.masks import (
     whole_numbers,
 )
 
-# Names under which unpacked stacks are found in .npz files.
-_STACKS = ('masks', 'proposals', 'arr_0')
+# Names under which unpacked stacks are found, in .npz and in .mat files.
+_STACKS = ('masks', 'proposals', 'arr_0', 'maskmat')
+_WHAT = 'proposal file'
 
 
 def read_proposals(path: str) -> PackedMasks:
@@ -32,7 +32,10 @@ def read_proposals(path: str) -> PackedMasks:
     - ``.json``: a list of dicts with ``segmentation``, COCO's run lengths,
       and with or without ``score``, or of nothing but the run lengths; or a
       dict with such a list as ``proposals`` or ``annotations``;
-    - ``.mat``: MCG or COB, see :func:`mmwsl.proposals.matlab.read_mat`.
+    - ``.mat``, of MATLAB 5 to 7: ``superpixels`` (H, W), numbers from 1, and
+      ``labels``, a cell of the numbers of each proposal, with or without
+      ``scores`` (K,), as MCG and COB write; or a stack (H, W, K) called
+      ``proposals``, ``maskmat`` or ``masks``.
 
     Proposals with scores are sorted by them, those of one score and those
     without keep their order.
@@ -50,30 +53,11 @@ def read_proposals(path: str) -> PackedMasks:
     """
     reader = _known(_READERS, path)
     if not os.path.isfile(path):
-        raise FileNotFoundError(f'{path}: proposal file does not exist')
+        raise FileNotFoundError(f'{path}: {_WHAT} does not exist')
     if os.path.getsize(path) == 0:
-        raise ValueError(f'{path}: proposal file is empty')
+        raise ValueError(f'{path}: {_WHAT} is empty')
     with naming(path):
-        return best_first(reader(path), path)
-
-
-def best_first(proposals: PackedMasks, path: str) -> PackedMasks:
-    """Sort proposals by their scores, if they have any.
-
-    Args:
-        proposals (PackedMasks): K masks.
-        path (str): Where they come from, for the errors.
-
-    Raises:
-        ValueError: If there are none, or a score is not a number.
-    """
-    if not len(proposals):
-        raise ValueError(f'{path}: proposal file holds no proposal')
-    if proposals.scores is None:
-        return proposals
-    if np.isnan(proposals.scores).any():
-        raise ValueError(f'{path}: a score is not a number')
-    return proposals[np.argsort(-proposals.scores, kind='stable')]
+        return _best_first(reader(path), path)
 
 
 def write_proposals(
@@ -84,64 +68,167 @@ def write_proposals(
     """Write the proposals of one image, whole or not at all.
 
     Args:
-        path (str): A ``.npz``, ``.npy``, ``.json`` or ``.mat`` file; missing
-            folders are made. ``.npy`` keeps no scores.
+        path (str): A ``.npz``, ``.npy`` or ``.json`` file; missing folders
+            are made. ``.npy`` keeps no scores.
         proposals (PackedMasks): K masks.
         parameters (dict, optional): How they were made, kept in ``.npz``
             files only.
 
     Raises:
-        ImportError: If a ``.mat`` file is written without scipy.
         ValueError: If the suffix is unknown.
     """
     writer = _known(_WRITERS, path)
-    content = io.BytesIO()
-    if parameters is None:
-        writer(content, proposals)
-    else:
-        _write_npz(content, proposals, parameters)
-    write_whole(path, content.getvalue())
+    write_whole(path, writer(proposals, parameters))
 
 
 def read_parameters(path: str) -> Optional[Dict[str, Any]]:
     """Read how the proposals of a ``.npz`` file were made.
 
     Returns:
-        dict | None: What :func:`write_proposals` was given; None for files
-        without parameters and for broken ones.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            if 'parameters' not in content:
-                return None
-            found: Dict[str, Any] = json.loads(str(content['parameters']))
-            return found
-    # A broken file raises whatever the parser stumbles over.
-    except Exception:
-        return None
-
-
-def list_of(proposals: PackedMasks) -> Any:
-    """Return proposals as COCO lists them, without ``image_id``."""
-    found = [dict(segmentation=encode_mask(mask)) for mask in proposals]
-    if proposals.scores is not None:
-        for item, score in zip(found, proposals.scores.tolist()):
-            item['score'] = score
-    return found
-
-
-def from_list(items: Any, path: str) -> PackedMasks:
-    """Read a list of dicts of ``segmentation`` and maybe ``score``.
-
-    Args:
-        items (list[dict]): K proposals, each maybe nothing but its run
-            lengths.
-        path (str): Where they come from, for the errors.
+        dict | None: What :func:`write_proposals` was given, None without.
 
     Raises:
-        ValueError: If it is no such list, if there are none, or if masks
-            have different sizes.
+        ValueError: If the file, of which all is read, is broken.
     """
+    with naming(path):
+        content = _load_npz(path)
+        read_proposals(path)
+        if 'parameters' not in content:
+            return None
+        found: Dict[str, Any] = json.loads(str(content['parameters']))
+        return dict(found)
+
+
+class ProposalList:
+    """A ``.json`` file with the proposals of many images.
+
+    The file is a list of dicts with ``image_id``, ``segmentation`` (COCO's
+    run lengths) and maybe ``score``, or a dict of such a list as
+    ``proposals`` or ``annotations``, maybe with COCO's ``images``. An image
+    goes by its ``image_id`` as text, or, where ``images`` or ``names`` list
+    it, by its file name without suffix. Masks stay encoded until asked for.
+
+    Args:
+        path (str): The file.
+        names (list[dict], optional): COCO's ``images``, dicts of ``id`` and
+            ``file_name``, where the file has none.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is empty or holds no such list.
+    """
+
+    def __init__(
+        self, path: str, names: Optional[List[Dict[str, Any]]] = None
+    ) -> None:
+        content = read_json(path, _WHAT)
+        if isinstance(content, dict) and content.get('images'):
+            names = images_of(content, path)
+        content = _items(content)
+        if not isinstance(content, list) or not all(
+            isinstance(item, dict) and _is_id(item.get('image_id'))
+            for item in content
+        ):
+            raise ValueError(
+                f'{path}: is no list of dicts with image_id, a text or a '
+                'number'
+            )
+        if not content:
+            raise ValueError(f'{path}: {_WHAT} holds no proposal')
+        self.path = path
+        name_of = {
+            item['id']: os.path.splitext(item['file_name'])[0]
+            for item in names or []
+        }
+        self._items: Dict[str, List[Any]] = {}
+        for item in content:
+            img_id = item['image_id']
+            key = str(name_of.get(img_id, img_id))
+            self._items.setdefault(key, []).append(item)
+
+    @property
+    def img_ids(self) -> List[str]:
+        """The ids of the images, in the order of the file."""
+        return list(self._items)
+
+    def read(self, img_id: str) -> PackedMasks:
+        """Return the proposals of an image, best first.
+
+        Raises:
+            ValueError: If the file has none of this image, or broken ones.
+        """
+        place = f'{self.path}: {img_id}'
+        if img_id not in self._items:
+            raise ValueError(f'{place}: {_WHAT} has no such image_id')
+        with naming(place):
+            return _best_first(_from_list(self._items[img_id], place), place)
+
+
+def images_of(content: Any, path: str) -> List[Dict[str, Any]]:
+    """Return COCO's ``images`` of a file.
+
+    Args:
+        content (dict): What the file holds.
+        path (str): The file, for the error.
+
+    Returns:
+        list[dict]: Each with ``id``, a text or number, and ``file_name``.
+
+    Raises:
+        ValueError: If there is no such list.
+    """
+    images = content.get('images') if isinstance(content, dict) else None
+    if not isinstance(images, list) or not all(
+        isinstance(item, dict)
+        and _is_id(item.get('id'))
+        and isinstance(item.get('file_name'), str)
+        for item in images
+    ):
+        raise ValueError(
+            f'{path}: images is no list of dicts with id and file_name'
+        )
+    return images
+
+
+def write_proposal_list(path: str, proposals: Dict[str, PackedMasks]) -> None:
+    """Write the proposals of many images into one ``.json`` file.
+
+    Args:
+        path (str): The file; missing folders are made.
+        proposals (dict): Those of each image id.
+    """
+    items = [
+        {'image_id': img_id, **item}
+        for img_id, masks in proposals.items()
+        for item in _list_of(masks)
+    ]
+    write_whole(path, json.dumps(items).encode())
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, (str, int, float))
+
+
+def _best_first(proposals: PackedMasks, path: str) -> PackedMasks:
+    """Sort proposals by their scores, if they have any."""
+    if not len(proposals):
+        raise ValueError(f'{path}: {_WHAT} holds no proposal')
+    if proposals.scores is None:
+        return proposals
+    if np.isnan(proposals.scores).any():
+        raise ValueError(f'{path}: a score is not a number')
+    return proposals[np.argsort(-proposals.scores, kind='stable')]
+
+
+def _items(content: Any) -> Any:
+    """Return the list of a .json file that may have a dict around it."""
+    if isinstance(content, dict):
+        return content.get('proposals', content.get('annotations'))
+    return content
+
+
+def _from_list(items: Any, path: str) -> PackedMasks:
+    """Read a list of dicts of ``segmentation`` and maybe ``score``."""
     if isinstance(items, list):
         items = [
             dict(segmentation=item)
@@ -154,7 +241,7 @@ def from_list(items: Any, path: str) -> PackedMasks:
     ):
         raise ValueError(f'{path}: is no list of dicts with segmentation')
     if not items:
-        raise ValueError(f'{path}: proposal file holds no proposal')
+        raise ValueError(f'{path}: {_WHAT} holds no proposal')
     scores = [item.get('score') for item in items]
     return PackedMasks.from_each(
         (decode_mask(item['segmentation'], path) for item in items),
@@ -162,20 +249,35 @@ def from_list(items: Any, path: str) -> PackedMasks:
     )
 
 
-def _read_json(path: str) -> PackedMasks:
-    content = read_json(path, 'proposal file')
-    if isinstance(content, dict):
-        content = content.get('proposals', content.get('annotations'))
-    return from_list(content, path)
+def _list_of(proposals: PackedMasks) -> List[Dict[str, Any]]:
+    """Return proposals as COCO lists them, without ``image_id``."""
+    found = [dict(segmentation=encode_mask(mask)) for mask in proposals]
+    if proposals.scores is not None:
+        for item, score in zip(found, proposals.scores.tolist()):
+            item['score'] = score
+    return found
 
 
-def _read_npz(path: str) -> PackedMasks:
+def _from_stack(masks: Any, path: str, scores: Any) -> PackedMasks:
+    masks = np.asarray(masks)
+    if masks.dtype.kind not in 'bui':
+        raise ValueError(
+            f'{path}: masks must be bool or integers, got {masks.dtype}'
+        )
+    return PackedMasks.from_masks(masks, scores)
+
+
+def _load_npz(path: str) -> Dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
-            content = {name: file[name] for name in file.files}
+            return {name: file[name] for name in file.files}
     # A broken file raises whatever the parsers of zip and numpy stumble over.
     except Exception as error:
         raise ValueError(f'{path}: is no readable .npz file') from error
+
+
+def _read_npz(path: str) -> PackedMasks:
+    content = _load_npz(path)
     scores = content.get('scores')
     if 'bits' in content and 'size' in content:
         size = whole_numbers(content['size'])
@@ -200,21 +302,74 @@ def _read_npy(path: str) -> PackedMasks:
     return _from_stack(masks, path, None)
 
 
-def _from_stack(
-    masks: np.ndarray, path: str, scores: Optional[np.ndarray]
-) -> PackedMasks:
-    if masks.dtype.kind not in 'bui':
+def _read_json(path: str) -> PackedMasks:
+    return _from_list(_items(read_json(path, _WHAT)), path)
+
+
+def _read_mat(path: str) -> PackedMasks:
+    try:
+        import scipy.io
+    except ImportError as error:
+        raise ImportError(
+            'MATLAB files need scipy: pip install scipy, or pip install '
+            '"mmwsl[proposals]"'
+        ) from error
+    try:
+        content: Dict[str, Any] = scipy.io.loadmat(path)
+    except NotImplementedError as error:
         raise ValueError(
-            f'{path}: masks must be bool or integers, got {masks.dtype}'
+            f'{path}: is a file of MATLAB 7.3; save it with the option -v7'
+        ) from error
+    # A broken file raises whatever the parser stumbles over.
+    except Exception as error:
+        raise ValueError(f'{path}: is no readable MATLAB file') from error
+    scores = np.reshape(content.get('scores', ()), -1)
+
+    def fitting(count: int) -> Optional[np.ndarray]:
+        """Scores of something else, such as of all scales, are left out."""
+        return scores if len(scores) == count else None
+
+    for name in _STACKS:
+        if np.ndim(content.get(name, ())) == 3:
+            stack = np.moveaxis(content[name], 2, 0)
+            return _from_stack(stack, path, fitting(len(stack)))
+    if 'superpixels' not in content or 'labels' not in content:
+        raise ValueError(
+            f'{path}: holds neither superpixels and labels nor one of '
+            f'{", ".join(_STACKS)}'
         )
-    return PackedMasks.from_masks(masks, scores)
+    superpixels = np.asarray(content['superpixels']).astype(np.int64)
+    members = _members(content['labels'], int(superpixels.max()), path)
+    # One by one: a stack of all masks takes eight times the memory.
+    return PackedMasks.from_each(
+        (row[superpixels] for row in members), fitting(len(members))
+    )
 
 
-def _write_npz(
-    file: BinaryIO,
-    proposals: PackedMasks,
-    parameters: Optional[Dict[str, Any]] = None,
-) -> None:
+def _members(labels: Any, largest: int, path: str) -> np.ndarray:
+    """Return which superpixels are in which proposal, bool (K, S + 1)."""
+    labels = np.asarray(labels)
+    if labels.dtype == object:
+        lists = [np.asarray(item).reshape(-1) for item in labels.reshape(-1)]
+    else:
+        # A matrix with one proposal a row, filled up with zeros.
+        lists = [row[row != 0] for row in np.atleast_2d(labels)]
+    if not lists:
+        raise ValueError(f'{path}: {_WHAT} holds no proposal')
+    members = np.zeros((len(lists), largest + 1), dtype=bool)
+    for row, numbers in zip(members, lists):
+        if numbers.size and not 0 <= numbers.min() <= numbers.max() <= largest:
+            raise ValueError(
+                f'{path}: labels name superpixels that are not in 0 to '
+                f'{largest}'
+            )
+        row[numbers.astype(np.int64)] = True
+    return members
+
+
+def _npz(
+    proposals: PackedMasks, parameters: Optional[Dict[str, Any]]
+) -> bytes:
     content: Dict[str, Any] = dict(
         bits=proposals.bits, size=np.array(proposals.size)
     )
@@ -222,35 +377,41 @@ def _write_npz(
         content['scores'] = proposals.scores
     if parameters is not None:
         content['parameters'] = np.array(json.dumps(parameters))
+    file = io.BytesIO()
     # Masks are mostly whole areas: a tenth of the space remains.
     np.savez_compressed(file, **content)
+    return file.getvalue()
 
 
-def _write_npy(file: BinaryIO, proposals: PackedMasks) -> None:
+def _npy(proposals: PackedMasks, parameters: Any) -> bytes:
+    file = io.BytesIO()
     np.save(file, proposals.unpack())
+    return file.getvalue()
 
 
-def _write_json(file: BinaryIO, proposals: PackedMasks) -> None:
-    file.write(json.dumps(list_of(proposals)).encode())
+def _json(proposals: PackedMasks, parameters: Any) -> bytes:
+    return json.dumps(_list_of(proposals)).encode()
 
 
 _READERS: Dict[str, Callable[[str], PackedMasks]] = {
     '.npz': _read_npz,
     '.npy': _read_npy,
     '.json': _read_json,
-    '.mat': read_mat,
+    '.mat': _read_mat,
 }
-_WRITERS: Dict[str, Callable[[BinaryIO, PackedMasks], None]] = {
-    '.npz': _write_npz,
-    '.npy': _write_npy,
-    '.json': _write_json,
-    '.mat': write_mat,
+_WRITERS: Dict[str, Callable[[PackedMasks, Any], bytes]] = {
+    '.npz': _npz,
+    '.npy': _npy,
+    '.json': _json,
 }
 PROPOSAL_SUFFIXES = tuple(_READERS)
+WRITTEN_SUFFIXES = tuple(_WRITERS)
 
 
 def _known(functions: Dict[str, Any], path: str) -> Any:
     suffix = os.path.splitext(path)[1].lower()
     if suffix not in functions:
-        raise ValueError(f'{path}: proposals are {", ".join(functions)} files')
+        raise ValueError(
+            f'{path}: proposals are {", ".join(functions)} files here'
+        )
     return functions[suffix]

@@ -5,8 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from mmwsl.proposals.matlab import read_mat, split_pixels, write_mat
-from mmwsl.structures import PackedMasks
+from mmwsl.proposals import read_proposals
 
 scipy_io = pytest.importorskip('scipy.io')
 
@@ -42,7 +41,7 @@ def test_mcg(tmp_path, labels) -> None:
     path = write(
         tmp_path, superpixels=SUPERPIXELS, labels=labels, scores=scores
     )
-    found = read_mat(path)
+    found = read_proposals(path)
     np.testing.assert_array_equal(found.unpack(), MASKS)
     assert found.scores.tolist() == [3, 1]
 
@@ -51,49 +50,28 @@ def test_scores_of_something_else_are_left_out(tmp_path) -> None:
     path = write(
         tmp_path, superpixels=SUPERPIXELS, labels=cell([2]), scores=[1, 2, 3]
     )
-    assert read_mat(path).scores is None
+    assert read_proposals(path).scores is None
 
 
 @pytest.mark.parametrize('name', ['proposals', 'maskmat', 'masks'])
 def test_stacks_have_masks_last(tmp_path, name) -> None:
     stack = np.moveaxis(np.array(MASKS, dtype=np.uint8), 0, 2)
-    found = read_mat(write(tmp_path, **{name: stack}))
+    found = read_proposals(write(tmp_path, **{name: stack}))
     np.testing.assert_array_equal(found.unpack(), MASKS)
 
 
 def test_bad_files(tmp_path, monkeypatch) -> None:
     with pytest.raises(ValueError, match='a.mat: holds neither superpixels'):
-        read_mat(write(tmp_path, superpixels=SUPERPIXELS))
+        read_proposals(write(tmp_path, superpixels=SUPERPIXELS))
     wrong = write(tmp_path, superpixels=SUPERPIXELS, labels=cell([2, 9]))
     with pytest.raises(ValueError, match='a.mat: .*not in 0 to 3'):
-        read_mat(wrong)
+        read_proposals(wrong)
     # What MATLAB writes before the HDF5 part of a file of version 7.3.
     header = b'MATLAB 7.3 MAT-file'.ljust(124) + b'\x00\x02IM'
     (tmp_path / 'b.mat').write_bytes(header + b'\x89HDF' + bytes(512))
     with pytest.raises(ValueError, match='b.mat: .*7.3; .* -v7'):
-        read_mat(str(tmp_path / 'b.mat'))
+        read_proposals(str(tmp_path / 'b.mat'))
     monkeypatch.setitem(sys.modules, 'scipy', None)
     monkeypatch.setitem(sys.modules, 'scipy.io', None)
     with pytest.raises(ImportError, match='pip install scipy'):
-        read_mat(str(tmp_path / 'b.mat'))
-
-
-def test_what_is_written_is_small(tmp_path) -> None:
-    write_mat(
-        str(tmp_path / 'a.mat'),
-        PackedMasks.from_masks(np.array(MASKS), [2, 1]),
-    )
-    content = scipy_io.loadmat(str(tmp_path / 'a.mat'))
-    # Nothing tells superpixels 1 and 3 apart.
-    assert np.unique(content['superpixels']).tolist() == [1, 2]
-    assert content['labels'].shape == (2, 1)
-    assert content['scores'].tolist() == [[2], [1]]
-
-
-def test_split_pixels() -> None:
-    masks = np.random.default_rng(0).random((11, 9, 8)) > 0.3
-    superpixels, members = split_pixels(PackedMasks.from_masks(masks))
-    assert members.shape == (11, superpixels.max() + 1)
-    np.testing.assert_array_equal(members[:, superpixels], masks)
-    columns = masks.reshape(11, -1).T
-    assert members.shape[1] == len(np.unique(columns, axis=0))
+        read_proposals(str(tmp_path / 'b.mat'))

@@ -26,10 +26,8 @@ def source(tmp_path, masks):
     return tmp_path / 'in'
 
 
-@pytest.mark.parametrize('suffix', ['.json', '.mat', '.npz', '.npy'])
+@pytest.mark.parametrize('suffix', ['.json', '.npz', '.npy'])
 def test_round_trips(tool, tmp_path, source, masks, suffix, capsys):
-    if suffix == '.mat':
-        pytest.importorskip('scipy')
     there, back = tmp_path / 'there', tmp_path / 'back'
     assert call(tool, source, there, '--to', suffix) == 0
     assert 'there: proposals of 2 images' in capsys.readouterr().out

@@ -74,6 +74,20 @@ def test_other_settings_are_refused(tool, tmp_path, capsys):
     assert 'not made by this command' in error(capsys.readouterr())
 
 
+@pytest.mark.parametrize('share', [0, 0.5, 0.98])
+def test_truncated_files_are_not_taken_as_made(tool, tmp_path, capsys, share):
+    assert call(tool, CONFIG, tmp_path, *SMALL) == 0
+    path = tmp_path / 'toy/1000/000000.npz'
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    assert call(tool, CONFIG, tmp_path, *SMALL) == 1
+    line = error(capsys.readouterr())
+    assert '000000.npz' in line
+    assert '--overwrite' in line
+    assert call(tool, CONFIG, tmp_path, '--overwrite', *SMALL) == 0
+    assert path.read_bytes() == content
+
+
 def test_errors(tool, tmp_path, capsys):
     assert call(tool, CONFIG, tmp_path, '--max-proposals', '0') == 1
     assert 'max_proposals must be at least 1' in error(capsys.readouterr())

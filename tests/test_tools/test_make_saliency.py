@@ -73,6 +73,18 @@ def test_other_maps_are_refused(tool, images, capsys):
     assert 'not made by this command' in error(capsys.readouterr())
 
 
+@pytest.mark.parametrize('share', [0, 0.5, 0.98])
+def test_truncated_maps_are_not_taken_as_made(tool, images, capsys, share):
+    out = images.parent / 'maps'
+    assert call(tool, images, out, *FEW) == 0
+    content = (out / '3.png').read_bytes()
+    (out / '3.png').write_bytes(content[: int(share * len(content))])
+    assert call(tool, images, out, *FEW) == 1
+    line = error(capsys.readouterr())
+    assert '3.png' in line
+    assert '--overwrite' in line
+
+
 @pytest.mark.parametrize('workers', ['0', '1'])
 def test_a_broken_image_is_named_and_leaves_nothing(
     tool, images, capsys, workers

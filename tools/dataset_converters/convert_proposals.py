@@ -12,12 +12,13 @@ from mmwsl.apis import friendly_errors
 from mmwsl.datasets.files import files_by_id
 from mmwsl.proposals import (
     PROPOSAL_SUFFIXES,
+    WRITTEN_SUFFIXES,
     ProposalList,
+    images_of,
     read_proposals,
     write_proposal_list,
     write_proposals,
 )
-from mmwsl.proposals.lists import images_of
 from mmwsl.structures import PackedMasks
 from mmwsl.utils.files import join_inside, read_json
 
@@ -38,7 +39,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--to',
         default='.npz',
-        choices=PROPOSAL_SUFFIXES,
+        choices=WRITTEN_SUFFIXES,
         help='what to write into a folder; .npy keeps no scores',
     )
     parser.add_argument(
