@@ -1,9 +1,33 @@
 """Reading config files."""
 
+import inspect
+import traceback
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Optional, Union
+from typing import Any, Dict, Iterator, List, Optional, Set, Union
 
 from mmengine.config import Config
+from mmengine.runner import Runner
+
+# What the runner and our commands read, beside the runner's arguments.
+_READ = {
+    'activation_checkpointing',
+    'broadcast_buffers',
+    'compile',
+    'custom_imports',
+    'detect_anomalous_params',
+    'efficient_conv_bn_eval',
+    'find_unused_parameters',
+    'model_wrapper_cfg',
+    'runner_type',
+    'sync_bn',
+    'tta_model',
+    'tta_pipeline',
+}
+
+
+class ConfigError(ValueError):
+    """A fault of a config file, with the file and the line."""
 
 
 def load_config(
@@ -11,10 +35,13 @@ def load_config(
 ) -> Config:
     """Read a config file and merge options of the command line into it.
 
-    Top-level text variables, such as ``data_root``, can be set like any
-    other option: mmengine has replaced their uses by their values when the
-    file is read, so every text that equals the old value, or begins with it
-    and a slash, takes the new one.
+    Top-level variables can be set like any other option. mmengine has
+    replaced their uses by their values when the file is read, so every text
+    that equals the old value of a text variable such as ``data_root``, or
+    begins with it and a slash, takes the new one, and so does every dict or
+    list of dicts that equals that of a variable. All options act on what the
+    file says, in whatever order they are given. ``persistent_workers`` is
+    dropped where there are no workers.
 
     Args:
         path: Config file, or ``package::file`` for one that an installed
@@ -27,8 +54,9 @@ def load_config(
     Raises:
         FileNotFoundError: If there is no such file.
         ImportError: If the package is not installed.
-        ValueError: If mmengine knows no package of that name, or if an
-            option names a top-level number, which would have no effect.
+        ValueError: If mmengine knows no package of that name, if the file
+            is faulty or a ``.yaml`` file, whose loader would run what it
+            says, or if an option would have no effect.
 
     Example:
         ``--cfg-options data_root=/data/VOC2012`` moves the training, the
@@ -43,7 +71,60 @@ def load_config(
             raise ValueError(f'{path}: {error}') from error
     if not Path(path).is_file():
         raise FileNotFoundError(f'{path}: there is no such config file.')
-    return apply_options(Config.fromfile(str(path)), cfg_options)
+    return apply_options(_read_file(str(path)), cfg_options)
+
+
+def _read_file(path: str) -> Config:
+    """Read a config file; errors say the file and the line."""
+    plain = Config._file2dict
+    reading: List[str] = []
+
+    def watched(filename: str, *args: Any, **kwargs: Any) -> Any:
+        name = str(Path(filename).resolve())
+        with _naming_file(name):
+            if Path(name).suffix.lower() in ('.yaml', '.yml'):
+                raise ConfigError(
+                    f'{name}: YAML configs are not read, because their '
+                    'loader runs what they say; write it as .py or .json'
+                )
+            if name in reading:
+                chain = ' -> '.join([*reading, name])
+                raise ConfigError(f'{name}: is its own base: {chain}')
+            if not Path(name).is_file():
+                raise ConfigError(f'{reading[-1]}: has no base {name}')
+            reading.append(name)
+            found = plain(filename, *args, **kwargs)
+            reading.pop()
+            return found
+
+    # Bases are read inside mmengine, by this function alone.
+    Config._file2dict = staticmethod(watched)
+    try:
+        with _naming_file(str(Path(path).resolve())):
+            return Config.fromfile(path)
+    finally:
+        Config._file2dict = staticmethod(plain)
+
+
+@contextmanager
+def _naming_file(path: str) -> Iterator[None]:
+    """Name a config file and its line in what reading it raises."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        text = ' '.join(str(error).split())
+        line = None
+        if isinstance(error, SyntaxError):
+            text, line = error.msg, error.lineno
+        for frame in traceback.extract_tb(error.__traceback__):
+            if frame.filename == path:
+                line = frame.lineno
+        place = path if line is None else f'{path}, line {line}'
+        if not isinstance(error, (OSError, ImportError)):
+            text = f'{type(error).__name__}: {text}'
+        raise ConfigError(f'{place}: {text}') from error
 
 
 def apply_options(
@@ -59,33 +140,139 @@ def apply_options(
         The config with the options.
 
     Raises:
-        ValueError: As of :func:`load_config`.
+        ValueError: If an option would have no effect.
     """
-    options = dict(cfg_options or {})
-    for name, value in options.items():
-        old = cfg.get(name) if '.' not in name else None
-        if isinstance(old, (int, float)) and not isinstance(old, bool):
-            raise ValueError(
-                f'{name}={value}: the number is used where the config file '
-                'is read, so set the places that it went to, such as '
-                'train_cfg.max_epochs or model.head.num_classes.'
-            )
-        if isinstance(old, str) and old and isinstance(value, str):
-            replaced = _replace(cfg.to_dict(), old, value)
-            cfg = Config(replaced, filename=cfg.filename)
-    cfg.merge_from_dict(options)
+    options = cfg_options or {}
+    # What is nested deeper wins.
+    options = {k: options[k] for k in sorted(options, key=_depth)}
+    variables = _Variables(cfg.to_dict(), options)
+    if variables.options:
+        cfg = Config(variables.replaced(), filename=cfg.filename)
+    try:
+        cfg.merge_from_dict(options)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        names = ', '.join(options)
+        raise ValueError(f'--cfg-options {names}: {error}') from error
+    for name in ('train', 'val', 'test'):
+        loader = cfg.get(f'{name}_dataloader')
+        if isinstance(loader, dict) and loader.get('num_workers') == 0:
+            loader.pop('persistent_workers', None)
+            loader.pop('prefetch_factor', None)
     return cfg
 
 
-def _replace(node: Any, old: str, new: str) -> Any:
-    """Copy a nested config with one text value replaced by another."""
+def _depth(key: str) -> int:
+    return key.count('.')
+
+
+class _Variables:
+    """The top-level variables that options change, and their uses.
+
+    Args:
+        content: What the file says.
+        options: Dotted keys and values, those of variables first.
+    """
+
+    def __init__(
+        self, content: Dict[str, Any], options: Dict[str, Any]
+    ) -> None:
+        self.content = content
+        self.options: Dict[str, Dict[str, Any]] = {}
+        self.used: Set[str] = set()
+        arguments = inspect.signature(Runner.__init__).parameters
+        # The model's own data preprocessor goes before that of the runner.
+        read = {*arguments, *_READ} - {'self', 'data_preprocessor'}
+        for key, value in options.items():
+            name = key.partition('.')[0]
+            if name not in content:
+                if name not in read:
+                    raise ValueError(
+                        f'{key}={value}: neither the config file nor the '
+                        f'runner knows {name!r}, so it would have no effect'
+                    )
+                continue
+            if name in read and not isinstance(content[name], str):
+                continue
+            self._check(key, value, content[name])
+            self.options.setdefault(name, {})[key] = value
+
+    def _check(self, key: str, value: Any, old: Any) -> None:
+        """Refuse options whose uses cannot be found."""
+        if not (isinstance(old, str) or _holds_dict(old) or old is None):
+            raise ValueError(
+                f'{key}={value}: the value is used where the config file is '
+                'read, so set the places that it went to, such as '
+                'train_cfg.max_epochs or model.head.num_classes'
+            )
+        name = key.partition('.')[0]
+        for other in self.options:
+            if other != name and self.content[other] == old:
+                raise ValueError(
+                    f'{key}={value}: {name} and {other} have the same value, '
+                    'so that their uses cannot be told apart; set the places '
+                    'that they went to'
+                )
+
+    def replaced(self) -> Dict[str, Any]:
+        """The config with the new values wherever they are used."""
+        found = {k: self._copy(v, k) for k, v in self.content.items()}
+        for name in set(self.options) - self.used:
+            old = self.content[name]
+            others = {k: v for k, v in self.content.items() if k != name}
+            part = _find_part(others, old) if isinstance(old, dict) else ''
+            if old and part:
+                key, value = next(iter(self.options[name].items()))
+                raise ValueError(
+                    f'{key}={value}: the config file has put {name} into '
+                    f'{part}, so set it there'
+                )
+        return found
+
+    def _copy(self, node: Any, top: str = '') -> Any:
+        for name in self.options if _holds_dict(node) and node else ():
+            if name != top and node == self.content[name]:
+                self.used.add(name)
+                return self._new(name)
+        if isinstance(node, dict):
+            return {key: self._copy(value) for key, value in node.items()}
+        if isinstance(node, (list, tuple)):
+            return type(node)(self._copy(value) for value in node)
+        return self._text(node) if isinstance(node, str) else node
+
+    def _text(self, text: str) -> str:
+        """Replace the variable that says most of a text."""
+        best = ''
+        new = text
+        for name in self.options:
+            old, value = self.content[name], self.options[name].get(name)
+            if not (isinstance(old, str) and isinstance(value, str)):
+                continue
+            if len(old) > len(best) and f'{text}/'.startswith(f'{old}/'):
+                best, new = old, value + text[len(old) :]
+        return new
+
+    def _new(self, name: str) -> Any:
+        """The new value of a dict or list."""
+        value = Config({name: self._copy(self.content[name], name)})
+        value.merge_from_dict(self.options[name])
+        return value.to_dict()[name]
+
+
+def _holds_dict(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(_holds_dict(item) for item in value)
+    return isinstance(value, dict)
+
+
+def _find_part(node: Any, part: Dict[str, Any], place: str = '') -> str:
+    """Find the place of a dict that holds all items of another."""
     if isinstance(node, dict):
-        return {key: _replace(value, old, new) for key, value in node.items()}
-    if isinstance(node, (list, tuple)):
-        return type(node)(_replace(value, old, new) for value in node)
-    if isinstance(node, str):
-        if node == old:
-            return new
-        if node.startswith(f'{old}/'):
-            return new + node[len(old) :]
-    return node
+        if all(key in node and node[key] == part[key] for key in part):
+            return place
+        items = list(node.items())
+    elif isinstance(node, (list, tuple)):
+        items = list(enumerate(node))
+    else:
+        return ''
+    found = (_find_part(v, part, f'{place}.{k}'.lstrip('.')) for k, v in items)
+    return next(filter(None, found), '')

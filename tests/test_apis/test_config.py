@@ -44,17 +44,161 @@ def test_several_variables_at_once(path):
 
 
 def test_options_that_are_no_variables(path):
-    options = {'new': 'data/voc', 'train.dataset.root': 'here'}
+    options = {'resume': 'data/voc', 'train.dataset.root': 'here'}
     cfg = load_config(path, options)
-    assert cfg.new == 'data/voc'
+    assert cfg.resume == 'data/voc'
     assert cfg.train.dataset.root == 'here'
     assert cfg.data_root == 'data/voc'
     assert cfg.train.dataset.list == 'data/voc/train.txt'
 
 
-def test_a_number_that_would_have_no_effect_is_refused(path):
-    with pytest.raises(ValueError, match='^number=4: the number is used'):
-        load_config(path, {'number': 4})
+VARIABLES = """
+crf = dict(iterations=10, gaussian=(3, 3))
+norm = dict(eps=1)
+scale = (2, 2)
+labels = 'data/x'
+data_root = 'data'
+other = 'data'
+train_pipeline = [dict(type='A', crf=crf), dict(type='B', path=labels)]
+train_dataloader = dict(
+    num_workers=2, persistent_workers=True, prefetch_factor=4,
+    dataset=dict(pipeline=train_pipeline, root=data_root))
+val_dataloader = train_dataloader
+custom_hooks = [dict(type='C', crf=crf), dict(type='D', **norm)]
+seg = labels + '/seg'
+"""
+
+
+@pytest.fixture
+def variables(tmp_path):
+    file = tmp_path / 'variables.py'
+    file.write_text(VARIABLES)
+    return file
+
+
+@pytest.mark.parametrize(
+    ('option', 'name'),
+    [
+        ('number', 'number'),
+        ('scale', 'scale'),
+        ('nothing', 'nothing'),
+        ('nothing.a', 'nothing'),
+        ('norm.eps', 'custom_hooks.1'),
+    ],
+)
+def test_options_that_cannot_act_are_refused(option, name, variables):
+    variables.write_text(VARIABLES + 'number = 3')
+    with pytest.raises(ValueError, match=name) as error:
+        load_config(variables, {option: 4})
+    assert str(error.value).startswith(f'{option}=4: ')
+
+
+def test_options_of_a_dict_act_where_it_is_used(variables):
+    cfg = load_config(variables, {'crf.iterations': 3})
+    assert cfg.crf == dict(iterations=3, gaussian=(3, 3))
+    assert cfg.train_pipeline[0].crf == cfg.crf
+    assert cfg.train_dataloader.dataset.pipeline[0].crf == cfg.crf
+    assert cfg.custom_hooks[0].crf == cfg.crf
+
+
+def test_the_order_of_options_does_not_matter(variables):
+    options = {
+        'labels': 'data/mine',
+        'data_root': '/new',
+        'crf.iterations': 3,
+        'crf': dict(iterations=5),
+        'train_pipeline.1.type': 'E',
+        'train_dataloader.dataset.pipeline.0.type': 'F',
+    }
+    cfg = load_config(variables, options)
+    backwards = dict(reversed(list(options.items())))
+    assert load_config(variables, backwards).to_dict() == cfg.to_dict()
+    assert cfg.seg == 'data/mine/seg'
+    assert cfg.train_dataloader.dataset.root == '/new'
+    assert cfg.val_dataloader.dataset.pipeline[1].path == 'data/mine'
+    assert cfg.val_dataloader.dataset.pipeline[1].type == 'E'
+    assert cfg.val_dataloader.dataset.pipeline[0].type == 'A'
+    assert cfg.train_dataloader.dataset.pipeline[0].type == 'F'
+    assert cfg.custom_hooks[0].crf == dict(iterations=3, gaussian=(3, 3))
+
+
+def test_variables_of_one_value_are_refused(variables):
+    with pytest.raises(ValueError, match='data_root and other'):
+        load_config(variables, {'other': 'a', 'data_root': 'b'})
+
+
+def test_workers_do_not_persist_where_there_are_none(variables):
+    cfg = load_config(variables, {'train_dataloader.num_workers': 0})
+    assert set(cfg.train_dataloader) == {'num_workers', 'dataset'}
+    assert cfg.val_dataloader.persistent_workers
+
+
+@pytest.mark.parametrize(
+    ('text', 'place'),
+    [
+        ('a = 1\nb = = 2', ', line 2: '),
+        ('a = 1\nb = c', ', line 2: NameError'),
+        ('a = 1 / 0', ', line 1: ZeroDivisionError'),
+        ('def f():\n    return f()\na = f()', ', line 2: RecursionError'),
+        ('a = {}\na["a"] = a', ': RecursionError'),
+        ('a = "\xff"', ''),
+        ('from nowhere import *', ''),
+        ('_base_ = "none.py"', ': '),
+    ],
+)
+@pytest.mark.parametrize('inside', [False, True])
+def test_faults_name_the_file_and_the_line(text, place, inside, tmp_path):
+    file = tmp_path / 'faulty.py'
+    file.write_bytes(text.encode('latin-1'))
+    path = tmp_path / 'child.py' if inside else file
+    if inside:
+        path.write_text('_base_ = "faulty.py"')
+    with pytest.raises(ValueError) as error:
+        load_config(path)
+    assert str(error.value).startswith(str(file) + place) or (
+        str(error.value).startswith(f'{path}: RecursionError')
+    )
+
+
+@pytest.mark.parametrize('chain', ['a', 'ab', 'abc'])
+def test_circular_bases(chain, tmp_path):
+    for name, base in zip(chain, chain[1:] + chain[0]):
+        (tmp_path / f'{name}.py').write_text(f'_base_ = ["{base}.py"]')
+    with pytest.raises(ValueError, match='a.py: is its own base'):
+        load_config(tmp_path / 'a.py')
+
+
+def test_one_base_of_two(tmp_path):
+    (tmp_path / 'a.py').write_text('_base_ = ["b.py", "c.py"]')
+    for name in 'bc':
+        text = f'_base_ = "d.py"\n{name} = dict(x={{{{_base_.d}}}})'
+        (tmp_path / f'{name}.py').write_text(text)
+    (tmp_path / 'd.py').write_text('_delete_ = 1\nd = 3')
+    with pytest.raises(ValueError, match=r'a.py: .*Duplicate key'):
+        load_config(tmp_path / 'a.py')
+
+
+@pytest.mark.parametrize('inside', [False, True])
+def test_yaml_is_refused_unread(inside, tmp_path):
+    path = tmp_path / 'a.yaml'
+    mark = tmp_path / 'mark'
+    path.write_text(f'a: !!python/object/apply:os.mkdir ["{mark}"]')
+    if inside:
+        path = tmp_path / 'a.py'
+        path.write_text('_base_ = "a.yaml"')
+    with pytest.raises(ValueError, match='a.yaml: '):
+        load_config(path)
+    assert not mark.exists()
+
+
+def test_json_is_read(tmp_path):
+    (tmp_path / 'b.py').write_text('b = 2')
+    path = tmp_path / 'a.json'
+    path.write_text('{"_base_": "b.py", "a": 1}')
+    assert load_config(path).to_dict() == dict(a=1, b=2)
+    path.write_text('{"a": ')
+    with pytest.raises(ValueError, match='a.json: '):
+        load_config(path)
 
 
 def test_nested_option_wins_over_a_variable(path):
