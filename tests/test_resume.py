@@ -62,7 +62,7 @@ def test_kill_and_resume(tmp_path, config, metric):
         assert torch.equal(value, states[1][key]), key
     if config == DAL:
         # Both the anchors and the later start had something to lose.
-        assert states[0]['head.dal.assigner.universum_count'] > 0
+        assert states[0]['auxiliary.0.assigner.universum_count'] > 0
         losses = [
             entry['loss_discrepancy']
             for entry in scalars(tmp_path / 'broken')

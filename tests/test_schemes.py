@@ -21,7 +21,7 @@ def test_trains_on_toy(scheme, discrepancy, tmp_path):
     cfg = small_config(f'da_wsol/dal_{scheme}_r18_toy.py', tmp_path)
     if scheme == 'cutmix':
         cfg.model.data_preprocessor.batch_augments[0].prob = 1.0
-    dal = cfg.model.head.dal
+    dal = cfg.model.auxiliary[0]
     dal.discrepancy = DISCREPANCIES[discrepancy]
     dal.start_epoch = 0
     # Enough samples in a map of 8 x 8.
@@ -37,4 +37,4 @@ def test_trains_on_toy(scheme, discrepancy, tmp_path):
     assert logged['loss_discrepancy'] != 0
     for name, parameter in model.named_parameters():
         assert not parameter.equal(before[name]), name
-    assert model.head.dal.assigner.class_counts.sum() > 0
+    assert model.auxiliary[0].assigner.class_counts.sum() > 0

@@ -1,10 +1,5 @@
 _base_ = './dal_cam_mobilenet-v2_toy-large.py'
-model = dict(
-    head=dict(
-        dal=dict(
-            discrepancy=dict(
-                _delete_=True, type='DANNLoss', in_channels=1280, speed=0.02
-            )
-        )
-    )
+_base_.model.auxiliary[0].discrepancy = dict(
+    type='DANNLoss', in_channels=1280, speed=0.02
 )
+model = dict(auxiliary=_base_.model.auxiliary)

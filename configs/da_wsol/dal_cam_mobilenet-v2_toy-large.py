@@ -1,10 +1,7 @@
 _base_ = './wsol_cam_mobilenet-v2_toy-large.py'
 model = dict(
-    head=dict(
-        _delete_=True,
-        type='DALHead',
-        head={{_base_.model.head}},
-        dal=dict(
+    auxiliary=[
+        dict(
             type='DALLoss',
             assigner=dict(
                 type='TargetSampleAssigner', num_classes=6, feat_dim=1280
@@ -13,6 +10,6 @@ model = dict(
             # Twice the published weight, chosen on other pictures.
             discrepancy_weight=0.6,
             universum_weight=2.0,
-        ),
-    )
+        )
+    ]
 )

@@ -1,10 +1,7 @@
 _base_ = './wsol_cam_mobilenet-v2_voc12-2007.py'
 model = dict(
-    head=dict(
-        _delete_=True,
-        type='DALHead',
-        head={{_base_.model.head}},
-        dal=dict(
+    auxiliary=[
+        dict(
             type='DALLoss',
             # A map has 196 cells.
             assigner=dict(
@@ -17,6 +14,6 @@ model = dict(
             discrepancy=dict(type='MMDLoss'),
             discrepancy_weight=0.3,
             universum_weight=2.0,
-        ),
-    )
+        )
+    ]
 )

@@ -1,10 +1,7 @@
 _base_ = './wsol_cam_r18_toy.py'
 model = dict(
-    head=dict(
-        _delete_=True,
-        type='DALHead',
-        head={{_base_.model.head}},
-        dal=dict(
+    auxiliary=[
+        dict(
             type='DALLoss',
             # A map has 196 cells.
             assigner=dict(
@@ -20,7 +17,7 @@ model = dict(
             # from the first step on presses all features to zero.
             universum_weight=0.2,
             start_epoch=1,
-        ),
-    )
+        )
+    ]
 )
 custom_hooks = [dict(type='EpochSeedHook'), dict(type='HeadEpochHook')]

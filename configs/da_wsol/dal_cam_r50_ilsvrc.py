@@ -4,14 +4,10 @@ _base_ = [
     '../_base_/schedules/wsol_10e.py',
     '../_base_/default_runtime.py',
 ]
+_base_.model.auxiliary[0].assigner.num_classes = 1000
+_base_.model.auxiliary[0].update(discrepancy_weight=0.3, universum_weight=3.0)
 model = dict(
-    head=dict(
-        head=dict(num_classes=1000),
-        dal=dict(
-            assigner=dict(num_classes=1000),
-            discrepancy_weight=0.3,
-            universum_weight=3.0,
-        ),
-    )
+    head=dict(num_classes=1000),
+    auxiliary=_base_.model.auxiliary,
 )
 optim_wrapper = dict(optimizer=dict(lr=1e-5))

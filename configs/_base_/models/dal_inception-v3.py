@@ -17,15 +17,14 @@ model = dict(
         ),
     ),
     head=dict(
-        type='DALHead',
-        head=dict(
-            type='CAMHead',
-            num_classes=200,
-            in_channels=2048,
-            multi_label=False,
-            score_map_size=224,
-        ),
-        dal=dict(
+        type='CAMHead',
+        num_classes=200,
+        in_channels=2048,
+        multi_label=False,
+        score_map_size=224,
+    ),
+    auxiliary=[
+        dict(
             type='DALLoss',
             assigner=dict(
                 type='TargetSampleAssigner',
@@ -36,6 +35,6 @@ model = dict(
             discrepancy=dict(type='MMDLoss', estimator='linear'),
             discrepancy_weight=1.4,
             universum_weight=4.0,
-        ),
-    ),
+        )
+    ],
 )

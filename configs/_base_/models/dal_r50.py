@@ -15,15 +15,14 @@ model = dict(
         init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50'),
     ),
     head=dict(
-        type='DALHead',
-        head=dict(
-            type='CAMHead',
-            num_classes=200,
-            in_channels=2048,
-            multi_label=False,
-            score_map_size=224,
-        ),
-        dal=dict(
+        type='CAMHead',
+        num_classes=200,
+        in_channels=2048,
+        multi_label=False,
+        score_map_size=224,
+    ),
+    auxiliary=[
+        dict(
             type='DALLoss',
             assigner=dict(
                 type='TargetSampleAssigner',
@@ -34,6 +33,6 @@ model = dict(
             discrepancy=dict(type='MMDLoss', estimator='linear'),
             discrepancy_weight=0.3,
             universum_weight=2.0,
-        ),
-    ),
+        )
+    ],
 )

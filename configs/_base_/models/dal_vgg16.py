@@ -2,13 +2,12 @@
 # No settings for VGG-16 are published: the weights of the loss are those of
 # ResNet-50 on CUB, our choice.
 _base_ = 'dal_r50.py'
+_base_.model.auxiliary[0].assigner.feat_dim = 512
 model = dict(
     backbone=dict(
         arch='vgg16',
         init_cfg=dict(checkpoint='torchvision://vgg16'),
     ),
-    head=dict(
-        head=dict(in_channels=512),
-        dal=dict(assigner=dict(feat_dim=512)),
-    ),
+    head=dict(in_channels=512),
+    auxiliary=_base_.model.auxiliary,
 )

@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from mmwsl.models.losses import DALLoss
 from mmwsl.registry import HOOKS
 from mmwsl.visualization import (
     caption,
@@ -28,8 +29,8 @@ class AssignmentVisualizationHook(Hook):
     ``assignment/iter_000100.jpg`` in the run's ``work_dir``, by the first
     process. What batch augmentations then erase or mix in is not seen.
 
-    The head must keep ``last_assignment``, long (N, h, w), when its
-    ``keep_assignment`` is True; the hook asks for it where it draws.
+    The assignment is that of the model's first DALLoss, which keeps it where
+    the hook asks for it.
 
     Args:
         interval (int): Draw every ``interval``-th iteration.
@@ -54,10 +55,10 @@ class AssignmentVisualizationHook(Hook):
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None
     ) -> None:
-        """Ask the head for the assignment of this iteration."""
-        head = _head(runner)
-        head.keep_assignment = self._due(runner)
-        head.last_assignment = None
+        """Ask the loss for the assignment of this iteration."""
+        loss = _dal_loss(runner)
+        loss.keep_assignment = self._due(runner)
+        loss.last_assignment = None
 
     @master_only
     def after_train_iter(
@@ -70,8 +71,8 @@ class AssignmentVisualizationHook(Hook):
         """Draw the batch."""
         if not self._due(runner):
             return
-        assignment = _head(runner).last_assignment
-        # A head may wait some epochs before it assigns anything.
+        assignment = _dal_loss(runner).last_assignment
+        # The loss may wait some epochs before it assigns anything.
         if assignment is None:
             return
         divisor = getattr(
@@ -102,15 +103,15 @@ def _model(runner: Runner) -> Any:
     return model.module if is_model_wrapper(model) else model
 
 
-def _head(runner: Runner) -> Any:
-    """The head that is able to keep its assignment."""
-    head = getattr(_model(runner), 'head', None)
-    if not hasattr(head, 'keep_assignment'):
-        raise TypeError(
-            'AssignmentVisualizationHook needs a head with a target sample '
-            f'assigner, got {type(head).__name__}.'
-        )
-    return head
+def _dal_loss(runner: Runner) -> DALLoss:
+    """Return the loss whose assignment is drawn."""
+    for module in runner.model.modules():
+        if isinstance(module, DALLoss):
+            return module
+    raise TypeError(
+        'AssignmentVisualizationHook needs a model with a DALLoss in '
+        f'model.auxiliary, and {type(_model(runner)).__name__} has none.'
+    )
 
 
 def _padded_size(

@@ -9,12 +9,12 @@ from mmengine.dist import all_gather_object, get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
-from torch import Tensor
 
 from mmwsl.datasets import base_datasets
 from mmwsl.datasets.unique_ids import image_ids
 from mmwsl.engine.hooks.attention_checks import check_pipeline, check_sizes
-from mmwsl.models.heads.map_prediction import unflip
+from mmwsl.models.heads import CAMHead
+from mmwsl.models.heads.maps import unflip
 from mmwsl.pseudo_labels.attention import attention_maps
 from mmwsl.pseudo_labels.attention_file import (
     Attention,
@@ -36,8 +36,8 @@ class AttentionAccumulationHook(Hook):
     :func:`mmwsl.pseudo_labels.accumulate_attention`). After the last epoch
     they are written to one file, in single precision and keyed by image id.
 
-    The maps are taken from the step itself by a forward hook of the head,
-    whose ``scores`` pools them. What was accumulated is part of every
+    The maps are those that the head records in its loss, whatever head it
+    is; its ``scores`` pools them. What was accumulated is part of every
     checkpoint, so a resumed run goes on with it, and the processes of a
     distributed run are merged after every epoch.
 
@@ -68,16 +68,14 @@ class AttentionAccumulationHook(Hook):
         self.attention: Attention = {}
         # Maps of the last epoch that are used where there is nothing else.
         self._doubted: Attention = {}
-        self._maps: Optional[Tensor] = None
-        self._handle: Any = None
 
     def before_train(self, runner: Runner) -> None:
-        """Check the run and listen to the head.
+        """Check the run.
 
         Raises:
             ValueError: If maps of different epochs would not fit together, or
                 those of different images would be mixed up.
-            TypeError: If the model's head cannot pool its maps.
+            TypeError: If the model has no head that records its maps.
         """
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
             raise ValueError(
@@ -90,10 +88,11 @@ class AttentionAccumulationHook(Hook):
         if len(datasets) > 1:
             image_ids(runner.train_dataloader.dataset)
         model = _model(runner)
-        if not hasattr(getattr(model, 'head', None), 'scores'):
+        head = getattr(model, 'head', None)
+        if not isinstance(head, CAMHead):
             raise TypeError(
-                'AttentionAccumulationHook needs a model whose head has '
-                'scores, as CAMHead has.'
+                'AttentionAccumulationHook needs a model whose head is a '
+                f'CAMHead, got {type(head).__name__}.'
             )
         if len(getattr(model.data_preprocessor, 'batch_augments', ())):
             raise ValueError(
@@ -101,12 +100,12 @@ class AttentionAccumulationHook(Hook):
                 'of the data preprocessor: the maps would be those of '
                 'changed images.'
             )
-        if self._handle is None:
-            self._handle = model.head.register_forward_hook(self._listen)
 
-    def _listen(self, head: Any, inputs: Any, output: Tensor) -> None:
-        if head.training:
-            self._maps = output.detach()
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None
+    ) -> None:
+        """Forget the maps of the step before."""
+        _model(runner).head.last_class_maps = None
 
     def after_train_iter(
         self,
@@ -120,14 +119,22 @@ class AttentionAccumulationHook(Hook):
         Raises:
             ValueError: If inputs differ in size, or a map from what is kept,
                 or if a map is not finite.
+            TypeError: If the head has recorded no maps.
         """
-        maps, self._maps = self._maps, None
+        head = _model(runner).head
+        maps = head.last_class_maps
+        if maps is None:
+            raise TypeError(
+                f'AttentionAccumulationHook: {type(head).__name__} recorded '
+                'no class maps in this iteration; its loss has to call '
+                'self.record(class_maps).'
+            )
         last = runner.epoch == runner.max_epochs - 1
-        if maps is None or (runner.epoch < self.start_epoch and not last):
+        if runner.epoch < self.start_epoch and not last:
             return
         samples = data_batch['data_samples']
         check_sizes(data_batch['inputs'], samples)
-        scores = _model(runner).head.scores(maps.float())
+        scores = head.scores(maps.float())
         pairs = [
             (number, int(label))
             for number, sample in enumerate(samples)
@@ -197,9 +204,6 @@ class AttentionAccumulationHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Write the file."""
-        if self._handle is not None:
-            self._handle.remove()
-            self._handle = None
         if is_main_process():
             path = self.out_file or os.path.join(
                 runner.work_dir, 'attention.npz'

@@ -1,12 +1,14 @@
 """The model of stage 1."""
 
+import warnings
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn.functional as F
+from mmengine.config import Config
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.model import BaseModel
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmwsl.registry import MODELS
 from mmwsl.structures import WSLDataSample
@@ -21,11 +23,12 @@ class WSLClassifier(BaseModel):
     ::
 
         train_step: forward(mode='loss')    -> head.loss(feats, samples)
+                                            -> auxiliary[i].loss(...)
         val_step:   forward(mode='predict') -> head.predict(feats, samples)
         test_step:  forward(mode='test')    -> views by ``test_cfg``
                                             -> head.predict_views(...)
         val_step, test_step: then head.predict_instances(model, inputs,
-                             samples), if the head has that, with gradients
+                             samples), if head.instances, with gradients
 
     Validation during training sees one view of an image; testing averages
     the views that ``test_cfg`` names.
@@ -42,10 +45,17 @@ class WSLClassifier(BaseModel):
         test_cfg: ``scales``, factors of the input size whose class maps are
             averaged (default (1.0,)), and ``flip``, whether every scale is
             also seen mirrored (default False).
+        auxiliary: Configs of losses beside the head's, such as DALLoss:
+            modules with ``loss(feats, data_samples)``, which returns losses
+            by name, and ``num_classes``, which must be the head's.
         channels_last: Whether weights and images use the channels-last
             memory layout, which is faster for convolutions on most
             hardware and gives the same numbers up to rounding.
         init_cfg: Initialisation of the whole.
+
+    Raises:
+        ValueError: If an auxiliary loss has another number of classes than
+            the head.
     """
 
     def __init__(
@@ -55,6 +65,7 @@ class WSLClassifier(BaseModel):
         neck: Optional[Dict] = None,
         data_preprocessor: Optional[Dict] = None,
         test_cfg: Optional[Dict] = None,
+        auxiliary: Sequence[Dict] = (),
         channels_last: bool = True,
         init_cfg: Optional[Dict] = None,
     ) -> None:
@@ -68,7 +79,16 @@ class WSLClassifier(BaseModel):
         )
         self.backbone = MODELS.build(backbone)
         self.neck = MODELS.build(neck) if neck else None
+        head, auxiliary = _read_dal_head(head, auxiliary)
         self.head = MODELS.build(head)
+        self.auxiliary: Any = nn.ModuleList(map(MODELS.build, auxiliary))
+        for index, part in enumerate(self.auxiliary):
+            if part.num_classes != self.head.num_classes:
+                raise ValueError(
+                    f'auxiliary[{index}] ({type(part).__name__}) has '
+                    f'num_classes={part.num_classes}, but the head has '
+                    f'num_classes={self.head.num_classes}.'
+                )
         self.scales, self.flip = _read_test_cfg(test_cfg or {})
         self.memory_format = (
             torch.channels_last if channels_last else torch.contiguous_format
@@ -110,7 +130,7 @@ class WSLClassifier(BaseModel):
         if data_samples is None:
             raise ValueError(f"mode '{mode}' needs data_samples.")
         if mode == 'loss':
-            return self.head.loss(self.extract_feat(inputs), data_samples)
+            return self._losses(inputs, data_samples)
         for sample in data_samples:
             sample.set_metainfo(
                 dict(batch_input_shape=tuple(inputs.shape[-2:]))
@@ -153,6 +173,21 @@ class WSLClassifier(BaseModel):
             log_vars = type(log_vars)(zip(log_vars, values))
         return loss, log_vars
 
+    def _losses(
+        self, inputs: Tensor, data_samples: List[WSLDataSample]
+    ) -> Dict[str, Tensor]:
+        """Return the losses of the head and the auxiliary ones."""
+        feats = self.extract_feat(inputs)
+        losses: Dict[str, Tensor] = self.head.loss(feats, data_samples)
+        for index, part in enumerate(self.auxiliary):
+            found = part.loss(feats, data_samples)
+            for name in sorted(losses.keys() & found.keys()):
+                raise ValueError(
+                    f"auxiliary[{index}]: there already is a loss '{name}'."
+                )
+            losses.update(found)
+        return losses
+
     def _predict_instances(
         self,
         inputs: Tensor,
@@ -165,7 +200,7 @@ class WSLClassifier(BaseModel):
         they have computed cannot be given any afterwards: such a head gets
         the whole model, to run it again from the images on.
         """
-        if not hasattr(self.head, 'predict_instances'):
+        if not self.head.instances:
             return samples
         with torch.inference_mode(False), torch.enable_grad():
             if inputs.is_inference():
@@ -176,8 +211,8 @@ class WSLClassifier(BaseModel):
 
     def _view(self, inputs: Tensor) -> Tensor:
         """Return the maps of one view that the head predicts from."""
-        maps_of = getattr(self.head, 'view_maps', self.head)
-        return maps_of(self.extract_feat(inputs))
+        maps: Tensor = self.head.view_maps(self.extract_feat(inputs))
+        return maps
 
     def _views(self, inputs: Tensor) -> List[Tensor]:
         """Return the maps (N, C, h, w) of every scale and flip."""
@@ -188,6 +223,20 @@ class WSLClassifier(BaseModel):
             if self.flip:
                 views.append(self._view(scaled.flip(-1)).flip(-1))
         return views
+
+    def _load_from_state_dict(
+        self, state_dict: Dict[str, Any], prefix: str, *args: Any
+    ) -> None:
+        """Rename the tensors of checkpoints that had a DALHead."""
+        inner = f'{prefix}head.head.'
+        if any(key.startswith(inner) for key in state_dict):
+            names = ((inner, 'head.'), (f'{prefix}head.dal.', 'auxiliary.0.'))
+            for key in list(state_dict):
+                for old, new in names:
+                    if key.startswith(old):
+                        name = f'{prefix}{new}{key[len(old) :]}'
+                        state_dict[name] = state_dict.pop(key)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 def _scaled(inputs: Tensor, scale: float) -> Tensor:
@@ -201,6 +250,34 @@ def _scaled(inputs: Tensor, scale: float) -> Tensor:
         align_corners=False,
         antialias=scale < 1,
     )
+
+
+def _read_dal_head(
+    head: Dict, auxiliary: Sequence[Dict]
+) -> Tuple[Dict, Sequence[Dict]]:
+    """Turn the DALHead of older configs into its parts, with a warning.
+
+    Its keys ``head`` and ``dal`` are also read where a config changes those
+    of a base that has ``auxiliary`` already.
+    """
+    wrapped = str(head.get('type')).split('.')[-1] == 'DALHead'
+    if not wrapped and not {'head', 'dal'} & set(head):
+        return head, auxiliary
+    warnings.warn(
+        'model.head: DALHead, with the keys "head" and "dal", will go in the '
+        'next version. Give the inner head as model.head and the loss as '
+        "model.auxiliary=[dict(type='DALLoss', ...)].",
+        FutureWarning,
+        stacklevel=2,
+    )
+    rest = {k: v for k, v in head.items() if not (wrapped and k == 'type')}
+    inner, dal = rest.pop('head', {}), dict(rest.pop('dal', {}))
+    if wrapped:
+        dal['in_index'] = rest.pop('in_index', -1)
+    first, others = dict(*auxiliary[:1]), auxiliary[1:]
+    merged = Config(dict(head=rest, dal=first))
+    merged.merge_from_dict(dict(head=inner, dal=dal))
+    return merged.head, [merged.dal, *others]
 
 
 def _read_test_cfg(test_cfg: Dict) -> Tuple[Tuple[float, ...], bool]:

@@ -57,7 +57,18 @@ class DecodeHead(BaseModule):
             batch_data_samples: N samples with ``gt_sem_seg``.
             train_cfg: Not used.
         """
-        return self.loss_by_feat(self(inputs), batch_data_samples)
+        return self.logits_and_loss(inputs, batch_data_samples)[1]
+
+    def logits_and_loss(
+        self, inputs: Sequence[Tensor], batch_data_samples: Sequence[Any]
+    ) -> Tuple[Tensor, Dict[str, Tensor]]:
+        """Return the logits (N, L, h, w) beside the losses of :meth:`loss`."""
+        logits = self(inputs)
+        return logits, self.loss_by_feat(logits, batch_data_samples)
+
+    def largest_scale(self, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Return those of the features that see the images at full size."""
+        return inputs
 
     def loss_by_feat(
         self, seg_logits: Tensor, batch_data_samples: Sequence[Any]
@@ -94,14 +105,18 @@ def pixel_cross_entropy(
     Returns:
         Scalar.
     """
+    # In single precision at least.
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     total = F.cross_entropy(
-        logits.float(), labels, ignore_index=ignore_index, reduction='sum'
+        logits, labels, ignore_index=ignore_index, reduction='sum'
     )
     return total / (labels != ignore_index).sum().clamp(min=1)
 
 
 def stack_label_maps(samples: Sequence[Any]) -> Tensor:
     """Return the label maps long (N, H, W) of samples."""
+    if not samples:
+        return torch.zeros(0, 1, 1, dtype=torch.long)
     return torch.cat([sample.gt_sem_seg.data for sample in samples]).long()
 
 

@@ -5,7 +5,7 @@ from typing import Any, Dict, Optional, Sequence
 from torch import Tensor, nn
 
 from mmwsl.models.decode_heads.decode_head import DecodeHead
-from mmwsl.models.layers.large_fov import large_fov_layers
+from mmwsl.models.necks.large_fov import large_fov_layers
 from mmwsl.registry import MODELS
 
 

@@ -4,7 +4,7 @@ Shape shorthand: N images, L labels with background, (h, w) the largest
 features.
 """
 
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -57,6 +57,14 @@ class MultiScaleHead(DecodeHead):
         Args:
             inputs: The backbone's outputs, scale after scale.
         """
+        return [self.decode_head(part) for part in self._scales(inputs)]
+
+    def largest_scale(self, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Return the features of the largest scale."""
+        return max(self._scales(inputs), key=lambda part: part[-1].shape[2:])
+
+    def _scales(self, inputs: Sequence[Tensor]) -> List[Tuple[Tensor, ...]]:
+        """Part the backbone's outputs by scale."""
         number, rest = divmod(len(inputs), self.num_scales)
         if rest or not number:
             raise ValueError(
@@ -65,7 +73,7 @@ class MultiScaleHead(DecodeHead):
                 'MultiScaleBackbone.'
             )
         return [
-            self.decode_head(tuple(inputs[start : start + number]))
+            tuple(inputs[start : start + number])
             for start in range(0, len(inputs), number)
         ]
 
@@ -83,35 +91,28 @@ class MultiScaleHead(DecodeHead):
         """Return the largest logits (N, L, h, w) of all scales."""
         return self._fused(self.scale_logits(inputs))
 
-    def loss(
-        self,
-        inputs: Sequence[Tensor],
-        batch_data_samples: Sequence[Any],
-        train_cfg: Any = None,
-    ) -> Dict[str, Tensor]:
-        """Return the losses.
+    def logits_and_loss(
+        self, inputs: Sequence[Tensor], batch_data_samples: Sequence[Any]
+    ) -> Tuple[Tensor, Dict[str, Tensor]]:
+        """Return the fused logits and the losses.
 
         Args:
             inputs: The backbone's outputs, scale after scale.
             batch_data_samples: N samples with ``gt_sem_seg``.
-            train_cfg: Not used.
 
         Returns:
-            The decode head's losses of the fused logits, and the same of
-            each scale under ``NAME_scaleI``.
+            Logits (N, L, h, w), and the decode head's losses of them and,
+            under ``NAME_scaleI``, of each scale.
         """
         scales = self.scale_logits(inputs)
-        losses = dict(
-            self.decode_head.loss_by_feat(
-                self._fused(scales), batch_data_samples
-            )
-        )
+        fused = self._fused(scales)
+        losses = dict(self.decode_head.loss_by_feat(fused, batch_data_samples))
         if self.num_scales == 1:
-            return losses
+            return fused, losses
         for index, logits in enumerate(scales):
             found = self.decode_head.loss_by_feat(logits, batch_data_samples)
             for name, value in found.items():
                 # What is no loss is only shown.
                 weight = self.scale_weight if 'loss' in name else 1
                 losses[f'{name}_scale{index}'] = weight * value
-        return losses
+        return fused, losses

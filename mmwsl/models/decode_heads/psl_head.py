@@ -35,7 +35,8 @@ class PSLHead(DecodeHead):
         decode_head: Config of the head that segments: one of ours, or one
             of mmseg's with its prefix.
         in_channels: Channels of the features of the branch.
-        in_index: Which of the backbone's outputs the branch uses.
+        in_index: Which of the backbone's outputs the branch uses; behind a
+            multi-scale backbone, of those of the largest scale.
         threshold: Confidence below which a class is ruled out.
         online_weight: Factor of the loss on the online mask.
         class_weight: Factor of the loss of the branch.
@@ -79,6 +80,8 @@ class PSLHead(DecodeHead):
 
     def class_logits(self, inputs: Sequence[Tensor]) -> Tensor:
         """Return the logits (N, C) of the branch."""
+        if isinstance(self.decode_head, DecodeHead):
+            inputs = self.decode_head.largest_scale(inputs)
         return self.classifier(inputs[self.in_index].mean(dim=(2, 3)))
 
     def loss(
@@ -102,8 +105,14 @@ class PSLHead(DecodeHead):
             The losses of the decode head, ``loss_online`` and
             ``loss_class``.
         """
-        logits, classes = self(inputs), self.class_logits(inputs).float()
-        losses = self.decode_head.loss_by_feat(logits, batch_data_samples)
+        if isinstance(self.decode_head, DecodeHead):
+            logits, losses = self.decode_head.logits_and_loss(
+                inputs, batch_data_samples
+            )
+        else:
+            logits = self(inputs)
+            losses = self.decode_head.loss_by_feat(logits, batch_data_samples)
+        classes = self.class_logits(inputs).float()
         labels = stack_label_maps(batch_data_samples)
         logits = resize(logits.float(), labels.shape[1:], self.align_corners)
         online = online_mask(logits, classes.sigmoid())
@@ -130,6 +139,8 @@ class PSLHead(DecodeHead):
             valid = label_map[label_map != self.ignore_index]
             counts = valid.bincount(minlength=self.num_classes)
             rows.append((counts[1:] > 0).float())
+        if not rows:
+            return torch.zeros(0, self.num_classes - 1)
         return torch.stack(rows)
 
     def predict(

@@ -2,7 +2,6 @@
 
 from mmwsl.models.heads.acol_head import ACoLHead
 from mmwsl.models.heads.cam_head import CAMHead
-from mmwsl.models.heads.dal_head import DALHead
 from mmwsl.models.heads.density_head import DensityHead
 from mmwsl.models.heads.integral_attention_head import (
     IntegralAttentionHead,
@@ -12,7 +11,6 @@ from mmwsl.models.heads.prm_head import PRMHead
 __all__ = [
     'ACoLHead',
     'CAMHead',
-    'DALHead',
     'DensityHead',
     'IntegralAttentionHead',
     'PRMHead',

@@ -1,8 +1,9 @@
 """The head of adversarial complementary learning."""
 
-from typing import Any, Dict, Sequence
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 import torch
+from mmengine.runner.amp import autocast
 from torch import Tensor, nn
 
 from mmwsl.models.heads.cam_head import CAMHead
@@ -63,17 +64,7 @@ class ACoLHead(CAMHead):
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
         """Return the fused class maps (N, C, h, w) of a tuple of features."""
-        feature = self.dropout(feats[self.in_index])
-        first = self._first(feature)
-        scores = self.scores(first.float())
-        chosen = scores == scores.amax(dim=1, keepdim=True)
-        if self.multi_label:
-            chosen = chosen | (scores.sigmoid() >= self.score_threshold)
-        second = self.second(self._erase(feature, first, chosen))
-        low, high = _range(first)
-        fused = torch.maximum(_scaled(first), _scaled(second))
-        fused = low + fused * (high - low)
-        return fused + (first - fused).mean(dim=(2, 3), keepdim=True)
+        return _fuse(*self._branches(feats))
 
     def loss(
         self, feats: Sequence[Tensor], data_samples: Sequence[WSLDataSample]
@@ -93,18 +84,35 @@ class ACoLHead(CAMHead):
         targets = stack_gt_scores(data_samples, self.num_classes)
         if not self.multi_label:
             check_single_label(data_samples, targets)
-        feature = self.dropout(feats[self.in_index])
-        first = self._first(feature)
-        second = self.second(self._erase(feature, first, targets > 0))
-        names = ('loss_cls', 'loss_cls_erased')
-        return {
-            name: self.loss_module(self.scores(maps.float()), targets)
-            for name, maps in zip(names, (first, second))
-        }
+        first, second = self._branches(feats, targets > 0)
+        self.record(_fuse(first.detach(), second.detach()))
+        return dict(
+            loss_cls=self.loss_module(self.scores(first), targets),
+            loss_cls_erased=self.loss_module(self.scores(second), targets),
+        )
 
-    def _first(self, feature: Tensor) -> Tensor:
-        maps: Tensor = self.classifier(self.features(feature))
-        return maps
+    def _branches(
+        self, feats: Sequence[Tensor], chosen: Optional[Tensor] = None
+    ) -> Tuple[Tensor, Tensor]:
+        """Return the maps (N, C, h, w) of both branches.
+
+        Args:
+            feats: Features of the backbone or neck.
+            chosen: Whose regions are erased, boolean (N, C); by default
+                those of the classes that the first branch predicts.
+        """
+        # Sums over channels and cells leave the range of half precision.
+        feature = feats[self.in_index].to(self.classifier.weight.dtype)
+        with autocast(feature.device.type, enabled=False):
+            feature = self.dropout(feature)
+            first = self.classifier(self.features(feature)).float()
+            if chosen is None:
+                scores = self.scores(first)
+                chosen = scores == scores.amax(dim=1, keepdim=True)
+                if self.multi_label:
+                    chosen |= scores.sigmoid() >= self.score_threshold
+            second = self.second(self._erase(feature, first, chosen))
+        return first, second.float()
 
     def _erase(self, feature: Tensor, maps: Tensor, chosen: Tensor) -> Tensor:
         """Set features to 0 where a map of a chosen class (N, C) is high."""
@@ -120,6 +128,14 @@ def _convs(in_channels: int, channels: int, count: int) -> nn.Sequential:
         before = channels if index else in_channels
         layers += [nn.Conv2d(before, channels, 3, padding=1), nn.ReLU()]
     return nn.Sequential(*layers)
+
+
+def _fuse(first: Tensor, second: Tensor) -> Tensor:
+    """Return the larger of both scaled maps, on the first one's scale."""
+    low, high = _range(first)
+    fused = torch.maximum(_scaled(first), _scaled(second))
+    fused = low + fused * (high - low)
+    return fused + (first - fused).mean(dim=(2, 3), keepdim=True)
 
 
 def _range(maps: Tensor) -> Sequence[Tensor]:

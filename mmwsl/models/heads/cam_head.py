@@ -1,28 +1,38 @@
 """The head of class activation maps."""
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.model import BaseModule
 from mmengine.structures import PixelData
 from torch import Tensor, nn
 
-from mmwsl.models.heads.choices import KEEPS, check_choice
 from mmwsl.models.heads.label_utils import check_single_label, stack_gt_scores
-from mmwsl.models.heads.map_prediction import (
+from mmwsl.models.heads.maps import (
+    POOLINGS,
+    global_pool,
     input_shapes,
     merge_views,
     normalize_maps,
+    score_map,
     unflip,
     valid_cells,
 )
-from mmwsl.models.heads.score_map import score_map
-from mmwsl.models.layers import global_pool
-from mmwsl.models.layers.pooling import POOLINGS
 from mmwsl.pseudo_labels import background_score, maps_to_label
 from mmwsl.pseudo_labels.background import BACKGROUNDS
 from mmwsl.registry import MODELS
 from mmwsl.structures import WSLDataSample
+
+# Which classes of an image: those of its labels, the predicted ones, all.
+KEEPS = ('given', 'predicted', 'all')
+
+
+def check_choice(
+    name: str, value: str, choices: Union[Sequence[str], Mapping]
+) -> None:
+    """Refuse a setting that is not one of a few words."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {choices}, got '{value}'.")
 
 
 @MODELS.register_module()
@@ -34,8 +44,24 @@ class CAMHead(BaseModule):
     rectified, averaged over the views, brought to the size of the image and
     divided by their maximum.
 
+    It is the base of all heads, which share this protocol:
+
+    - ``forward(feats)`` returns the class maps, ``scores`` pools them, and
+      ``view_maps`` returns all the maps that ``predict_views`` needs.
+    - ``loss(feats, data_samples)`` trains, and hands the class maps of the
+      step to ``record``, for hooks that read ``last_class_maps``.
+    - ``predict(feats, data_samples)`` and ``predict_views`` fill samples.
+    - ``predict_instances(model, inputs, data_samples)`` follows gradients
+      back to the images. A model calls it only if ``instances`` is set.
+    - ``set_epoch(epoch)`` tells the epoch of training, from 0.
+
     Shape shorthand: N images, C classes, K classes kept, (h, w) the feature
     map, (H, W) the original image.
+
+    Attributes:
+        instances: Whether ``predict_instances`` has something to do.
+        last_class_maps: Class maps (N, C, h, w) of the latest ``loss``,
+            without gradients; None before.
 
     Args:
         num_classes: C, background not counted.
@@ -59,6 +85,8 @@ class CAMHead(BaseModule):
             by default there is none.
         init_cfg: Initialisation, by default a normal one of 0.01.
     """
+
+    instances = False
 
     def __init__(
         self,
@@ -99,6 +127,7 @@ class CAMHead(BaseModule):
             'MultiLabelSoftMarginLoss' if multi_label else 'CrossEntropyLoss'
         )
         self.loss_module = MODELS.build(loss or dict(type=f'mmwsl.{kind}'))
+        self.last_class_maps: Optional[Tensor] = None
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
         """Return the class maps (N, C, h, w) of a tuple of features."""
@@ -131,8 +160,31 @@ class CAMHead(BaseModule):
         if not self.multi_label:
             check_single_label(data_samples, targets)
         # In half precision the sum over a map loses digits.
-        scores = self.scores(self(feats).float())
+        class_maps = self(feats).float()
+        self.record(class_maps)
+        scores = self.scores(class_maps)
         return dict(loss_cls=self.loss_module(scores, targets))
+
+    def record(self, class_maps: Tensor) -> None:
+        """Keep the class maps (N, C, h, w) of a training step for hooks."""
+        self.last_class_maps = class_maps.detach()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take note of the epoch of training, from 0."""
+
+    def predict_instances(
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        data_samples: Sequence[WSLDataSample],
+    ) -> None:
+        """Add ``pred_instances`` to predicted samples, with gradients.
+
+        Args:
+            model: The whole model, images to class maps.
+            inputs: Images (N, 3, h', w') of the first view.
+            data_samples: N samples.
+        """
 
     def predict(
         self, feats: Sequence[Tensor], data_samples: Sequence[WSLDataSample]

@@ -1,30 +1,28 @@
 """The head of class maps and density maps."""
 
 import logging
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence
 
 import torch
 from mmengine.logging import print_log
+from mmengine.runner.amp import autocast
 from mmengine.structures import PixelData
 from torch import Tensor, nn
 
-from mmwsl.models.heads.cam_head import CAMHead
-from mmwsl.models.heads.choices import check_choice
+from mmwsl.models.heads.cam_head import CAMHead, check_choice
 from mmwsl.models.heads.label_utils import (
     sample_absent,
     stack_gt_counts,
     stack_gt_scores,
 )
-from mmwsl.models.heads.map_prediction import (
+from mmwsl.models.heads.maps import (
     average_views,
     input_shapes,
     unflip,
     valid_cells,
 )
-from mmwsl.models.heads.peak_choice import PeakChoice
-from mmwsl.models.heads.peak_instances import PeakInstances
-from mmwsl.models.layers import peak_stimulation, top_peaks
-from mmwsl.models.layers.peak_stimulation import Threshold
+from mmwsl.models.heads.prm_head import PRMHead
+from mmwsl.models.layers import top_peaks
 from mmwsl.registry import MODELS
 from mmwsl.structures import WSLDataSample
 
@@ -39,12 +37,13 @@ _INIT_CFG = dict(
 
 
 @MODELS.register_module()
-class DensityHead(CAMHead):
+class DensityHead(PRMHead):
     """Counting from image-level counts (LC, https://arxiv.org/abs/1903.02494).
 
-    A shared 1x1 convolution is split in two halves; each goes through
-    BatchNorm, ReLU and a 1x1 convolution to C maps, the class maps M, scored
-    by their peaks as in PRM, and the density maps D, whose sum is the count.
+    A :class:`PRMHead` with density maps beside its class maps. A shared 1x1
+    convolution is split in two halves; each goes through BatchNorm, ReLU and
+    a 1x1 convolution to C maps, the class maps M, scored by their peaks as
+    in PRM, and the density maps D, whose sum is the count.
     Training uses counts up to ``max_count`` as numbers and larger ones only
     as "more than that"; classes whose objects are all marked difficult are
     positive for the class scores and take no part in the other losses.
@@ -71,22 +70,15 @@ class DensityHead(CAMHead):
         count_reduction: 'sum', or 'mean' as in the authors' code: the count
             is the mean of D, which then is h w times larger. ``pred_density``
             sums to the count either way.
-        window: See :class:`mmwsl.models.heads.PRMHead`.
-        threshold: See :class:`mmwsl.models.heads.PRMHead`.
-        average_gradient: See :class:`mmwsl.models.heads.PRMHead`.
         loss_spatial: Changes of the config of SpatialLoss.
         loss_count: Changes of the config of CountLoss.
         loss_rank: Changes of the config of RankingLoss, whose weight is 0.1.
-        peaks: See :class:`mmwsl.models.heads.PRMHead`.
         peaks_by_count: Whether a class has no more peaks than its count, but
             one at least.
-        retrieval: See :class:`mmwsl.models.heads.PRMHead`; by default with
-            ``gamma=0.2``, which uses the density.
-        growth: See :class:`mmwsl.models.heads.PRMHead`.
-        instances: See :class:`mmwsl.models.heads.PRMHead`.
+        retrieval: As PRMHead's; by default with ``gamma=0.2``, which uses
+            the density.
         init_cfg: Initialisation; by default densities start near 0.
-        **kwargs: Arguments of :class:`CAMHead`, without ``pooling`` and
-            ``sharpness``.
+        **kwargs: Other arguments of :class:`PRMHead`.
     """
 
     def __init__(
@@ -100,27 +92,24 @@ class DensityHead(CAMHead):
         absent_rate: float = 1.0,
         absent_share: float = 0.3,
         count_reduction: str = 'sum',
-        window: int = 3,
-        threshold: Threshold = 'median',
-        average_gradient: bool = True,
         loss_spatial: Optional[Dict] = None,
         loss_count: Optional[Dict] = None,
         loss_rank: Optional[Dict] = None,
-        peaks: Optional[Dict] = None,
         peaks_by_count: bool = False,
         retrieval: Optional[Dict] = None,
-        growth: Optional[Dict] = None,
-        instances: bool = True,
         init_cfg: Optional[Dict] = None,
         **kwargs: Any,
     ) -> None:
-        for name in sorted({'pooling', 'sharpness'} & set(kwargs)):
-            raise ValueError(f'DensityHead scores by peaks and has no {name}.')
         check_choice('count_reduction', count_reduction, REDUCTIONS)
         # Half a class more than classes, as in the paper.
         hidden = hidden_channels or (3 * num_classes + 1) // 2
         super().__init__(
-            num_classes, hidden, init_cfg=init_cfg or _INIT_CFG, **kwargs
+            num_classes,
+            hidden,
+            retrieval=retrieval
+            or dict(type='mmwsl.ProposalRetrieval', gamma=0.2),
+            init_cfg=init_cfg or _INIT_CFG,
+            **kwargs,
         )
         self.spatial_start_epoch = spatial_start_epoch
         self.absent_rate = absent_rate
@@ -135,17 +124,6 @@ class DensityHead(CAMHead):
         self.loss_spatial = _build_loss('SpatialLoss', shared, loss_spatial)
         self.loss_count = _build_loss('CountLoss', shared, loss_count)
         self.loss_rank = _build_loss('RankingLoss', shared, loss_rank)
-        self.window = window
-        self.threshold = threshold
-        self.average_gradient = average_gradient
-        self.peak_instances = PeakInstances(
-            PeakChoice(
-                **{**dict(window=window, threshold=threshold), **(peaks or {})}
-            ),
-            retrieval or dict(type='mmwsl.ProposalRetrieval', gamma=0.2),
-            growth or dict(type='mmwsl.PeakGrowth'),
-        )
-        self.instances = instances
         self._spatial = spatial_start_epoch <= 0
         # Whether it is known which epoch this is, or has been complained.
         self._epoch_known = self._spatial
@@ -157,17 +135,11 @@ class DensityHead(CAMHead):
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
         """Return the class maps (N, C, h, w) of a tuple of features."""
-        return self._class_maps(self._halves(feats)[0])
+        return self._maps(feats, density=False)
 
     def view_maps(self, feats: Sequence[Tensor]) -> Tensor:
         """Return class maps and, behind them, density maps (N, 2 C, h, w)."""
-        class_half, density_half = self._halves(feats)
-        density = self.density(self.density_norm(density_half).relu())
-        return torch.cat([self._class_maps(class_half), density], dim=1)
-
-    def scores(self, class_maps: Tensor) -> Tensor:
-        """Average the peaks of class maps (N, C, h, w) to logits (N, C)."""
-        return self._stimulate(class_maps)[0]
+        return self._maps(feats, density=True)
 
     def counts(self, density: Tensor) -> Tensor:
         """Reduce density maps (N, C, h, w) to counts (N, C)."""
@@ -196,9 +168,9 @@ class DensityHead(CAMHead):
         counts = stack_gt_counts(data_samples, self.num_classes)
         counts = sample_absent(counts, self.absent_rate, self.absent_share)
         self._warn_if_no_epoch()
-        # In half precision the sums over a map lose digits.
         class_maps, density = self.view_maps(feats).float().chunk(2, dim=1)
-        scores, peaks = self._stimulate(class_maps)
+        self.record(class_maps)
+        scores, peaks = self.stimulate(class_maps)
         predicted = self.counts(density)
         losses = dict(
             loss_cls=self.loss_module(scores, targets),
@@ -229,42 +201,29 @@ class DensityHead(CAMHead):
             classes whose score is not above ``score_threshold``.
         """
         halves = [view.detach().float().chunk(2, dim=1) for view in views]
-        super().predict_views([maps for maps, _ in halves], data_samples)
+        # The peaks come last, for counts may limit them.
+        CAMHead.predict_views(self, [maps for maps, _ in halves], data_samples)
         for index, sample in enumerate(data_samples):
             density = average_views([part[index] for _, part in halves])
             self._count(sample, valid_cells(density, *input_shapes(sample)))
-            self.peak_instances.choose(
+            most = sample.pred_count.clamp(min=1)
+            self._choose_peaks(
                 sample,
                 [maps[index] for maps, _ in halves],
-                self._kept(sample, self.peak_instances.choice.classes),
-                sample.pred_count.clamp(min=1)
-                if self.peaks_by_count
-                else None,
+                most if self.peaks_by_count else None,
             )
         return list(data_samples)
 
-    def predict_instances(
-        self,
-        model: nn.Module,
-        inputs: Tensor,
-        data_samples: Sequence[WSLDataSample],
-    ) -> None:
-        """Add ``pred_instances``; see PRMHead."""
-        if self.instances:
-            self.peak_instances.predict(model, inputs, data_samples)
-
-    def _halves(self, feats: Sequence[Tensor]) -> Tuple[Tensor, ...]:
-        """Return the two halves (N, hidden, h, w) of the shared features."""
-        return self.shared(self.dropout(feats[self.in_index])).chunk(2, dim=1)
-
-    def _class_maps(self, half: Tensor) -> Tensor:
-        return self.classifier(self.class_norm(half).relu())
-
-    def _stimulate(self, class_maps: Tensor) -> Tuple[Tensor, Tensor]:
-        """Return the scores (N, C) and peaks (N, C, h, w) of class maps."""
-        return peak_stimulation(
-            class_maps, self.window, self.threshold, self.average_gradient
-        )
+    def _maps(self, feats: Sequence[Tensor], density: bool) -> Tensor:
+        # Sums over channels and cells leave the range of half precision.
+        feature = feats[self.in_index].to(self.classifier.weight.dtype)
+        with autocast(feature.device.type, enabled=False):
+            own, other = self.shared(self.dropout(feature)).chunk(2, dim=1)
+            maps: Tensor = self.classifier(self.class_norm(own).relu())
+            if density:
+                other = self.density(self.density_norm(other).relu())
+                maps = torch.cat([maps, other], dim=1)
+        return maps
 
     def _count(self, sample: WSLDataSample, density: Tensor) -> None:
         """Set the density (C, h, w) and the counts of one sample."""

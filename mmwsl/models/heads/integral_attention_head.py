@@ -60,6 +60,7 @@ class IntegralAttentionHead(CAMHead):
         """
         present = stack_gt_scores(data_samples, self.num_classes) > 0
         maps = self(feats).float()
+        self.record(maps)
         targets = torch.zeros_like(maps)
         for target, sample in zip(targets, data_samples):
             target[sample.gt_label] = _attention(sample, maps).to(maps)

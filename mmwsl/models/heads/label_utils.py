@@ -37,7 +37,7 @@ def stack_gt_scores(
                 f'classes, but the head has num_classes={num_classes}.'
             )
         rows.append(sample.gt_score)
-    return torch.stack(rows)
+    return torch.stack(rows) if rows else torch.zeros(0, num_classes)
 
 
 def stack_gt_counts(
@@ -74,7 +74,7 @@ def stack_gt_counts(
                 f'num_classes={num_classes}.'
             )
         rows.append(sample.gt_count)
-    counts = torch.stack(rows)
+    counts = torch.stack(rows) if rows else torch.zeros(0, num_classes)
     labels = stack_gt_scores(data_samples, num_classes)
     return counts.masked_fill((counts == 0) & (labels > 0), -1)
 

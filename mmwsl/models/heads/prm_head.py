@@ -1,12 +1,11 @@
 """The head of class peak responses."""
 
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from torch import Tensor, nn
 
 from mmwsl.models.heads.cam_head import CAMHead
-from mmwsl.models.heads.peak_choice import PeakChoice
-from mmwsl.models.heads.peak_instances import PeakInstances
+from mmwsl.models.heads.peak_instances import PeakChoice, PeakInstances
 from mmwsl.models.layers import peak_stimulation
 from mmwsl.models.layers.peak_stimulation import Threshold
 from mmwsl.registry import MODELS
@@ -32,7 +31,7 @@ class PRMHead(CAMHead):
             score, as the paper has it, or each gets all of it, as in the
             authors' code.
         peaks: Which peaks become instances, arguments of
-            :class:`mmwsl.models.heads.peak_choice.PeakChoice`. Its window
+            :class:`mmwsl.models.heads.peak_instances.PeakChoice`. Its window
             and threshold are by default those above.
         retrieval: Config of the instances of samples with ``proposals``, by
             default ProposalRetrieval.
@@ -58,7 +57,9 @@ class PRMHead(CAMHead):
         **kwargs: Any,
     ) -> None:
         for name in sorted({'pooling', 'sharpness'} & set(kwargs)):
-            raise ValueError(f'PRMHead scores by peaks and has no {name}.')
+            raise ValueError(
+                f'{type(self).__name__} scores by peaks and has no {name}.'
+            )
         super().__init__(num_classes, in_channels, **kwargs)
         self.window = window
         self.threshold = threshold
@@ -73,10 +74,13 @@ class PRMHead(CAMHead):
 
     def scores(self, class_maps: Tensor) -> Tensor:
         """Average the peaks of class maps (N, C, h, w) to logits (N, C)."""
-        scores, _ = peak_stimulation(
+        return self.stimulate(class_maps)[0]
+
+    def stimulate(self, class_maps: Tensor) -> Tuple[Tensor, Tensor]:
+        """Return the scores (N, C) and peaks (N, C, h, w) of class maps."""
+        return peak_stimulation(
             class_maps, self.window, self.threshold, self.average_gradient
         )
-        return scores
 
     def predict_views(
         self, views: Sequence[Tensor], data_samples: Sequence[WSLDataSample]
@@ -98,9 +102,7 @@ class PRMHead(CAMHead):
         """
         super().predict_views(views, data_samples)
         for index, sample in enumerate(data_samples):
-            labels = self._kept(sample, self.peak_instances.choice.classes)
-            own = [view[index] for view in views]
-            self.peak_instances.choose(sample, own, labels)
+            self._choose_peaks(sample, [view[index] for view in views])
         return list(data_samples)
 
     def predict_instances(
@@ -109,12 +111,14 @@ class PRMHead(CAMHead):
         inputs: Tensor,
         data_samples: Sequence[WSLDataSample],
     ) -> None:
-        """Add ``pred_instances`` to samples that have ``pred_peaks``.
+        """Add ``pred_instances`` to samples that have ``pred_peaks``."""
+        self.peak_instances.predict(model, inputs, data_samples)
 
-        Args:
-            model: The whole model, images to class maps.
-            inputs: Images (N, 3, h', w') of the first view.
-            data_samples: N samples.
-        """
-        if self.instances:
-            self.peak_instances.predict(model, inputs, data_samples)
+    def _choose_peaks(
+        self,
+        sample: WSLDataSample,
+        views: Sequence[Tensor],
+        limits: Optional[Tensor] = None,
+    ) -> None:
+        labels = self._kept(sample, self.peak_instances.choice.classes)
+        self.peak_instances.choose(sample, views, labels, limits)

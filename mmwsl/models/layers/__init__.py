@@ -8,12 +8,10 @@ from mmwsl.models.layers.peak_stimulation import (
     peak_stimulation,
     top_peaks,
 )
-from mmwsl.models.layers.pooling import global_pool
 
 __all__ = [
     'ADL',
     'find_peaks',
-    'global_pool',
     'peak_response_maps',
     'peak_stimulation',
     'reverse_gradient',

@@ -19,6 +19,8 @@ def multi_label_soft_margin_loss(
 
     ``- mean_n mean_c w_c (y log sigma(s) + (1 - y) log(1 - sigma(s)))``
 
+    Of no images it is 0.
+
     Args:
         scores: Logits s (N, C).
         targets: Labels y (N, C) in [0, 1].
@@ -27,6 +29,8 @@ def multi_label_soft_margin_loss(
     Returns:
         Scalar.
     """
+    if not len(scores):
+        return scores.sum()
     return F.multilabel_soft_margin_loss(scores, targets, weight=class_weight)
 
 
@@ -80,8 +84,11 @@ class CrossEntropyLoss(_WeightedLoss):
     def forward(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of logits (N, C) and probabilities (N, C).
 
-        It is the mean over the N images, also with class weights.
+        It is the mean over the N images, also with class weights, and 0 of
+        no images.
         """
+        if not len(scores):
+            return scores.sum()
         return self.loss_weight * F.cross_entropy(
             scores, targets, weight=self.class_weight
         )

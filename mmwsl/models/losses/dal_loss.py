@@ -1,15 +1,17 @@
 """The domain adaptive localisation loss of DA-WSOL."""
 
 import logging
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from mmwsl.models.heads.label_utils import stack_gt_scores
 from mmwsl.models.task_modules.target_sample_assigner import UNIVERSUM
 from mmwsl.registry import MODELS, TASK_UTILS
+from mmwsl.structures import WSLDataSample
 
 # A sum and the weights in it, scalars.
 WeightedSum = Tuple[Tensor, Tensor]
@@ -51,6 +53,14 @@ class DALLoss(nn.Module):
     Shape shorthand: N images, C classes, M entries, d features, (h, w) the
     feature map.
 
+    Attributes:
+        num_classes: C of the assigner.
+        keep_assignment: Whether the next loss keeps its assignment, which
+            costs a copy.
+        last_assignment: Long (N, h, w): 0 universum, 1 fake source, 2
+            target, by the first class of every image; 0 for images without
+            classes. None if nothing was assigned.
+
     Args:
         assigner: Config of the assigner, for example
             ``dict(type='TargetSampleAssigner', num_classes=C, feat_dim=d)``.
@@ -61,6 +71,10 @@ class DALLoss(nn.Module):
         start_epoch: Epoch, from 0, from which the terms count. Before it
             they are 0 and anchors stay; ``set_epoch`` must tell the epoch,
             as HeadEpochHook does.
+        in_index: Which of the backbone's or neck's outputs is adapted.
+
+    Raises:
+        ValueError: If the assigner draws sets of two sizes.
     """
 
     def __init__(
@@ -70,15 +84,26 @@ class DALLoss(nn.Module):
         discrepancy_weight: float = 0.3,
         universum_weight: float = 2.0,
         start_epoch: int = 0,
+        in_index: int = -1,
     ) -> None:
         super().__init__()
         self.assigner = TASK_UTILS.build(assigner)
+        sizes = self.assigner.num_source, self.assigner.num_target
+        if sizes[0] != sizes[1]:
+            raise ValueError(
+                'DALLoss: num_source and num_target of the assigner must be '
+                f'equal, got {sizes[0]} and {sizes[1]}.'
+            )
+        self.num_classes: int = self.assigner.num_classes
         self.discrepancy = MODELS.build(
             discrepancy or dict(type='mmwsl.MMDLoss')
         )
         self.discrepancy_weight = discrepancy_weight
         self.universum_weight = universum_weight
         self.start_epoch = start_epoch
+        self.in_index = in_index
+        self.keep_assignment = False
+        self.last_assignment: Optional[Tensor] = None
         self._started = start_epoch <= 0
         self._epoch_known = self._started
 
@@ -86,6 +111,26 @@ class DALLoss(nn.Module):
         """Take note of the epoch of training, from 0."""
         self._started = epoch >= self.start_epoch
         self._epoch_known = True
+
+    def loss(
+        self, feats: Sequence[Tensor], data_samples: Sequence[WSLDataSample]
+    ) -> Dict[str, Tensor]:
+        """Return the terms as losses of a model.
+
+        Args:
+            feats: Features of the backbone or neck.
+            data_samples: N samples with ``gt_score``.
+
+        Returns:
+            ``loss_discrepancy`` and ``loss_universum``, scalars.
+        """
+        targets = stack_gt_scores(data_samples, self.num_classes)
+        terms = self(feats[self.in_index], targets)
+        if self.keep_assignment:
+            self.last_assignment = _by_image(terms, len(targets))
+        return dict(
+            loss_discrepancy=terms.discrepancy, loss_universum=terms.universum
+        )
 
     def forward(self, feats: Tensor, targets: Tensor) -> DALTerms:
         """Return the terms of a batch.
@@ -138,7 +183,6 @@ class DALLoss(nn.Module):
         fake = pixels[images[:, None], samples.source].to(own.dtype)
         target = pixels[images[:, None], samples.target].to(own.dtype)
         source = torch.cat([own, fake], dim=1)
-        source, target = _same_size(source, target)
         values = self.discrepancy(source, target)
         # Entries that take no part are computed as well: their number is
         # known to the device alone.
@@ -176,14 +220,17 @@ class DALLoss(nn.Module):
         )
 
 
-def _same_size(source: Tensor, target: Tensor) -> Tuple[Tensor, Tensor]:
-    """Check that the assigner draws sets of one size."""
-    if source.shape != target.shape:
-        raise ValueError(
-            'DALLoss needs an assigner with num_source = num_target, got '
-            f'{source.shape[1]} and {target.shape[1]}.'
-        )
-    return source, target
+def _by_image(terms: DALTerms, count: int) -> Optional[Tensor]:
+    """Return the assignment (N, h, w) of every image's first entry."""
+    if terms.assignment is None:
+        return None
+    found = terms.assignment
+    kept = found.new_zeros((count, *found.shape[1:]))
+    images = torch.arange(count, device=found.device)
+    first = torch.searchsorted(terms.images, images)
+    has_one = torch.isin(images, terms.images)
+    kept[has_one] = found[first[has_one]]
+    return kept
 
 
 def _means(*parts: WeightedSum) -> List[Tensor]:

@@ -1,5 +1,3 @@
-from types import SimpleNamespace
-
 import cv2
 import numpy as np
 import pytest
@@ -10,6 +8,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from mmwsl.engine.hooks import AssignmentVisualizationHook, assignment_hook
+from mmwsl.models.losses import DALLoss
 from mmwsl.structures import WSLDataSample
 
 
@@ -33,11 +32,11 @@ class Photos(Dataset):
         return dict(inputs=image, data_samples=sample)
 
 
-class Head(nn.Module):
+class Loss(DALLoss):
     """Assigns the three columns of a map to the three subsets."""
 
     def __init__(self):
-        super().__init__()
+        nn.Module.__init__(self)
         self.keep_assignment = False
         self.last_assignment = None
         self.kept = []
@@ -51,19 +50,19 @@ class Head(nn.Module):
 
 
 class Model(BaseModel):
-    def __init__(self, head):
+    def __init__(self, loss):
         super().__init__(BaseDataPreprocessor())
-        self.head = head
+        self.auxiliary = nn.ModuleList([loss])
         self.weight = nn.Parameter(torch.zeros(1))
 
     def forward(self, inputs, data_samples, mode):
-        self.head(len(inputs))
+        self.auxiliary[0](len(inputs))
         return dict(loss=self.weight.sum())
 
 
-def train(work_dir, head, **hook):
+def train(work_dir, loss, **hook):
     runner = Runner(
-        Model(head),
+        Model(loss),
         str(work_dir),
         train_dataloader=dict(
             dataset=Photos(),
@@ -92,11 +91,11 @@ def test_pictures_as_training_goes_on(tmp_path, monkeypatch):
         return np.zeros((50, 40, 3), np.uint8)
 
     monkeypatch.setattr(assignment_hook, 'draw_assignment', spy)
-    head = Head()
-    train(tmp_path, head, interval=2, max_images=1)
+    loss = Loss()
+    train(tmp_path, loss, interval=2, max_images=1)
     assert pictures(tmp_path) == [f'iter_00000{i}.jpg' for i in (2, 4, 6)]
-    # The head keeps assignments only where they are drawn.
-    assert head.kept == [False, True] * 3
+    # The loss keeps assignments only where they are drawn.
+    assert loss.kept == [False, True] * 3
     values = [int(image[0, 0, 0]) for image, _ in drawn]
     assert values == [20, 0, 40]
     for image, assignment in drawn:
@@ -107,21 +106,21 @@ def test_pictures_as_training_goes_on(tmp_path, monkeypatch):
 
 
 def test_all_images_of_a_batch(tmp_path):
-    train(tmp_path, Head(), interval=6)
+    train(tmp_path, Loss(), interval=6)
     assert pictures(tmp_path) == ['iter_000006.jpg']
     picture = cv2.imread(str(tmp_path / 'assignment/iter_000006.jpg'))
     assert picture.shape[1] == 2 * 224 + 4
 
 
-def test_no_picture_before_the_head_assigns(tmp_path):
-    head = Head()
-    head.forward = lambda number: None
-    train(tmp_path, head, interval=1)
+def test_no_picture_before_the_loss_assigns(tmp_path):
+    loss = Loss()
+    loss.forward = lambda number: None
+    train(tmp_path, loss, interval=1)
     assert not pictures(tmp_path)
 
 
-def test_other_heads_are_refused(tmp_path):
-    with pytest.raises(TypeError, match='target sample assigner, got Conv2d'):
+def test_models_without_the_loss_are_refused(tmp_path):
+    with pytest.raises(TypeError, match='DALLoss.*Model has none'):
         train(tmp_path, nn.Conv2d(1, 1, 1))
 
 
@@ -129,15 +128,6 @@ def test_padding_up_to_a_divisor():
     inputs = [torch.zeros(3, 5, 9), torch.zeros(3, 7, 2)]
     assert assignment_hook._padded_size(inputs, 4) == (8, 12)
     assert assignment_hook._padded_size(inputs, 1) == (7, 9)
-
-
-def test_distributed_model_is_unwrapped():
-    class Wrapper(nn.Module):
-        pass
-
-    model = Model(Head())
-    runner = SimpleNamespace(model=model)
-    assert assignment_hook._head(runner) is model.head
 
 
 @pytest.mark.parametrize('name', ['interval', 'max_images', 'columns'])

@@ -70,6 +70,6 @@ def test_iterations(tmp_path: Path) -> None:
 
 
 def test_other_heads_are_refused() -> None:
-    runner = SimpleNamespace(model=SimpleNamespace(head=nn.Identity()))
+    runner = SimpleNamespace(model=nn.Identity())
     with pytest.raises(TypeError, match='HeadEpochHook.*Identity has none'):
         HeadEpochHook().before_train(runner)  # type: ignore[arg-type]

@@ -96,6 +96,8 @@ def test_flipped_view_is_flipped_back() -> None:
 class GradientHead(CAMHead):
     """A head that follows its first class map back to the image."""
 
+    instances = True
+
     def view_maps(self, feats: Sequence[Tensor]) -> Tensor:
         return self(feats) + 1
 
@@ -247,3 +249,86 @@ def test_mixed_precision(pooling: str) -> None:
             assert 0 <= tensor.min() <= tensor.max() <= 1
     score = samples[1].pred_score
     assert torch.allclose(score, expected.pred_score, atol=0.05)
+
+
+def dal_config(**kwargs: Any) -> Dict:
+    assigner = dict(
+        type='TargetSampleAssigner',
+        num_classes=3,
+        feat_dim=3,
+        num_source=3,
+        num_target=3,
+    )
+    return dict(type='DALLoss', assigner={**assigner, **kwargs})
+
+
+def dal_batch() -> Dict[str, Any]:
+    torch.manual_seed(0)
+    samples = [
+        WSLDataSample(metainfo=dict(img_id='a')).set_gt_label(labels, 3)
+        for labels in ([0], [2])
+    ]
+    return dict(inputs=torch.rand(2, 3, 12, 12), data_samples=samples)
+
+
+def test_auxiliary_losses() -> None:
+    model = make_model(auxiliary=[dal_config()]).train()
+    losses = model(**dal_batch(), mode='loss')
+    names = ['loss_cls', 'loss_discrepancy', 'loss_universum']
+    assert list(losses) == names
+    alone = make_model().train()(**dal_batch(), mode='loss')
+    assert losses['loss_cls'].equal(alone['loss_cls'])
+    assert model.auxiliary[0].assigner.class_counts.tolist() == [2, 0, 2]
+    assert 'auxiliary.0.assigner.universum_count' in model.state_dict()
+    assert 'auxiliary.0.assigner.class_anchors' in model.state_dict()
+
+
+def test_auxiliary_losses_that_do_not_fit() -> None:
+    with pytest.raises(ValueError, match=r'auxiliary\[0\].*DALLoss'):
+        make_model(auxiliary=[dal_config(num_classes=4)])
+    model = make_model(auxiliary=[dal_config(), dal_config()])
+    with pytest.raises(ValueError, match='loss_discrepancy'):
+        model(**dal_batch(), mode='loss')
+
+
+def test_configs_with_a_dal_head() -> None:
+    """Those of the version before, whole or as changes of a base."""
+    inner = dict(type='CAMHead', num_classes=3, in_channels=3, keep='all')
+    old = dict(type='mmwsl.DALHead', head=inner, dal=dal_config(), in_index=0)
+    with pytest.warns(FutureWarning, match='auxiliary'):
+        model = WSLClassifier(backbone=dict(type='PoolBackbone'), head=old)
+    assert type(model.head) is CAMHead
+    assert model.head.keep == 'all'
+    assert model.auxiliary[0].in_index == 0
+    changes = dict(
+        inner, head=dict(keep='given'), dal=dict(universum_weight=7.0)
+    )
+    with pytest.warns(FutureWarning):
+        model = WSLClassifier(
+            backbone=dict(type='PoolBackbone'),
+            head=changes,
+            auxiliary=[dal_config()],
+        )
+    assert model.head.keep == 'given'
+    assert model.auxiliary[0].universum_weight == 7
+    assert len(model.auxiliary) == 1
+
+
+def test_checkpoints_with_a_dal_head() -> None:
+    model = make_model(auxiliary=[dal_config()]).train()
+    model(**dal_batch(), mode='loss')
+    state = model.state_dict()
+    names = (('auxiliary.0.', 'head.dal.'), ('head.', 'head.head.'))
+    old = {}
+    for key, value in state.items():
+        for new, name in names:
+            if key.startswith(new):
+                key = name + key[len(new) :]
+                break
+        old[key] = value
+    assert 'head.head.classifier.weight' in old
+    other = make_model(auxiliary=[dal_config()])
+    other.head.classifier.weight.data.zero_()
+    other.load_state_dict(old)
+    for key, value in other.state_dict().items():
+        assert value.equal(state[key]), key

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmwsl.models.heads.peak_choice import (
+from mmwsl.models.heads.peak_instances import (
     PeakChoice,
     UpsampledMaps,
     peak_points,

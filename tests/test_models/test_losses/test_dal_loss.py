@@ -14,6 +14,7 @@ import mmwsl
 from mmwsl.models.losses import DALLoss, mmd
 from mmwsl.models.losses import dal_loss as module_under_test
 from mmwsl.registry import MODELS
+from mmwsl.structures import WSLDataSample
 
 CLASSES, FEATURES = 3, 4
 
@@ -218,9 +219,30 @@ def test_sets_of_two_sizes():
         num_source=4,
         num_target=5,
     )
-    loss = MODELS.build(dict(type='DALLoss', assigner=assigner))
     with pytest.raises(ValueError, match='got 4 and 5'):
-        loss(*draw())
+        MODELS.build(dict(type='DALLoss', assigner=assigner))
+
+
+def test_kept_assignment_of_samples():
+    feats = torch.rand(3, FEATURES, 8, 9)
+    samples = [
+        WSLDataSample().set_gt_label(labels, CLASSES)
+        for labels in ([], [0, 2], [1])
+    ]
+    loss = make(in_index=0)
+    losses = loss.loss((feats, feats[:, :1]), samples)
+    assert list(losses) == ['loss_discrepancy', 'loss_universum']
+    assert loss.last_assignment is None
+    loss.keep_assignment = True
+    kept = []
+    loss.register_forward_hook(lambda m, i, terms: kept.append(terms))
+    loss.loss((feats, feats[:, :1]), samples)
+    (terms,) = kept
+    assert terms.images.tolist() == [1, 1, 2]
+    assert loss.last_assignment.shape == (3, 8, 9)
+    assert loss.last_assignment[0].eq(0).all()
+    assert loss.last_assignment[1].equal(terms.assignment[0])
+    assert loss.last_assignment[2].equal(terms.assignment[2])
 
 
 def share_of_a_batch(images):

@@ -1,9 +1,10 @@
-"""From the class maps of one or more views to normalised maps of one image.
+"""From class maps to scores, normalised maps and score maps of one image.
 
-Shape shorthand: C classes, K classes kept, (h, w) a view's map, (H, W) the
-original image.
+Shape shorthand: N images, C classes, K classes kept, (h, w) a view's map,
+(H, W) the original image, S the side of the score map.
 """
 
+import math
 from typing import Optional, Sequence, Tuple
 
 import torch
@@ -13,6 +14,36 @@ from torch import Tensor
 from mmwsl.structures import WSLDataSample
 
 Size = Tuple[int, int]
+
+POOLINGS = ('avg', 'max', 'lse')
+
+
+def global_pool(
+    maps: Tensor, mode: str = 'avg', sharpness: float = 5.0
+) -> Tensor:
+    """Pool class maps to one score a class.
+
+    'lse' is the log-sum-exp pooling of Pinheiro and Collobert (CVPR 2015),
+    ``1/r log mean exp(r x)``: the mean for r -> 0, the maximum for
+    r -> infinity.
+
+    Args:
+        maps: Class maps (N, C, h, w).
+        mode: 'avg', 'max' or 'lse'.
+        sharpness: r of 'lse', > 0.
+
+    Returns:
+        Scores (N, C).
+    """
+    if mode == 'avg':
+        return maps.mean(dim=(2, 3))
+    if mode == 'max':
+        return maps.amax(dim=(2, 3))
+    if mode == 'lse':
+        area = maps.shape[2] * maps.shape[3]
+        summed = torch.logsumexp(sharpness * maps.flatten(2), dim=2)
+        return (summed - math.log(area)) / sharpness
+    raise ValueError(f"pooling must be one of {POOLINGS}, got '{mode}'.")
 
 
 def input_shapes(sample: WSLDataSample) -> Tuple[Size, Size]:
@@ -124,6 +155,48 @@ def normalize_maps(maps: Tensor) -> Tensor:
     # A map whose maximum is tiny would be noise blown up to 1 and, in half
     # precision, overflow.
     return torch.where(peak > 1e-6, maps / peak.clamp(min=1e-6), 0 * maps)
+
+
+def score_map(
+    views: Sequence[Tensor],
+    size: int,
+    img_shape: Size,
+    input_shape: Size,
+    flip_direction: Optional[str] = None,
+) -> Tensor:
+    """Scale the map of one class to [0, 1] on a square grid.
+
+    The maps are taken as they are, below zero as well, brought to S x S
+    (bicubic), averaged and min-max scaled. The scaling comes last, since a
+    bicubic map may leave the range of its cells.
+
+    Args:
+        views: Logit maps (h, w) of each view, of any sizes.
+        size: S.
+        img_shape: Height and width of the image in the input.
+        input_shape: Height and width of the input, of which the rest, at
+            the bottom and right, is padding.
+        flip_direction: How the image was mirrored.
+
+    Returns:
+        (S, S) in [0, 1]; a constant map gives zeros.
+    """
+    resized = [
+        F.interpolate(
+            valid_cells(view, img_shape, input_shape)[None, None].float(),
+            size=(size, size),
+            mode='bicubic',
+            align_corners=False,
+        )[0]
+        for view in views
+    ]
+    merged = unflip(torch.stack(resized).mean(dim=0), flip_direction)[0]
+    low, high = merged.min(), merged.max()
+    spread = high - low
+    # Less than that is the rounding of a constant map.
+    seen = spread > 1e-6 * torch.maximum(low.abs(), high.abs())
+    scaled = (merged - low) / torch.where(seen, spread, 1.0)
+    return (scaled * seen).clamp(0, 1)
 
 
 def _resize(maps: Tensor, size: Tuple[int, int]) -> Tensor:
