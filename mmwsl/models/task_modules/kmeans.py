@@ -3,16 +3,14 @@
 Shape shorthand: N images, P pixels, d features, K clusters.
 """
 
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple, Tuple
 
 import torch
 from torch import Tensor
 
-from mmwsl.models.task_modules.kmeans_cpu import cluster_one
-
-# How many rounds a device computes ahead before the host asks whether it is
-# finished; images that are do not move any more.
-ROUNDS_AHEAD = 6
+# Features that go together on a CPU: what stays in its cache from one round
+# to the next.
+_CPU_VALUES = 1 << 21
 
 
 class Clusters(NamedTuple):
@@ -37,8 +35,7 @@ def k_means(
     """Cluster the pixels of every image on their own.
 
     A round gives every pixel to its nearest centre (the first one of several
-    equally near, between which rounding may decide on devices other than the
-    CPU) and moves every centre to the mean of its pixels. An empty
+    equally near) and moves every centre to the mean of its pixels. An empty
     cluster takes the pixel farthest from its own centre, the first one of
     several, which leaves its cluster; a second empty cluster takes the next
     one. If all pixels lie on their centres, an empty cluster's stays where
@@ -57,181 +54,130 @@ def k_means(
         tolerance: Relative squared shift of the centres.
 
     Returns:
-        Labels and centres.
+        Labels and centres. Where a value of an image is infinite or missing,
+        all labels are 0 and all centres missing.
     """
-    if points.device.type != 'cpu':
-        return _cluster(points, centers, max_rounds, tolerance)
-    if points.numel() == 0:
-        none = points.new_zeros(points.shape[::2], dtype=torch.long)
-        return Clusters(none, centers)
+    step = len(points)
+    if points.device.type == 'cpu':
+        step = _CPU_VALUES // max(1, points[:1].numel())
+    step = max(1, step)
     parts = [
-        cluster_one(*part, max_rounds, tolerance)
-        for part in zip(points, centers)
+        _cluster(*part, max_rounds, tolerance)
+        for part in zip(points.split(step), centers.split(step))
     ]
     labels, moved = zip(*parts)
-    return Clusters(torch.stack(labels), torch.stack(moved))
+    return Clusters(torch.cat(labels), torch.cat(moved))
 
 
 def _cluster(
-    points: Tensor,
-    centers: Tensor,
-    max_rounds: int,
-    tolerance: float,
-    rounds_ahead: int = ROUNDS_AHEAD,
-) -> Clusters:
-    run = _Lloyd(points, centers, tolerance)
+    points: Tensor, centers: Tensor, max_rounds: int, tolerance: float
+) -> Tuple[Tensor, Tensor]:
+    """Return the clusters of images that go together."""
+    count, features, pixels = points.shape
+    labels = points.new_full((count, pixels), -1, dtype=torch.long)
     if points.numel() == 0:
-        return run.result()
-    for number in range(1, max_rounds + 1):
-        run.step()
-        if number % rounds_ahead == 0 and run.drop_finished():
+        return labels, centers
+    mean = points.mean(dim=2)
+    lengths = torch.linalg.vector_norm(points, dim=1)
+    longest = lengths.amax(dim=1)
+    variance = lengths.square().mean(dim=1) - mean.square().sum(dim=1)
+    limit = tolerance * variance.clamp(min=0) / features
+    valid = longest.isfinite() & centers.flatten(1).isfinite().all(dim=1)
+    moving, settled = valid, torch.zeros_like(valid)
+    for _ in range(max_rounds):
+        found = _nearest(points, centers, longest)
+        means = _means(points, centers, found)
+        same = (found == labels).all(dim=1)
+        shift = (means - centers).square().sum(dim=(1, 2))
+        # Images that have finished stay as they are.
+        labels = torch.where(moving[:, None], found, labels)
+        centers = torch.where(moving[:, None, None], means, centers)
+        settled = settled | (moving & same)
+        moving = moving & ~same & (shift > limit)
+        if not moving.any():
             break
-    return run.result()
+    if not settled.all():
+        found = _nearest(points, centers, longest)
+        labels = torch.where(settled[:, None], labels, found)
+    labels = labels.masked_fill(~valid[:, None], 0)
+    return labels, centers.masked_fill(~valid[:, None, None], torch.nan)
 
 
-class _Lloyd:
-    """The rounds of one call.
+def _nearest(points: Tensor, centers: Tensor, longest: Tensor) -> Tensor:
+    """Return the nearest centre (N, P) of every pixel.
 
-    Distances are taken from the mean p of an image's pixels, where they
-    keep most digits: ``|x - c|^2 = |x - p|^2 + |e|^2 - 2 (x - p) e`` with
-    ``e = c - p``.
+    Args:
+        points: (N, d, P).
+        centers: (N, K, d).
+        longest: The length of the longest pixel (N,).
     """
-
-    def __init__(
-        self, points: Tensor, centers: Tensor, tolerance: float
-    ) -> None:
-        count, _, pixels = points.shape
-        self.labels = points.new_full((count, pixels), -1, dtype=torch.long)
-        self.centers = centers.clone()
-        # Whether an image stopped because no pixel changed its cluster.
-        self.settled = points.new_zeros(count, dtype=torch.bool)
-        self.all_points = points
-        # What follows is of the images still at work, those in ``active``.
-        self.active = torch.arange(count, device=points.device)
-        self.points = points
-        self.origin = self.all_origin = points.mean(dim=2)
-        self.limit = tolerance * _mean_variance(points, self.origin)
-        self.moving = points.new_ones(count, dtype=torch.bool)
-        self.old_labels = self.labels.clone()
-        self.old_centers = centers
-        self._spread: Optional[Tensor] = None
-
-    def step(self) -> None:
-        """Do one round; images that have finished stay as they are."""
-        scores = _scores(self.points, self.old_centers, self.origin)
-        best = scores.min(dim=1)
-        labels = best.indices
-        centers = self._means(labels, best.values)
-        same = (labels == self.old_labels).all(dim=1)
-        shift = (centers - self.old_centers).square().sum(dim=(1, 2))
-        self.settled[self.active] |= self.moving & same
-        moving = self.moving[:, None]
-        self.old_labels = torch.where(moving, labels, self.old_labels)
-        self.old_centers = torch.where(
-            moving[..., None], centers, self.old_centers
-        )
-        self.moving = self.moving & ~same & (shift > self.limit)
-
-    def drop_finished(self) -> bool:
-        """Set images that have finished aside; return whether all have."""
-        moving = self.moving.nonzero().flatten()
-        # Copying the pixels of the others pays if they are few.
-        if 2 * len(moving) > len(self.active):
-            return False
-        self._store()
-        self.active = self.active[moving]
-        for name in ('origin', 'limit', 'moving', 'old_labels', 'old_centers'):
-            setattr(self, name, getattr(self, name)[moving])
-        if len(moving):
-            self.points = self.points[moving]
-            if self._spread is not None:
-                self._spread = self._spread[moving]
-        return len(moving) == 0
-
-    def result(self) -> Clusters:
-        """Return the clusters of all images."""
-        self._store()
-        if self.all_points.numel() == 0 or self._all(self.settled):
-            return Clusters(self.labels, self.centers)
-        scores = _scores(self.all_points, self.centers, self.all_origin)
-        labels = torch.where(
-            self.settled[:, None], self.labels, scores.argmin(dim=1)
-        )
-        return Clusters(labels, self.centers)
-
-    def _store(self) -> None:
-        self.labels[self.active] = self.old_labels
-        self.centers[self.active] = self.old_centers
-
-    def _means(self, labels: Tensor, best: Tensor) -> Tensor:
-        """Return the means (n, K, d) of the new clusters."""
-        clusters = torch.arange(
-            self.old_centers.shape[1], device=labels.device
-        )
-        members = labels[:, None] == clusters[:, None]
-        counts = members.sum(dim=2)
-        sums = members.to(best.dtype) @ self.points.transpose(1, 2)
-        empty = counts == 0
-        if not self._all(~empty):
-            self._relocate(sums, counts, labels, best, empty)
-        means = sums / counts.clamp(min=1)[..., None]
-        return torch.where((counts == 0)[..., None], self.old_centers, means)
-
-    def _relocate(
-        self,
-        sums: Tensor,
-        counts: Tensor,
-        labels: Tensor,
-        best: Tensor,
-        empty: Tensor,
-    ) -> None:
-        """Move the farthest pixels into empty clusters, in place."""
-        distances, rounding = self._distances(best)
-        useful = distances.amax(dim=1) > rounding
-        rows = torch.arange(len(labels), device=labels.device)
-        for cluster in range(empty.shape[1]):
-            takes = (empty[:, cluster] & useful).to(sums.dtype)
-            pixel = distances.argmax(dim=1)
-            moved = self.points[rows, :, pixel] * takes[:, None]
-            giver = labels[rows, pixel]
-            sums[rows, giver] -= moved
-            sums[rows, cluster] += moved
-            counts[rows, giver] -= takes.to(counts.dtype)
-            counts[rows, cluster] += takes.to(counts.dtype)
-            distances[rows, pixel] -= takes * (distances[rows, pixel] + 1)
-
-    def _distances(self, best: Tensor) -> Tuple[Tensor, Tensor]:
-        """Return the squared distances (n, P) of pixels to their centres.
-
-        And how large a distance (n,) may be by rounding alone.
-        """
-        if self._spread is None:
-            centered = self.points - self.origin[..., None]
-            self._spread = torch.linalg.vector_norm(centered, dim=1).square()
-        eps = torch.finfo(best.dtype).eps
-        offset = self.origin.norm(dim=1)
-        scale = self._spread.amax(dim=1).sqrt() + 8 * eps * offset
-        return self._spread + best, 16 * eps * scale * (scale + offset)
-
-    def _all(self, mask: Tensor) -> bool:
-        """Whether all is true, as far as the host knows without waiting."""
-        return mask.device.type == 'cpu' and bool(mask.all())
-
-
-def _mean_variance(points: Tensor, mean: Tensor) -> Tensor:
-    """Return the variance over the pixels, averaged over features (N,)."""
-    _, features, pixels = points.shape
-    squares = torch.linalg.vector_norm(points, dim=(1, 2)).square()
-    variance = squares / max(pixels, 1) - mean.square().sum(dim=1)
-    return variance.clamp(min=0) / features
-
-
-def _scores(points: Tensor, centers: Tensor, origin: Tensor) -> Tensor:
-    """Return ``|x - c|^2 - |x - p|^2`` (N, K, P), infinite for a copy."""
-    e = centers - origin[:, None]
-    constant = (e * (e + 2 * origin[:, None])).sum(dim=2, keepdim=True)
+    # |x - c|^2 - |x - a|^2 = (c - a) (c + a - 2 x), a the first centre.
+    first = centers[:, :1]
+    gaps = centers - first
+    constant = (gaps * (centers + first)).sum(dim=2, keepdim=True)
     # Of equal centres the first takes all, whatever the rounding.
     equal = (centers[:, :, None] == centers[:, None]).all(dim=3)
     copies = equal.tril(diagonal=-1).any(dim=2, keepdim=True)
-    constant = constant.masked_fill(copies, float('inf'))
-    return torch.baddbmm(constant, e, points, alpha=-2)
+    constant = constant.masked_fill(copies, torch.inf)
+    scores = torch.baddbmm(constant, gaps, points, alpha=-2)
+    best, labels = scores.min(dim=1)
+    eps = torch.finfo(points.dtype).eps
+    gap, reach = gaps.norm(dim=2).amax(dim=1), centers.norm(dim=2).amax(dim=1)
+    slack = 8 * eps * gap * (gap + 2 * (longest + reach))
+    close = scores <= (best + slack[:, None])[:, None]
+    image, pixel = (close.sum(dim=1) > 1).nonzero(as_tuple=True)
+    if len(image):
+        # Rounding could decide, so differences in double precision do.
+        exact = points[image, :, pixel].double()[:, None] - centers[image]
+        distances = exact.norm(dim=2)
+        # A mean of equal pixels may not be equal to them.
+        distances = torch.maximum(distances, 4 * eps * reach[image, None])
+        distances = distances.masked_fill(~close[image, :, pixel], torch.inf)
+        labels[image, pixel] = distances.argmin(dim=1)
+    return labels
+
+
+def _means(points: Tensor, centers: Tensor, labels: Tensor) -> Tensor:
+    """Return the means (N, K, d) of clusters given by ``labels`` (N, P)."""
+    clusters = torch.arange(centers.shape[1], device=labels.device)
+    members = (labels[:, None] == clusters[:, None]).to(points.dtype)
+    counts = members.sum(dim=2)
+    sums = members @ points.transpose(1, 2)
+    for image in (counts == 0).any(dim=1).nonzero()[:, 0].tolist():
+        _fill_empty(
+            points[image].T,
+            centers[image],
+            labels[image],
+            sums[image],
+            counts[image],
+        )
+    means = sums / counts.clamp(min=1)[..., None]
+    return torch.where((counts == 0)[..., None], centers, means)
+
+
+def _fill_empty(
+    points: Tensor,
+    centers: Tensor,
+    labels: Tensor,
+    sums: Tensor,
+    counts: Tensor,
+) -> None:
+    """Move the farthest pixels of an image into empty clusters, in place."""
+    eps = torch.finfo(points.dtype).eps
+    lengths = centers.norm(dim=1)
+    scores = lengths.square()[:, None] - 2 * centers @ points.T
+    squares = torch.linalg.vector_norm(points, dim=1).square()
+    slack = 16 * eps * (squares.amax().sqrt() + lengths.amax()).square()
+    squares += scores.gather(0, labels[None])[0]
+    for cluster in (counts == 0).nonzero()[:, 0].tolist():
+        # Of those that may be the farthest, differences tell which is.
+        far = (squares >= squares.amax() - slack).nonzero()[:, 0]
+        exact = points[far].double() - centers[labels[far]]
+        distance, place = exact.norm(dim=1).max(dim=0)
+        if distance <= 64 * eps * lengths.amax():
+            break
+        pixel = far[place]
+        for index, sign in ((labels[pixel], -1), (cluster, 1)):
+            sums[index] += sign * points[pixel]
+            counts[index] += sign
+        squares[pixel] = -torch.inf

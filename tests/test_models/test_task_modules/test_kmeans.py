@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmwsl.models.task_modules.kmeans import _cluster, k_means
+from mmwsl.models.task_modules.kmeans import k_means
 
 
 def slow_k_means(points, centers, max_rounds=300, tolerance=1e-4):
@@ -57,18 +57,11 @@ def draw(images, pixels, features, dtype=torch.float32):
     return points, start
 
 
-def together(points, centers, **kwargs):
-    """As on a GPU: all images at once, several rounds unasked."""
-    settings = dict(max_rounds=300, tolerance=1e-4, rounds_ahead=4)
-    return _cluster(points, centers, **{**settings, **kwargs})
-
-
-@pytest.mark.parametrize('cluster', [k_means, together])
 @pytest.mark.parametrize('shape', [(5, 49, 4), (3, 60, 16), (7, 30, 2)])
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
-def test_equals_the_loop(cluster, shape, dtype):
+def test_equals_the_loop(shape, dtype):
     points, start = draw(*shape, dtype)
-    found = cluster(points, start)
+    found = k_means(points, start)
     assert found.labels.dtype == torch.long
     assert found.centers.dtype == dtype
     for index in range(shape[0]):
@@ -78,12 +71,11 @@ def test_equals_the_loop(cluster, shape, dtype):
         assert len(set(labels)) == 3
 
 
-@pytest.mark.parametrize('cluster', [k_means, together])
 @pytest.mark.parametrize('tolerance', [1e-4, 0.05])
-def test_equals_scikit_learn(cluster, tolerance):
+def test_equals_scikit_learn(tolerance):
     module = pytest.importorskip('sklearn.cluster')
     points, start = draw(4, 100, 24)
-    found = cluster(points, start, tolerance=tolerance)
+    found = k_means(points, start, tolerance=tolerance)
     for index in range(4):
         centers, labels, _ = module.k_means(
             points[index].T.numpy(),
@@ -98,24 +90,22 @@ def test_equals_scikit_learn(cluster, tolerance):
 
 def test_stops_at_the_limit_of_rounds():
     points, start = draw(3, 60, 4)
-    for cluster in (k_means, together):
-        found = cluster(points, start, max_rounds=2)
-        for index in range(3):
-            labels, centers = slow_k_means(points[index].T, start[index], 2)
-            assert found.labels[index].tolist() == labels.tolist()
-            assert np.allclose(found.centers[index], centers, atol=1e-6)
+    found = k_means(points, start, max_rounds=2)
+    for index in range(3):
+        labels, centers = slow_k_means(points[index].T, start[index], 2)
+        assert found.labels[index].tolist() == labels.tolist()
+        assert np.allclose(found.centers[index], centers, atol=1e-6)
 
 
-@pytest.mark.parametrize('cluster', [k_means, together])
-def test_ties_go_to_the_first(cluster):
+def test_ties_go_to_the_first():
     # 0 is as far from 1 as from -1, and 3 as from 3 twice.
     points = torch.tensor([[[0.0, 3.0, 1.0, -1.0]]])
     start = torch.tensor([[[1.0], [-1.0], [3.0]]])
-    found = cluster(points, start, max_rounds=1)
+    found = k_means(points, start, max_rounds=1)
     assert found.centers.flatten().tolist() == [0.5, -1.0, 3.0]
     assert found.labels.tolist() == [[0, 2, 0, 1]]
     start = torch.tensor([[[3.0], [3.0], [-1.0]]])
-    found = cluster(points, start, max_rounds=1, tolerance=1e9)
+    found = k_means(points, start, max_rounds=1, tolerance=1e9)
     # Cluster 1 is empty and takes the first of the two pixels at distance
     # 2 and 1 from their centres: 1, which leaves cluster 0.
     assert found.centers.flatten().tolist() == [3.0, 1.0, -0.5]
@@ -177,23 +167,21 @@ def test_means_of_equal_pixels_are_rounded(value):
     assert_equals_loop(points, torch.rand(20, 3, 4))
 
 
-@pytest.mark.parametrize('cluster', [k_means, together])
-def test_two_empty_clusters(cluster):
+def test_two_empty_clusters():
     points = torch.tensor([[[0.0, 5.0, -5.0, 1.0]]])
     start = torch.full((1, 3, 1), 0.0)
-    found = cluster(points, start, max_rounds=1)
+    found = k_means(points, start, max_rounds=1)
     # Both are 5 away: the first goes to cluster 1, the other to 2.
     assert found.centers.flatten().tolist() == [0.5, 5.0, -5.0]
     assert found.labels.tolist() == [[0, 1, 2, 0]]
 
 
-@pytest.mark.parametrize('cluster', [k_means, together])
 @pytest.mark.parametrize('value', [0.0, 0.1, 7.3])
-def test_a_constant_map_leaves_empty_clusters_alone(cluster, value):
+def test_a_constant_map_leaves_empty_clusters_alone(value):
     points = torch.full((2, 5, 9), value)
     start = torch.stack([torch.full((3, 5), 9.0), torch.zeros(3, 5)])
     start[:, 1:] = value
-    found = cluster(points, start)
+    found = k_means(points, start)
     assert found.labels[0].unique().tolist() == [1]
     assert torch.allclose(found.centers, start)
 
