@@ -169,3 +169,112 @@ def test_a_file_of_labels_alone(coco):
     assert data.get_data_info(1)['gt_label'].tolist() == [BICYCLE, DOG]
     with pytest.raises(ValueError, match='the dataset has no boxes'):
         data[0]
+
+
+@pytest.mark.parametrize(
+    ('key', 'index', 'value', 'message'),
+    [
+        ('images', None, None, "'images' is None"),
+        ('annotations', None, {}, "'annotations' is {}"),
+        ('annotations', 1, None, 'entry 1 is None'),
+        ('categories', 1, 7, 'entry 1 is 7'),
+        ('images', 1, {'id': 1, 'file_name': 5}, 'file_name 5'),
+        ('images', 1, {'id': [1], 'file_name': 'x/1.jpg'}, 'id'),
+        ('categories', 1, {'id': '3', 'name': 'cow'}, "'3'"),
+        ('categories', 1, {'id': 99, 'name': 'dog'}, "name 'dog'"),
+    ],
+)
+def test_malformed_lists(coco, key, index, value, message):
+    if index is None:
+        coco.content[key] = value
+    else:
+        coco.content[key][index] = value
+    with pytest.raises(ValueError) as error:
+        COCOImageLevelDataset(**coco.write())
+    assert 'ann.json' in str(error.value)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize('key', ['images', 'categories'])
+def test_double_ids(coco, key):
+    entries = coco.content[key]
+    entries[1]['id'] = entries[0]['id']
+    with pytest.raises(ValueError, match=rf"ann\.json: .*{key}' have the id"):
+        COCOImageLevelDataset(**coco.write())
+
+
+def test_deep_nesting(coco):
+    config = coco.write()
+    (coco.root / 'ann.json').write_text('[' * 100000)
+    with pytest.raises(ValueError, match=r'ann\.json'):
+        COCOImageLevelDataset(**config)
+
+
+@pytest.mark.parametrize('name', ['Dog', 'cat'])
+def test_classes_that_the_file_lacks(coco, name):
+    config = dict(coco.write(), metainfo=dict(classes=['bicycle', name]))
+    with pytest.raises(ValueError, match=f'ann.json: .*{name!r}.*bicycle'):
+        COCOImageLevelDataset(**config)
+    data = COCOImageLevelDataset(missing_class='ignore', **config)
+    assert data.get_data_info(1)['gt_label'].tolist() == [BICYCLE]
+
+
+@pytest.mark.parametrize(
+    ('value', 'crowd'),
+    [(True, 1), ('1', 1), (1.0, 1), (False, 0), ('0', 0), (None, 0)],
+)
+def test_crowds_of_other_programs(coco, value, crowd):
+    for annotation in coco.content['annotations']:
+        if annotation.get('iscrowd'):
+            annotation['iscrowd'] = value
+    second = COCOImageLevelDataset(**coco.write()).get_data_info(1)
+    assert second['gt_count'][BICYCLE] == 1 - crowd
+
+
+def test_unknown_crowds(coco):
+    coco.content['annotations'][1]['iscrowd'] = 'perhaps'
+    with pytest.raises(ValueError, match='annotation 2 .*perhaps'):
+        COCOImageLevelDataset(**coco.write())
+
+
+def masks_of(coco):
+    pipeline = [
+        dict(type='LoadWSLImage'),
+        dict(type='LoadEvalAnnotations', with_masks=True),
+    ]
+    return COCOImageLevelDataset(
+        test_mode=True, pipeline=pipeline, **coco.write()
+    )
+
+
+@pytest.mark.parametrize('value', [[], [[]], None, 'text', [1, 1, 9, 1, 9, 9]])
+def test_segmentations_that_mark_nothing(coco, value):
+    coco.content['annotations'][1]['segmentation'] = value
+    with pytest.raises(
+        ValueError, match=r'ann\.json: annotation 2 of the image x/1\.jpg'
+    ):
+        masks_of(coco)[0]
+
+
+def test_a_file_of_boxes_alone(coco):
+    for annotation in coco.content['annotations']:
+        annotation['segmentation'] = []
+    data = masks_of(coco)
+    with pytest.raises(ValueError, match=r'ann\.json has boxes but no masks'):
+        data[0]
+    assert len(data.get_data_info(0)['eval_ann']['boxes']) == 2
+
+
+def test_size_in_the_file(coco):
+    coco.content['images'][0].update(width=12, height=16)
+    with pytest.raises(ValueError, match='objects belong to one of 12 x 16'):
+        masks_of(coco)[0]
+
+
+def test_boxes_beyond_the_image(coco):
+    coco.content['images'][0].update(width=16, height=12)
+    coco.content['annotations'][1]['bbox'] = [2, 3, 40, 5]
+    with pytest.raises(
+        ValueError, match='ann.json: annotation 2 .* 16 x 12'
+    ):
+        masks_of(coco)

@@ -194,3 +194,13 @@ def test_many_classes_are_shown_as_pairs(tool):
         'class1 + class2: 1',
     ]
     assert 'counts: unknown' in lines
+
+
+def test_masks_without_the_labelled_class(tool, tmp_path, broken, capsys):
+    (broken / 'good.txt').write_text('ok\n')
+    mask = np.zeros((20, 20), np.uint8)
+    mask[5:9, 5:9] = 2
+    cv2.imwrite(str(broken / 'SegmentationClass' / 'ok.png'), mask)
+    options = ['--cfg-options', 'val_dataloader.dataset.ann_file=good.txt']
+    assert tool.main([write_config(tmp_path, broken), *options]) == 1
+    assert 'ok.png: mask shows no pixel' in capsys.readouterr().out

@@ -221,3 +221,17 @@ def test_both_kinds_of_maps(tool, folder, capsys):
     assert 'both class maps and label maps' in fails(tool, folder, capsys)
     save_mask(folder / 'maps/a/1.png', MASK)
     assert 'more than one file' in fails(tool, folder, capsys)
+
+
+@pytest.mark.parametrize('kind', ['maps', 'label map'])
+def test_masks_of_0_and_255(tool, folder, capsys, kind):
+    save_mask(folder / 'masks/a/1.png', (MASK > 0).astype(np.uint8) * 255)
+    if kind == 'maps':
+        np.savez(folder / 'maps/a/1.npz', maps=MAPS, labels=[0, 1])
+    else:
+        save_mask(folder / 'maps/a/1.png', MASK)
+    with pytest.raises(SystemExit):
+        run(tool, folder)
+    printed = capsys.readouterr().err
+    assert 'a/1.png: mask holds nothing but 0 and 255' in printed
+    assert 'no mask shows a class' in printed

@@ -135,7 +135,10 @@ def base_configs(config: Any) -> Iterator[Dict[str, Any]]:
 def loading_part(pipeline: Sequence[Any]) -> List[Any]:
     """Return the transforms that read files, an image loader first."""
     loaders = [t for t in pipeline if t.get('type') == 'LoadWSLImage']
-    others = [t for t in pipeline if t.get('type') in _LOADING]
+    others = [dict(t) for t in pipeline if t.get('type') in _LOADING]
+    for transform in others:
+        if transform['type'] == 'LoadEvalAnnotations':
+            transform.setdefault('absent', 'error')
     return [*(loaders[:1] or [dict(type='LoadWSLImage')]), *others]
 
 

@@ -6,6 +6,7 @@ prints what SeedIoUMetric prints.
 
 import argparse
 import os
+import sys
 from typing import (
     Any,
     Callable,
@@ -39,8 +40,9 @@ from mmwsl.evaluation.functional import (
     seed_summary,
     seed_table,
 )
-from mmwsl.evaluation.functional.seeds import mean_without_nan
+from mmwsl.evaluation.functional.seeds import check_shown, mean_without_nan
 from mmwsl.evaluation.scoring import run_scoring
+from mmwsl.utils.files import join_inside
 
 # What --ignored does, in words, and what it makes of 255; C is the number of
 # classes, one more of which stands for what is wrong everywhere.
@@ -136,6 +138,19 @@ def map_files(args: argparse.Namespace) -> Dict[str, str]:
     return files
 
 
+def read_mask(folder: str, img_id: str) -> np.ndarray:
+    """Read the mask of an image, and say if it ignores all objects."""
+    path = join_inside(folder, img_id, '.png', links=True)
+    mask = read_index_mask(path)
+    if set(np.unique(mask).tolist()) == {0, 255}:
+        print(
+            f'warning: {path}: mask holds nothing but 0 and 255, which is '
+            'ignored; class c is stored as c + 1',
+            file=sys.stderr,
+        )
+    return mask
+
+
 def pixel_data(array: np.ndarray) -> Dict[str, torch.Tensor]:
     """An array as a field of a sample."""
     return {'data': torch.from_numpy(np.ascontiguousarray(array))}
@@ -148,7 +163,7 @@ def samples(
     given = read_image_labels(args.labels) if args.labels else None
     for img_id, path in files.items():
         maps, labels = read_maps(path, len(classes), args.allow_pickle)
-        mask = read_index_mask(os.path.join(args.masks, f'{img_id}.png'))
+        mask = read_mask(args.masks, img_id)
         sample: Dict[str, Any] = {
             'img_id': img_id,
             'pred_maps': pixel_data(maps),
@@ -204,7 +219,7 @@ def evaluate_label_maps(
     count = len(classes) + (args.ignored == 'wrong')
     for img_id, path in files.items():
         pred = read_index_mask(path)
-        mask = read_index_mask(os.path.join(args.masks, f'{img_id}.png'))
+        mask = read_mask(args.masks, img_id)
         try:
             values = np.unique(pred[pred != 255])
             if len(values) and values[-1] > len(classes):
@@ -220,6 +235,7 @@ def evaluate_label_maps(
         labelled += int((valid & (pred != 255)).sum())
         total += int(valid.sum())
     scores = seed_scores(hists)
+    check_shown(scores, args.masks)
     if args.ignored == 'wrong':
         scores = without_last_class(scores)
     print(seed_table(scores, 0, classes))

@@ -59,6 +59,10 @@ class LoadEvalAnnotations(BaseTransform):
             the image is labelled with.
         loc_mask_size (int): Height and width to which it is resized by
             nearest neighbour.
+        absent (str): What a mask file is that nowhere shows a class which the
+            image is labelled with: 'warn', 'error' or 'ignore'. With 'warn'
+            a mask that holds nothing but 0 and 255 is an error still: objects
+            were written as 255, which means ignored.
 
     Raises:
         FileNotFoundError: If a mask file is missing.
@@ -75,13 +79,20 @@ class LoadEvalAnnotations(BaseTransform):
         with_body_seg: bool = False,
         with_loc_mask: bool = False,
         loc_mask_size: int = 224,
+        absent: str = 'warn',
     ) -> None:
+        if absent not in ('warn', 'error', 'ignore'):
+            raise ValueError(
+                "LoadEvalAnnotations: absent must be 'warn', 'error' or "
+                f"'ignore', got {absent!r}"
+            )
         self.with_seg_map = with_seg_map
         self.with_instances = with_instances or with_masks
         self.with_masks = with_masks
         self.with_body_seg = with_body_seg
         self.with_loc_mask = with_loc_mask
         self.loc_mask_size = loc_mask_size
+        self.absent = absent
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Add ``eval_gt`` to ``results``."""
@@ -97,6 +108,8 @@ class LoadEvalAnnotations(BaseTransform):
         loaded: Dict[str, Any] = {}
         if self.with_seg_map:
             loaded['gt_sem_seg'] = _seg_map(results, 'seg_map')
+            if results['eval_ann'].get('seg_map_path'):
+                _check_shown(results, loaded['gt_sem_seg'], self.absent)
         if self.with_body_seg:
             loaded['gt_body_seg'] = _seg_map(results, 'body_seg_map')
         if self.with_instances:
@@ -115,7 +128,7 @@ class LoadEvalAnnotations(BaseTransform):
             f'with_masks={self.with_masks}, '
             f'with_body_seg={self.with_body_seg}, '
             f'with_loc_mask={self.with_loc_mask}, '
-            f'loc_mask_size={self.loc_mask_size})'
+            f'loc_mask_size={self.loc_mask_size}, absent={self.absent!r})'
         )
 
 
@@ -191,6 +204,28 @@ def _check_values(seg_map: np.ndarray, num_classes: int, place: str) -> None:
             f'{num_classes} classes only 0 to {num_classes} and 255 mean '
             'something'
         )
+
+
+def _check_shown(
+    results: Dict[str, Any], seg_map: np.ndarray, absent: str
+) -> None:
+    """Compare a mask file with the labels of its image."""
+    hard = results.get('gt_label_difficult', ())
+    labels = set(np.asarray(results.get('gt_label', ())).tolist())
+    shown = set(np.unique(seg_map).tolist())
+    labels.difference_update(np.asarray(hard).tolist())
+    missing = sorted(label for label in labels if label + 1 not in shown)
+    if not missing or absent == 'ignore':
+        return
+    place, values = results['eval_ann']['seg_map_path'], sorted(shown)
+    message = (
+        f'{place}: mask shows no pixel of the class index {missing[0]}, which '
+        'its image is labelled with: class c is stored as c + 1, but the mask '
+        f'holds {values if len(values) < 9 else "other classes"}'
+    )
+    if absent == 'error' or 255 in shown and shown <= {0, 255}:
+        raise ValueError(message)
+    print_log(message, logger='current', level=logging.WARNING)
 
 
 def _instances(results: Dict[str, Any], with_masks: bool) -> Dict[str, Any]:

@@ -147,6 +147,24 @@ def seed_scores(hists: Iterable[SeedHistogram]) -> Dict[str, np.ndarray]:
     return result
 
 
+def check_shown(scores: Dict[str, np.ndarray], place: str) -> None:
+    """Refuse scores against masks of nothing but background.
+
+    Args:
+        scores (dict): Result of :func:`seed_scores`.
+        place (str): Where the masks are, for the error.
+
+    Raises:
+        ValueError: If no mask shows a class: a mean over the background alone
+            says nothing.
+    """
+    if not scores['gt_pixels'][1:].any():
+        raise ValueError(
+            f'{place}: no mask shows a class; class c is stored as c + 1, and '
+            '255 is ignored'
+        )
+
+
 def mean_without_nan(values: np.ndarray) -> np.ndarray:
     """Mean over the last axis of the entries that are not NaN, else NaN."""
     known = ~np.isnan(values)

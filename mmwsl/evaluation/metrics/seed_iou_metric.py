@@ -23,10 +23,12 @@ from mmwsl.evaluation.functional.seed_report import (
     SWEPT_MEANS,
     check_sweep_path,
 )
+from mmwsl.evaluation.functional.seeds import check_shown
 from mmwsl.evaluation.metrics.fields import (
     array,
     class_names,
     field,
+    image_name,
     label_indices,
     naming_image,
     pixels,
@@ -166,7 +168,7 @@ class SeedIoUMetric(BaseMetric):
             # It went through the pipeline with the image, maps did not.
             size = maps.shape[:0:-1]
             saliency = cv2.resize(pixels(sample, 'saliency'), size)
-        result = {}
+        result: Dict[str, Any] = {'name': image_name(sample)}
         for name, key in (('full', self.gt_key), ('body', self.body_key)):
             if name == 'body' and key not in sample:
                 continue
@@ -192,6 +194,9 @@ class SeedIoUMetric(BaseMetric):
         if not results:
             raise ValueError('no image to score: the dataset is empty')
         scores = seed_scores(x['full'] for x in results)
+        check_shown(
+            scores, f'{results[0]["name"]} and {len(results) - 1} more'
+        )
         bodies = [x['body'] for x in results if 'body' in x]
         body_scores = seed_scores(bodies) if bodies else None
         index = best_index(scores, self.best_by)

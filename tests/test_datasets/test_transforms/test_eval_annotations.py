@@ -159,3 +159,67 @@ def test_an_entry_of_one_class_sees_that_class_only(seg_map):
     assert np.unique(truth['gt_sem_seg']).tolist() == [0, 2, 255]
     assert truth['gt_instances']['bboxes'].tolist() == [[3, 2, 5, 4]]
     assert truth['gt_instances']['difficult'].tolist() == [True]
+
+
+def test_labelled_classes_that_a_mask_does_not_show(
+    tmp_path, seg_map, write_mask, monkeypatch
+):
+    printed = []
+    monkeypatch.setattr(
+        'mmwsl.datasets.transforms.eval_annotations.print_log',
+        lambda message, **kwargs: printed.append(message),
+    )
+
+    def load(mask, labels, hard=(), absent='warn'):
+        path = write_mask(tmp_path / 'm.png', mask)
+        entry = results(seg_map_path=str(path))
+        entry.update(gt_label=np.array(labels), gt_label_difficult=hard)
+        return LoadEvalAnnotations(absent=absent)(entry)
+
+    load(seg_map, [0, 1])
+    load(seg_map * 0, [])
+    load(seg_map % 2, [0, 1], hard=[1])
+    load(seg_map * 0, [0], absent='ignore')
+    assert not printed
+    load(np.minimum(seg_map, 1), [0, 1])
+    assert 'm.png: mask shows no pixel of the class index 1' in printed[0]
+    with pytest.raises(ValueError, match=r'm\.png'):
+        load(np.minimum(seg_map, 1), [0, 1], absent='error')
+    # Objects stored as 255 would be left out of all scores.
+    with pytest.raises(ValueError, match=r'm\.png'):
+        load((seg_map > 0) * 255, [0, 1])
+    with pytest.raises(ValueError, match='absent'):
+        LoadEvalAnnotations(absent='no')
+
+
+@pytest.mark.parametrize('orientation', [3, 6])
+@pytest.mark.parametrize('stored', [False, True])
+def test_objects_of_turned_images(monkeypatch, orientation, stored):
+    printed = []
+    monkeypatch.setattr(
+        'mmwsl.datasets.transforms.eval_annotations.print_log',
+        lambda message, **kwargs: printed.append(message),
+    )
+    none = np.zeros(0, dtype=np.int64)
+    size = (5, 4) if stored else (4, 5)
+    truth = dict(boxes=np.zeros((0, 4)), labels=none, difficult=none)
+    entry = dict(results(size=size, **truth), exif_orientation=orientation)
+    load = LoadEvalAnnotations(with_seg_map=False, with_instances=True)
+    if stored:
+        with pytest.raises(ValueError, match=r'a\.jpg: the image is 5 x 4'):
+            load(entry)
+        return
+    load(entry)
+    # A turn by half leaves the size as it is.
+    assert len(printed) == (orientation == 3)
+
+
+def test_boxes_beyond_the_image():
+    none = np.zeros(1, dtype=np.int64)
+    truth = dict(labels=none, difficult=none, box_margin=1, place='a.json')
+    load = LoadEvalAnnotations(with_seg_map=False, with_instances=True)
+    entry = results(boxes=np.array([[-0.9, 0, 5.5, 4]]), **truth)
+    found = load(entry)['eval_gt']['gt_instances']['bboxes']
+    assert found.tolist() == [[0, 0, 5, 4]]
+    with pytest.raises(ValueError, match=r'a\.json.* 5 x 4 \(a\.jpg\)'):
+        load(results(boxes=np.array([[0, 0, 9, 4]]), **truth))

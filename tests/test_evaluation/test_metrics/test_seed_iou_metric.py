@@ -195,3 +195,10 @@ def test_rejects_settings(kwargs, message):
 def test_empty_dataset():
     with pytest.raises(ValueError, match='no image'):
         SeedIoUMetric().compute_metrics([])
+
+
+def test_no_mean_over_background_alone():
+    mask = [[0, 255, 255, 255, 0]]
+    with pytest.raises(ValueError, match='a/b and 0 more'):
+        evaluate([sample(mask=mask)])
+    assert evaluate([sample(mask=mask), sample()])['mIoU'] < 100
