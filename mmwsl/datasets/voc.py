@@ -283,7 +283,7 @@ class VOCImageLevelDataset(WSLDataset):
         if len(boxes) == len(objects):
             array = np.array(boxes, dtype=np.float32).reshape(-1, 4)
             truth.update(
-                boxes=array, box_margin=1 - self.first_pixel, place=path
+                boxes=array, box_margin=1.5 - self.first_pixel, place=path
             )
         if size is not None:
             truth['size'] = size
@@ -299,7 +299,7 @@ class VOCImageLevelDataset(WSLDataset):
             check_boxes(
                 np.array(boxes),
                 size or (_ENDLESS, _ENDLESS),
-                margin=1 - self.first_pixel,
+                margin=1.5 - self.first_pixel,
             )
         except ValueError as error:
             self._problem(path, f'{error}{hint}')

@@ -274,7 +274,5 @@ def test_size_in_the_file(coco):
 def test_boxes_beyond_the_image(coco):
     coco.content['images'][0].update(width=16, height=12)
     coco.content['annotations'][1]['bbox'] = [2, 3, 40, 5]
-    with pytest.raises(
-        ValueError, match='ann.json: annotation 2 .* 16 x 12'
-    ):
+    with pytest.raises(ValueError, match='ann.json: annotation 2 .* 16 x 12'):
         masks_of(coco)

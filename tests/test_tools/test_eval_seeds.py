@@ -220,7 +220,7 @@ def test_both_kinds_of_maps(tool, folder, capsys):
     save_mask(folder / 'maps/a/2.png', MASK)
     assert 'both class maps and label maps' in fails(tool, folder, capsys)
     save_mask(folder / 'maps/a/1.png', MASK)
-    assert 'more than one file' in fails(tool, folder, capsys)
+    assert 'maps/a/1' in fails(tool, folder, capsys)
 
 
 @pytest.mark.parametrize('kind', ['maps', 'label map'])
