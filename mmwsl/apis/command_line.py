@@ -75,6 +75,17 @@ def read_config(args: argparse.Namespace) -> Config:
 def build_runner(cfg: Config) -> Runner:
     """Build the config's runner, distributed or not, on any device."""
     setup_cpu_distributed(cfg)
+    _set_baselines(cfg)
     if 'runner_type' in cfg:
         return RUNNERS.build(cfg)
     return Runner.from_cfg(cfg)
+
+
+def _set_baselines(cfg: Config) -> None:
+    """Let metrics of counts compare with the means of the training set."""
+    for key in ('val_evaluator', 'test_evaluator'):
+        metrics = cfg.get(key) or []
+        for metric in metrics if isinstance(metrics, list) else [metrics]:
+            kind = str(metric.get('type')).rpartition('.')[2]
+            if kind == 'CountMetric' and cfg.get('train_dataloader'):
+                metric.setdefault('baseline', cfg.train_dataloader.dataset)

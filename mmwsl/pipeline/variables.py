@@ -66,6 +66,10 @@ def read_variables(path: str, content: Dict[str, Any]) -> Dict[str, Any]:
         return variables[name]
 
     for key, value in content.items():
+        if isinstance(value, (list, tuple)) and key not in SECTIONS:
+            # The command line reads a,b,c as a list.
+            plain = all(isinstance(x, (str, int, float)) for x in value)
+            value = ','.join(map(str, value)) if plain else None
         if key not in SECTIONS and isinstance(value, (str, int, float)):
             variables[key] = expand(value, lookup)
     return variables

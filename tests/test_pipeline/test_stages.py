@@ -87,6 +87,13 @@ def test_options(tmp_path):
     assert pipeline.page == {'number': 2}
 
 
+def test_lists_of_the_command_line_are_texts(tmp_path):
+    stage = {**WRITER, 'args': ['--classes={classes}']}
+    options = {'classes': ['cat', 'dog']}
+    pipeline = read(tmp_path, [stage], options, classes='x,y')
+    assert pipeline.stages[0].what['args'] == ['--classes=cat,dog']
+
+
 def test_options_without_effect(tmp_path):
     text = fails(tmp_path, [WRITER], {'size': 3}, size=2)
     assert text.startswith('size: no stage of')

@@ -14,12 +14,12 @@ from mmengine.config import DictAction
 from mmwsl.datasets.label_lists import is_number, read_label_file
 from mmwsl.evaluation import CountMetric
 from mmwsl.evaluation.files import (
-    ClassScores,
     read_class_names,
     read_class_scores,
     without_suffix,
 )
 from mmwsl.evaluation.functional import is_count
+from mmwsl.evaluation.metrics.count_metric import mean_counts
 from mmwsl.evaluation.scoring import run_scoring
 from mmwsl.evaluation.truth import config_dataset, rows_of_images
 
@@ -57,8 +57,19 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--cap',
         type=int,
-        default=5,
-        help='highest count that the capped predictor knows',
+        help='highest count that the capped predictor knows, by default one '
+        'more than --max-count',
+    )
+    parser.add_argument(
+        '--max-count',
+        type=int,
+        default=4,
+        help='largest count that training knows as such',
+    )
+    parser.add_argument(
+        '--baseline',
+        help='counts in training, a file like --labels, whose means are '
+        'another predictor; by default those of the config, if it has any',
     )
     parser.add_argument('--out', help='write the metrics to this .json')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
@@ -92,12 +103,12 @@ def is_list_of_labels(path: str) -> bool:
 
 
 def truth_of_list(
-    args: argparse.Namespace, given: ClassScores
+    path: str, forced: Optional[List[str]], known: Optional[List[str]]
 ) -> Tuple[Counts, List[str]]:
     """Counts and class names of a file of path,class,count."""
     found: Dict[str, Dict[str, float]] = {}
-    for number, cells in read_label_file(args.labels, 'label file').lines:
-        place = f'{args.labels}: line {number}'
+    for number, cells in read_label_file(path, 'label file').lines:
+        place = f'{path}: line {number}'
         if any(cells[1:]) and len(cells) != 3:
             raise ValueError(f'{place}: expected path,class,count')
         if number == 1 and not is_number(cells[-1]) and any(cells[1:]):
@@ -111,14 +122,11 @@ def truth_of_list(
             raise ValueError(f'{place}: {cells[0]} has {cells[1]!r} before')
         counts[cells[1]] = float(cells[2])
     names = sorted({name for counts in found.values() for name in counts})
-    classes = given.classes or names
-    if args.classes:
-        classes = read_class_names(args.classes)
+    classes = forced or known or names
     unknown = [name for name in names if name not in classes]
     if unknown:
         raise ValueError(
-            f'{args.labels}: class {unknown[0]!r} is not in the list of '
-            'classes'
+            f'{path}: class {unknown[0]!r} is not in the list of classes'
         )
     truth = {
         img_id: np.array([counts.get(name, 0) for name in classes])
@@ -128,22 +136,54 @@ def truth_of_list(
 
 
 def truth_of_table(
-    args: argparse.Namespace, given: ClassScores
+    path: str, forced: Optional[List[str]], known: Optional[List[str]]
 ) -> Tuple[Counts, List[str]]:
     """Counts and class names of a file like that of the predictions."""
-    table = read_class_scores(args.labels, 'counts')
+    table = read_class_scores(path, 'counts')
     numbers = [str(c) for c in range(table.scores.shape[1])]
-    classes = table.classes or given.classes or numbers
-    if args.classes:
-        classes = read_class_names(args.classes)
-    rows = rows_of_images(table, table.ids, classes, args.labels, 'counts')
+    classes = forced or table.classes or known or numbers
+    rows = rows_of_images(table, table.ids, classes, path, 'counts')
     for img_id, row in zip(table.ids, rows):
         if not is_count(row).all():
             raise ValueError(
-                f'{args.labels}: {img_id}: counts {row.tolist()} are not all '
-                'whole numbers >= 0'
+                f'{path}: {img_id}: counts {row.tolist()} are not all whole '
+                'numbers >= 0'
             )
     return dict(zip(table.ids, rows)), classes
+
+
+def truth_of_file(
+    path: str, forced: Optional[List[str]], known: Optional[List[str]] = None
+) -> Tuple[Counts, List[str]]:
+    """Counts of each image and class names of any file of counts.
+
+    Args:
+        path: The file.
+        forced: The classes, in any case.
+        known: Those of the predictions, where the file does not order them.
+    """
+    if path.endswith('.csv') and is_list_of_labels(path):
+        return truth_of_list(path, forced, known)
+    return truth_of_table(path, forced, known)
+
+
+def training_means(
+    args: argparse.Namespace, classes: List[str]
+) -> Optional[np.ndarray]:
+    """Mean counts of the classes in training, if a file or a config says."""
+    if args.baseline:
+        counts, _ = truth_of_file(args.baseline, classes)
+        if not counts:
+            raise ValueError(f'{args.baseline}: holds no counts')
+        return np.mean(list(counts.values()), axis=0)
+    if not args.config:
+        return None
+    try:
+        data = config_dataset(args.config, 'train', args.cfg_options)
+        return mean_counts(data, classes)
+    except (OSError, ValueError) as error:
+        print(f'no means of training counts: {error}')
+        return None
 
 
 def evaluate(args: argparse.Namespace) -> Dict[str, float]:
@@ -151,17 +191,20 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
     given = read_class_scores(args.counts, 'counts')
     if args.config:
         truth, classes = truth_of_config(args)
-    elif args.labels.endswith('.csv') and is_list_of_labels(args.labels):
-        truth, classes = truth_of_list(args, given)
     else:
-        truth, classes = truth_of_table(args, given)
+        forced = read_class_names(args.classes) if args.classes else None
+        truth, classes = truth_of_file(args.labels, forced, given.classes)
     counts = rows_of_images(given, list(truth), classes, args.counts, 'counts')
     if args.round:
         counts = np.maximum(np.round(counts), 0)
     extra = len(given.ids) - len(truth)
     if extra:
         print(f'{extra} images of {args.counts} have no true counts')
-    metric = CountMetric(args.cap)
+    metric = CountMetric(
+        args.cap,
+        max_count=args.max_count,
+        baseline=training_means(args, classes),
+    )
     metric.dataset_meta = {'classes': classes}
     samples: List[Dict[str, Any]] = [
         {

@@ -33,6 +33,10 @@ def sample_regions(
         ValueError: If the maps are not those of the given classes.
     """
     labels = sample.pred_map_labels.cpu().numpy()
+    if not len(sample.gt_label):
+        # Its maps are those of the predicted classes.
+        shape = sample.pred_maps.data.shape[1:]
+        return np.zeros((0, *shape), bool), np.zeros(0, labels.dtype)
     if sorted(labels.tolist()) != sorted(sample.gt_label.tolist()):
         raise ValueError(
             f'{sample.img_id}: AdversarialErasingLoop needs maps of the '

@@ -17,6 +17,7 @@ from mmwsl.evaluation.functional.classification import (
 from mmwsl.evaluation.functional.counting import (
     class_count_errors,
     count_breakdown,
+    count_correlation,
     count_errors,
     is_count,
     simple_predictors,
@@ -72,6 +73,7 @@ __all__ = [
     'check_score_map',
     'class_count_errors',
     'count_breakdown',
+    'count_correlation',
     'count_errors',
     'format_table',
     'instance_scores',

@@ -6,7 +6,7 @@ et al. (https://arxiv.org/abs/1604.03505).
 n: images. C: classes.
 """
 
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
@@ -78,6 +78,27 @@ def class_count_errors(
     return result
 
 
+def count_correlation(pred: np.ndarray, gt: np.ndarray) -> np.ndarray:
+    """Compute Pearson's correlation of each class.
+
+    Args:
+        pred (np.ndarray): (n, C).
+        gt (np.ndarray): (n, C).
+
+    Returns:
+        np.ndarray: (C,), NaN where either does not vary.
+
+    Raises:
+        ValueError: See :func:`count_errors`.
+    """
+    pred, gt = (x - x.mean(axis=0) for x in check_counts(pred, gt))
+    norm = np.sqrt((pred**2).sum(axis=0) * (gt**2).sum(axis=0))
+    # 0 / 0 is NaN; rounding must not make up a deviation.
+    norm[norm < 1e-12] = np.nan
+    result: np.ndarray = (pred * gt).sum(axis=0) / norm
+    return result
+
+
 class CountGroup(NamedTuple):
     """Errors over the pairs of image and class with counts in a range."""
 
@@ -101,7 +122,7 @@ class CountGroup(NamedTuple):
 def count_breakdown(
     pred: np.ndarray,
     gt: np.ndarray,
-    groups: Tuple[Tuple[int, Any], ...] = COUNT_GROUPS,
+    groups: Sequence[Tuple[int, Any]] = COUNT_GROUPS,
 ) -> List[CountGroup]:
     """Split the errors by the true count, over all classes together.
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
+from mmwsl.datasets import base_datasets
 from mmwsl.evaluation.functional import (
     class_count_errors,
     count_breakdown,
+    count_correlation,
     count_errors,
     format_table,
     is_count,
@@ -23,10 +25,7 @@ from mmwsl.evaluation.metrics.fields import (
     field,
     image_name,
 )
-from mmwsl.registry import METRICS
-
-# Of single counts and, as training tells them apart, of all above 4.
-_ROWS = ((0, 0), (1, 1), (2, 2), (3, 3), (4, 4), (5, None))
+from mmwsl.registry import DATASETS, METRICS
 
 
 @METRICS.register_module()
@@ -40,18 +39,24 @@ class CountMetric(BaseMetric):
       :func:`mmwsl.evaluation.functional.count_errors`;
     - ``bias``, the mean of prediction minus truth over all pairs of image
       and class;
+    - ``correlation`` of prediction and truth, the mean over classes;
     - ``RMSE@0``, ``RMSE@1-4``, ``RMSE@5+`` over the pairs with such a true
-      count;
-    - the four and ``RMSE@5+`` with ``always-0/``, ``always-1/`` and
-      ``capped/`` before the key: a predictor of 0 and one of 1 for every
-      class of every image, and one that knows counts up to ``cap`` and says
-      ``cap`` for larger ones.
+      count, parted at ``max_count``.
 
-    NaN stands for a value over no pairs.
+    NaN stands for a value over no pairs. Tables have the same by class and
+    by true count, and the errors of other predictors: ``always-0`` and
+    ``always-1`` for every class of every image, ``capped``, which knows
+    counts up to ``cap`` and says ``cap`` for larger ones, and with
+    ``baseline`` ``train-mean``, the mean count of each class in training.
 
     Args:
-        cap (int): See above.
-        per_class (bool): Print tables by class and by true count.
+        cap (int, optional): See above, by default ``max_count + 1``.
+        per_class (bool): Print the tables.
+        max_count (int): The largest count that training knows as such, see
+            ``DensityHead``.
+        baseline (dict | Sequence[float], optional): The training set's
+            config, or the mean count of each class in it (C,). The train
+            and the test command give the former.
         collect_device (str): 'cpu' or 'gpu', see mmengine.
         prefix (str, optional): Put before the keys, as ``prefix/mRMSE``.
         collect_dir (str, optional): See mmengine.
@@ -62,15 +67,21 @@ class CountMetric(BaseMetric):
 
     def __init__(
         self,
-        cap: int = 5,
+        cap: Optional[int] = None,
         per_class: bool = True,
+        max_count: int = 4,
+        baseline: Optional[Any] = None,
         collect_device: str = 'cpu',
         prefix: Optional[str] = None,
         collect_dir: Optional[str] = None,
     ) -> None:
         super().__init__(collect_device, prefix, collect_dir)
-        self.cap = cap
+        if max_count < 1:
+            raise ValueError(f'max_count must be at least 1, got {max_count}')
+        self.cap = max_count + 1 if cap is None else cap
         self.per_class = per_class
+        self.max_count = max_count
+        self.baseline = baseline
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep the counts of each image."""
@@ -96,24 +107,74 @@ class CountMetric(BaseMetric):
             raise ValueError('no image to score: the dataset is empty')
         pred, gt = (np.stack([x[k] for x in results]) for k in ('pred', 'gt'))
         names = class_names(self.dataset_meta, gt.shape[1])
-        others = simple_predictors(gt, self.cap)
         metrics = dict(count_errors(pred, gt))
         metrics['bias'] = float((pred - gt).mean())
-        for group in count_breakdown(pred, gt):
+        known = count_correlation(pred, gt)
+        known = known[~np.isnan(known)]
+        metrics['correlation'] = known.mean() if known.size else np.nan
+        last = self.max_count + 1
+        parts = ((0, 0), (1, self.max_count), (last, None))
+        for group in count_breakdown(pred, gt, parts):
             metrics[f'RMSE@{group.name}'] = group.rmse
-        for name, counts in others.items():
-            for key, value in count_errors(counts, gt).items():
-                metrics[f'{name}/{key}'] = value
-            last = count_breakdown(counts, gt)[-1]
-            metrics[f'{name}/RMSE@{last.name}'] = last.rmse
         if self.per_class:
+            others = simple_predictors(gt, self.cap)
+            means = self._training_means(names)
+            if means is not None:
+                others['train-mean'] = np.broadcast_to(means, gt.shape)
+            rows = [(n, n) for n in range(last)] + [(last, None)]
             print_log(
                 'object counts:\n'
                 f'{_class_table(pred, gt, names, others)}\n'
-                f'{_group_table(pred, gt, others["capped"])}',
+                f'{_group_table(pred, gt, others, rows)}',
                 logger='current',
             )
-        return {key: round(value, 4) for key, value in metrics.items()}
+        return {key: round(float(x), 4) for key, x in metrics.items()}
+
+    def _training_means(self, names: Sequence[str]) -> Optional[np.ndarray]:
+        """Return the mean count of each class (C,) in training, if known."""
+        if isinstance(self.baseline, Mapping):
+            try:
+                data = DATASETS.build(self.baseline)
+                self.baseline = mean_counts(data, names)
+            # A test may run where the training set is not.
+            except (OSError, ValueError) as error:
+                print_log(f'no train-mean: {error}', logger='current')
+                self.baseline = None
+        if self.baseline is None:
+            return None
+        means = np.asarray(self.baseline, dtype=np.float64)
+        if means.shape != (len(names),) or not np.isfinite(means).all():
+            raise ValueError(
+                f'CountMetric.baseline must be {len(names)} finite numbers, '
+                f'one a class, got {means.tolist()}'
+            )
+        return means
+
+
+def mean_counts(dataset: Any, names: Sequence[str]) -> np.ndarray:
+    """Compute the mean count of each class (C,) in a data set.
+
+    Args:
+        dataset: A data set of ours, or a wrapper of some.
+        names: The classes, in their order.
+
+    Raises:
+        ValueError: If the data set lacks a class, or an image its counts.
+    """
+    rows = []
+    for inner in base_datasets(dataset):
+        known = list(inner.metainfo['classes'])
+        for name in names:
+            if name not in known:
+                raise ValueError(
+                    f'baseline: {inner.ann_file or type(inner).__name__} has '
+                    f'no class {name!r}'
+                )
+        order = [known.index(name) for name in names]
+        for index in range(len(inner)):
+            info = inner.get_data_info(index)
+            rows.append(_counts(info, 'gt_count')[order])
+    return np.mean(rows, axis=0)
 
 
 def _counts(sample: Mapping[str, Any], key: str) -> np.ndarray:
@@ -138,32 +199,41 @@ def _class_table(
 ) -> str:
     """One line for each class, the means and the other predictors."""
     errors = class_count_errors(pred, gt)
+    related = count_correlation(pred, gt)
     rows: List[Sequence[Any]] = []
     for c, name in enumerate(names):
-        values = [_number(errors[key][c]) for key in CLASS_KEYS.values()]
-        rows.append((name, int((gt[:, c] > 0).sum()), *values))
+        values = [errors[key][c] for key in CLASS_KEYS.values()] + [related[c]]
+        rows.append((name, int((gt[:, c] > 0).sum()), *map(_number, values)))
     total = int((gt > 0).sum())
+    known = related[~np.isnan(related)]
     for name, counts in {'mean': pred, **others}.items():
         means = [_number(x) for x in count_errors(counts, gt).values()]
-        rows.append((name, total, *means))
-    return format_table(('class', 'images', *CLASS_KEYS.values()), rows)
+        own = name == 'mean' and known.size
+        rows.append(
+            (name, total, *means, _number(known.mean()) if own else '-')
+        )
+    header = ('class', 'images', *CLASS_KEYS.values(), 'correlation')
+    return format_table(header, rows)
 
 
-def _group_table(pred: np.ndarray, gt: np.ndarray, capped: np.ndarray) -> str:
-    """One line for each true count."""
+def _group_table(
+    pred: np.ndarray,
+    gt: np.ndarray,
+    others: Mapping[str, np.ndarray],
+    groups: Sequence[Tuple[int, Any]],
+) -> str:
+    """One line for each true count, also of the other predictors."""
+    counts = {'RMSE': pred, **others}
+    parts = [count_breakdown(x, gt, groups) for x in counts.values()]
     rows = [
         (
             own.name,
             own.pairs,
             _number(own.truth),
             _number(own.bias),
-            _number(own.rmse),
-            _number(other.rmse),
+            *(_number(part.rmse) for part in (own, *rest)),
         )
-        for own, other in zip(
-            count_breakdown(pred, gt, _ROWS),
-            count_breakdown(capped, gt, _ROWS),
-        )
+        for own, *rest in zip(*parts)
     ]
-    header = ('true count', 'pairs', 'mean', 'bias', 'RMSE', 'RMSE capped')
+    header = ('true count', 'pairs', 'mean', 'bias', *counts)
     return format_table(header, rows)

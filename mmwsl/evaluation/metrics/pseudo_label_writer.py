@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import os
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from mmengine.dist import is_main_process
 from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
 
 from mmwsl.datasets.files import image_id
 from mmwsl.evaluation.metrics.fields import (
@@ -178,6 +180,14 @@ class PseudoLabelWriter(BaseMetric):
             for name in ('labelled', 'foreground'):
                 share = sum(x[name] for x in results) / total
                 metrics[name] = round(100 * share, 2)
+            if not any(x['foreground'] for x in results):
+                print_log(
+                    f'{self.out_dir}: no pixel of the {len(results)} label '
+                    'maps shows a class: no image has a class, or all scores '
+                    'are below the background',
+                    logger='current',
+                    level=logging.WARNING,
+                )
         return metrics
 
     def _write_lists(self, results: List[dict]) -> None:

@@ -75,7 +75,8 @@ class CAMHead(BaseModule):
         loss: Config of the loss; by default the multi-label soft-margin
             loss, or the cross entropy without ``multi_label``.
         keep: Which classes get a map in prediction: 'given' by the image's
-            labels, 'predicted' ones, or 'all'.
+            labels, 'predicted' ones, as also images without labels have, or
+            'all'.
         score_threshold: Probability above which a class counts as predicted
             in a multi-label set.
         background: 'constant', 'power' or 'saliency', the background score
@@ -257,7 +258,8 @@ class CAMHead(BaseModule):
         if keep == 'predicted':
             return sample.pred_label
         given = stack_gt_scores([sample], self.num_classes)[0]
-        return given.to(sample.pred_score.device).nonzero().flatten()
+        labels = given.to(sample.pred_score.device).nonzero().flatten()
+        return labels if len(labels) else sample.pred_label
 
     def _score_map(
         self, views: Sequence[Tensor], sample: WSLDataSample, size: int

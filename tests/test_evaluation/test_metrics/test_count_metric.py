@@ -50,16 +50,12 @@ def test_known_answer_through_the_evaluator():
         'RMSE@0': root(1 / 3),
         'RMSE@1-4': root(2.5),
         'RMSE@5+': 1,
-        'always-0/mRMSE': (root(2.5) + root(49 / 2) + 0) / 3,
-        'always-0/RMSE@5+': 7,
-        'always-1/mRMSE-nz': (root(1 / 2) + 6) / 2,
-        'always-1/m-relRMSE-nz': (root(1 / 3 / 2) + root(36 / 8)) / 2,
-        'capped/mRMSE-nz': 2 / 2,
-        'capped/RMSE@5+': 2,
+        # Cat goes up with the truth, dog as well, cow does not vary.
+        'correlation': 1,
     }
     for key, value in expected.items():
         assert metrics[key] == pytest.approx(value, abs=1e-4), key
-    assert len(metrics) == 4 * 4 + 5 + 3 - 1
+    assert len(metrics) == 9
     # mmengine sums everything that is called a loss.
     assert not [key for key in metrics if 'loss' in key]
 
@@ -69,18 +65,68 @@ def test_tables(messages):
     lines = messages[0].splitlines()
     dog = next(x for x in lines if x.startswith('| dog'))
     assert dog.split()[3:10:2] == ['1', '0.707', '1.000', '0.250']
+    assert dog.split()[-2] == '1.000'
     assert next(x for x in lines if 'cow' in x).split()[-2] == '-'
-    assert any(x.startswith('| always-1') for x in lines)
+    row = next(x for x in lines if x.startswith('| always-0')).split()
+    # cat: errors 1 and 2, dog: 7, cow: none.
+    expected = (math.sqrt(2.5) + math.sqrt(49 / 2)) / 3
+    assert row[3:6:2] == ['3', f'{expected:.3f}']
     many = next(x for x in lines if x.startswith('| 5+'))
-    assert many.split()[3::2] == ['1', '7.000', '-1.000', '1.000', '2.000']
+    # Of the metric, always-0, always-1 and capped.
+    assert many.split()[3:9:2] == ['1', '7.000', '-1.000']
+    assert many.split()[9::2] == ['1.000', '7.000', '6.000', '2.000']
+    assert not any('train-mean' in line for line in lines)
 
 
-def test_cap_and_prefix(messages):
-    metrics = evaluate(
-        [sample(*x) for x in SAMPLES], cap=6, per_class=False, prefix='c'
-    )
-    assert metrics['c/capped/RMSE@5+'] == 1
+def table(messages, name):
+    lines = '\n'.join(messages).splitlines()
+    return next(x for x in lines if x.startswith(f'| {name}')).split()[3::2]
+
+
+def test_the_columns_follow_max_count(messages):
+    samples = [sample(*x) for x in SAMPLES]
+    metrics = evaluate(samples, max_count=6, prefix='c')
+    assert metrics['c/RMSE@1-6'] == pytest.approx(math.sqrt(2.5), abs=1e-4)
+    assert metrics['c/RMSE@7+'] == 1
+    # Capped at 7 it knows all.
+    assert table(messages, '7+')[-1] == '0.000'
+    assert table(messages, '2')[0] == '1'
+    messages.clear()
+    evaluate(samples, cap=6, max_count=6, per_class=False)
     assert not messages
+
+
+class _Training:
+    metainfo = dict(classes=('dog', 'cow', 'cat'))
+    ann_file = 'train.csv'
+    counts = ((3, 0, 1), (4, 0, 0))
+
+    def __len__(self):
+        return 2
+
+    def get_data_info(self, index):
+        return dict(gt_count=torch.tensor(self.counts[index]))
+
+
+def test_the_means_of_the_training_counts(messages, monkeypatch):
+    samples = [sample(*x) for x in SAMPLES]
+    evaluate(samples, baseline=[0.5, 3.5, 0])
+    # cat: 0.5 and 1.5, dog: 3.5 and 3.5, cow: 0 and 0.
+    expected = f'{(math.sqrt(1.25) + 3.5) / 3:.3f}'
+    assert table(messages, 'train-mean')[1] == expected
+    messages.clear()
+    monkeypatch.setattr(
+        'mmwsl.evaluation.metrics.count_metric.DATASETS.build',
+        lambda config: _Training(),
+    )
+    evaluate(samples, baseline=dict(type='any'))
+    assert table(messages, 'train-mean')[1] == expected
+    messages.clear()
+    monkeypatch.setattr(_Training, 'metainfo', dict(classes=('dog', 'cow')))
+    evaluate(samples, baseline=dict(type='any'))
+    assert "no train-mean: baseline: train.csv has no class 'cat'" in messages
+    with pytest.raises(ValueError, match='baseline must be 3 finite numbers'):
+        evaluate(samples, baseline=[1, 2])
 
 
 def test_difficult_only_class_counts_as_zero():

@@ -52,6 +52,20 @@ def test_label_maps(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ['labels']
 
 
+@pytest.mark.parametrize('number', [0, 1])
+def test_label_maps_of_nothing_are_said(tmp_path, monkeypatch, number):
+    said = []
+    monkeypatch.setattr(
+        'mmwsl.evaluation.metrics.pseudo_label_writer.print_log',
+        lambda text, **kwargs: said.append(text),
+    )
+    sample = make_sample(number)
+    sample.pred_sem_seg.data[0, 0, 2] = 0
+    write(tmp_path, [sample])
+    assert len(said) == 1 - number
+    assert not said or str(tmp_path) in said[0]
+
+
 def test_images_with_hardly_any_object_are_ignored(tmp_path):
     sample = make_sample(0)
     metrics = write(tmp_path, [sample], min_ratio=0.2)

@@ -80,9 +80,15 @@ def test_which_classes_are_kept(keep: str, labels: List[int]) -> None:
 
 
 def test_no_class_kept() -> None:
-    (sample,) = make_head().predict((FEATURE,), [make_sample([])])
+    head = make_head(score_threshold=0.9999)
+    (sample,) = head.predict((FEATURE,), [make_sample([])])
     assert sample.pred_maps.data.shape == (0, 2, 2)
     assert sample.pred_sem_seg.data.tolist() == [[[0, 0], [0, 0]]]
+
+
+def test_images_without_labels_take_the_predicted_classes() -> None:
+    (sample,) = make_head().predict((FEATURE,), [make_sample([])])
+    assert sample.pred_map_labels.tolist() == sample.pred_label.tolist() != []
 
 
 def test_a_negative_map_stays_zero() -> None:
