@@ -8,7 +8,7 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from mmwsl.datasets import base_datasets
+from mmwsl.datasets.base import base_datasets
 from mmwsl.evaluation.functional import (
     class_count_errors,
     count_breakdown,
