@@ -1,8 +1,8 @@
 """mmwsl: weakly supervised vision as an OpenMMLab plugin.
 
-Importing it checks the versions it stands on, lets torch load the
-checkpoints that mmengine writes, and makes ``mmwsl::`` bases of configs
-known to mmengine. It never imports mmdet, mmseg or mmcv's compiled ops.
+Importing it checks the versions it stands on, lets mmengine read checkpoints
+without executing them, and makes ``mmwsl::`` bases of configs known to it.
+It never imports mmdet, mmseg or mmcv's compiled ops.
 """
 
 from mmwsl import compat
@@ -13,5 +13,7 @@ __all__ = ['__version__']
 # The doctor has to speak where everything else must refuse to start.
 if not compat.runs_doctor():
     compat.check_requirements()
-    compat.allow_mmengine_checkpoints()
+    from mmwsl.utils.checkpoints import use_in_mmengine
+
+    use_in_mmengine()
     compat.register_config_scope()

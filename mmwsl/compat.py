@@ -5,28 +5,11 @@ broken environment can still be described.
 """
 
 import importlib
-import pickle
 import re
 import sys
 from importlib import metadata
 from importlib.util import find_spec
-from typing import (
-    Any,
-    Callable,
-    Dict,
-    List,
-    Mapping,
-    NamedTuple,
-    Optional,
-    Tuple,
-    Union,
-)
-
-# The methods that pickles of mmengine's own classes look up.
-_PICKLED_METHODS = {
-    'HistoryBuffer': ('min', 'max', 'current', 'mean'),
-    'OneCycleParamScheduler': ('_annealing_cos', '_annealing_linear'),
-}
+from typing import Dict, Mapping, NamedTuple, Optional, Tuple
 
 
 class Requirement(NamedTuple):
@@ -192,77 +175,3 @@ def register_config_scope() -> None:
     utils.MODULE2PACKAGE.setdefault('mmwsl', 'mmwsl.version')
     if distribution_version('onedl-mmsegmentation') is not None:
         utils.MODULE2PACKAGE['mmseg'] = 'mmseg'
-
-
-def allow_mmengine_checkpoints() -> None:
-    """Let ``torch.load`` read the checkpoints that mmengine writes.
-
-    Since torch 2.6 ``torch.load`` refuses every pickled object outside an
-    allow-list. mmengine 0.10 neither extends that list nor turns it off, so
-    that it cannot read its own checkpoints, which hold the logs as
-    ``HistoryBuffer``. This adds exactly what those need; everything else is
-    refused as before. Older torch has no such default and stays untouched.
-    """
-    import torch
-
-    if release(torch.__version__) >= (2, 6):
-        torch.serialization.add_safe_globals(_checkpoint_globals())
-
-
-def _checkpoint_globals() -> List[Union[Callable, Tuple[Callable, str]]]:
-    """What a checkpoint of mmengine holds beside tensors and containers.
-
-    The log history is numpy arrays, the best score so far a numpy scalar.
-    numpy 2 moved the functions that restore them, so each is listed under
-    both names: a checkpoint may come from the other numpy. All entries carry
-    their names: the fork of mmengine removes the plain ones that it adds for
-    a moment, and would take ours along.
-    """
-    import numpy as np
-    from mmengine.logging import HistoryBuffer
-    from mmengine.optim.scheduler import OneCycleParamScheduler
-
-    try:
-        multiarray = importlib.import_module('numpy._core.multiarray')
-    except ImportError:
-        multiarray = importlib.import_module('numpy.core.multiarray')
-    classes: List[Any] = [HistoryBuffer, np.ndarray, np.dtype]
-    classes.append(OneCycleParamScheduler)
-    classes += {type(np.dtype(code)) for code in '?bBhHiIlLqQefd'}
-    allowed: List[Union[Callable, Tuple[Callable, str]]] = [
-        (item, f'{item.__module__}.{item.__qualname__}') for item in classes
-    ]
-    for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
-        for name in ('_reconstruct', 'scalar'):
-            allowed.append((getattr(multiarray, name), f'{module}.{name}'))
-    allowed.append((_pickled_method, 'builtins.getattr'))
-    return allowed
-
-
-def _pickled_method(owner: Any, name: str) -> Callable:
-    """Stand in for ``getattr`` while a checkpoint is read.
-
-    A ``HistoryBuffer`` holds its statistics methods and a one-cycle
-    scheduler its annealing function, which pickle writes as
-    ``getattr(HistoryBuffer, 'mean')``. An unrestricted ``getattr`` on the
-    allow-list would hand any pickle the means to run code.
-
-    Args:
-        owner: The object to look at.
-        name: The attribute to look up.
-
-    Returns:
-        The method.
-
-    Raises:
-        pickle.UnpicklingError: If it is not one of those methods.
-    """
-    from mmengine.logging import HistoryBuffer
-    from mmengine.optim.scheduler import OneCycleParamScheduler
-
-    known = owner is HistoryBuffer or owner is OneCycleParamScheduler
-    if not known or name not in _PICKLED_METHODS[owner.__name__]:
-        raise pickle.UnpicklingError(
-            f'refused to look up {name!r} on {owner!r} for a checkpoint'
-        )
-    return getattr(owner, name)

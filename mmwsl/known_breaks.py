@@ -275,7 +275,7 @@ def _check_checkpoints(versions: Versions) -> List[Finding]:
         Finding(
             'note',
             f'torch {versions["torch"]} refuses the checkpoints of mmengine '
-            f'{versions["mmengine"]}; `import mmwsl` lets it read them, in '
-            'other programs too',
+            f'{versions["mmengine"]}; where mmwsl is imported mmengine reads '
+            'them with a stricter reader, and torch.load stays as it is',
         )
     ]

@@ -8,6 +8,7 @@ import time
 import pytest
 import torch
 
+from mmwsl.utils.checkpoints import read_checkpoint
 from toy_run import CONFIG, ROOT, SMALL, command, metrics, run, scalars
 
 DAL = str(ROOT / 'configs/da_wsol/dal_cam_r18_toy.py')
@@ -48,7 +49,7 @@ def _states(config, tmp_path, metric):
     assert expected['step'] == found['step'] == 4
     assert expected == found
     return [
-        torch.load(folder / 'epoch_4.pth', weights_only=False)['state_dict']
+        read_checkpoint(folder / 'epoch_4.pth')['state_dict']
         for folder in (whole, broken)
     ]
 

@@ -1,7 +1,6 @@
 """Predictions for single images, from Python."""
 
 import operator
-import pickle
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
@@ -181,23 +180,15 @@ def load_weights(model: BaseModel, path: str) -> Dict[str, Any]:
         ValueError: If it cannot be read, or does not hold every tensor of
             the model; mmengine would go on with random weights.
     """
-    if '://' not in path and not Path(path).is_file():
-        raise FileNotFoundError(f'{path}: there is no such checkpoint.')
+    loaded = CheckpointLoader.load_checkpoint(path, 'cpu')
     try:
-        loaded = CheckpointLoader.load_checkpoint(path, 'cpu')
         state = loaded.get('state_dict', loaded)
         state = {
             k[len('module.') :] if k.startswith('module.') else k: v
             for k, v in state.items()
         }
         missing = model.load_state_dict(state, strict=False).missing_keys
-    except (
-        RuntimeError,
-        ValueError,
-        AttributeError,
-        EOFError,
-        pickle.UnpicklingError,
-    ) as error:
+    except (RuntimeError, ValueError, AttributeError) as error:
         # torch lists every tensor that does not fit; one is enough.
         lines = str(error).split('\n')[:2]
         text = ' '.join(' '.join(lines).split()) or type(error).__name__

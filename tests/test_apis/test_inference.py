@@ -11,6 +11,7 @@ from mmengine.registry import DefaultScope
 
 from mmwsl.apis import inference_model, init_model, load_config
 from mmwsl.apis.inference import label_indices, load_image
+from mmwsl.utils.checkpoints import read_checkpoint
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs/cam/cam_r18_toy.py'
 CLASSES = ('ant', 'bee', 'cod', 'doe', 'emu', 'fox')
@@ -78,12 +79,12 @@ def test_options_leave_a_given_config_alone(cfg):
 
 def test_weights_and_names_of_the_checkpoint(model, checkpoint):
     assert model.dataset_meta['classes'] == list('abcdef')
-    for key, value in torch.load(checkpoint)['state_dict'].items():
+    for key, value in read_checkpoint(checkpoint)['state_dict'].items():
         assert torch.equal(model.state_dict()[key], value), key
 
 
 def test_weights_of_a_wrapped_model(cfg, checkpoint, tmp_path):
-    loaded = torch.load(checkpoint)['state_dict']
+    loaded = read_checkpoint(checkpoint)['state_dict']
     path = tmp_path / 'wrapped.pth'
     torch.save({f'module.{k}': v for k, v in loaded.items()}, path)
     model = init_model(cfg, path)
@@ -243,7 +244,7 @@ def test_bad_files(model, tmp_path):
 
 def test_bad_checkpoints(cfg, tmp_path):
     path = tmp_path / 'a.pth'
-    with pytest.raises(FileNotFoundError, match=r'a\.pth: there is no such'):
+    with pytest.raises(FileNotFoundError, match=r'a\.pth'):
         init_model(cfg, path)
     path.write_bytes(b'no checkpoint at all')
     with pytest.raises(ValueError, match=r'a\.pth: '):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from killed_stages import IMAGES, KILLS, STAGES, run
+from mmwsl.utils.checkpoints import read_checkpoint
 
 pytestmark = [
     pytest.mark.filterwarnings('ignore'),
@@ -38,7 +39,7 @@ def tensors(folder):
     found = {}
     for stage, names in CHECKPOINTS.items():
         for name in names:
-            content = torch.load(folder / stage / name, weights_only=False)
+            content = read_checkpoint(folder / stage / name)
             parts = [('', content)]
             while parts:
                 key, value = parts.pop()

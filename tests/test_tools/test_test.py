@@ -9,6 +9,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmwsl.registry import MODELS
+from mmwsl.utils.checkpoints import read_checkpoint
 from stage1_data import small_config, write_data
 from tool_calls import call, error, load_tool, options
 from toy_run import CONFIG, SMALL, test_metrics
@@ -153,7 +154,7 @@ def test_broken_and_incomplete_checkpoints(
     assert call(tool, CONFIG, path, *args) == 1
     assert f'error: {path}: ' in capsys.readouterr().err
 
-    state = torch.load(toy_checkpoint)['state_dict']
+    state = read_checkpoint(toy_checkpoint)['state_dict']
     del state['head.classifier.bias']
     torch.save(dict(state_dict=state), path)
     assert call(tool, CONFIG, path, *args) == 1

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from mmwsl.utils.checkpoints import read_checkpoint
 from stage1_data import small_config, write_data
 from tool_calls import call, error, load_tool, options
 from toy_run import CONFIG, SMALL, scalars
@@ -40,7 +41,7 @@ def test_training_leaves_checkpoint_log_and_config(toy_checkpoint):
     logged = scalars(folder)
     assert len([entry for entry in logged if 'loss' in entry]) == 3
     assert {'mAP', 'mIoU'} <= set(logged[-1])
-    meta = torch.load(toy_checkpoint)['meta']
+    meta = read_checkpoint(toy_checkpoint)['meta']
     assert len(meta['dataset_meta']['classes']) == 6
 
 

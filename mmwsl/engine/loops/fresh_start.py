@@ -10,6 +10,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
+from mmwsl.utils.checkpoints import read_checkpoint
 from mmwsl.utils.files import write_whole
 
 INITIAL_WEIGHTS = 'initial_weights.pth'
@@ -57,10 +58,7 @@ def load_initial_weights(runner: Runner) -> Dict[str, Tensor]:
             'its own folder, which holds the weights that every step begins '
             'with'
         )
-    try:
-        weights: Dict[str, Tensor] = torch.load(path, map_location='cpu')
-    except Exception as error:
-        raise ValueError(f'{path}: cannot be read: {error}') from error
+    weights: Dict[str, Tensor] = read_checkpoint(path)
     return weights
 
 

@@ -4,13 +4,14 @@ import importlib.util
 import re
 from importlib import metadata
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, Callable, Dict, FrozenSet, List, Optional, Union
 from urllib.error import URLError
 
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
+
+from mmwsl.utils.checkpoints import read_checkpoint
 
 SCHEME = 'package://'
 SUFFIXES = ('.pth', '.pt', '.bin', '.ckpt')
@@ -106,9 +107,6 @@ def _read(checkpoint: str) -> StateDict:
         raise ConnectionError(
             f'{checkpoint} cannot be downloaded ({error.reason})'
         ) from error
-    except (EOFError, RuntimeError, UnpicklingError) as error:
-        why = str(error).split('\n')[0]
-        raise ValueError(f'{checkpoint} cannot be read: {why}') from error
     if isinstance(content, dict) and 'state_dict' in content:
         content = content['state_dict']
     if not isinstance(content, dict) or not all(
@@ -226,8 +224,7 @@ def load_from_package(
             knows it, FILE the file's name or its path in the package.
         map_location: see :func:`torch.load`.
     """
-    path = find_package_file(filename)
-    return torch.load(path, map_location=map_location, weights_only=True)
+    return read_checkpoint(find_package_file(filename), map_location)
 
 
 def find_package_file(filename: str) -> Path:

@@ -16,6 +16,7 @@ from mmwsl.pseudo_labels import accumulate_attention
 from mmwsl.pseudo_labels.attention_file import read_attention
 from mmwsl.registry import HOOKS
 from mmwsl.structures import WSLDataSample
+from mmwsl.utils.checkpoints import read_checkpoint
 
 EPOCHS, CLASSES = 4, 3
 TOLD = ('img_id', 'flip_direction')
@@ -143,7 +144,7 @@ def test_resumed_run_ends_alike(tmp_path):
     train(first, runner, epochs=[2])
     second = build(out_file=out_file)
     second.after_load_checkpoint(
-        runner, torch.load(tmp_path / 'checkpoint.pth')
+        runner, read_checkpoint(tmp_path / 'checkpoint.pth')
     )
     train(second, runner, epochs=range(2, EPOCHS))
     second.after_train(runner)

@@ -11,6 +11,7 @@ from erasing_run import EPOCHS, IDS, SIZE, erasing_config, make_runner
 from mmwsl.datasets.transforms.masks import read_index_mask
 from mmwsl.pseudo_labels import mine_regions, regions_to_label
 from mmwsl.pseudo_labels.regions import read_regions
+from mmwsl.utils.checkpoints import read_checkpoint
 
 pytestmark = pytest.mark.filterwarnings('ignore')
 
@@ -49,7 +50,7 @@ def test_regions_are_those_of_the_maps(whole):
     """The third step's, by its last checkpoint, from images as it saw."""
     work_dir, recorder = whole
     model = make_runner(erasing_config(work_dir / 'other')).model.eval()
-    state = torch.load(work_dir / 'epoch_6.pth')['state_dict']
+    state = read_checkpoint(work_dir / 'epoch_6.pth')['state_dict']
     model.load_state_dict(state)
     found = 0
     for img_id in IDS[:3]:
@@ -71,9 +72,9 @@ def test_regions_are_those_of_the_maps(whole):
 def test_classifiers_are_kept(whole):
     work_dir = whole[0]
     for step in (1, 2, 3):
-        kept = torch.load(work_dir / f'step_{step}.pth')
+        kept = read_checkpoint(work_dir / f'step_{step}.pth')
         path = work_dir / f'epoch_{step * EPOCHS}.pth'
-        trained = torch.load(path)['state_dict']
+        trained = read_checkpoint(path)['state_dict']
         assert kept.keys() == trained.keys()
         assert all(torch.equal(kept[key], trained[key]) for key in kept)
 
@@ -112,7 +113,7 @@ def test_losses_are_logged(whole):
     assert last['erasing/merged_steps'] == 3
     assert 0 < last['foreground'] < last['labelled'] < 100
     # The mean over the last epoch, which has two iterations.
-    epoch = torch.load(work_dir / 'epoch_2.pth')['message_hub']
+    epoch = read_checkpoint(work_dir / 'epoch_2.pth')['message_hub']
     history = epoch['log_scalars']['train/loss'].data[0]
     assert np.mean(history[-2:]) == pytest.approx(
         steps[0]['erasing/converged_loss']

@@ -13,6 +13,7 @@ from erasing_run import (
     results,
 )
 from mmwsl.engine.loops.erasing_state import ErasingState
+from mmwsl.utils.checkpoints import read_checkpoint
 
 pytestmark = pytest.mark.filterwarnings('ignore')
 
@@ -49,7 +50,7 @@ def test_resumed_run_ends_alike(tmp_path, whole, saliency, epoch):
     make_runner(cfg).train()
     assert results(tmp_path) == results(whole[0])
     states = [
-        torch.load(folder / 'epoch_6.pth')['state_dict']
+        read_checkpoint(folder / 'epoch_6.pth')['state_dict']
         for folder in (tmp_path, whole[0])
     ]
     assert all(torch.equal(states[1][k], v) for k, v in states[0].items())
@@ -120,7 +121,7 @@ def test_refuses_to_resume_without_its_files(tmp_path):
         make_runner(cfg).train()
     path.write_bytes(content)
     (tmp_path / 'initial_weights.pth').write_bytes(b'')
-    with pytest.raises(ValueError, match='initial_weights.* cannot be read'):
+    with pytest.raises(ValueError, match='initial_weights'):
         make_runner(cfg).train()
     (tmp_path / 'initial_weights.pth').unlink()
     with pytest.raises(FileNotFoundError, match='initial_weights'):
