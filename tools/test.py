@@ -5,13 +5,11 @@ from pathlib import Path
 from typing import Optional, Sequence
 
 from mmengine.config import Config
-from mmengine.model import is_model_wrapper
 
 from mmwsl.apis import (
     build_runner,
     friendly_errors,
     keep_freed_memory,
-    load_weights,
     parse_runner_args,
     read_config,
     runner_parser,
@@ -89,12 +87,6 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     with friendly_errors():
         keep_freed_memory()
         runner = build_runner(build_config(args))
-        # The runner loads it again, with its hooks, but would only warn.
-        model = runner.model
-        load_weights(
-            model.module if is_model_wrapper(model) else model,
-            args.checkpoint,
-        )
         runner.test()
     return 0
 

@@ -9,6 +9,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     # Processes validate and save the same BatchNorm statistics.
     sync_buffers=dict(type='SyncBuffersHook'),
+    checks=dict(type='RunCheckHook'),
     visualization=dict(type='WSLVisualizationHook'),
     # For mmseg.IoUMetric and its like.
     background=dict(type='BackgroundClassHook'),

@@ -10,6 +10,7 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     sync_buffers=dict(type='SyncBuffersHook'),
+    checks=dict(type='mmwsl.RunCheckHook'),
     visualization=dict(type='SegVisualizationHook'),
 )
 custom_hooks = [

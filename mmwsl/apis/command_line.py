@@ -3,7 +3,7 @@
 import argparse
 import os
 from pathlib import Path
-from typing import Optional, Sequence
+from typing import Any, Optional, Sequence
 
 from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 
 from mmwsl.apis.config import load_config
 from mmwsl.apis.distributed import setup_cpu_distributed
+from mmwsl.engine.hooks.run_check_hook import RunCheckHook, check_batches
 
 
 def runner_parser(description: str) -> argparse.ArgumentParser:
@@ -77,8 +78,21 @@ def build_runner(cfg: Config) -> Runner:
     setup_cpu_distributed(cfg)
     _set_baselines(cfg)
     if 'runner_type' in cfg:
-        return RUNNERS.build(cfg)
-    return Runner.from_cfg(cfg)
+        runner = RUNNERS.build(cfg)
+    else:
+        runner = Runner.from_cfg(cfg)
+    if not any(isinstance(hook, RunCheckHook) for hook in runner.hooks):
+        runner.register_hook(RunCheckHook())
+    build = runner.build_train_loop
+
+    def build_checked(loop: Any) -> Any:
+        loop = build(loop)
+        # Before schedules ask for the length of an epoch.
+        check_batches(loop.dataloader)
+        return loop
+
+    vars(runner).update(build_train_loop=build_checked)
+    return runner
 
 
 def _set_baselines(cfg: Config) -> None:

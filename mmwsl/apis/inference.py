@@ -16,6 +16,7 @@ from mmengine.runner import CheckpointLoader
 from mmwsl.apis.config import load_config
 from mmwsl.registry import DATASETS, MODELS, TRANSFORMS
 from mmwsl.structures import WSLDataSample
+from mmwsl.utils.checkpoints import load_state
 
 Image = Union[str, Path, np.ndarray]
 Label = Union[str, int]
@@ -181,23 +182,7 @@ def load_weights(model: BaseModel, path: str) -> Dict[str, Any]:
             the model; mmengine would go on with random weights.
     """
     loaded = CheckpointLoader.load_checkpoint(path, 'cpu')
-    try:
-        state = loaded.get('state_dict', loaded)
-        state = {
-            k[len('module.') :] if k.startswith('module.') else k: v
-            for k, v in state.items()
-        }
-        missing = model.load_state_dict(state, strict=False).missing_keys
-    except (RuntimeError, ValueError, AttributeError) as error:
-        # torch lists every tensor that does not fit; one is enough.
-        lines = str(error).split('\n')[:2]
-        text = ' '.join(' '.join(lines).split()) or type(error).__name__
-        raise ValueError(f'{path}: {text}') from error
-    if missing:
-        raise ValueError(
-            f'{path}: the checkpoint lacks {len(missing)} of the tensors of '
-            f'the model, the first is {missing[0]}.'
-        )
+    load_state(model, loaded, path)
     return loaded.get('meta') or {}
 
 

@@ -1,11 +1,17 @@
 """Going on with a run that was killed."""
 
-import os
+import logging
 from pathlib import Path
 from typing import Union
-from zipfile import is_zipfile
 
+from mmengine.logging import print_log
+
+<<<<<<< HEAD
 from mmwsl.utils.files import write_whole
+=======
+from mmwsl.pseudo_labels.whole_file import write_whole
+from mmwsl.utils.checkpoints import is_whole
+>>>>>>> e6e20b0 (Check runs: epochs without iterations, losses and weights that are not finite, checkpoints and classes that do not fit)
 
 
 def mend_last_checkpoint(work_dir: Union[str, Path]) -> bool:
@@ -14,8 +20,8 @@ def mend_last_checkpoint(work_dir: Union[str, Path]) -> bool:
     mmengine writes ``last_checkpoint`` after each checkpoint, and a run that
     is killed at that moment leaves it without a name. One that keeps a
     single checkpoint removes what the file names before it writes the next.
-    The file will name the newest checkpoint that is whole; without any it is
-    removed, and the run begins anew.
+    A checkpoint itself may be cut off. The file will name the newest one that
+    is whole; without any it is removed, and the run begins anew.
 
     Args:
         work_dir: Folder of the run.
@@ -26,15 +32,21 @@ def mend_last_checkpoint(work_dir: Union[str, Path]) -> bool:
     path = Path(work_dir, 'last_checkpoint')
     if not path.is_file():
         return False
-    if os.path.isfile(path.read_text().strip()):
+    named = path.read_text(errors='replace').strip()
+    if is_whole(named):
         return True
     found = [*Path(work_dir).glob('epoch_*.pth')]
     found += Path(work_dir).glob('iter_*.pth')
-    # The directory of an archive is written last.
-    found = [file for file in found if is_zipfile(file)]
-    if not found:
+    found.sort(key=lambda file: (file.stat().st_mtime_ns, str(file)))
+    whole = next(filter(is_whole, reversed(found)), None)
+    print_log(
+        f'{path} names {named or "no file"}, which is not there or not '
+        f'whole; going on from {whole or "the beginning"}.',
+        'current',
+        logging.WARNING,
+    )
+    if whole is None:
         path.unlink()
         return False
-    newest = max(found, key=lambda file: (file.stat().st_mtime_ns, str(file)))
-    write_whole(str(path), str(newest).encode())
+    write_whole(str(path), str(whole).encode())
     return True

@@ -2,6 +2,7 @@
 
 from mmwsl.datasets import transforms
 from mmwsl.datasets.base import WSLDataset, base_datasets, set_epoch
+from mmwsl.datasets.class_order import renumber_classes
 from mmwsl.datasets.coco import COCOImageLevelDataset
 from mmwsl.datasets.folder import FolderDataset
 from mmwsl.datasets.seeded import SeededDataset
@@ -20,6 +21,7 @@ __all__ = [
     'WSLDataset',
     'WSOLDataset',
     'base_datasets',
+    'renumber_classes',
     'set_epoch',
     'transforms',
 ]

@@ -73,6 +73,9 @@ class WSLDataset(BaseDataset):
         self.seed = seed
         self.collect_problems = collect_problems
         self.problems: List[Tuple[str, str]] = []
+        # New numbers (C,) of the classes and how many there are then, see
+        # renumber_classes.
+        self.class_numbers: Optional[Tuple[np.ndarray, int]] = None
         # Shared memory: persistent workers see epochs set after their start.
         self._epoch = torch.tensor([-1, seed]).share_memory_()
         super().__init__(*args, max_refetch=max_refetch, **kwargs)
@@ -167,6 +170,8 @@ class WSLDataset(BaseDataset):
 
     def _run_pipeline(self, idx: int) -> Any:
         info = self.get_data_info(idx)
+        if self.class_numbers is not None:
+            info = _renumbered(info, *self.class_numbers)
         name = info.get('img_path') or info['img_id']
         try:
             data = self.pipeline(info)
@@ -256,6 +261,28 @@ def _no_class_list(kind: str, classes: Any) -> ValueError:
         f'{kind}: metainfo classes must be a list of names or the path of a '
         f'text file with one name per line, not {classes!r}'
     )
+
+
+def _renumbered(
+    info: DataInfo, table: np.ndarray, num_classes: int
+) -> DataInfo:
+    """Return an entry whose class c is ``table[c]`` instead."""
+    info = dict(info, num_classes=num_classes)
+    for key in ('gt_label', 'gt_label_difficult'):
+        info[key] = np.sort(table[info[key]])
+    if 'gt_count' in info:
+        counts = np.zeros(num_classes, dtype=np.int64)
+        counts[table] = info['gt_count']
+        info['gt_count'] = counts
+    if 'eval_ann' in info:
+        values = np.arange(256)
+        values[1 : len(table) + 1] = table + 1
+        truth = dict(info['eval_ann'], mask_values=values)
+        for key in ('labels', 'only_label'):
+            if key in truth:
+                truth[key] = table[truth[key]]
+        info['eval_ann'] = truth
+    return info
 
 
 def base_datasets(dataset: Any) -> Iterator[Any]:

@@ -64,6 +64,7 @@ class ToyDataset(WSLDataset):
         **kwargs: Any,
     ) -> None:
         _check_range('num_classes', num_classes, 5, len(TOY_CLASSES))
+        self.num_classes = num_classes
         _check_range('image_size', image_size, 32, 4096)
         _check_range('num_images', num_images, 0, 10**6)
         _check_range('body_evidence', body_evidence, 0, 1)
@@ -118,7 +119,7 @@ class ToyDataset(WSLDataset):
         return info
 
     def _draw(self, number: int) -> Any:
-        num_classes = len(self.classes)
+        num_classes = self.num_classes
         key = np.random.SeedSequence([self.seed, number])
         rng = np.random.Generator(np.random.PCG64(key))
         scene = draw_scene(rng, self.style, num_classes, self.image_size)

@@ -5,9 +5,9 @@ import os
 import pickle
 import sys
 import tarfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from functools import lru_cache
-from typing import IO, Any, Callable, Dict, Optional, Tuple, Union
+from typing import IO, Any, Callable, Dict, Mapping, Optional, Tuple, Union
 from urllib.parse import urlparse
 from zipfile import BadZipFile, ZipFile, is_zipfile
 
@@ -107,6 +107,71 @@ def use_in_mmengine() -> None:
     vars(mmengine_checkpoint).update(torch=_Torch(), load_url=read_url)
 
 
+def load_state(
+    model: torch.nn.Module, content: Any, path: str, strict: bool = False
+) -> None:
+    """Fill a model with all of a checkpoint.
+
+    Args:
+        model: The model.
+        content: What :func:`read_checkpoint` returned.
+        path: Of the checkpoint, for messages.
+        strict: Whether tensors that the model lacks are an error as well.
+
+    Raises:
+        ValueError: If a tensor is missing, of another shape or not finite;
+            mmengine would go on with random weights.
+    """
+    state: Any = content
+    if isinstance(content, dict):
+        state = content.get('state_dict', content)
+    if not isinstance(state, dict):
+        raise ValueError(f'{path}: the checkpoint holds no weights.')
+    state = {
+        k[len('module.') :] if k.startswith('module.') else k: v
+        for k, v in state.items()
+    }
+    broken = first_not_finite(state)
+    if broken is not None:
+        raise ValueError(f'{path}: {broken} is not finite in the checkpoint.')
+    try:
+        keys = model.load_state_dict(state, strict=False)
+    except (RuntimeError, ValueError, AttributeError) as error:
+        # torch lists every tensor that does not fit; one is enough.
+        lines = str(error).split('\n')[:2]
+        text = ' '.join(' '.join(lines).split()) or type(error).__name__
+        raise ValueError(f'{path}: {text}') from error
+    missing = [
+        key
+        for key in keys.missing_keys
+        if not key.endswith('num_batches_tracked')
+    ]
+    if missing:
+        raise ValueError(
+            f'{path}: the checkpoint lacks {len(missing)} of the tensors of '
+            f'the model, the first is {missing[0]}.'
+        )
+    if strict and keys.unexpected_keys:
+        raise ValueError(
+            f'{path}: the checkpoint has {len(keys.unexpected_keys)} tensors '
+            f'that the model lacks, the first is {keys.unexpected_keys[0]}.'
+        )
+
+
+def first_not_finite(state: Mapping[str, Any]) -> Optional[str]:
+    """Return the name of the first tensor with NaN or infinity."""
+    for name, value in state.items():
+        if (
+            isinstance(value, torch.Tensor)
+            and value.is_floating_point()
+            # The sum needs no mask, but may overflow.
+            and not value.sum().isfinite()
+            and not value.isfinite().all()
+        ):
+            return name
+    return None
+
+
 class _Torch:
     """torch, as mmengine's reader of checkpoints sees it."""
 
@@ -191,7 +256,7 @@ def _allowed() -> Dict[str, Any]:
         'numpy.dtype': _dtype,
         '_codecs.encode': _encode,
     }
-    for cls in (torch.Size, torch.device, *_METHODS):
+    for cls in (Counter, torch.Size, torch.device, *_METHODS):
         allowed[f'{cls.__module__}.{cls.__qualname__}'] = cls
     for name in (
         '_rebuild_tensor',
@@ -281,4 +346,4 @@ def is_whole(path: Union[str, os.PathLike]) -> bool:
         content = read_checkpoint(path) if is_zipfile(path) else None
     except (OSError, ValueError):
         return False
-    return isinstance(content, dict) and {'meta', 'state_dict'} <= set(content)
+    return isinstance(content, dict)

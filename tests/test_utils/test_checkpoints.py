@@ -4,6 +4,7 @@ import importlib
 import os
 import pickle
 import tarfile
+from collections import Counter
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple
@@ -138,6 +139,7 @@ def test_reads_what_training_saves(tmp_path: Path, new_format: bool) -> None:
         'matrix': np.arange(6, dtype=np.int16).reshape(2, 3),
         'flag': np.bool_(True),
         'names': {'a', 'b'},
+        'milestones': Counter([3, 3, 5]),
         'state': nn.BatchNorm2d(2).state_dict(),
         'annealing': scheduler.state_dict()['anneal_func'],
         'type': torch.bfloat16,
@@ -149,7 +151,15 @@ def test_reads_what_training_saves(tmp_path: Path, new_format: bool) -> None:
     assert loaded['matrix'].tolist() == [[0, 1, 2], [3, 4, 5]]
     assert loaded['matrix'].dtype == np.int16
     assert loaded['state']._metadata == content['state']._metadata
-    for key in ('raw', 'size', 'flag', 'names', 'annealing', 'type'):
+    for key in (
+        'raw',
+        'size',
+        'flag',
+        'names',
+        'annealing',
+        'type',
+        'milestones',
+    ):
         assert loaded[key] == content[key], key
 
 

@@ -156,6 +156,8 @@ def _seg_map(results: Dict[str, Any], key: str) -> np.ndarray:
     else:
         raise _missing(results, key)
     _check_size(results, seg_map.shape, place)
+    if 'mask_values' in annotation:
+        seg_map = annotation['mask_values'][seg_map]
     _check_values(seg_map, results['num_classes'], place)
     return seg_map.astype(np.int64)
 

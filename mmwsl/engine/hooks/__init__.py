@@ -10,6 +10,7 @@ from mmwsl.engine.hooks.epoch_seed_hook import EpochSeedHook
 from mmwsl.engine.hooks.head_epoch_hook import HeadEpochHook
 from mmwsl.engine.hooks.last_validation_hook import LastValidationHook
 from mmwsl.engine.hooks.pseudo_label_guard_hook import PseudoLabelGuardHook
+from mmwsl.engine.hooks.run_check_hook import RunCheckHook
 from mmwsl.engine.hooks.visualization_hook import WSLVisualizationHook
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     'HeadEpochHook',
     'LastValidationHook',
     'PseudoLabelGuardHook',
+    'RunCheckHook',
     'WSLVisualizationHook',
 ]

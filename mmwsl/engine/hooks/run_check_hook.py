@@ -1,0 +1,273 @@
+"""Checks that every run needs."""
+
+import math
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+
+import torch
+from mmengine.dataset import InfiniteSampler
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
+from torch import nn
+
+from mmwsl.datasets import renumber_classes
+from mmwsl.registry import HOOKS
+from mmwsl.utils.checkpoints import first_not_finite, load_state
+
+CLASSES = ('same', 'by_name', 'any')
+# Of optimizers that have no others: one cannot go on from another's state.
+_OPTIMIZER_KEYS = ('betas', 'momentum', 'alpha', 'rho', 'etas', 'lambd')
+
+
+@HOOKS.register_module()
+class RunCheckHook(Hook):
+    """Stop runs that would end with wrong numbers or lose work.
+
+    Part of the default runtimes; ``mmwsl.apis.build_runner`` adds it to
+    other runs. It refuses
+
+    - a training whose epochs have no iteration;
+    - a loss that is not finite, weights that are not finite before a
+      checkpoint is written, and checkpoints that hold such weights;
+    - a checkpoint that lacks a tensor or has one of another shape, and for
+      ``--resume`` also one without optimizer, schedulers or log history, or
+      with those of another run;
+    - classes of a checkpoint, or of the validation set, that are not those
+      of the data in this order.
+
+    Python text in a checkpoint is thrown away before mmengine executes it.
+
+    Args:
+        classes: What the classes of checkpoint and data may be: the 'same';
+            in another order, in which case the labels of the test and the
+            validation set are renumbered 'by_name'; or 'any'.
+        partial_load: Whether ``load_from`` may fill a part of the model
+            only when a training begins.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(
+        self, classes: str = 'same', partial_load: bool = False
+    ) -> None:
+        if classes not in CLASSES:
+            raise ValueError(
+                f'RunCheckHook: classes must be one of {", ".join(CLASSES)}, '
+                f'got {classes!r}.'
+            )
+        self.classes = classes
+        self.partial_load = partial_load
+
+    def before_run(self, runner: Runner) -> None:
+        """Check the length of an epoch before anything else."""
+        if isinstance(runner._train_loop, BaseLoop):
+            check_batches(runner._train_loop.dataloader)
+            if runner._train_loop.max_iters < 1:
+                raise ValueError(
+                    'train_cfg has max_epochs or max_iters of 0: no '
+                    'iteration would be run.'
+                )
+
+    def after_load_checkpoint(
+        self, runner: Runner, checkpoint: Dict[str, Any]
+    ) -> None:
+        """Check that a checkpoint fits the run."""
+        path = runner._load_from or find_latest_checkpoint(runner.work_dir)
+        trains = isinstance(runner._train_loop, BaseLoop)
+        meta = checkpoint.get('meta') or {}
+        if runner._resume:
+            _check_complete(path, runner, checkpoint)
+            # mmengine would execute them as configs.
+            meta.pop('config', None)
+            meta.pop('cfg', None)
+        if trains and self.partial_load and not runner._resume:
+            return
+        load_state(_bare(runner.model), checkpoint, path, runner._resume)
+        known = (meta.get('dataset_meta') or {}).get('classes')
+        for loop in _loops(runner):
+            self._compare(f'the checkpoint {path}', known, loop)
+
+    def before_train(self, runner: Runner) -> None:
+        """Compare the classes of the training and the validation set."""
+        known = _classes(runner.train_dataloader.dataset)
+        if isinstance(runner._val_loop, BaseLoop):
+            self._compare('the training set', known, runner._val_loop)
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Optional[Dict[str, Any]] = None,
+    ) -> None:
+        """Stop at the first loss that is not finite."""
+        # mmengine logs every value anyway, so none is fetched for this.
+        for key, value in (outputs or {}).items():
+            value = value.detach() if torch.is_tensor(value) else value
+            if 'loss' in key and not math.isfinite(float(value)):
+                raise ValueError(
+                    f'{key} is {float(value)} in epoch {runner.epoch + 1}, '
+                    f'iteration {runner.iter + 1}: the training stops, and '
+                    'the checkpoints before it are kept. A smaller learning '
+                    'rate, or optim_wrapper.clip_grad, may help.'
+                )
+        if any(_is_due(hook, runner) for hook in runner.hooks):
+            self._check_weights(runner)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Check the weights before they are saved."""
+        self._check_weights(runner)
+
+    def _check_weights(self, runner: Runner) -> None:
+        name = first_not_finite(_bare(runner.model).state_dict())
+        if name is not None:
+            raise ValueError(
+                f'{name} is not finite after epoch {runner.epoch + 1}, '
+                f'iteration {runner.iter}: the training stops, and the '
+                'checkpoints before it are kept.'
+            )
+
+    def _compare(
+        self, where: str, known: Optional[Sequence[str]], loop: BaseLoop
+    ) -> None:
+        """Compare known classes with those of a validation or test set."""
+        own = _classes(loop.dataloader.dataset)
+        if self.classes == 'any' or not own or not known or known == own:
+            return
+        if self.classes == 'by_name':
+            renumber_classes(loop.dataloader.dataset, known)
+            loop.evaluator.dataset_meta = loop.dataloader.dataset.metainfo
+            return
+        raise ValueError(
+            f'{where} and the {type(loop).__name__[:-4].lower()} set have '
+            f'different classes: {_listed(known, own)} there, '
+            f'{_listed(own, known)} here. Give metainfo.classes in one order, '
+            'or set default_hooks.checks.classes to by_name.'
+        )
+
+
+def check_batches(loader: Any) -> None:
+    """Refuse a data loader that has no batch.
+
+    Raises:
+        ValueError: With the number of images and the size of a batch.
+    """
+    batches = getattr(loader, 'batch_sampler', None)
+    infinite = isinstance(getattr(loader, 'sampler', None), InfiniteSampler)
+    if len(loader) or (infinite and len(loader.dataset)):
+        return
+    size = getattr(batches, 'batch_size', loader.batch_size)
+    share = len(loader.sampler)
+    raise ValueError(
+        f'train_dataloader: {len(loader.dataset)} images'
+        + (f', {share} a process,' if share != len(loader.dataset) else '')
+        + f' give no batch of {size}'
+        + (' (drop_last=True)' if getattr(batches, 'drop_last', 0) else '')
+        + ': no iteration would be run.'
+    )
+
+
+def _bare(model: Any) -> nn.Module:
+    return model.module if is_model_wrapper(model) else model
+
+
+def _loops(runner: Runner) -> Iterable[BaseLoop]:
+    """Return the loops whose sets a checkpoint's classes must fit."""
+    loops = (runner._val_loop, runner._test_loop)
+    return [loop for loop in loops if isinstance(loop, BaseLoop)]
+
+
+def _classes(dataset: Any) -> Tuple[str, ...]:
+    return tuple((getattr(dataset, 'metainfo', None) or {}).get('classes', ()))
+
+
+def _listed(names: Sequence[str], others: Sequence[str]) -> str:
+    """List names, of long lists what differs first."""
+    if len(names) <= 12:
+        return ', '.join(names)
+    first = next(
+        (i for i, pair in enumerate(zip(names, others)) if len({*pair}) > 1),
+        min(len(names), len(others)),
+    )
+    shown = ', '.join(names[first : first + 5]) or 'nothing'
+    return f'{len(names)} names with {shown} from number {first} on'
+
+
+def _is_due(hook: Hook, runner: Runner) -> bool:
+    """Whether a hook saves the weights of this iteration."""
+    return (
+        isinstance(hook, CheckpointHook)
+        and not hook.by_epoch
+        and (
+            hook.every_n_train_iters(runner, hook.interval, hook.save_begin)
+            or (hook.save_last and hook.is_last_train_iter(runner))
+        )
+    )
+
+
+def _check_complete(
+    path: str, runner: Runner, checkpoint: Dict[str, Any]
+) -> None:
+    """Refuse to resume from a checkpoint that lacks what a run needs."""
+    wanted = ['meta', 'state_dict', 'message_hub', 'optimizer']
+    if runner.param_schedulers:
+        wanted.append('param_schedulers')
+    lacking = [key for key in wanted if key not in checkpoint]
+    lacking += [
+        f'meta.{key}'
+        for key in ('epoch', 'iter')
+        if key not in checkpoint.get('meta', {key: 0})
+    ]
+    if lacking:
+        raise ValueError(
+            f'{path} cannot be resumed from: it lacks {", ".join(lacking)}. '
+            'load_from takes its weights alone.'
+        )
+    _check_groups(
+        path, checkpoint['optimizer'], runner.optim_wrapper.state_dict()
+    )
+    if runner.param_schedulers:
+        _check_schedulers(
+            path, checkpoint['param_schedulers'], runner.param_schedulers
+        )
+
+
+def _check_groups(path: str, saved: Any, own: Any) -> None:
+    """Compare the parameter groups of optimizers."""
+    if 'param_groups' not in own:
+        # Several optimizers, by name.
+        for name, state in own.items():
+            if isinstance(state, dict):
+                _check_groups(path, saved.get(name, {}), state)
+        return
+    kinds = [
+        [
+            (len(group['params']), *(k for k in _OPTIMIZER_KEYS if k in group))
+            for group in state.get('param_groups', ())
+        ]
+        for state in (saved, own)
+    ]
+    if kinds[0] != kinds[1]:
+        raise ValueError(
+            f'{path} cannot be resumed from: its optimizer is another one '
+            f'(number of parameters and settings of each group: {kinds[0]} '
+            f'there, {kinds[1]} in optim_wrapper).'
+        )
+
+
+def _check_schedulers(path: str, saved: Any, own: Any) -> None:
+    """Compare the kinds of schedulers."""
+    if isinstance(own, dict):
+        for name, schedulers in own.items():
+            _check_schedulers(path, saved.get(name, ()), schedulers)
+        return
+    kinds: List[List[List[str]]] = [
+        [sorted(state) for state in saved],
+        [sorted(scheduler.state_dict()) for scheduler in own],
+    ]
+    if kinds[0] != kinds[1]:
+        names = ', '.join(type(scheduler).__name__ for scheduler in own)
+        raise ValueError(
+            f'{path} cannot be resumed from: its {len(kinds[0])} '
+            f'param_schedulers are not those of the config ({names}).'
+        )

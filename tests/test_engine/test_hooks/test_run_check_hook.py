@@ -1,0 +1,245 @@
+"""Tests of the checks that every run makes."""
+
+import math
+from pathlib import Path
+from typing import Any, Dict, List, Sequence
+
+import pytest
+import torch
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from mmwsl.engine.hooks import RunCheckHook
+from mmwsl.engine.hooks.run_check_hook import check_batches
+from mmwsl.utils.checkpoints import read_checkpoint
+
+
+class Line(BaseModel):
+    """A linear model whose loss is its output, or a number it is given."""
+
+    def __init__(self, losses: Sequence[float] = (), outputs: int = 1) -> None:
+        super().__init__()
+        self.linear = nn.Linear(2, outputs)
+        self.losses = list(losses)
+
+    def forward(self, inputs: Any, mode: str = 'tensor') -> Any:
+        loss = self.linear(torch.stack(list(inputs))).mean()
+        if self.losses:
+            loss = loss * self.losses.pop(0)
+        return {'loss': loss} if mode == 'loss' else [loss]
+
+
+class Points(List[Dict[str, Tensor]]):
+    """Points with names of classes."""
+
+    def __init__(self, number: int = 4, classes: Sequence[str] = ()) -> None:
+        super().__init__({'inputs': torch.ones(2)} for _ in range(number))
+        self.metainfo = {'classes': classes} if classes else {}
+
+
+def runner(work_dir: Path, **changes: Any) -> Runner:
+    """Build a run of two batches an epoch."""
+    cfg: Dict[str, Any] = dict(
+        model=Line(),
+        work_dir=str(work_dir),
+        train_dataloader=DataLoader(Points(), batch_size=2),
+        train_cfg=dict(by_epoch=True, max_epochs=3),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
+        default_hooks=dict(
+            checkpoint=dict(
+                type='CheckpointHook', max_keep_ckpts=1, interval=1
+            )
+        ),
+        custom_hooks=[RunCheckHook()],
+        experiment_name=f'{work_dir}-{len(changes)}-{id(changes)}',
+        log_level='ERROR',
+    )
+    return Runner(**{**cfg, **changes})
+
+
+def saved(work_dir: Path) -> List[str]:
+    return sorted(path.name for path in work_dir.glob('*.pth'))
+
+
+@pytest.mark.parametrize('value', [math.nan, math.inf])
+def test_stops_at_a_loss_that_is_not_finite(
+    tmp_path: Path, value: float
+) -> None:
+    model = Line([1, 1, 1, value, 1, 1])
+    with pytest.raises(ValueError, match='loss.*epoch 2.*iteration 4'):
+        runner(tmp_path, model=model).train()
+    assert saved(tmp_path) == ['epoch_1.pth']
+
+
+@pytest.mark.parametrize('by_epoch', [True, False])
+def test_never_saves_broken_weights(tmp_path: Path, by_epoch: bool) -> None:
+    # The last loss before a checkpoint may be finite, its step is not.
+    wrapper = dict(optimizer=dict(type='SGD', lr=1e38))
+    model = Line([0, 0, 0, 1e3])
+    checkpoint = dict(
+        type='CheckpointHook', max_keep_ckpts=1, interval=1 + (not by_epoch)
+    )
+    cfg = dict(by_epoch=True, max_epochs=3)
+    with pytest.raises(ValueError, match='linear.*not finite.*epoch'):
+        runner(
+            tmp_path,
+            model=model,
+            optim_wrapper=wrapper,
+            train_cfg=cfg if by_epoch else dict(by_epoch=False, max_iters=6),
+            default_hooks=dict(
+                checkpoint={**checkpoint, 'by_epoch': by_epoch}
+            ),
+        ).train()
+    assert saved(tmp_path) == ['epoch_1.pth' if by_epoch else 'iter_2.pth']
+
+
+def test_an_epoch_without_iterations(tmp_path: Path) -> None:
+    loader = DataLoader(Points(3), batch_size=4, drop_last=True)
+    with pytest.raises(ValueError, match='3 images.* 4 .*drop_last'):
+        runner(tmp_path, train_dataloader=loader).train()
+    assert not saved(tmp_path)
+    check_batches(DataLoader(Points(4), batch_size=4, drop_last=True))
+    with pytest.raises(ValueError, match='train_cfg'):
+        runner(tmp_path, train_cfg=dict(by_epoch=True, max_epochs=0)).train()
+
+
+def test_shares_of_processes_are_named() -> None:
+    share: Any = range(5)
+    loader = DataLoader(Points(10), 8, sampler=share, drop_last=True)
+    with pytest.raises(ValueError, match='10 images, 5 a process.* 8'):
+        check_batches(loader)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """A checkpoint after two epochs, with a schedule."""
+    runner(
+        tmp_path / 'first',
+        train_cfg=dict(by_epoch=True, max_epochs=2),
+        param_scheduler=dict(type='MultiStepLR', milestones=[1]),
+    ).train()
+    return tmp_path / 'first' / 'epoch_2.pth'
+
+
+def resume(checkpoint: Path, content: Any = None, **changes: Any) -> Runner:
+    """Go on from a checkpoint with other content or another config."""
+    path = checkpoint.with_name('changed.pth')
+    torch.save(
+        read_checkpoint(checkpoint) if content is None else content, path
+    )
+    schedule = dict(type='MultiStepLR', milestones=[1])
+    cfg = dict(param_scheduler=schedule, load_from=str(path), resume=True)
+    second = runner(checkpoint.parents[1] / 'second', **{**cfg, **changes})
+    second.train()
+    return second
+
+
+def test_resumes_what_fits(checkpoint: Path) -> None:
+    assert resume(checkpoint).iter == 6
+
+
+@pytest.mark.parametrize(
+    'key', ['optimizer', 'param_schedulers', 'message_hub', 'meta']
+)
+def test_refuses_to_resume_from_a_part(checkpoint: Path, key: str) -> None:
+    content = read_checkpoint(checkpoint)
+    content.pop(key)
+    with pytest.raises(ValueError, match=f'changed.pth.*{key}'):
+        resume(checkpoint, content)
+
+
+@pytest.mark.parametrize('key', ['linear.bias', 'extra'])
+@pytest.mark.parametrize('resumes', [True, False])
+def test_tensors_that_do_not_fit(
+    checkpoint: Path, key: str, resumes: bool
+) -> None:
+    content = read_checkpoint(checkpoint)
+    state = content['state_dict']
+    if state.pop(key, None) is None:
+        state[key] = torch.ones(1)
+        if not resumes:
+            resume(checkpoint, content, resume=False)
+            return
+    with pytest.raises(ValueError, match=f'changed.pth.*{key}'):
+        resume(checkpoint, content, resume=resumes)
+    if not resumes:
+        hooks = [RunCheckHook(partial_load=True)]
+        resume(checkpoint, content, resume=False, custom_hooks=hooks)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'word'),
+    [
+        (dict(optim_wrapper=dict(optimizer=dict(type='Adam'))), 'optimizer'),
+        (
+            dict(param_scheduler=[dict(type='ConstantLR', factor=1.0)] * 2),
+            'param_schedulers',
+        ),
+        (dict(param_scheduler=dict(type='ExponentialLR', gamma=1.0)), 'Expon'),
+        (dict(model=Line(outputs=2)), 'linear'),
+    ],
+)
+def test_resumes_no_other_run(
+    checkpoint: Path, changes: Any, word: str
+) -> None:
+    with pytest.raises(ValueError, match=f'changed.pth.*{word}'):
+        resume(checkpoint, **changes)
+
+
+def test_weights_of_a_checkpoint_are_finite(checkpoint: Path) -> None:
+    content = read_checkpoint(checkpoint)
+    content['state_dict']['linear.bias'].fill_(math.nan)
+    with pytest.raises(ValueError, match=r'changed.pth.*linear\.bias'):
+        resume(checkpoint, content)
+
+
+@pytest.mark.parametrize('key', ['config', 'cfg'])
+def test_text_of_a_checkpoint_is_not_executed(
+    checkpoint: Path, tmp_path: Path, key: str
+) -> None:
+    content = read_checkpoint(checkpoint)
+    path = tmp_path / 'harm'
+    content['meta'][key] = f'open({str(path)!r}, "w")'
+    assert resume(checkpoint, content).iter == 6
+    assert not path.exists()
+
+
+@pytest.mark.parametrize('classes', ['same', 'any'])
+def test_order_of_classes_in_a_checkpoint(
+    checkpoint: Path, classes: str
+) -> None:
+    content = read_checkpoint(checkpoint)
+    content['meta']['dataset_meta'] = dict(classes=('cat', 'dog'))
+    path = checkpoint.with_name('named.pth')
+    torch.save(content, path)
+    test = Runner(
+        model=Line(),
+        work_dir=str(checkpoint.parent),
+        test_dataloader=DataLoader(Points(classes=['dog', 'cat'])),
+        test_cfg={},
+        test_evaluator=[],
+        custom_hooks=[RunCheckHook(classes)],
+        load_from=str(path),
+        experiment_name=f'{path}-{classes}',
+        log_level='ERROR',
+    )
+    if classes == 'any':
+        test.test()
+        return
+    with pytest.raises(ValueError, match='named.*cat, dog there, dog, cat'):
+        test.test()
+
+
+def test_order_of_classes_in_training_and_validation(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match='training set.*cat, dog.*dog, cat'):
+        runner(
+            tmp_path,
+            train_dataloader=DataLoader(Points(classes=['cat', 'dog'])),
+            val_dataloader=DataLoader(Points(classes=['dog', 'cat'])),
+            val_cfg={},
+            val_evaluator=[],
+        ).train()
+    with pytest.raises(ValueError, match='classes'):
+        RunCheckHook(classes='sorted')
