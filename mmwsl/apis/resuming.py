@@ -6,12 +6,8 @@ from typing import Union
 
 from mmengine.logging import print_log
 
-<<<<<<< HEAD
-from mmwsl.utils.files import write_whole
-=======
-from mmwsl.pseudo_labels.whole_file import write_whole
 from mmwsl.utils.checkpoints import is_whole
->>>>>>> e6e20b0 (Check runs: epochs without iterations, losses and weights that are not finite, checkpoints and classes that do not fit)
+from mmwsl.utils.files import write_whole
 
 
 def mend_last_checkpoint(work_dir: Union[str, Path]) -> bool:

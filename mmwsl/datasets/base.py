@@ -272,7 +272,8 @@ def _renumbered(
         info[key] = np.sort(table[info[key]])
     if 'gt_count' in info:
         counts = np.zeros(num_classes, dtype=np.int64)
-        counts[table] = info['gt_count']
+        # Entries that are drawn when they are asked for know the new length.
+        counts[table] = info['gt_count'][: len(table)]
         info['gt_count'] = counts
     if 'eval_ann' in info:
         values = np.arange(256)

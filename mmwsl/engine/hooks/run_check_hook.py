@@ -132,6 +132,7 @@ class RunCheckHook(Hook):
     ) -> None:
         """Compare known classes with those of a validation or test set."""
         own = _classes(loop.dataloader.dataset)
+        known = tuple(known or ())
         if self.classes == 'any' or not own or not known or known == own:
             return
         if self.classes == 'by_name':
