@@ -120,8 +120,9 @@ def test_data_of_another_number_of_classes(
     args += options(*SMALL, 'test_dataloader.dataset.num_classes=8')
     assert call(tool, CONFIG, toy_checkpoint, *args) == 1
     message = error(capsys.readouterr())
-    assert 'the data set has 8 classes' in message
-    assert 'toy/1000/000000' in message
+    assert str(toy_checkpoint) in message
+    assert 'emu, fox here' not in message
+    assert 'gnu, hen here' in message
 
 
 def test_classes_that_no_image_shows(tool, voc, voc_weights):
