@@ -189,8 +189,13 @@ def box_ious(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
 
     Returns:
         np.ndarray: (B, G).
+
+    Raises:
+        ValueError: If a box ends before it begins.
     """
     one, two = np.asarray(boxes)[:, None], np.asarray(others)[None]
+    if any((x[..., 2:] < x[..., :2]).any() for x in (one, two)):
+        raise ValueError('a box ends before it begins')
     top_left = np.maximum(one[..., :2], two[..., :2])
     bottom_right = np.minimum(one[..., 2:], two[..., 2:])
     common = np.clip(bottom_right - top_left + 1, 0, None).prod(-1)

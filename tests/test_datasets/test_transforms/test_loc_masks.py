@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmwsl.datasets.transforms.loc_masks import (
     class_mask,
@@ -60,3 +61,18 @@ def test_other_classes_are_left_out():
     assert narrow['gt_instances']['bboxes'][:, 0].tolist() == [0, 8]
     assert only_class(truth, None) is truth
     assert only_class({}, 1) == {}
+
+
+@pytest.mark.parametrize('mode', ['1', 'L', 'P', 'RGB', 'RGBA'])
+def test_masks_in_colour_channels(tmp_path, mode):
+    """The published ignore regions of OpenImages are such pictures."""
+    ignored = np.zeros((6, 8), np.uint8)
+    ignored[1:3, 2:5] = 255
+    inside = np.zeros((6, 8), np.uint8)
+    inside[4] = 255
+    paths = [str(tmp_path / f'{name}.png') for name in 'ab']
+    for path, plane in zip(paths, (inside, ignored)):
+        Image.fromarray(plane).convert(mode).save(path)
+    annotation = dict(object_masks=paths[:1], ignore_masks=paths[1:])
+    found = object_mask(annotation, (6, 8))
+    assert np.array_equal(found, np.where(inside > 0, 1, ignored))

@@ -145,3 +145,21 @@ def test_label_that_is_no_class():
     sample = make_sample(FIRST, MASKS[0]).set_gt_label([3], 4)
     with pytest.raises(ValueError, match=r'a/1: gt_label \[3\] is not in 0'):
         evaluate([sample])
+
+
+@pytest.mark.parametrize('value', [0.0, 0.5, 1.0])
+def test_a_constant_map_has_the_share_of_the_object(value):
+    mask = MASKS[0].copy()
+    mask[3] = 255
+    metrics = evaluate([make_sample(np.full((4, 5), value, np.float32), mask)])
+    assert metrics['PxAP'] == pytest.approx(100 * 4 / 15, abs=0.01)
+    with pytest.raises(ValueError, match='no mask shows an object'):
+        evaluate([make_sample(FIRST, np.zeros((4, 5), np.int64))])
+
+
+@pytest.mark.parametrize('ignored', [0.0, 1.0])
+def test_a_perfect_map_whatever_is_in_ignored_pixels(ignored):
+    mask = MASKS[0].copy()
+    mask[3] = 255
+    perfect = np.where(mask == 255, ignored, mask).astype(np.float32)
+    assert evaluate([make_sample(perfect, mask)])['PxAP'] == 100
