@@ -6,7 +6,7 @@ out_dir = 'work_dirs/psl-predict_mobilenet-v2_voc12-2007'
 # The image labels say which classes are there, so the branch need not.
 model = dict(decode_head=dict(weighted_test=False))
 predict_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='mmwsl.LoadWSLImage'),
     dict(type='Resize', scale=(1024, 256), keep_ratio=True),
     dict(
         type='mmwsl.PackLabelledSegInputs',

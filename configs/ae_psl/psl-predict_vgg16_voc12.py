@@ -9,7 +9,7 @@ test_dataloader = dict(
         # No masks.
         data_prefix=dict(_delete_=True, img_path='JPEGImages'),
         pipeline=[
-            dict(type='LoadImageFromFile'),
+            dict(type='mmwsl.LoadWSLImage'),
             dict(
                 type='mmwsl.PackLabelledSegInputs',
                 labels=dict(

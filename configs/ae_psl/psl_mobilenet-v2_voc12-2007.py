@@ -49,7 +49,7 @@ model = dict(
 )
 
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='mmwsl.LoadWSLImage'),
     dict(type='LoadAnnotations'),
     dict(
         type='RandomResize',
@@ -72,7 +72,7 @@ train_pipeline = [
     ),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='mmwsl.LoadWSLImage'),
     # A short side of 256.
     dict(type='Resize', scale=(1024, 256), keep_ratio=True),
     dict(type='LoadAnnotations'),

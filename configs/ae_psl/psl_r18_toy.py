@@ -55,7 +55,7 @@ model = dict(
     test_cfg=dict(mode='whole'),
 )
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='mmwsl.LoadWSLImage'),
     dict(type='LoadAnnotations'),
     dict(type='RandomFlip', prob=0.5, direction=['horizontal', 'vertical']),
     dict(
@@ -69,7 +69,7 @@ train_pipeline = [
     ),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='mmwsl.LoadWSLImage'),
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]

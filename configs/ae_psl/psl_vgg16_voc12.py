@@ -29,7 +29,7 @@ model = dict(
     ),
 )
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='mmwsl.LoadWSLImage'),
     dict(type='LoadAnnotations'),
     dict(type='RandomCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5),
@@ -43,7 +43,7 @@ train_pipeline = [
     ),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='mmwsl.LoadWSLImage'),
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]

@@ -4,7 +4,7 @@ _base_ = './seg_mobilenet-v2_voc12-2007.py'
 data_root = 'data/voc12_2007'
 out_dir = 'work_dirs/seg-predict_mobilenet-v2_voc12-2007'
 predict_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='mmwsl.LoadWSLImage'),
     dict(type='Resize', scale=(1024, 256), keep_ratio=True),
     dict(
         type='mmwsl.PackLabelledSegInputs',

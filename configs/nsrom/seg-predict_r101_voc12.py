@@ -2,7 +2,10 @@
 _base_ = './seg_r101_voc12.py'
 data_root = 'data/VOCdevkit/VOC2012'
 out_dir = 'work_dirs/seg-predict_r101_voc12'
-predict_pipeline = [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
+predict_pipeline = [
+    dict(type='mmwsl.LoadWSLImage'),
+    dict(type='PackSegInputs'),
+]
 test_dataloader = dict(
     dataset=dict(
         ann_file='ImageSets/Segmentation/trainaug.txt',

@@ -2,7 +2,10 @@
 _base_ = './seg_r18_toy.py'
 data_root = 'data/toy'
 out_dir = 'work_dirs/seg-predict_r18_toy'
-predict_pipeline = [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
+predict_pipeline = [
+    dict(type='mmwsl.LoadWSLImage'),
+    dict(type='PackSegInputs'),
+]
 test_dataloader = dict(
     dataset=dict(
         ann_file='ImageSets/Segmentation/train.txt',

@@ -16,7 +16,7 @@ model = dict(
     )
 )
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='mmwsl.LoadWSLImage'),
     dict(type='LoadAnnotations'),
     dict(
         type='RandomResize',

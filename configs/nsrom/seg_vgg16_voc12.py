@@ -13,7 +13,7 @@ model = dict(
     )
 )
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    dict(type='mmwsl.LoadWSLImage'),
     dict(type='LoadAnnotations'),
     # The images' long sides have 500 pixels.
     dict(
