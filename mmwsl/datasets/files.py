@@ -200,18 +200,24 @@ def read_lines(path: str, what: str) -> List[str]:
     return lines if lines[-1] else lines[:-1]
 
 
-def read_names(path: str, what: str) -> List[str]:
+def read_names(path: str, what: str, gaps: bool = True) -> List[str]:
     """Read names, one a line; white space around them and blanks are cut.
 
     Args:
         path (str): The file.
         what (str): What it is, for the error.
+        gaps (bool): Whether blank lines may stand between names.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no text, is empty or names something twice.
     """
     lines = [line.strip() for line in read_lines(path, what)]
+    while lines and not lines[-1]:
+        lines.pop()
+    if not gaps and '' in lines:
+        number = lines.index('') + 1
+        raise ValueError(f'{path}: line {number}: {what} has a blank line')
     names = [line for line in lines if line]
     if not names:
         raise ValueError(f'{path}: {what} is empty')

@@ -7,11 +7,12 @@ import numpy as np
 
 from mmwsl.datasets.base import DataInfo, WSLDataset
 from mmwsl.datasets.boxes import check_boxes
-from mmwsl.datasets.files import FileIndex, read_lines
+from mmwsl.datasets.files import FileIndex, read_names
 from mmwsl.datasets.wsol_metadata import (
     Box,
     Localization,
     Row,
+    path_inside,
     read_ids,
     read_labels,
     read_localization,
@@ -20,6 +21,9 @@ from mmwsl.datasets.wsol_metadata import (
     without_suffix,
 )
 from mmwsl.registry import DATASETS
+
+# Classes that a small set may lack images of.
+_FEW = 10_000
 
 
 @DATASETS.register_module()
@@ -122,17 +126,26 @@ class WSOLDataset(WSLDataset):
         if not self.classes:
             path = self._file('class_names.txt')
             if os.path.isfile(path):
-                names = [x.strip() for x in read_lines(path, 'class names')]
-                names = [name for name in names if name]
+                # A blank line would shift the names of all that follow.
+                names = read_names(path, 'list of class names', gaps=False)
             else:
-                number = self.num_classes or max(labels, default=-1) + 1
-                names = [str(label) for label in range(number)]
+                names = [str(label) for label in range(self._number(labels))]
             self._metainfo['classes'] = names
         if self.num_classes not in (None, len(self.classes)):
             raise ValueError(
                 f'{self.ann_file}: num_classes is {self.num_classes}, but '
                 f'there are {len(self.classes)} class names'
             )
+
+    def _number(self, labels: List[int]) -> int:
+        """Return the number of classes that have no names."""
+        number = self.num_classes or max(labels, default=-1) + 1
+        if not self.num_classes and number > max(_FEW, 10 * len(labels)):
+            raise ValueError(
+                f'{self._file("class_labels.txt")}: {len(labels)} images have '
+                f'labels up to {number - 1}; set num_classes if that is right'
+            )
+        return number
 
     def _read_truth(
         self,
@@ -153,12 +166,13 @@ class WSOLDataset(WSLDataset):
     def _find_image(
         self, files: FileIndex, row: Row, paths: Dict[str, str]
     ) -> str:
-        path = self._joined('img_path', paths.get(row.img_id, row.img_id))
+        path = path_inside(row.place, self.data_prefix['img_path'], row.img_id)
+        if row.img_id in paths:
+            # Our own list, which may name any place.
+            path = self._joined('img_path', paths[row.img_id])
         found = files.find_image(path)
         if found is None:
-            raise FileNotFoundError(
-                f'{row.place}: names the image {path}, which does not exist'
-            )
+            raise FileNotFoundError(f'{row.place}: {files.why_missing(path)}')
         return found
 
     def _label(self, row: Row, labels: Dict[str, Tuple[str, int]]) -> int:
@@ -224,9 +238,9 @@ class WSOLDataset(WSLDataset):
                 ('object_masks', mask),
                 ('ignore_masks', ignore),
             ):
-                path = self._joined('mask_path', name)
                 if not name and key == 'ignore_masks':
                     continue
+                path = path_inside(place, self.data_prefix['mask_path'], name)
                 if not files.exists(path):
                     raise FileNotFoundError(
                         f'{place}: names the mask {path}, which does not exist'

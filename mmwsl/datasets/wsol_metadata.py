@@ -10,11 +10,14 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from mmwsl.datasets.files import read_lines
+from mmwsl.utils.files import join_inside
 from mmwsl.utils.images import IMG_SUFFIXES
 
 # Called with a place and what is wrong there; raises or takes a note.
 Report = Callable[[str, str], None]
 Box = Tuple[float, float, float, float]
+# More digits are no class and no size, and slow to read.
+_MAX_DIGITS = 9
 
 
 class Row(NamedTuple):
@@ -48,6 +51,18 @@ def read_ids(path: str) -> List[Row]:
     ]
 
 
+def path_inside(place: str, folder: str, name: str) -> str:
+    """Join a name of a list to its folder.
+
+    Raises:
+        ValueError: If it leaves the folder; begins with ``place``.
+    """
+    try:
+        return join_inside(folder, name, links=True)
+    except ValueError as error:
+        raise ValueError(f'{place}: {error}') from None
+
+
 def read_rows(
     path: str, what: str, columns: Tuple[str, ...], report: Report
 ) -> List[Row]:
@@ -77,12 +92,13 @@ def read_labels(path: str, report: Report) -> Dict[str, Tuple[str, int]]:
     """Read ``class_labels.txt``: place and class index of each image."""
     labels: Dict[str, Tuple[str, int]] = {}
     for row in read_rows(path, 'list of labels', ('label',), report):
-        if not row.cells[0].isdecimal():
+        text = row.cells[0]
+        if not text.isdecimal() or len(text) > _MAX_DIGITS:
             report(row.place, f'label {row.cells[0]!r} is no class index')
         elif row.img_id in labels:
             report(row.place, f'a second label of {row.img_id}')
         else:
-            labels[row.img_id] = (row.place, int(row.cells[0]))
+            labels[row.img_id] = (row.place, int(text))
     return labels
 
 
@@ -91,7 +107,10 @@ def read_sizes(path: str, report: Report) -> Dict[str, Tuple[int, int]]:
     sizes = {}
     columns = ('width', 'height')
     for row in read_rows(path, 'list of image sizes', columns, report):
-        if not all(cell.isdecimal() and int(cell) for cell in row.cells):
+        if not all(
+            cell.isdecimal() and len(cell) <= _MAX_DIGITS and int(cell)
+            for cell in row.cells
+        ):
             report(row.place, f'size {",".join(row.cells)!r} is no size')
             continue
         width, height = (int(cell) for cell in row.cells)

@@ -264,3 +264,47 @@ def test_boxes_over_the_border_can_be_kept(layout):
     assert data.get_data_info(1)['eval_ann']['boxes'][0, 2] == 17
     with pytest.raises(ValueError, match="must be 'error' or 'keep'"):
         read(layout, outside_boxes='clip')
+
+
+@pytest.mark.parametrize('label', ['1000000000', '60000', '9' * 5000])
+def test_labels_that_no_data_set_has(layout, label):
+    text = FILES['class_labels.txt'].replace('b.v2.jpg,2', f'b.v2.jpg,{label}')
+    layout[1](**{'class_labels.txt': text})
+    with pytest.raises(ValueError, match=r'class_labels.txt: '):
+        read(layout, num_classes=None)
+
+
+def test_many_classes_take_no_time(layout):
+    text = FILES['class_labels.txt'].replace('b.v2.jpg,2', 'b.v2.jpg,60000')
+    layout[1](**{'class_labels.txt': text})
+    data = read(layout, num_classes=60001)
+    assert data.get_cat_ids(1) == [60000]
+
+
+@pytest.mark.parametrize('name', ['../x/a.jpg', '/x/a.jpg'])
+def test_ids_and_masks_stay_in_their_folder(layout, name):
+    layout[1](
+        **{
+            'image_ids.txt': f'{name}\n',
+            'class_labels.txt': f'{name},0\n',
+        }
+    )
+    with pytest.raises(ValueError, match='image_ids.txt: line 1: .*a.jpg'):
+        read(layout)
+    text = MASKS['localization.txt'].replace('m/1.png', name, 1)
+    layout[1](**{'localization.txt': text})
+    with pytest.raises(ValueError, match='localization.txt: line 1: .*a.jpg'):
+        read(layout, test_mode=True)
+
+
+def test_lists_of_class_names(layout):
+    path = layout[0] / 'metadata' / 'class_names.txt'
+    path.write_text('\ufeffant \nbee\ncod\n\n', encoding='utf-8')
+    assert read(layout).classes == ('ant', 'bee', 'cod')
+    for text, message in (
+        ('ant\n\ncod\n', 'class_names.txt: line 2: .*blank'),
+        ('ant\nbee\nant', "class_names.txt: .*'ant' 2 times"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=message):
+            read(layout)

@@ -164,7 +164,8 @@ def test_statistics_known_answer(tool):
                 gt_label_difficult=np.array(difficult, dtype=np.int64),
             )
         )
-    assert statistics.together.tolist() == [[2, 1, 0], [1, 2, 0], [0, 0, 0]]
+    assert statistics.shown.tolist() == [2, 2, 0]
+    assert statistics.together == {(0, 1): 1}
     assert statistics.objects.tolist() == [14, 1, 0]
     assert statistics.difficult.tolist() == [0, 1, 0]
     assert statistics.absent() == ['emu']

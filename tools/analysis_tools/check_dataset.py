@@ -9,6 +9,7 @@ import copy
 import inspect
 import sys
 from collections import Counter
+from itertools import combinations
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -33,7 +34,9 @@ class Statistics:
     def __init__(self, classes: Sequence[str]) -> None:
         self.classes = classes
         size = len(classes)
-        self.together = np.zeros((size, size), dtype=np.int64)
+        self.shown = np.zeros(size, dtype=np.int64)
+        # Of each two classes; a matrix of thousands would fill the memory.
+        self.together: Counter = Counter()
         self.objects = np.zeros(size, dtype=np.int64)
         self.difficult = np.zeros(size, dtype=np.int64)
         self.numbers: Counter = Counter()
@@ -45,7 +48,8 @@ class Statistics:
         labels = info['gt_label']
         self.images += 1
         self.unlabelled += not len(labels)
-        self.together[np.ix_(labels, labels)] += 1
+        self.shown[labels] += 1
+        self.together.update(combinations(labels.tolist(), 2))
         self.difficult[info['gt_label_difficult']] += 1
         if 'gt_count' in info:
             self.counted += 1
@@ -56,8 +60,7 @@ class Statistics:
 
     def absent(self) -> List[str]:
         """Return the classes that no image shows."""
-        present = np.diag(self.together) > 0
-        return [n for n, shown in zip(self.classes, present) if not shown]
+        return [n for n, times in zip(self.classes, self.shown) if not times]
 
     def lines(self) -> Iterator[str]:
         """Yield the report."""
@@ -83,7 +86,7 @@ class Statistics:
         width = max(len(name) for name in ('class', *self.classes))
         yield f'{"class":{width}}  images  share  objects  difficult only'
         for label, name in enumerate(self.classes):
-            images = int(self.together[label, label])
+            images = int(self.shown[label])
             objects = str(self.objects[label]) if self.counted else '-'
             share = 100 * images / max(self.images, 1)
             yield (
@@ -107,19 +110,17 @@ class Statistics:
             yield 'images that show both classes:'
             header = ''.join(f'{label:5d}' for label in range(size))
             yield f'{"":>19}{header}'
-            for label, row in enumerate(self.together):
+            matrix = np.diag(self.shown)
+            for pair, number in self.together.items():
+                matrix[pair] = matrix[pair[::-1]] = number
+            for label, row in enumerate(matrix):
                 cells = ''.join(f'{number or ".":>5}' for number in row)
                 yield f'{label:3d} {self.classes[label][:15]:15}{cells}'
             return
         yield 'classes that are most often together:'
-        rows, columns = np.triu_indices(size, 1)
-        pairs = self.together[rows, columns]
-        for index in np.argsort(-pairs, kind='stable')[:20]:
-            first, second = rows[index], columns[index]
-            yield (
-                f'{self.classes[first]} + {self.classes[second]}: '
-                f'{pairs[index]}'
-            )
+        pairs = sorted(self.together.items(), key=lambda x: (-x[1], x[0]))
+        for (first, second), number in pairs[:20]:
+            yield f'{self.classes[first]} + {self.classes[second]}: {number}'
 
 
 def base_configs(config: Any) -> Iterator[Dict[str, Any]]:
@@ -171,10 +172,14 @@ def check(config: Dict[str, Any]) -> Tuple[List[Problem], List[str]]:
     statistics = Statistics(dataset.classes)
     problems += _read_all(dataset, statistics)
     lines = list(statistics.lines())
+    absent = statistics.absent()
     lines += [
         f'warning: no image shows the class {name!r}'
-        for name in statistics.absent()
+        for name in absent[:_LARGEST_MATRIX]
     ]
+    if len(absent) > _LARGEST_MATRIX:
+        more = len(absent) - _LARGEST_MATRIX
+        lines.append(f'warning: no image shows {more} more classes')
     return problems, lines
 
 
