@@ -11,8 +11,23 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from mmwsl.registry import HOOKS, MODELS, VISUALIZERS
-from stage1_data import config_files, small_config, write_data
+from mmwsl.apis import load_config
+from mmwsl.registry import (
+    DATASETS,
+    HOOKS,
+    METRICS,
+    MODELS,
+    TRANSFORMS,
+    VISUALIZERS,
+)
+from stage1_data import (
+    _drop_pretrained,
+    config_files,
+    read_once,
+    segmentor_files,
+    small_config,
+    write_data,
+)
 
 
 @pytest.fixture(scope='module')
@@ -82,6 +97,53 @@ def test_hooks_and_visualizer_build(name, data_root, tmp_path):
         dict(cfg.visualizer, name=name, save_dir=str(tmp_path))
     )
     assert visualizer is not None
+
+
+def plain(node):
+    """Return a part of a config without the scopes of package bases."""
+    if isinstance(node, dict):
+        return {k: plain(v) for k, v in node.items() if k != '_scope_'}
+    if isinstance(node, (list, tuple)):
+        return [plain(item) for item in node]
+    return node
+
+
+def knows(registry, item):
+    """Whether a registry finds a type in the scope that its dict names."""
+    with registry.switch_scope_and_registry(item.get('_scope_')) as inner:
+        return inner.get(item['type']) is not None
+
+
+@pytest.mark.parametrize('name', config_files() + segmentor_files())
+def test_a_package_carries_the_same(name, tmp_path):
+    """As a base in another folder it builds the same, with our scope."""
+    segmentor = name in segmentor_files()
+    if segmentor:
+        pytest.importorskip('mmseg')
+    cfg = read_once(name)
+    child = tmp_path / 'child.py'
+    child.write_text(f"_base_ = 'mmwsl::{name}'")
+    inherited = load_config(child)
+    assert plain(inherited.to_dict()) == plain(cfg.to_dict())
+    if not segmentor:
+        assert inherited.default_scope == 'mmwsl'
+        return
+    init_default_scope(inherited.default_scope)
+    _drop_pretrained(inherited.model)
+    with torch.device('meta'):
+        MODELS.build(inherited.model)
+    for split in ('train', 'val', 'test'):
+        dataset = inherited[f'{split}_dataloader'].dataset
+        assert knows(DATASETS, dataset)
+        while 'dataset' in dataset:
+            dataset = dataset.dataset
+            assert knows(DATASETS, dataset)
+        assert all(knows(TRANSFORMS, item) for item in dataset.pipeline)
+    hooks = [*inherited.default_hooks.values(), *inherited.custom_hooks]
+    assert all(knows(HOOKS, hook) for hook in hooks)
+    for given in (inherited.val_evaluator, inherited.test_evaluator):
+        metrics = given if isinstance(given, list) else [given]
+        assert all(knows(METRICS, metric) for metric in metrics)
 
 
 def test_bases_inherit_from_one_beside_them_at_most():

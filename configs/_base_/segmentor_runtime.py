@@ -11,7 +11,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     sync_buffers=dict(type='SyncBuffersHook'),
     checks=dict(type='mmwsl.RunCheckHook'),
-    visualization=dict(type='SegVisualizationHook'),
+    visualization=dict(type='mmseg.SegVisualizationHook'),
 )
 custom_hooks = [
     dict(type='mmwsl.EpochSeedHook'),

@@ -12,10 +12,10 @@ crop_size = (224, 224)
 max_epochs = 24
 
 model = dict(
-    type='EncoderDecoder',
+    type='mmseg.EncoderDecoder',
     # As these weights want it, see cam_mobilenet-v2.py.
     data_preprocessor=dict(
-        type='SegDataPreProcessor',
+        type='mmseg.SegDataPreProcessor',
         mean=[127.5, 127.5, 127.5],
         std=[127.5, 127.5, 127.5],
         bgr_to_rgb=True,
@@ -50,16 +50,16 @@ model = dict(
 
 train_pipeline = [
     dict(type='mmwsl.LoadWSLImage'),
-    dict(type='LoadAnnotations'),
+    dict(type='mmseg.LoadAnnotations'),
     dict(
         type='RandomResize',
         scale=(1024, 256),
         ratio_range=(0.75, 1.5),
         keep_ratio=True,
     ),
-    dict(type='RandomCrop', crop_size=crop_size),
+    dict(type='mmseg.RandomCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
+    dict(type='mmseg.PhotoMetricDistortion'),
     # The branch learns from the image labels, not from what the label maps
     # show of them.
     dict(
@@ -75,8 +75,8 @@ test_pipeline = [
     dict(type='mmwsl.LoadWSLImage'),
     # A short side of 256.
     dict(type='Resize', scale=(1024, 256), keep_ratio=True),
-    dict(type='LoadAnnotations'),
-    dict(type='PackSegInputs'),
+    dict(type='mmseg.LoadAnnotations'),
+    dict(type='mmseg.PackSegInputs'),
 ]
 train_dataloader = dict(
     _delete_=True,
@@ -88,7 +88,7 @@ train_dataloader = dict(
     dataset=dict(
         type='mmwsl.SeededDataset',
         dataset=dict(
-            type='PascalVOCDataset',
+            type='mmseg.PascalVOCDataset',
             # Whole paths, for labels lie elsewhere.
             ann_file=data_root + '/ImageSets/Segmentation/train.txt',
             data_prefix=dict(

@@ -22,9 +22,9 @@ metainfo = dict(
     ],
 )
 model = dict(
-    type='EncoderDecoder',
+    type='mmseg.EncoderDecoder',
     data_preprocessor=dict(
-        type='SegDataPreProcessor',
+        type='mmseg.SegDataPreProcessor',
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
@@ -56,7 +56,7 @@ model = dict(
 )
 train_pipeline = [
     dict(type='mmwsl.LoadWSLImage'),
-    dict(type='LoadAnnotations'),
+    dict(type='mmseg.LoadAnnotations'),
     dict(type='RandomFlip', prob=0.5, direction=['horizontal', 'vertical']),
     dict(
         type='mmwsl.PackLabelledSegInputs',
@@ -70,8 +70,8 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='mmwsl.LoadWSLImage'),
-    dict(type='LoadAnnotations'),
-    dict(type='PackSegInputs'),
+    dict(type='mmseg.LoadAnnotations'),
+    dict(type='mmseg.PackSegInputs'),
 ]
 train_dataloader = dict(
     batch_size=16,
@@ -82,7 +82,7 @@ train_dataloader = dict(
     dataset=dict(
         type='mmwsl.SeededDataset',
         dataset=dict(
-            type='BaseSegDataset',
+            type='mmseg.BaseSegDataset',
             metainfo=metainfo,
             img_suffix='.png',
             ann_file=data_root + '/ImageSets/Segmentation/train.txt',
@@ -99,7 +99,7 @@ val_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='BaseSegDataset',
+        type='mmseg.BaseSegDataset',
         metainfo=metainfo,
         img_suffix='.png',
         data_root=data_root,
@@ -111,7 +111,7 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+val_evaluator = dict(type='mmseg.IoUMetric', iou_metrics=['mIoU'])
 test_evaluator = val_evaluator
 optim_wrapper = dict(
     type='OptimWrapper',

@@ -30,8 +30,8 @@ model = dict(
 )
 train_pipeline = [
     dict(type='mmwsl.LoadWSLImage'),
-    dict(type='LoadAnnotations'),
-    dict(type='RandomCrop', crop_size=crop_size),
+    dict(type='mmseg.LoadAnnotations'),
+    dict(type='mmseg.RandomCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5),
     dict(
         type='mmwsl.PackLabelledSegInputs',
@@ -44,8 +44,8 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='mmwsl.LoadWSLImage'),
-    dict(type='LoadAnnotations'),
-    dict(type='PackSegInputs'),
+    dict(type='mmseg.LoadAnnotations'),
+    dict(type='mmseg.PackSegInputs'),
 ]
 train_dataloader = dict(
     batch_size=30,

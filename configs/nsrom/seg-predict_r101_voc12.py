@@ -4,7 +4,7 @@ data_root = 'data/VOCdevkit/VOC2012'
 out_dir = 'work_dirs/seg-predict_r101_voc12'
 predict_pipeline = [
     dict(type='mmwsl.LoadWSLImage'),
-    dict(type='PackSegInputs'),
+    dict(type='mmseg.PackSegInputs'),
 ]
 test_dataloader = dict(
     dataset=dict(

@@ -4,7 +4,7 @@ data_root = 'data/toy'
 out_dir = 'work_dirs/seg-predict_r18_toy'
 predict_pipeline = [
     dict(type='mmwsl.LoadWSLImage'),
-    dict(type='PackSegInputs'),
+    dict(type='mmseg.PackSegInputs'),
 ]
 test_dataloader = dict(
     dataset=dict(

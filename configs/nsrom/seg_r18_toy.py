@@ -18,9 +18,9 @@ model = dict(
 )
 train_pipeline = [
     dict(type='mmwsl.LoadWSLImage'),
-    dict(type='LoadAnnotations'),
+    dict(type='mmseg.LoadAnnotations'),
     dict(type='RandomFlip', prob=0.5, direction=['horizontal', 'vertical']),
-    dict(type='PackSegInputs'),
+    dict(type='mmseg.PackSegInputs'),
 ]
 train_dataloader = dict(
     dataset=dict(

@@ -14,7 +14,7 @@ model = dict(
 )
 train_pipeline = [
     dict(type='mmwsl.LoadWSLImage'),
-    dict(type='LoadAnnotations'),
+    dict(type='mmseg.LoadAnnotations'),
     # The images' long sides have 500 pixels.
     dict(
         type='RandomResize',
@@ -22,9 +22,9 @@ train_pipeline = [
         ratio_range=(0.5, 1.5),
         keep_ratio=True,
     ),
-    dict(type='RandomCrop', crop_size=crop_size),
+    dict(type='mmseg.RandomCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PackSegInputs'),
+    dict(type='mmseg.PackSegInputs'),
 ]
 train_dataloader = dict(
     batch_size=10,
