@@ -9,7 +9,8 @@ export PYTHONPATH=$here/..${PYTHONPATH:+:$PYTHONPATH}
 run_dist() {
     local processes=$1 script=$2
     shift 2
-    ${PYTHON:-python} -m torch.distributed.run \
+    # In place of this shell, so that a signal to it reaches the processes.
+    exec ${PYTHON:-python} -m torch.distributed.run \
         --nnodes="${NNODES:-1}" \
         --node_rank="${NODE_RANK:-0}" \
         --master_addr="${MASTER_ADDR:-127.0.0.1}" \
@@ -26,7 +27,7 @@ run_slurm() {
     ((gpus_per_node <= gpus)) || gpus_per_node=$gpus
     # SRUN_ARGS is split into words on purpose.
     # shellcheck disable=SC2086
-    srun -p "$partition" \
+    exec srun -p "$partition" \
         --job-name="$job_name" \
         --gres="gpu:$gpus_per_node" \
         --ntasks="$gpus" \

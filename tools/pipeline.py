@@ -6,7 +6,6 @@ says how a pipeline file is written and what is on disk afterwards.
 """
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Optional, Sequence
 
@@ -52,16 +51,12 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run the stages that are not finished."""
     args = parse_args(argv)
     tools = str(Path(__file__).resolve().parent)
-    try:
-        with friendly_errors():
-            pipeline = read_pipeline(
-                args.config, args.cfg_options, args.work_dir, tools
-            )
-            run = show_plan if args.dry_run else run_pipeline
-            run(pipeline, args.first, args.last)
-    except KeyboardInterrupt:
-        print('stopped; the same command goes on from here', file=sys.stderr)
-        return 130
+    with friendly_errors('stopped; the same command goes on from here'):
+        pipeline = read_pipeline(
+            args.config, args.cfg_options, args.work_dir, tools
+        )
+        run = show_plan if args.dry_run else run_pipeline
+        run(pipeline, args.first, args.last)
     return 0
 
 

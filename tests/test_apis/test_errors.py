@@ -1,9 +1,12 @@
 """One clear line instead of a traceback."""
 
+import os
+import re
+
 import pytest
 from torch._utils import ExceptionWrapper
 
-from mmwsl.apis.errors import error_line, friendly_errors
+from mmwsl.apis.errors import error_line, fault_place, friendly_errors
 
 
 def test_error_of_a_worker_is_its_last_line():
@@ -63,9 +66,78 @@ def test_traceback_on_demand(monkeypatch):
         raise ValueError('wrong')
 
 
-def test_other_errors_pass(monkeypatch):
+def own_fault(kind):
+    """Raise what no check raises."""
+    faults = dict(
+        key=lambda: {}['model'],
+        attribute=lambda: None.shape,
+        index=lambda: [][0],
+        type=lambda: {[]: 1},
+        value=lambda: int('seconds'),
+        zero=lambda: 1 / 0,
+        unpack=lambda: (lambda a, b: a)(*[1]),
+        full=lambda: os.write(-1, b''),
+    )
+    faults[kind]()
+
+
+@pytest.mark.parametrize(
+    'kind',
+    ['key', 'attribute', 'index', 'type', 'value', 'zero', 'unpack', 'full'],
+)
+def test_what_no_check_raises_says_its_place(kind, capsys, monkeypatch):
     monkeypatch.delenv('MMWSL_TRACEBACK', raising=False)
-    with pytest.raises(ZeroDivisionError), friendly_errors():
-        raise ZeroDivisionError
+    with pytest.raises(SystemExit) as stop, friendly_errors():
+        own_fault(kind)
+    assert stop.value.code == 1
+    line = capsys.readouterr().err.splitlines()[0]
+    assert re.search(r'Error: .*test_errors.py, line \d+\)$', line)
+
+
+def again(error):
+    """Raise an error again as registries do."""
+    try:
+        raise error
+    except Exception as first:
+        raise type(first)(f'class `A` in a.py: {first}')  # noqa: B904
+
+
+def test_places_behind_registries_and_workers():
+    with pytest.raises(ValueError) as error:
+        again(ValueError('batch_size must be positive'))
+    assert fault_place(error.value) is None
+    with pytest.raises(KeyError) as error:
+        again(KeyError('model'))
+    assert 'test_errors.py' in fault_place(error.value)
+    for kind, fault in (('key', True), (None, False)):
+        try:
+            if kind:
+                own_fault(kind)
+            raise ValueError('a.jpg: truncated JPEG')
+        except (KeyError, ValueError):
+            sent = ExceptionWrapper(where='in DataLoader worker process 0')
+        with pytest.raises((KeyError, ValueError)) as error:
+            sent.reraise()
+        place = fault_place(error.value)
+        assert 'test_errors.py' in place if fault else place is None
+
+
+def test_files_and_packages_that_are_missing_need_no_place():
+    with pytest.raises(OSError) as error:
+        open('nowhere/a')  # noqa: SIM115
+    assert fault_place(error.value) is None
+    with pytest.raises(ImportError) as error:
+        import nowhere  # noqa: F401
+    assert fault_place(error.value) is None
+    with pytest.raises(AssertionError) as error:
+        raise AssertionError
+    assert 'test_errors.py' in fault_place(error.value)
+
+
+def test_interrupts_are_one_line(capsys):
+    with pytest.raises(SystemExit) as stop, friendly_errors('go on later'):
+        raise KeyboardInterrupt
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == 'go on later\n'
     with friendly_errors():
         pass
