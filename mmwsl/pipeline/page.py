@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import suppress
 from html import escape
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
@@ -16,7 +17,7 @@ from mmwsl.pipeline.pictures import (
     Drawing,
     PictureFolder,
     draw_file,
-    read_picture,
+    read_fitting,
 )
 from mmwsl.pipeline.stages import Pipeline
 from mmwsl.pipeline.summary import Row, metrics_text, summary_cells
@@ -154,13 +155,16 @@ def _image_cells(
     if image_dir:
         found = FileIndex().find_image(os.path.join(image_dir, img_id))
         paths['image'] = found
-        image = read_picture(found) if found else None
     mask_dir = _source(settings, 'truth')
     if mask_dir:
         mask = os.path.join(mask_dir, f'{img_id}.png')
         paths['truth'] = mask if os.path.isfile(mask) else None
     for column in columns:
         paths[column.title] = column.files.find(img_id)
+    if paths.get('image'):
+        # A broken one is said in its own cell.
+        with suppress(OSError, ValueError):
+            image = read_fitting(str(paths['image']), paths.values())
     for title, path in paths.items():
         if path is None:
             yield '<td class="none">not made for this image</td>'

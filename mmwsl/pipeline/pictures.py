@@ -5,7 +5,7 @@ Shape shorthand: (H, W) the picture, K classes.
 
 import os
 import re
-from typing import Dict, List, NamedTuple, Optional, Sequence, Set
+from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Set
 
 import numpy as np
 
@@ -13,7 +13,12 @@ from mmwsl.datasets.files import find_files, image_id
 from mmwsl.datasets.transforms.masks import read_index_mask
 from mmwsl.evaluation.files import read_maps
 from mmwsl.pseudo_labels.regions import read_regions
-from mmwsl.utils.images import IMG_SUFFIXES, open_picture, read_image
+from mmwsl.utils.images import (
+    IMG_SUFFIXES,
+    image_size,
+    open_picture,
+    read_image,
+)
 from mmwsl.visualization import (
     Tile,
     draw_label_map,
@@ -61,9 +66,25 @@ class PictureFolder:
         return self.files.get(img_id) or self._names.get(img_id.split('/')[-1])
 
 
-def read_picture(path: str) -> np.ndarray:
+def read_fitting(path: str, others: Iterable[Optional[str]]) -> np.ndarray:
+    """Read an image as :func:`read_picture` does, so that others fit on it.
+
+    Args:
+        path: The image.
+        others: Label maps and pictures of it. If one has the size of the
+            stored image, it is not turned by its EXIF entry.
+    """
+    stored = image_size(path, exif_orientation=False)
+    turn = stored == image_size(path)
+    if not turn:
+        maps = [other for other in others if other and other.endswith('.png')]
+        turn = stored not in [image_size(other) for other in maps]
+    return read_picture(path, turn)
+
+
+def read_picture(path: str, turn: bool = True) -> np.ndarray:
     """Read a picture, (H, W, 3) uint8, RGB, its longer side shortened."""
-    image = read_image(path)[..., ::-1]
+    image = read_image(path, turn)[..., ::-1]
     scale = LONGEST / max(image.shape[:2])
     if scale < 1:
         height, width = (max(1, round(x * scale)) for x in image.shape[:2])

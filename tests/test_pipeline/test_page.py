@@ -174,6 +174,14 @@ def test_a_broken_picture_is_named(folder):
     assert 'a/0.png' in cell
 
 
+def test_a_broken_image_is_named(folder):
+    for path in (folder / 'images/a').iterdir():
+        path.write_bytes(b'no picture')
+    row = make(folder, number=1).tables[1][1]
+    assert 'cannot be decoded' in row[1]
+    assert 'cannot be decoded' not in row[3]
+
+
 def test_before_any_stage(folder):
     stages = [{**WRITER, 'name': 'new', 'pictures': '{dir}'}]
     pipeline = read(folder, stages)

@@ -8,6 +8,7 @@ from mmwsl.pipeline.pictures import (
     PictureFolder,
     draw_file,
     draw_labels,
+    read_fitting,
     read_picture,
 )
 from mmwsl.pseudo_labels.label_files import write_label_map
@@ -106,3 +107,15 @@ def test_unknown_arrays_name_the_file(tmp_path):
     (tmp_path / 'b.png').write_bytes(text)
     with pytest.raises((OSError, ValueError)):
         draw_file(str(tmp_path / 'b.png'), IMAGE)
+
+
+@pytest.mark.parametrize('fits', [False, True])
+def test_an_image_is_turned_as_its_label_maps_are(tmp_path, fits):
+    exif = Image.Exif()
+    exif[0x112] = 6
+    path = str(tmp_path / 'a.jpg')
+    Image.new('RGB', (30, 20)).save(path, exif=exif)
+    label_map = str(tmp_path / 'a.png')
+    Image.new('P', (30, 20) if fits else (20, 30)).save(label_map)
+    image = read_fitting(path, [None, path, label_map])
+    assert image.shape[:2] == ((20, 30) if fits else (30, 20))
