@@ -69,6 +69,8 @@ def read_class_scores(path: str, key: str = 'scores') -> ClassScores:
             f'{path}: {key} have shape {scores.shape}, expected one row of '
             f'class {key} for each of {len(ids)} ids'
         )
+    if scores.dtype.kind not in 'buif':
+        raise ValueError(f'{path}: {key} are {scores.dtype}, not numbers')
     if classes is not None and len(classes) != scores.shape[1]:
         raise ValueError(
             f'{path}: {len(classes)} class names for {scores.shape[1]} {key}'
@@ -92,7 +94,9 @@ def _read_score_csv(
     classes = None
     if all(_numbers([cell]) is None for cell in rows[0][1:]):
         classes = rows.pop(0)[1:]
-    width = len(rows[0]) if rows else 0
+    if not rows:
+        raise ValueError(f'{path}: no line with scores')
+    width = len(rows[0])
     values = []
     for row in rows:
         numbers = _numbers(row[1:])

@@ -6,6 +6,7 @@ import pytest
 from mmwsl.evaluation.files import (
     class_indices,
     read_class_names,
+    read_class_scores,
     read_image_labels,
     read_maps,
     read_score_map,
@@ -72,3 +73,14 @@ def test_pickles_are_not_read(tmp_path):
         read_score_map(path)
     with pytest.raises(ValueError, match='eval_seeds.py .*--allow-pickle'):
         read_maps(path, 1)
+
+
+def test_scores_that_are_no_numbers(tmp_path):
+    path = tmp_path / 'scores.npz'
+    np.savez(path, ids=['a'], scores=[['x', 'y']])
+    with pytest.raises(ValueError, match='scores.npz: scores are <U1'):
+        read_class_scores(str(path))
+    path = tmp_path / 'scores.csv'
+    path.write_text('image,cat,dog\n')
+    with pytest.raises(ValueError, match='scores.csv: no line with scores'):
+        read_class_scores(str(path))
