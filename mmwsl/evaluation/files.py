@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from typing import (
     Any,
+    Callable,
     Dict,
     List,
     Mapping,
@@ -20,7 +22,7 @@ from typing import (
 
 import numpy as np
 
-from mmwsl.datasets.files import files_by_id, read_names
+from mmwsl.datasets.files import files_by_id, read_lines, read_names
 from mmwsl.datasets.label_lists import parse_labels, read_csv, read_label_file
 from mmwsl.utils.files import write_whole
 from mmwsl.utils.images import IMG_SUFFIXES
@@ -270,6 +272,33 @@ def without_suffix(path: str) -> str:
     stem, suffix = os.path.splitext(path)
     known = suffix.lower() in (*IMG_SUFFIXES, *MAP_SUFFIXES)
     return (stem if known else path).replace('\\', '/')
+
+
+def read_ids(path: str, known: Callable[[str], Any]) -> List[str]:
+    """Read the image ids of a list, each at the begin of a line.
+
+    Args:
+        path (str): The list, which may say more after an id.
+        known (Callable): Tells whether there is such an image. The longest
+            part of a line that is one is its id, or else all of the line
+            but for a flag.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no text or names no image.
+    """
+    ids = []
+    for line in read_lines(path, 'list of images'):
+        # Names may hold spaces.
+        ends = [m.start() for m in re.finditer(r'\s+|$', line.rstrip())]
+        parts = [without_suffix(line[:end].strip()) for end in ends[::-1]]
+        if line.strip():
+            # VOC's lists of a class end in a flag.
+            whole = re.sub(r'\s+(-1|0|1)\s*$', '', line).strip()
+            ids.append(next(filter(known, parts), without_suffix(whole)))
+    if not ids:
+        raise ValueError(f'{path}: names no image')
+    return ids
 
 
 def write_metrics(path: str, metrics: Mapping[str, float]) -> None:

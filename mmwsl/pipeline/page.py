@@ -8,9 +8,9 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from mmwsl.datasets.files import FileIndex, read_lines
+from mmwsl.datasets.files import FileIndex
 from mmwsl.datasets.palettes import VOC_CLASSES
-from mmwsl.evaluation.files import read_class_names, without_suffix
+from mmwsl.evaluation.files import read_class_names, read_ids
 from mmwsl.pipeline.commands import fill_in
 from mmwsl.pipeline.page_style import PAGE
 from mmwsl.pipeline.pictures import (
@@ -95,10 +95,9 @@ def choose_images(
     if settings.get('images'):
         return [str(img_id) for img_id in settings['images']]
     if settings.get('list'):
-        lines = read_lines(settings['list'], 'list of images')
-        ids = [
-            without_suffix(line.split()[0]) for line in lines if line.split()
-        ]
+        ids = read_ids(
+            settings['list'], lambda x: any(c.files.find(x) for c in columns)
+        )
     else:
         ids = list(columns[0].files.files) if columns else []
     number = min(int(settings.get('number', _NUMBER)), len(ids))

@@ -7,6 +7,7 @@ from mmwsl.evaluation.files import (
     class_indices,
     read_class_names,
     read_class_scores,
+    read_ids,
     read_image_labels,
     read_maps,
     read_score_map,
@@ -84,3 +85,14 @@ def test_scores_that_are_no_numbers(tmp_path):
     path.write_text('image,cat,dog\n')
     with pytest.raises(ValueError, match='scores.csv: no line with scores'):
         read_class_scores(str(path))
+
+
+def test_ids_with_spaces(tmp_path):
+    path = tmp_path / 'list.txt'
+    path.write_text('photo 2.jpg\nphoto 1\n\nx/ a  b -1 \nnew one\n')
+    known = {'photo', 'photo 2', 'x/ a  b'}
+    found = ['photo 2', 'photo', 'x/ a  b', 'new one']
+    assert read_ids(str(path), known.__contains__) == found
+    path.write_text(' \n')
+    with pytest.raises(ValueError, match='list.txt: names no image'):
+        read_ids(str(path), known.__contains__)

@@ -16,11 +16,11 @@ from typing import Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from mmwsl.apis import friendly_errors
-from mmwsl.datasets.files import read_lines
 from mmwsl.datasets.transforms.masks import read_index_mask
 from mmwsl.evaluation.files import (
     find_map_files,
     read_class_names,
+    read_ids,
     write_metrics,
 )
 from mmwsl.evaluation.functional import format_table, percent
@@ -74,8 +74,7 @@ def image_ids(args: argparse.Namespace) -> List[str]:
     files = find_map_files(step_folder(args.regions, 1))
     if not args.list:
         return list(files)
-    lines = [x.split() for x in read_lines(args.list, 'list of images')]
-    ids = [words[0] for words in lines if words]
+    ids = read_ids(args.list, files.get)
     missing = [img_id for img_id in ids if img_id not in files]
     if missing:
         raise FileNotFoundError(

@@ -17,9 +17,8 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from mmwsl.datasets.files import read_lines
 from mmwsl.datasets.transforms.masks import read_index_mask
-from mmwsl.evaluation.files import find_map_files, without_suffix
+from mmwsl.evaluation.files import find_map_files, read_ids
 from mmwsl.evaluation.functional.pixel_pr import pixel_histograms
 from mmwsl.evaluation.functional.saliency import saliency_scores
 from mmwsl.evaluation.functional.tables import percent
@@ -48,13 +47,8 @@ def image_ids(args: argparse.Namespace) -> List[str]:
     """The images to score: those listed, or those of all maps."""
     if not os.path.isdir(args.truth):
         raise FileNotFoundError(f'{args.truth}: folder does not exist')
-    if not args.list:
-        return list(find_map_files(args.maps))
-    lines = [x.split() for x in read_lines(args.list, 'list of images')]
-    ids = [without_suffix(words[0]) for words in lines if words]
-    if not ids:
-        raise ValueError(f'{args.list}: names no image')
-    return ids
+    files = find_map_files(args.maps)
+    return read_ids(args.list, files.get) if args.list else list(files)
 
 
 def score_image(path: str, truth: str, masks: bool) -> Tuple[float, ...]:

@@ -21,7 +21,6 @@ from typing import (
 import numpy as np
 import torch
 
-from mmwsl.datasets.files import read_lines
 from mmwsl.datasets.palettes import VOC_CLASSES
 from mmwsl.datasets.transforms import LoadSaliency
 from mmwsl.datasets.transforms.masks import read_index_mask
@@ -30,9 +29,9 @@ from mmwsl.evaluation.files import (
     class_indices,
     find_map_files,
     read_class_names,
+    read_ids,
     read_image_labels,
     read_maps,
-    without_suffix,
 )
 from mmwsl.evaluation.functional import (
     label_map_histograms,
@@ -121,8 +120,7 @@ def map_files(args: argparse.Namespace) -> Dict[str, str]:
     """The map file of each image to score."""
     files = find_map_files(args.maps)
     if args.list:
-        lines = [x.split() for x in read_lines(args.list, 'list of images')]
-        ids = [without_suffix(words[0]) for words in lines if words]
+        ids = read_ids(args.list, files.__contains__)
         missing = [img_id for img_id in ids if img_id not in files]
         if missing:
             raise FileNotFoundError(
@@ -130,8 +128,6 @@ def map_files(args: argparse.Namespace) -> Dict[str, str]:
                 f'images of {args.list}, the first is {missing[0]}'
             )
         files = {img_id: files[img_id] for img_id in ids}
-    if not files:
-        raise ValueError(f'{args.list}: names no image')
     kinds = {os.path.splitext(path)[1] == '.png' for path in files.values()}
     if len(kinds) > 1:
         raise ValueError(f'{args.maps}: holds both class maps and label maps')
