@@ -31,11 +31,11 @@ ITEMS = (
 )
 # Import names of what requirements/runtime.txt and the checks at import name.
 CORE = {'torch', 'torchvision', 'mmengine', 'mmcv', 'numpy', 'cv2', 'mmwsl'}
-CORE |= {'PIL', 'pycocotools'}
+CORE |= {'PIL', 'pycocotools', 'scipy'}
 # What mmengine and mmcv themselves require.
 CORE |= {'matplotlib', 'yaml'}
 # Extras: imported only where a config names them, never at the top level.
-OPTIONAL = {'timm', 'mmdet', 'mmseg', 'scipy'}
+OPTIONAL = {'timm', 'mmdet', 'mmseg'}
 OPTIONAL |= {'pydensecrf'}
 
 
@@ -131,7 +131,7 @@ def test_wheel_requires_nothing_of_openmmlab(wheel: zipfile.ZipFile) -> None:
     required = [n for n in lines if n.startswith('Requires-Dist:')]
     plain = [line for line in required if 'extra ==' not in line]
     names = {line.split()[1] for line in plain}
-    assert names == {'numpy', 'pillow', 'pycocotools'}
+    assert names == {'numpy', 'pillow', 'pycocotools', 'scipy'}
     extras = {n.split()[1] for n in lines if n.startswith('Provides-Extra:')}
     assert {'mim', 'mmdet', 'mmseg', 'timm'} <= extras
 

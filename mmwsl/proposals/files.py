@@ -9,6 +9,7 @@ import os
 from typing import Any, Callable, Dict, List, Optional
 
 import numpy as np
+from scipy.io import loadmat
 
 from mmwsl.structures import PackedMasks
 from mmwsl.utils.files import naming, read_json, write_whole
@@ -48,7 +49,6 @@ def read_proposals(path: str) -> PackedMasks:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ImportError: If a ``.mat`` file is read without scipy.
         ValueError: If the file is broken, empty or holds no proposal.
     """
     reader = _known(_READERS, path)
@@ -308,14 +308,7 @@ def _read_json(path: str) -> PackedMasks:
 
 def _read_mat(path: str) -> PackedMasks:
     try:
-        import scipy.io
-    except ImportError as error:
-        raise ImportError(
-            'MATLAB files need scipy: pip install scipy, or pip install '
-            '"mmwsl[proposals]"'
-        ) from error
-    try:
-        content: Dict[str, Any] = scipy.io.loadmat(path)
+        content: Dict[str, Any] = loadmat(path)
     except NotImplementedError as error:
         raise ValueError(
             f'{path}: is a file of MATLAB 7.3; save it with the option -v7'

@@ -104,8 +104,6 @@ def test_failed_writing_leaves_nothing(tmp_path, proposals) -> None:
 
 @pytest.mark.parametrize('suffix', SUFFIXES)
 def test_missing_empty_and_broken(tmp_path, suffix) -> None:
-    if suffix == '.mat':
-        pytest.importorskip('scipy')
     path = tmp_path / f'a{suffix}'
     with pytest.raises(FileNotFoundError, match=f'a{suffix}: .*not exist'):
         read_proposals(str(path))

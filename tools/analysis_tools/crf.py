@@ -124,8 +124,9 @@ def label_probabilities(
         values = np.zeros(1, np.uint8)
     given = label == values[:, None, None]
     others = (1 - certainty) / max(len(values) - 1, 1)
-    probs = np.where(given, certainty, others)
-    return values, np.where(label == IGNORE, 1 / len(values), probs)
+    probs = np.where(given, np.float32(certainty), np.float32(others))
+    probs[:, label == IGNORE] = 1 / len(values)
+    return values, probs
 
 
 def refine(

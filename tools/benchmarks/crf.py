@@ -58,7 +58,6 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument('--image', help='a photograph instead of a drawing')
     parser.add_argument('--size', type=int, nargs=2, default=(375, 500))
     parser.add_argument('--labels', type=int, default=21)
-    parser.add_argument('--fineness', type=float, default=1.0)
     parser.add_argument('--small', type=int, default=60)
     args = parser.parse_args(argv)
     cv2.setNumThreads(1)
@@ -73,7 +72,6 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             image[size],
             probs[(slice(None), *size)],
             method='lattice',
-            fineness=args.fineness,
         )
 
     whole = (slice(None), slice(None))

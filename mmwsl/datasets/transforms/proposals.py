@@ -30,7 +30,6 @@ class LoadProposals(BaseTransform):
 
     Raises:
         FileNotFoundError: If the file is missing.
-        ImportError: If a ``.mat`` file is read without scipy.
         ValueError: If it is broken, empty, without proposals, or has another
             size than the image.
     """

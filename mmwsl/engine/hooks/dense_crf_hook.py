@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from torch import Tensor
 
+from mmwsl.evaluation.metrics.fields import naming_image
 from mmwsl.pseudo_labels import background_score, dense_crf
 from mmwsl.pseudo_labels.background import BACKGROUNDS
 from mmwsl.pseudo_labels.checks import IGNORE
@@ -83,9 +84,9 @@ class DenseCRFHook(Hook):
             if self.given_only:
                 allowed = self._allowed(sample, labels)
                 labels, probs = labels[allowed], probs[allowed]
-            refined = dense_crf(
-                _image(sample, image, probs.shape[1:]), probs, **self.crf
-            )
+            seen = _image(sample, image, probs.shape[1:])
+            with naming_image(sample):
+                refined = dense_crf(seen, probs, **self.crf)
             best, order = torch.from_numpy(refined).to(labels.device).max(0)
             decided = labels[order]
             decided[best < self.min_probability] = IGNORE

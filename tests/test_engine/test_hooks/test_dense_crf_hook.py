@@ -135,3 +135,10 @@ def test_image_is_turned_as_the_input_is(tmp_path, orientation, turn, scale):
     )
     inputs = torch.from_numpy(seen).permute(2, 0, 1)
     assert np.array_equal(_image(sample, inputs, size), expected)
+
+
+def test_scores_that_are_not_finite(image):
+    sample = make_sample(img_id='a/7')
+    sample.seg_logits = PixelData(data=logits().fill_(float('nan')))
+    with pytest.raises(ValueError, match=r'^a/7: .*finite'):
+        refine(sample, image)
