@@ -1,7 +1,7 @@
 """Instances without segment proposals.
 
 P: peaks. C: classes. M: instances. (h, w): grid of the class maps. (H, W):
-size of the image in pixels.
+size of the image in pixels, (y, x) that of the grid on which masks grow.
 """
 
 from typing import Dict, Optional
@@ -10,10 +10,13 @@ import cv2
 import numpy as np
 
 from mmwsl.evaluation.functional import mask_iou
-from mmwsl.evaluation.functional.mask_nms import merge_maps, suppress
+from mmwsl.evaluation.functional.mask_nms import suppress
 from mmwsl.evaluation.functional.retrieval import checked_peaks
-from mmwsl.models.task_modules.response_maps import to_unit_sum
 from mmwsl.registry import TASK_UTILS
+from mmwsl.utils.arrays import bounded_size, resize
+
+# Masks grow on a grid of at most so many points.
+_GRID_PIXELS = 1 << 18
 
 
 @TASK_UTILS.register_module()
@@ -37,6 +40,9 @@ class PeakGrowth:
     The score is the share of R inside the mask times the probability of the
     class at the peak, the sigmoid of the mean of the class map under R.
     Overlapping masks are suppressed as in ProposalRetrieval.
+
+    In images of more than 2^18 pixels all of this happens on a grid of so
+    many points, and the masks are scaled to the image.
 
     Args:
         spread: Standard deviation of the Gaussian, as part of the square
@@ -93,24 +99,44 @@ class PeakGrowth:
             ValueError: If sizes do not fit.
         """
         prms, classes, class_maps = checked_peaks(prms, classes, class_maps)
-        fields = self._spread(prms)
-        masks = np.zeros(prms.shape, dtype=bool)
+        size = prms.shape[1:]
+        grid = bounded_size(size, _GRID_PIXELS)
+        small = prms
+        if grid != size:
+            small = np.zeros((len(prms), *grid), prms.dtype)
+            for prm, out in zip(prms, small):
+                out[:] = resize(prm, grid)
+            # Sums instead of means over cells.
+            small *= np.float32(size[0] * size[1] / (grid[0] * grid[1]))
+        fields = self._spread(small)
+        masks = np.zeros(small.shape, dtype=bool)
         levels = np.zeros(len(prms))
         for label in np.unique(classes):
             own = np.flatnonzero(classes == label)
-            image = cv2.resize(class_maps[label], prms.shape[:0:-1])
-            levels[own] = np.tensordot(prms[own], image, axes=2)
-            masks[own] = self._grow(prms[own], fields[own], image, levels[own])
-        inside = (prms * masks).sum(axis=(1, 2), dtype=np.float64)
+            image = cv2.resize(class_maps[label], grid[::-1])
+            levels[own] = np.tensordot(small[own], image, axes=2)
+            masks[own] = self._grow(
+                small[own], fields[own], image, levels[own]
+            )
+        inside = (small * masks).sum(axis=(1, 2), dtype=np.float64)
         # The logistic function without overflow.
         scores = inside * (1 + np.tanh(levels / 2)) / 2
         ious = mask_iou(masks, masks)
         kept, owner = suppress(scores, ious, self.nms_threshold)
+        merged = np.zeros((len(kept), *size), prms.dtype)
+        found = np.zeros((len(kept), *size), dtype=bool)
+        # Map by map, since a stack of a large image fills gigabytes.
+        for index, peak in enumerate(kept):
+            for part in np.flatnonzero(owner == index):
+                merged[index] += prms[part]
+            total = merged[index].sum(dtype=np.float64)
+            merged[index] /= total if total > 0 else 1
+            found[index] = resize(masks[peak].astype(np.float32), size) > 0.5
         return dict(
             scores=scores[kept],
             labels=classes[kept],
-            masks=masks[kept],
-            prms=to_unit_sum(merge_maps(prms, owner, len(kept))),
+            masks=found,
+            prms=merged,
             peak_index=kept,
         )
 
