@@ -1,6 +1,7 @@
 """Options that the train and the test command share."""
 
 import os
+from contextlib import suppress
 
 import pytest
 from mmengine.config import Config
@@ -96,3 +97,23 @@ def test_distributed_start_comes_first(monkeypatch):
     monkeypatch.setattr(Runner, 'from_cfg', lambda cfg: order.append('runner'))
     build_runner(Config(dict(launcher='pytorch')))
     assert order == ['start', 'runner']
+
+
+def test_counts_are_compared_with_those_of_the_training_set(monkeypatch):
+    data = dict(type='ToyDataset', num_images=3)
+    metric = dict(type='CountMetric')
+    cfg = Config(
+        dict(
+            train_dataloader=dict(dataset=data),
+            val_evaluator=[dict(type='MultiLabelMetric'), metric],
+            test_evaluator=dict(metric, baseline=[1, 2]),
+        )
+    )
+    given = []
+    monkeypatch.setattr(
+        'mmwsl.apis.command_line.Runner.from_cfg', given.append
+    )
+    with suppress(AttributeError):
+        build_runner(cfg)
+    assert given[0].val_evaluator[1].baseline == data
+    assert given[0].test_evaluator.baseline == [1, 2]

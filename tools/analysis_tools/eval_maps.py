@@ -15,7 +15,7 @@ from mmengine.registry import init_default_scope
 
 from mmwsl.apis import load_config
 from mmwsl.datasets.boxes import check_boxes
-from mmwsl.datasets.files import read_lines
+from mmwsl.datasets.files import read_names
 from mmwsl.datasets.transforms.loc_masks import object_mask
 from mmwsl.datasets.wsol_metadata import (
     Localization,
@@ -213,7 +213,7 @@ def class_names(args: argparse.Namespace) -> Optional[List[str]]:
     path = os.path.join(args.metadata, 'class_names.txt')
     if not os.path.isfile(path):
         return None
-    return [x.strip() for x in read_lines(path, 'class names') if x.strip()]
+    return read_names(path, 'list of class names', gaps=False)
 
 
 def class_number(
