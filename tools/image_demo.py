@@ -15,7 +15,7 @@ from mmengine.device import get_device
 
 from mmwsl.apis import friendly_errors, inference_model, init_model
 from mmwsl.apis.errors import error_line
-from mmwsl.apis.inference import label_indices, load_image
+from mmwsl.apis.inference import is_segmentor, label_indices, load_image
 from mmwsl.datasets.files import find_files
 from mmwsl.visualization.visualizer import WSLVisualizer
 
@@ -119,14 +119,33 @@ def describe(sample: Any, classes: Sequence[str]) -> str:
     return text
 
 
+def describe_labels(sample: Any, classes: Sequence[str]) -> str:
+    """Return how much of an image a segmentor gives to each class.
+
+    Example:
+        'cat 31 %, dog 2 %', or 'background only'.
+    """
+    labels = sample.pred_sem_seg.data.flatten()
+    counts = labels.bincount(minlength=len(classes) + 1)[1:].tolist()
+    names = classes or [f'class {i}' for i in range(len(counts))]
+    found = sorted(zip(counts, names), reverse=True)
+    words = [f'{n} {100 * c / len(labels):.0f} %' for c, n in found if c]
+    return ', '.join(words) or 'background only'
+
+
 def draw_images(args: argparse.Namespace) -> List[Tuple[Path, str]]:
     """Write all pictures and return the images that failed, with reasons."""
     targets = find_images(Path(args.source), Path(args.out_dir))
     device = args.device or get_device()
     model = init_model(args.config, args.checkpoint, device, args.cfg_options)
     visualizer = WSLVisualizer()
-    visualizer.dataset_meta = model.dataset_meta
-    classes = model.dataset_meta.get('classes') or ()
+    meta, describing = model.dataset_meta, describe
+    if is_segmentor(model):
+        # The classes of a segmentor begin with the background.
+        meta = {k: meta[k][1:] for k in ('classes', 'palette') if meta.get(k)}
+        describing = describe_labels
+    visualizer.dataset_meta = meta
+    classes = meta.get('classes') or ()
     labels = None
     if args.labels:
         given = [as_label(text, classes) for text in args.labels]
@@ -148,7 +167,7 @@ def draw_images(args: argparse.Namespace) -> List[Tuple[Path, str]]:
             failed.append((path, error_line(error)))
             print(f'{place}: failed', flush=True)
             continue
-        print(f'{place}: {describe(sample, classes)}', flush=True)
+        print(f'{place}: {describing(sample, classes)}', flush=True)
     print(f'{len(targets) - len(failed)} pictures are in {args.out_dir}')
     return failed
 

@@ -12,14 +12,16 @@ from mmengine.dataset import Compose
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
+from PIL import Image as Pillow
 
 from mmwsl.apis.config import load_config
 from mmwsl.registry import DATASETS, MODELS, TRANSFORMS
 from mmwsl.structures import WSLDataSample
 from mmwsl.utils.checkpoints import load_state
 
-Image = Union[str, Path, np.ndarray]
+Image = Union[str, Path, np.ndarray, Pillow.Image]
 Label = Union[str, int]
+_SINGLE = (str, bytes, Path, np.ndarray, Pillow.Image, torch.Tensor)
 
 
 def init_model(
@@ -74,23 +76,27 @@ def inference_model(
 
     The images go through the config's test pipeline, without what loads
     ground truth, and one by one through ``model.test_step``, with the scales
-    and flips of the config.
+    and flips of the config. Where the pipeline loads proposals, they are made
+    of the images instead. The model predicts in evaluation mode and is left
+    in the mode that it had.
 
     Args:
-        model: From :func:`init_model`.
-        images: One image or several: paths, or arrays (H, W, 3) of uint8 in
-            OpenCV's BGR order.
+        model: From :func:`init_model`; also a segmentor of mmseg.
+        images: One image or several: paths, pictures of Pillow, or arrays
+            (H, W, 3) of uint8 in OpenCV's BGR order.
         labels: Names or indices of the classes that all the images are known
             to show; maps are made for these. Without them, for the classes
-            that the model predicts.
+            that the model predicts. Segmentors take none.
 
     Returns:
         The sample of the image, or a list of samples, on the CPU. Those of
-        unlabelled images have no ``gt_*`` fields.
+        unlabelled images have no ``gt_*`` fields. A segmentor's have
+        ``pred_sem_seg`` and ``seg_logits``.
 
     Raises:
         FileNotFoundError: If an image does not exist.
-        TypeError: If an array is not of uint8.
+        TypeError: If an image is neither a path, a picture nor an array of
+            uint8, or a label is neither a name nor an index.
         ValueError: If an image is broken, or a label unknown.
 
     Example:
@@ -98,24 +104,39 @@ def inference_model(
         >>> sample = inference_model(model, 'photo.jpg')
         >>> sample.pred_score, sample.pred_maps.data
     """
-    single = isinstance(images, (str, Path, np.ndarray))
+    single = isinstance(images, _SINGLE)
     batch: Any = [images] if single else images
     known = None if labels is None else label_indices(model, labels)
-    pipeline = _test_pipeline(model.cfg)
-    keep = 'predicted' if known is None else 'given'
+    pipeline, number_of_classes = _test_pipeline(model.cfg), num_classes(model)
     samples = []
-    with torch.no_grad(), _keeping(model, keep):
+    with torch.no_grad(), _predicting(model, known is not None):
         for number, image in enumerate(batch):
-            info = _data_info(image, number, known, model.head.num_classes)
+            info = _data_info(image, number, known, number_of_classes)
             packed = pipeline(info)
             data = {key: [value] for key, value in packed.items()}
             sample = model.test_step(data)[0].cpu()
             if known is None:
                 # They say "no class at all", which nobody has claimed.
                 for key in ('gt_label', 'gt_score'):
-                    sample.pop(key)
+                    sample.pop(key, None)
             samples.append(sample)
     return samples[0] if single else samples
+
+
+def is_segmentor(model: BaseModel) -> bool:
+    """Return whether a model is a segmentor of mmseg."""
+    return hasattr(model, 'decode_head')
+
+
+def num_classes(model: BaseModel) -> int:
+    """Return the number of classes; a segmentor's count background."""
+    part: Any = model if is_segmentor(model) else getattr(model, 'head', None)
+    if not hasattr(part, 'num_classes'):
+        raise TypeError(
+            f'model: {type(model).__name__} is neither a WSLClassifier nor a '
+            'segmentor of mmseg.'
+        )
+    return int(part.num_classes)
 
 
 def load_image(model: BaseModel, path: Union[str, Path]) -> np.ndarray:
@@ -138,12 +159,19 @@ def label_indices(model: BaseModel, labels: Sequence[Label]) -> List[int]:
     Raises:
         ValueError: If the model has no such class.
     """
-    if isinstance(labels, (str, int)):
+    if is_segmentor(model):
+        raise ValueError('labels: a segmentor takes none.')
+    if isinstance(labels, str) or not np.iterable(labels):
         labels = [labels]
     classes = list((model.dataset_meta or {}).get('classes') or ())
-    number = model.head.num_classes
+    number = num_classes(model)
     indices = set()
     for label in labels:
+        if not isinstance(label, (str, int, np.integer, torch.Tensor)):
+            raise TypeError(
+                'labels: expected names or indices of classes, got '
+                f'{type(label).__name__}.'
+            )
         if isinstance(label, str):
             if label not in classes:
                 names = ', '.join(classes) or 'no names at all'
@@ -207,20 +235,28 @@ def _config_meta(cfg: Config) -> Dict[str, Any]:
     return dict(dataset.metainfo)
 
 
+_DROPPED = ('LoadEvalAnnotations', 'LoadImageFromFile', 'LoadAnnotations')
+
+
 def _test_pipeline(cfg: Config) -> Compose:
     """Build the test pipeline; it loads images, and no ground truth."""
     loader: Dict[str, Any] = dict(type='mmwsl.LoadWSLImage')
-    others = []
+    first, others = [], []
     for transform in _dataset_cfg(cfg)['pipeline']:
         name = transform['type'].split('.')[-1]
         if name == 'LoadWSLImage':
             loader = transform
+        elif name == 'LoadProposals':
+            # The files are those of the data set, not of new images.
+            first.append({**transform, 'folder': None})
         elif name == 'PackWSLInputs':
             others.append({**transform, 'eval_keys': ()})
-        elif name not in ('LoadEvalAnnotations', 'LoadImageFromFile'):
+        elif name not in _DROPPED:
             others.append(transform)
     with _scope(cfg):
-        return Compose([TRANSFORMS.build(t) for t in [loader, *others]])
+        return Compose(
+            [TRANSFORMS.build(t) for t in [loader, *first, *others]]
+        )
 
 
 def _data_info(
@@ -231,7 +267,15 @@ def _data_info(
         gt_label=np.array(known or [], dtype=np.int64),
         num_classes=num_classes,
     )
+    if isinstance(image, Pillow.Image):
+        info.update(img=image, img_path='', img_id=f'image_{number}')
+        return info
     if not isinstance(image, np.ndarray):
+        if not isinstance(image, (str, Path)):
+            raise TypeError(
+                f'image {number}: expected a path, a picture of Pillow or an '
+                f'array (H, W, 3) of uint8, got {type(image).__name__}.'
+            )
         path = Path(image)
         info.update(img_path=str(path), img_id=path.with_suffix('').as_posix())
         return info
@@ -249,11 +293,18 @@ def _data_info(
 
 
 @contextmanager
-def _keeping(model: BaseModel, keep: str) -> Iterator[None]:
-    """Make the head keep other maps than its config says, for a while."""
-    before = model.head.keep
-    model.head.keep = keep
+def _predicting(model: BaseModel, given: bool) -> Iterator[None]:
+    """Put a model in evaluation mode and choose its maps, for a while."""
+    training = [module for module in model.modules() if module.training]
+    head: Any = None if is_segmentor(model) else model.head
+    keep = head and head.keep
+    model.eval()
     try:
+        if head:
+            head.keep = 'given' if given else 'predicted'
         yield
     finally:
-        model.head.keep = before
+        if head:
+            head.keep = keep
+        for module in training:
+            module.training = True

@@ -88,7 +88,8 @@ class WSLDataset(BaseDataset):
             if isinstance(names, str) and os.path.isfile(names):
                 names = read_names(names, 'list of classes')
             elif isinstance(names, Sequence) and not isinstance(names, str):
-                names = [n.strip() if isinstance(n, str) else n for n in names]
+                cut = (n.strip() if isinstance(n, str) else n for n in names)
+                names = tuple(cut) if isinstance(names, tuple) else list(cut)
             # mmengine would take any other text for a class list as well.
             else:
                 raise _no_class_list(cls.__name__, names)

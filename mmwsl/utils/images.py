@@ -93,14 +93,21 @@ def read_stored(path: str, what: str = 'image') -> Tuple[np.ndarray, int]:
         tuple: The picture and how :func:`turned` is to turn it, 1 to 8.
     """
     with open_picture(path, what) as picture:
-        orientation = _orientation(picture)
-        if picture.mode.startswith(('I', 'F')):
-            grey = _to_bytes(np.asarray(picture), path, what)
-            return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), orientation
-        if picture.mode != 'RGB':
-            picture = picture.convert('RGB')
-        array = np.asarray(picture)
-        return cv2.cvtColor(array, cv2.COLOR_RGB2BGR), orientation
+        return as_image(picture, path, what)
+
+
+def as_image(
+    picture: Image.Image, path: str, what: str = 'image'
+) -> Tuple[np.ndarray, int]:
+    """Turn an opened picture into what :func:`read_stored` returns of it."""
+    orientation = _orientation(picture)
+    if picture.mode.startswith(('I', 'F')):
+        grey = _to_bytes(np.asarray(picture), path, what)
+        return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), orientation
+    if picture.mode != 'RGB':
+        picture = picture.convert('RGB')
+    array = np.asarray(picture)
+    return cv2.cvtColor(array, cv2.COLOR_RGB2BGR), orientation
 
 
 def read_plane(path: str, what: str, indices: bool = True) -> np.ndarray:

@@ -8,9 +8,10 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from PIL import Image
 
 from mmwsl.apis import inference_model, init_model, load_config
-from mmwsl.apis.inference import label_indices, load_image
+from mmwsl.apis.inference import _dataset_cfg, label_indices, load_image
 from mmwsl.utils.checkpoints import read_checkpoint
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs/cam/cam_r18_toy.py'
@@ -278,3 +279,99 @@ def test_config_without_test_set(cfg):
     changed.pop('test_dataloader')
     with pytest.raises(ValueError, match='test_dataloader.dataset.pipeline'):
         init_model(changed)
+
+
+def test_pictures_of_pillow(model, image, tmp_path):
+    """They give what their files give, whatever their mode and turn."""
+    path = tmp_path / 'turned.png'
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(image[..., ::-1]).save(path, exif=exif)
+    for place, mode in ((path, None), (tmp_path / 'grey.png', 'L')):
+        picture = Image.open(path)
+        if mode:
+            picture = picture.convert(mode)
+            picture.save(place, exif=exif)
+        found = inference_model(model, picture, [1])
+        want = inference_model(model, place, [1])
+        assert found.ori_shape == want.ori_shape
+        assert found.pred_score.equal(want.pred_score)
+        assert found.pred_maps.data.equal(want.pred_maps.data)
+
+
+def test_broken_picture_of_pillow(model, image, tmp_path):
+    path = tmp_path / 'cut.jpg'
+    cv2.imwrite(str(path), image)
+    path.write_bytes(path.read_bytes()[:-300])
+    with pytest.raises((OSError, ValueError), match='image_0'):
+        inference_model(model, Image.open(path))
+
+
+@pytest.mark.parametrize(
+    'wrong', [torch.zeros(3, 40, 56), b'\xff\xd8', None, 3, {}]
+)
+def test_what_is_no_image(model, image, wrong):
+    batch = [image, wrong]
+    with pytest.raises(TypeError, match=f'image 1.*{type(wrong).__name__}'):
+        inference_model(model, batch)
+    if isinstance(wrong, (bytes, torch.Tensor)):
+        with pytest.raises(TypeError, match='image 0'):
+            inference_model(model, wrong)
+
+
+def test_labels_of_numpy_and_others(model):
+    assert label_indices(model, np.int64(1)) == [1]
+    assert label_indices(model, np.array([2, 0])) == [0, 2]
+    for wrong in (1.0, [None], [0.5]):
+        with pytest.raises(TypeError, match='label'):
+            label_indices(model, wrong)
+
+
+def test_training_mode_is_set_back(model, image):
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    want = inference_model(model, image)
+    model.train()
+    model.backbone.net.bn1.eval()
+    try:
+        found = inference_model(model, image)
+        assert model.training
+        assert model.head.training
+        assert not model.backbone.net.bn1.training
+    finally:
+        model.eval()
+    assert found.pred_score.equal(want.pred_score)
+    assert all(v.equal(before[k]) for k, v in model.state_dict().items())
+
+
+def test_proposals_are_made_of_new_images(cfg, model, image, file):
+    cfg = cfg.copy()
+    pipeline = _dataset_cfg(cfg)['pipeline']
+    loading = dict(type='LoadProposals', folder='elsewhere', max_proposals=7)
+    pipeline.insert(len(pipeline) - 1, loading)
+    before, model.cfg = model.cfg, cfg
+    try:
+        for source in (image, file):
+            sample = inference_model(model, source)
+            assert sample.proposals.size == image.shape[:2]
+            assert 0 < len(sample.proposals) <= 7
+    finally:
+        model.cfg = before
+
+
+def test_segmentor(image, file):
+    config = CONFIG.parents[1] / 'ae_psl/psl_r18_toy.py'
+    options = {'model.backbone.init_cfg': None}
+    model = init_model(config, cfg_options=options)
+    for source in (image, file):
+        sample = inference_model(model, source)
+        assert sample.pred_sem_seg.data.shape == (1, *image.shape[:2])
+        assert sample.seg_logits.data.shape == (7, *image.shape[:2])
+    with pytest.raises(ValueError, match='labels'):
+        inference_model(model, image, [1])
+
+
+def test_models_of_another_kind(model, image):
+    other = torch.nn.Module()
+    other.cfg = model.cfg
+    with pytest.raises(TypeError, match='Module'):
+        inference_model(other, image)

@@ -204,3 +204,41 @@ def test_masks_without_the_labelled_class(tool, tmp_path, broken, capsys):
     options = ['--cfg-options', 'val_dataloader.dataset.ann_file=good.txt']
     assert tool.main([write_config(tmp_path, broken), *options]) == 1
     assert 'ok.png: mask shows no pixel' in capsys.readouterr().out
+
+
+def test_label_maps_of_segmentors(tool, tmp_path, broken, capsys):
+    labels = np.ones((20, 20), np.uint8)
+    labels[:3] = 255
+    cv2.imwrite(str(broken / 'SegmentationClass/ok.png'), labels)
+    alien = np.full((20, 20), 9, np.uint8)
+    cv2.imwrite(str(broken / 'SegmentationClass/alien.png'), alien)
+    names = ('ok', 'cut', 'alien', 'mask', 'gone')
+    (broken / 'list.txt').write_text('\n'.join(names))
+    dataset = dict(
+        type='BaseSegDataset',
+        data_root=str(broken),
+        ann_file='list.txt',
+        data_prefix=dict(
+            img_path='JPEGImages', seg_map_path='SegmentationClass'
+        ),
+        metainfo=dict(classes=('background', 'cat', 'dog')),
+        pipeline=[dict(type='LoadImageFromFile')],
+    )
+    wrapped = dict(type='mmwsl.SeededDataset', dataset=dataset)
+    config = tmp_path / 'segmentor.py'
+    config.write_text(
+        f"default_scope = 'mmseg'\ntrain_dataloader = dict(dataset={wrapped})"
+    )
+    assert tool.main([str(config)]) == 1
+    printed = capsys.readouterr().out
+    assert 'cat: in 1 images' in printed
+    assert "warning: no label map shows the class 'dog'" in printed
+    found = [x for x in printed.splitlines() if x.startswith('broken: ')]
+    parts = ('cut.jpg', 'alien.png', 'mask.png', 'gone.jpg')
+    assert [any(part in x for x in found) for part in parts] == [True] * 4
+    assert len(found) == 4
+    (broken / 'list.txt').write_text('')
+    assert tool.main([str(config)]) == 1
+    (broken / 'list.txt').unlink()
+    assert tool.main([str(config)]) == 1
+    assert 'list.txt' in capsys.readouterr().out

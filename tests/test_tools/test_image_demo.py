@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmengine.structures import InstanceData
 
+from mmwsl.apis import init_model
 from mmwsl.structures import WSLDataSample
 from tool_calls import call, error, load_tool
 from toy_run import CONFIG
@@ -174,3 +175,23 @@ def test_device_is_what_there_is(tool, folder, tmp_path, monkeypatch):
         args = [str(folder), CONFIG, 'none.pth', '--out-dir', out, *extra]
         call(tool, *args)
     assert devices == ['npu', 'cuda:1']
+
+
+def test_segmentor(tool, folder, tmp_path, capsys):
+    config = CONFIG.replace('cam/cam', 'ae_psl/psl')
+    options = {'model.backbone.init_cfg': None}
+    model = init_model(config, cfg_options=options)
+    with torch.no_grad():
+        for name, value in model.decode_head.named_parameters():
+            if name.endswith('conv_seg.bias') or 'branches' in name:
+                value.zero_()
+                if value.ndim == 1:
+                    value[5] = 9
+        model.decode_head.weighted_test = False
+    checkpoint = tmp_path / 'segmentor.pth'
+    torch.save(dict(state_dict=model.state_dict()), checkpoint)
+    args = [folder / 'a.jpg', config, checkpoint, '--device', 'cpu']
+    args += ['--cfg-options', 'model.decode_head.weighted_test=False']
+    assert call(tool, *args, '--out-dir', tmp_path / 'out') == 0
+    assert pictures(tmp_path / 'out') == ['a.jpg']
+    assert 'a.jpg: emu 100 %' in capsys.readouterr().out

@@ -20,6 +20,7 @@ from mmengine.utils import ProgressBar
 from mmwsl.apis import friendly_errors, load_config
 from mmwsl.datasets import WSLDataset
 from mmwsl.registry import DATASETS
+from mmwsl.utils.images import read_image, read_plane
 
 Problem = Tuple[str, str]
 
@@ -154,10 +155,16 @@ def check(config: Dict[str, Any]) -> Tuple[List[Problem], List[str]]:
     """
     config = copy.deepcopy(dict(config))
     kind = config.get('type')
-    found = DATASETS.get(kind) if isinstance(kind, str) else kind
+    found: Any = kind
+    if isinstance(kind, str):
+        # As a run would, in the scope of the config.
+        with DATASETS.switch_scope_and_registry(None) as registry:
+            found = registry.get(kind)
     if found is None:
         return [(str(kind), 'no such data set type is registered')], []
     if not (inspect.isclass(found) and issubclass(found, WSLDataset)):
+        if 'seg_map_path' in (config.get('data_prefix') or {}):
+            return check_label_maps(config)
         return [], [f'{kind} is not of mmwsl: not checked']
     config['pipeline'] = loading_part(config.get('pipeline', ()))
     config.update(collect_problems=True, lazy_init=True)
@@ -181,6 +188,64 @@ def check(config: Dict[str, Any]) -> Tuple[List[Problem], List[str]]:
         more = len(absent) - _LARGEST_MATRIX
         lines.append(f'warning: no image shows {more} more classes')
     return problems, lines
+
+
+def check_label_maps(
+    config: Dict[str, Any],
+) -> Tuple[List[Problem], List[str]]:
+    """Check the images and label maps of a segmentor's data set.
+
+    Args:
+        config (dict): Config of a ``BaseSegDataset`` of mmseg.
+
+    Returns:
+        tuple: As :func:`check`.
+    """
+    try:
+        dataset = DATASETS.build({**config, 'pipeline': [], 'lazy_init': True})
+        dataset.full_init()
+    except (AssertionError, OSError, TypeError, ValueError) as error:
+        return [_split(error)], []
+    classes = dataset.metainfo['classes'] or ()
+    problems: List[Problem] = []
+    images = np.zeros(len(classes), dtype=np.int64)
+    for index in range(len(dataset)):
+        try:
+            labels = _read_labels(dataset.get_data_info(index), len(classes))
+            images[labels] += 1
+        except (OSError, ValueError) as error:
+            problems.append(_split(error))
+    lines = [f'{len(dataset)} images']
+    lines += [f'{n}: in {c} images' for n, c in zip(classes, images.tolist())]
+    lines += [
+        f'warning: no label map shows the class {name!r}'
+        for name, count in zip(classes, images)
+        if not count
+    ]
+    if not len(dataset):
+        problems.append((str(config.get('ann_file')), 'no image is listed'))
+    return problems, lines
+
+
+def _read_labels(info: Dict[str, Any], num_classes: int) -> np.ndarray:
+    """Return the classes of a label map, which must fit its image."""
+    image, place = read_image(info['img_path']), info['seg_map_path']
+    label_map = read_plane(place, 'label map')
+    if label_map.shape != image.shape[:2]:
+        raise ValueError(
+            f'{place}: the label map is {label_map.shape[1]} x '
+            f'{label_map.shape[0]} pixels, but its image is '
+            f'{image.shape[1]} x {image.shape[0]}'
+        )
+    labels = np.setdiff1d(label_map, 255).astype(np.int64)
+    if info.get('reduce_zero_label'):
+        labels = labels[labels > 0] - 1
+    if len(labels) and labels[-1] >= num_classes:
+        raise ValueError(
+            f'{place}: the label map holds {labels[-1]}, but there are '
+            f'{num_classes} classes'
+        )
+    return labels
 
 
 def _read_all(dataset: WSLDataset, statistics: Statistics) -> List[Problem]:

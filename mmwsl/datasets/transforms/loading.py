@@ -3,9 +3,11 @@
 from typing import Any, Dict
 
 from mmcv.transforms import BaseTransform
+from PIL import Image
 
 from mmwsl.registry import TRANSFORMS
-from mmwsl.utils.images import read_stored, turned
+from mmwsl.utils.files import naming
+from mmwsl.utils.images import as_image, read_stored, turned
 
 
 @TRANSFORMS.register_module()
@@ -13,7 +15,8 @@ class LoadWSLImage(BaseTransform):
     """Load an image as BGR uint8 (H, W, 3).
 
     See :func:`mmwsl.utils.images.read_image`. An entry that holds ``img``
-    already, such as one of ``ToyDataset``, passes through.
+    already, such as one of ``ToyDataset``, passes through; a picture of
+    Pillow is treated as its file would be.
 
     Required keys: ``img_path``. Added keys: ``img``, ``img_shape``,
     ``ori_shape``, the latter two as (H, W), and where it is turned
@@ -39,15 +42,21 @@ class LoadWSLImage(BaseTransform):
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Add the image to ``results``."""
-        if results.get('img') is None:
+        img = results.get('img')
+        if img is None or isinstance(img, Image.Image):
             self._load(results)
         height, width = results['img'].shape[:2]
         results['img_shape'] = results['ori_shape'] = (height, width)
         return results
 
     def _load(self, results: Dict[str, Any]) -> None:
-        path = results['img_path']
-        img, orientation = read_stored(path)
+        path, img = results['img_path'], results.get('img')
+        if img is None:
+            img, orientation = read_stored(path)
+        else:
+            path = results['img_id']
+            with naming(path):
+                img, orientation = as_image(img, path)
         if self.exif_orientation:
             img = turned(img, orientation)
             results['exif_orientation'] = orientation

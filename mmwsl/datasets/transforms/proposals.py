@@ -1,10 +1,10 @@
-"""Loading object proposals that another program has made."""
+"""Load object proposals, or make them."""
 
 from typing import Any, Dict, Optional
 
 from mmcv.transforms import BaseTransform
 
-from mmwsl.proposals import ProposalList, read_proposals
+from mmwsl.proposals import ProposalGenerator, ProposalList, read_proposals
 from mmwsl.registry import TRANSFORMS
 from mmwsl.utils.files import join_inside
 
@@ -20,9 +20,10 @@ class LoadProposals(BaseTransform):
     :class:`mmwsl.structures.PackedMasks`, best first.
 
     Args:
-        folder (str): Where the files are; or one ``.json`` file with the
-            proposals of all images, which every worker reads whole
-            (``convert_proposals.py`` splits it up).
+        folder (str, optional): Where the files are; or one ``.json`` file
+            with the proposals of all images, which every worker reads whole
+            (``convert_proposals.py`` splits it up). With None they are made
+            of the image, which must not be resized yet.
         suffix (str): What follows the image's id, with any of the endings
             ``.npz``, ``.npy``, ``.json`` and ``.mat``; see
             :func:`mmwsl.proposals.read_proposals`.
@@ -36,7 +37,7 @@ class LoadProposals(BaseTransform):
 
     def __init__(
         self,
-        folder: str,
+        folder: Optional[str],
         suffix: str = '.npz',
         max_proposals: Optional[int] = None,
     ) -> None:
@@ -49,11 +50,14 @@ class LoadProposals(BaseTransform):
         self.suffix = suffix
         self.max_proposals = max_proposals
         self._list: Optional[ProposalList] = None
+        self._generator = ProposalGenerator()
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Add ``proposals`` to ``results``."""
         img_id = results['img_id']
-        if self.folder.endswith('.json'):
+        if self.folder is None:
+            place, proposals = 'image', self._generator(results['img'])
+        elif self.folder.endswith('.json'):
             self._list = self._list or ProposalList(self.folder)
             place, proposals = self.folder, self._list.read(img_id)
         else:

@@ -134,3 +134,11 @@ def test_in_a_segmentor_of_mmseg(head):
     assert torch.isfinite(loss)
     result = model.eval().predict(inputs, samples)[0]
     assert result.pred_sem_seg.data.shape == (1, 32, 32)
+
+
+def test_cross_entropy_keeps_doubles():
+    logits = torch.randn(1, 3, 4, 4, dtype=torch.float64, requires_grad=True)
+    labels = torch.randint(0, 3, (1, 4, 4))
+    assert pixel_cross_entropy(logits, labels).dtype == torch.float64
+    assert pixel_cross_entropy(logits.half(), labels).dtype == torch.float32
+    assert torch.autograd.gradcheck(pixel_cross_entropy, (logits, labels))

@@ -174,3 +174,48 @@ def test_reads_what_the_inner_head_is():
         MODELS.build(
             dict(type='PSLHead', in_channels=4, decode_head=dict(type='No'))
         )
+
+
+DEEPLAB = dict(
+    type='DeepLabV2Head', in_channels=4, num_classes=3, dilations=(1,)
+)
+DECODE_HEADS = [
+    DEEPLAB,
+    dict(type='LargeFOVHead', in_channels=4, num_classes=3, channels=5),
+    dict(type='MultiScaleHead', num_scales=2, decode_head=DEEPLAB),
+    dict(
+        type='mmseg.FCNHead',
+        in_channels=4,
+        channels=4,
+        num_classes=3,
+        in_index=0,
+        loss_decode=dict(type='mmseg.CrossEntropyLoss'),
+    ),
+]
+
+
+@pytest.mark.parametrize('config', DECODE_HEADS, ids=lambda x: x['type'])
+def test_beside_every_decode_head(config):
+    """The head's own losses stay, and the branch sees the full size."""
+    head = MODELS.build(
+        dict(type='PSLHead', decode_head=config, in_channels=4)
+    ).eval()
+    feats = [torch.randn(2, 4, 6, 6), torch.randn(2, 4, 3, 3)]
+    if config['type'] != 'MultiScaleHead':
+        feats = feats[:1]
+    samples = [make_sample(torch.randint(0, 3, (6, 6))) for _ in range(2)]
+    losses = head.loss(feats, samples)
+    own = head.decode_head.loss(feats, samples, None)
+    if config['type'] == 'MultiScaleHead':
+        assert {'loss_ce', 'loss_ce_scale0', 'loss_ce_scale1'} == set(own)
+    assert set(losses) == {*own, 'loss_online', 'loss_class'}
+    for name, value in own.items():
+        torch.testing.assert_close(losses[name], value)
+    classes = head.classifier(feats[0].mean((2, 3)))
+    for order in (feats, feats[::-1]):
+        torch.testing.assert_close(head.class_logits(order), classes)
+
+
+def test_no_images():
+    losses = make_head().loss([torch.rand(0, 4, 6, 6)], [])
+    assert {v.item() for v in losses.values()} == {0}
