@@ -85,7 +85,7 @@ def inference_model(
         images: One image or several: paths, pictures of Pillow, or arrays
             (H, W, 3) of uint8 in OpenCV's BGR order.
         labels: Names or indices of the classes that all the images are known
-            to show; maps are made for these. Without them, for the classes
+            to show; maps are made for these. Without any, for the classes
             that the model predicts. Segmentors take none.
 
     Returns:

@@ -97,7 +97,7 @@ def test_missing_source(tool, tmp_path, capsys, name):
 
 def test_missing_checkpoint(tool, folder, capsys):
     assert call(tool, folder, CONFIG, 'none.pth') == 1
-    assert 'none.pth: there is no such' in error(capsys.readouterr())
+    assert 'none.pth' in error(capsys.readouterr())
 
 
 def test_empty_folder(tool, tmp_path, capsys):
