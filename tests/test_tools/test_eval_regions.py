@@ -78,3 +78,15 @@ def test_bad_input(tool, run, tmp_path, capsys):
     (run / 'steps.csv').unlink()
     assert call(tool, *args, 'cat,dog') == 1
     assert 'steps.csv: does not exist' in error(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ('value', 'message'),
+    [(255, 'masks: no mask shows a class'), (3, 'a.npz: mask holds 3')],
+)
+def test_masks_of_other_values(tool, run, tmp_path, capsys, value, message):
+    mask = np.array([[1, 1, 1, 1, 0]], np.uint8) * np.uint8(value)
+    Image.fromarray(mask).save(tmp_path / 'masks/a.png')
+    args = (run, tmp_path / 'masks', '--classes', 'cat,dog')
+    assert call(tool, *args) == 1
+    assert message in error(capsys.readouterr())

@@ -25,6 +25,7 @@ from mmwsl.evaluation.files import (
 )
 from mmwsl.evaluation.functional import format_table, percent
 from mmwsl.evaluation.functional.regions import region_counts, region_scores
+from mmwsl.evaluation.functional.seeds import check_shown
 from mmwsl.pseudo_labels.region_folders import (
     merge_steps,
     region_file,
@@ -110,6 +111,7 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
     losses = read_steps(args.regions)
     steps = sum(merged for _, merged in losses)
     single, union = count(args, steps, len(classes))
+    check_shown(single[:, 2], args.masks)
     rows, metrics = [], {}
     for number, (loss, merged) in enumerate(losses):
         row = [str(number + 1), f'{loss:.4f}']

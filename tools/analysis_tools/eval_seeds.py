@@ -231,7 +231,7 @@ def evaluate_label_maps(
         labelled += int((valid & (pred != 255)).sum())
         total += int(valid.sum())
     scores = seed_scores(hists)
-    check_shown(scores, args.masks)
+    check_shown(scores['gt_pixels'][1:], args.masks)
     if args.ignored == 'wrong':
         scores = without_last_class(scores)
     print(seed_table(scores, 0, classes))

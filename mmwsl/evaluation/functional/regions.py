@@ -45,6 +45,11 @@ def region_counts(
             f'regions of classes {list(labels)}, but there are {num_classes}'
         )
     valid = mask != ignore_index
+    if mask[valid].size and mask[valid].max() > num_classes:
+        raise ValueError(
+            f'mask holds {mask[valid].max()}, but there are {num_classes} '
+            'classes'
+        )
     counts = np.zeros((3, num_classes), np.int64)
     counts[2] = np.bincount(mask[valid], minlength=num_classes + 1)[
         1 : num_classes + 1

@@ -147,18 +147,18 @@ def seed_scores(hists: Iterable[SeedHistogram]) -> Dict[str, np.ndarray]:
     return result
 
 
-def check_shown(scores: Dict[str, np.ndarray], place: str) -> None:
+def check_shown(class_pixels: np.ndarray, place: str) -> None:
     """Refuse scores against masks of nothing but background.
 
     Args:
-        scores (dict): Result of :func:`seed_scores`.
+        class_pixels (np.ndarray): (C,) pixels of each class in all masks.
         place (str): Where the masks are, for the error.
 
     Raises:
         ValueError: If no mask shows a class: a mean over the background alone
             says nothing.
     """
-    if not scores['gt_pixels'][1:].any():
+    if not class_pixels.any():
         raise ValueError(
             f'{place}: no mask shows a class; class c is stored as c + 1, and '
             '255 is ignored'

@@ -195,7 +195,8 @@ class SeedIoUMetric(BaseMetric):
             raise ValueError('no image to score: the dataset is empty')
         scores = seed_scores(x['full'] for x in results)
         check_shown(
-            scores, f'{results[0]["name"]} and {len(results) - 1} more'
+            scores['gt_pixels'][1:],
+            f'{results[0]["name"]} and {len(results) - 1} more',
         )
         bodies = [x['body'] for x in results if 'body' in x]
         body_scores = seed_scores(bodies) if bodies else None
