@@ -85,6 +85,13 @@ def test_config(name, data_root):
     values = np.array(list(metrics.values()))
     assert np.isfinite(values).any()
     assert not np.isinf(values).any()
+    if cfg.test_evaluator == cfg.val_evaluator:
+        hook = HOOKS.build(cfg.default_hooks.checkpoint)
+        assert hook.save_best == ['auto']
+        # The best checkpoint is that of the first value.
+        hook._init_rule(hook.rules, [next(iter(metrics))])
+        low = next(iter(metrics)).endswith('RMSE')
+        assert hook.rules == ['less' if low else 'greater']
 
 
 @pytest.mark.parametrize('name', config_files())

@@ -87,6 +87,12 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     with friendly_errors():
         keep_freed_memory()
         runner = build_runner(build_config(args))
+        folder = Path(args.checkpoint).parent
+        best = sorted(path.name for path in folder.glob('best_*.pth'))
+        runner.logger.info(
+            f'Testing {args.checkpoint}; the best of its run: '
+            f'{", ".join(best) or "not known"}'
+        )
         runner.test()
     return 0
 

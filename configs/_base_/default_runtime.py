@@ -5,7 +5,15 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=10),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2),
+    checkpoint=dict(
+        type='CheckpointHook',
+        interval=1,
+        max_keep_ckpts=2,
+        # The first value of the first metric is the main one.
+        save_best='auto',
+        greater_keys=['acc', 'top', 'mAP', 'mIoU', 'PxAP'],
+        less_keys=['RMSE', 'loss'],
+    ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     # Processes validate and save the same BatchNorm statistics.
     sync_buffers=dict(type='SyncBuffersHook'),

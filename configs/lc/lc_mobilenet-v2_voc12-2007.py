@@ -36,5 +36,5 @@ model = dict(
     test_cfg=dict(_delete_=True),
 )
 custom_hooks = [dict(type='EpochSeedHook'), dict(type='HeadEpochHook')]
-val_evaluator = [dict(type='MultiLabelMetric'), dict(type='CountMetric')]
+val_evaluator = [dict(type='CountMetric'), dict(type='MultiLabelMetric')]
 test_evaluator = val_evaluator

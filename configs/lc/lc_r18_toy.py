@@ -19,8 +19,8 @@ model = dict(
 train_dataloader = dict(batch_size=16)
 custom_hooks = [dict(type='EpochSeedHook'), dict(type='HeadEpochHook')]
 val_evaluator = [
-    dict(type='MultiLabelMetric'),
     dict(type='CountMetric'),
+    dict(type='MultiLabelMetric'),
     dict(type='InstanceAPMetric'),
 ]
 test_evaluator = val_evaluator

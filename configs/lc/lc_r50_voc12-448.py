@@ -13,8 +13,8 @@ model = dict(
 )
 custom_hooks = [dict(type='EpochSeedHook'), dict(type='HeadEpochHook')]
 val_evaluator = [
-    dict(type='MultiLabelMetric'),
     dict(type='CountMetric'),
+    dict(type='MultiLabelMetric'),
     dict(type='InstanceAPMetric'),
 ]
 test_evaluator = val_evaluator

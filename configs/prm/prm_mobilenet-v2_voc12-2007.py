@@ -19,9 +19,9 @@ model = dict(
     test_cfg=dict(_delete_=True),
 )
 val_evaluator = [
+    dict(type='InstanceAPMetric', masks='single'),
     dict(type='MultiLabelMetric'),
     dict(type='SeedIoUMetric'),
-    dict(type='InstanceAPMetric', masks='single'),
     dict(type='PRMQualityMetric', masks='single'),
 ]
 test_evaluator = val_evaluator

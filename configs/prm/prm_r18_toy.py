@@ -18,9 +18,9 @@ model = dict(
 )
 train_dataloader = dict(batch_size=16)
 val_evaluator = [
+    dict(type='InstanceAPMetric'),
     dict(type='MultiLabelMetric'),
     dict(type='SeedIoUMetric'),
-    dict(type='InstanceAPMetric'),
     dict(type='PRMQualityMetric'),
 ]
 test_evaluator = val_evaluator

@@ -64,7 +64,11 @@ def init_model(
         model.dataset_meta = meta.get('dataset_meta')
     if not (model.dataset_meta or {}).get('classes'):
         model.dataset_meta = _config_meta(cfg)
-    return model.to(device).eval()
+    try:
+        return model.to(device).eval()
+    except (AssertionError, RuntimeError) as error:
+        why = str(error).split('\n')[0]
+        raise ValueError(f"device '{device}' cannot be used: {why}") from error
 
 
 def inference_model(

@@ -38,6 +38,10 @@ def test_training_leaves_checkpoint_log_and_config(toy_checkpoint):
     folder = toy_checkpoint.parent
     assert (folder / 'last_checkpoint').read_text() == str(toy_checkpoint)
     assert (folder / 'cam_r18_toy.py').is_file()
+    # By the main metric of the config.
+    assert [path.name for path in folder.glob('best_*')] == [
+        'best_mIoU_epoch_1.pth'
+    ]
     logged = scalars(folder)
     assert len([entry for entry in logged if 'loss' in entry]) == 3
     assert {'mAP', 'mIoU'} <= set(logged[-1])

@@ -40,5 +40,5 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = [dict(type='MultiLabelMetric'), dict(type='CountMetric')]
+val_evaluator = [dict(type='CountMetric'), dict(type='MultiLabelMetric')]
 test_evaluator = val_evaluator

@@ -37,5 +37,5 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = [dict(type='MultiLabelMetric'), dict(type='SeedIoUMetric')]
+val_evaluator = [dict(type='SeedIoUMetric'), dict(type='MultiLabelMetric')]
 test_evaluator = val_evaluator

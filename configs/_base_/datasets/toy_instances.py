@@ -7,8 +7,8 @@ test_pipeline = [
 val_dataloader = dict(batch_size=16, dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 val_evaluator = [
+    dict(type='InstanceAPMetric'),
     dict(type='MultiLabelMetric'),
     dict(type='SeedIoUMetric'),
-    dict(type='InstanceAPMetric'),
 ]
 test_evaluator = val_evaluator

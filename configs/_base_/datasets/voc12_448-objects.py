@@ -19,5 +19,5 @@ test_pipeline = [
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
-val_evaluator = [dict(type='MultiLabelMetric'), dict(type='InstanceAPMetric')]
+val_evaluator = [dict(type='InstanceAPMetric'), dict(type='MultiLabelMetric')]
 test_evaluator = val_evaluator

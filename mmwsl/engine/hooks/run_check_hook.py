@@ -11,6 +11,7 @@ from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
 from torch import nn
 
 from mmwsl.datasets import renumber_classes
+from mmwsl.models.channels import check_channels
 from mmwsl.registry import HOOKS
 from mmwsl.utils.checkpoints import first_not_finite, load_state
 
@@ -59,7 +60,13 @@ class RunCheckHook(Hook):
         self.partial_load = partial_load
 
     def before_run(self, runner: Runner) -> None:
-        """Check the length of an epoch before anything else."""
+        """Check channels and the length of an epoch before anything else."""
+        model: Any = _bare(runner.model)
+        for name in ('decode_head', 'auxiliary_head'):
+            if isinstance(getattr(model, name, None), nn.Module):
+                neck = getattr(model, 'neck', None)
+                head = getattr(model, name)
+                check_channels(head, name, neck, model.backbone)
         if isinstance(runner._train_loop, BaseLoop):
             check_batches(runner._train_loop.dataloader)
             if runner._train_loop.max_iters < 1:

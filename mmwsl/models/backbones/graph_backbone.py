@@ -1,5 +1,7 @@
 """What the backbones of torchvision and timm have in common."""
 
+import io
+from contextlib import redirect_stderr
 from typing import Any, Dict, FrozenSet, List, Optional, Sequence, Tuple, Union
 
 import torch
@@ -19,6 +21,12 @@ from mmwsl.models.backbones.graph import (
 from mmwsl.models.backbones.insertion import insert_layers
 from mmwsl.models.backbones.weights import KeyMap, load_weights
 
+# Vision transformers, and networks of parallel branches.
+NOT_STAGES = (
+    'the network is not a CNN of one stage after the other; mmdet and mmseg '
+    'have backbones of other kinds (mmdet.SwinTransformer, mmdet.HRNet, '
+    'mmseg.VisionTransformer)'
+)
 InitCfg = Union[Dict[str, Any], List[Dict[str, Any]], None]
 
 
@@ -191,12 +199,12 @@ def _count_channels(
     modes = {module: module.training for module in net.modules()}
     net.eval()
     try:
-        with torch.no_grad():
+        # torch.fx prints a traceback of its own.
+        with torch.no_grad(), redirect_stderr(io.StringIO()):
             outputs = torch.func.functional_call(net, state, (image,))
     except RuntimeError as error:
-        raise ValueError(
-            f'the network does not take an image of 128 x 192: {error}'
-        ) from error
+        why = str(error).split('\n')[0]
+        raise ValueError(f'{NOT_STAGES}: {why}') from error
     for module, mode in modes.items():
         module.training = mode
     for output, stride in zip(outputs, strides):
@@ -206,7 +214,7 @@ def _count_channels(
             64 <= covered[0] <= 144 and 96 <= covered[1] <= 208
         ):
             raise ValueError(
-                f'the network has no maps of stride {stride}: its output has '
-                f'the shape {tuple(output.shape)} for an image of 128 x 192'
+                f'{NOT_STAGES}: for an image of 128 x 192 its output of '
+                f'stride {stride} has the shape {tuple(output.shape)}'
             )
     return tuple(output.shape[1] for output in outputs)

@@ -10,6 +10,7 @@ from mmengine.dist import all_reduce, get_world_size
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from mmwsl.models.channels import check_channels
 from mmwsl.registry import MODELS
 from mmwsl.structures import WSLDataSample
 
@@ -81,6 +82,7 @@ class WSLClassifier(BaseModel):
         self.neck = MODELS.build(neck) if neck else None
         head, auxiliary = _read_dal_head(head, auxiliary)
         self.head = MODELS.build(head)
+        check_channels(self.head, 'head', self.neck, self.backbone)
         self.auxiliary: Any = nn.ModuleList(map(MODELS.build, auxiliary))
         for index, part in enumerate(self.auxiliary):
             if part.num_classes != self.head.num_classes:

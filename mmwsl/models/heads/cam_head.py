@@ -109,10 +109,17 @@ class CAMHead(BaseModule):
         super().__init__(
             init_cfg or dict(type='Normal', layer='Conv2d', std=0.01)
         )
+        if num_classes == 1 and not multi_label:
+            raise ValueError(
+                f'{type(self).__name__}: num_classes=1 with '
+                'multi_label=False: the softmax of one class is always 1, so '
+                'that nothing is learned; set multi_label=True.'
+            )
         check_choice('pooling', pooling, POOLINGS)
         check_choice('keep', keep, KEEPS)
         check_choice('background', background, BACKGROUNDS)
         self.num_classes = num_classes
+        self.in_channels = in_channels
         self.in_index = in_index
         self.multi_label = multi_label
         self.pooling = pooling
@@ -128,6 +135,12 @@ class CAMHead(BaseModule):
             'MultiLabelSoftMarginLoss' if multi_label else 'CrossEntropyLoss'
         )
         self.loss_module = MODELS.build(loss or dict(type=f'mmwsl.{kind}'))
+        weight = getattr(self.loss_module, 'class_weight', None)
+        if weight is not None and len(weight) != num_classes:
+            raise ValueError(
+                f'{type(self).__name__}: loss.class_weight has {len(weight)} '
+                f'values for num_classes={num_classes}.'
+            )
         self.last_class_maps: Optional[Tensor] = None
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:

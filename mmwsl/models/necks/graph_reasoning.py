@@ -54,6 +54,7 @@ class GraphReasoningUnit(BaseModule):
         num_states = 2 * num_nodes if num_states is None else num_states
         self.normalize = normalize
         self.in_index = in_index
+        self.in_channels = in_channels
         self.state = nn.Conv2d(in_channels, num_states, 1)
         self.projection = nn.Conv2d(in_channels, num_nodes, 1)
         self.adjacency = nn.Conv1d(num_nodes, num_nodes, 1)
@@ -145,6 +146,7 @@ class GraphReasoningNeck(BaseModule):
         )
         self.relu = relu
         self.in_index = in_index
+        self.in_channels = in_channels
 
     def forward(self, feats: Sequence[Tensor]) -> Tuple[Tensor]:
         """Return the features (N, K, h, w) in a tuple."""

@@ -85,6 +85,7 @@ class LargeFOVNeck(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         self.in_index = in_index
+        self.in_channels = in_channels
         self.layers = large_fov_layers(
             in_channels, channels, dilation, dropout_ratio, pools=()
         )

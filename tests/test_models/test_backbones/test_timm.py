@@ -70,8 +70,8 @@ def test_output_stride_equals_timms_own(timm, stride):
     ('arch', 'message'),
     [
         ('tf_efficientnet_lite', 'is unknown; .*tf_efficientnet_lite'),
-        ('vit_tiny_patch16_224', 'does not take an image'),
-        ('hrnet_w18_small', 'no maps of stride'),
+        ('vit_tiny_patch16_224', 'not a CNN'),
+        ('hrnet_w18_small', 'not a CNN'),
     ],
 )
 def test_refuses_other_archs(timm, arch, message):

@@ -1,0 +1,51 @@
+"""Whether the parts of a model fit together."""
+
+from typing import Any, Optional
+
+
+def check_channels(
+    head: Any, name: str, neck: Optional[Any], backbone: Any
+) -> None:
+    """Compare the channels of features with those that the next part takes.
+
+    Parts that do not say their channels are left alone.
+
+    Args:
+        head: Part with ``in_channels``, and ``in_index`` for one of several
+            features.
+        name: Its key in the model's config.
+        neck: What lies before it, if there is something.
+        backbone: What lies before that.
+
+    Raises:
+        ValueError: Naming the key and the number that fits.
+    """
+    if neck is not None:
+        _check(neck, 'neck', backbone)
+    _check(head, name, backbone if neck is None else neck)
+
+
+def _check(part: Any, name: str, source: Any) -> None:
+    given = getattr(source, 'out_channels', None)
+    wanted = getattr(part, 'in_channels', None)
+    if isinstance(given, (list, tuple)) and isinstance(wanted, int):
+        index = getattr(part, 'in_index', -1)
+        if not isinstance(index, int):
+            return
+        if not -len(given) <= index < len(given):
+            raise ValueError(
+                f'model.{name}.in_index is {index}, but the '
+                f'{type(source).__name__} returns {len(given)} features.'
+            )
+        given = given[index]
+    if not isinstance(given, (int, list, tuple)) or wanted is None:
+        return
+    if isinstance(given, int) != isinstance(wanted, int):
+        return
+    same = given if isinstance(given, int) else list(given)
+    if same != (wanted if isinstance(wanted, int) else list(wanted)):
+        raise ValueError(
+            f'model.{name}.in_channels is {wanted}, but the features of the '
+            f'{type(source).__name__} have {same}: set '
+            f'model.{name}.in_channels={same}.'
+        )

@@ -1,0 +1,70 @@
+"""Tests of parts of models that do not fit together."""
+
+from types import SimpleNamespace
+from typing import Any, Dict
+
+import pytest
+
+from mmwsl.models.channels import check_channels
+from mmwsl.registry import MODELS
+
+
+def build(backbone: Dict, head: Dict, **model: Any) -> Any:
+    """Build a classifier of six classes."""
+    return MODELS.build(
+        dict(
+            type='WSLClassifier',
+            backbone={
+                'type': 'TorchvisionBackbone',
+                'arch': 'resnet18',
+                **backbone,
+            },
+            head={
+                'type': 'CAMHead',
+                'num_classes': 6,
+                'in_channels': 512,
+                **head,
+            },
+            **model,
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ('backbone', 'head', 'words'),
+    [
+        (dict(arch='resnet50'), {}, 'head.in_channels.*512.*2048'),
+        ({}, dict(in_index=3), 'head.in_index.*3.*1 features'),
+        (dict(out_indices=(1, 3)), dict(in_index=0), 'head.in_channels.*128'),
+        (
+            {},
+            dict(loss=dict(type='CrossEntropyLoss', class_weight=[1, 2])),
+            'class_weight.*2.*6',
+        ),
+        ({}, dict(num_classes=1, multi_label=False), 'num_classes=1'),
+    ],
+)
+def test_what_does_not_fit(backbone: Dict, head: Dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        build(backbone, head)
+
+
+def test_necks() -> None:
+    neck = dict(type='LargeFOVNeck', in_channels=64)
+    with pytest.raises(ValueError, match='neck.in_channels.*64.*512'):
+        build({}, {}, neck=neck)
+
+
+def test_features_of_siblings() -> None:
+    backbone = SimpleNamespace(out_channels=(64, 128))
+    fpn = SimpleNamespace(in_channels=[64, 128], out_channels=32)
+    head = SimpleNamespace(in_channels=32, in_index=0)
+    check_channels(head, 'decode_head', fpn, backbone)
+    head.in_channels = 16
+    with pytest.raises(ValueError, match='decode_head.in_channels.*16.*32'):
+        check_channels(head, 'decode_head', fpn, backbone)
+    fpn.in_channels = [64]
+    with pytest.raises(ValueError, match='neck.in_channels'):
+        check_channels(head, 'decode_head', fpn, backbone)
+    # Of unknown kinds nothing is said.
+    check_channels(SimpleNamespace(), 'head', None, SimpleNamespace())
