@@ -1,6 +1,7 @@
 """The model of stage 1."""
 
 import warnings
+from types import SimpleNamespace
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
@@ -82,7 +83,9 @@ class WSLClassifier(BaseModel):
         self.neck = MODELS.build(neck) if neck else None
         head, auxiliary = _read_dal_head(head, auxiliary)
         self.head = MODELS.build(head)
-        check_channels(self.head, 'head', self.neck, self.backbone)
+        # Heads inside heads take other features than the config says.
+        outer = SimpleNamespace(**head)
+        check_channels(outer, 'head', self.neck, self.backbone)
         self.auxiliary: Any = nn.ModuleList(map(MODELS.build, auxiliary))
         for index, part in enumerate(self.auxiliary):
             if part.num_classes != self.head.num_classes:

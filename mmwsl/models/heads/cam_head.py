@@ -119,7 +119,6 @@ class CAMHead(BaseModule):
         check_choice('keep', keep, KEEPS)
         check_choice('background', background, BACKGROUNDS)
         self.num_classes = num_classes
-        self.in_channels = in_channels
         self.in_index = in_index
         self.multi_label = multi_label
         self.pooling = pooling
