@@ -10,13 +10,18 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
-from mmengine.config import DictAction
 from mmengine.device import get_device
 
-from mmwsl.apis import friendly_errors, inference_model, init_model
+from mmwsl.apis import (
+    add_cfg_options,
+    friendly_errors,
+    inference_model,
+    init_model,
+)
 from mmwsl.apis.errors import error_line
 from mmwsl.apis.inference import is_segmentor, label_indices, load_image
 from mmwsl.datasets.files import find_files
+from mmwsl.utils.images import IMG_SUFFIXES
 from mmwsl.visualization.visualizer import WSLVisualizer
 
 
@@ -44,12 +49,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--device', help='for example cpu or cuda:1; by default what is there'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override the config: key=value, nested keys with dots',
-    )
+    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 
@@ -78,14 +78,22 @@ def find_images(source: Path, out_dir: Path) -> Dict[Path, Path]:
         ]
     if not images:
         raise ValueError(f'{source}: the folder holds no image.')
-    stems = Counter(path.with_suffix('') for path in images)
-    targets = {}
+    # a.jpg and a.png must not become one picture, now or one by one.
+    beside = images if source.is_dir() else list(folder.iterdir())
+    stems = Counter(
+        path.with_suffix('')
+        for path in beside
+        if path.suffix.lower() in IMG_SUFFIXES
+    )
+    targets: Dict[Path, Path] = {}
     for path in images:
         name = path.with_suffix('').relative_to(folder)
         if stems[path.with_suffix('')] > 1:
-            # a.jpg and a.png must not become one picture.
             name = name.with_name(f'{name.name}_{path.suffix[1:]}')
         targets[path] = out_dir / f'{name}.jpg'
+    if len(set(targets.values())) < len(targets):
+        twice = Counter(targets.values()).most_common(1)[0][0]
+        raise ValueError(f'{source}: two images would become {twice}.')
     return targets
 
 

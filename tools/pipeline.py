@@ -9,9 +9,7 @@ import argparse
 from pathlib import Path
 from typing import Optional, Sequence
 
-from mmengine.config import DictAction
-
-from mmwsl.apis import friendly_errors
+from mmwsl.apis import add_cfg_options, friendly_errors
 from mmwsl.pipeline import read_pipeline, run_pipeline, show_plan
 
 
@@ -37,11 +35,9 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         action='store_true',
         help='print what would be done, and do nothing',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='VARIABLE=VALUE of the pipeline file, STAGE.KEY=VALUE for the '
+    add_cfg_options(
+        parser,
+        'VARIABLE=VALUE of the pipeline file, STAGE.KEY=VALUE for the '
         'config of a stage, page.KEY=VALUE for the page',
     )
     return parser.parse_args(argv)

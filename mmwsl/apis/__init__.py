@@ -1,6 +1,7 @@
 """What tools and programs call."""
 
 from mmwsl.apis.command_line import (
+    add_cfg_options,
     build_runner,
     parse_runner_args,
     read_config,
@@ -14,6 +15,7 @@ from mmwsl.apis.memory import keep_freed_memory
 from mmwsl.apis.resuming import mend_last_checkpoint
 
 __all__ = [
+    'add_cfg_options',
     'build_runner',
     'friendly_errors',
     'inference_model',

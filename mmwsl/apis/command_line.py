@@ -14,6 +14,37 @@ from mmwsl.apis.distributed import setup_cpu_distributed
 from mmwsl.engine.hooks.run_check_hook import RunCheckHook, check_batches
 
 
+class _Options(DictAction):
+    """KEY=VALUE options, with an error for what is something else."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: Optional[str] = None,
+    ) -> None:
+        for text in values:
+            try:
+                super().__call__(parser, namespace, [text], option_string)
+            except (ValueError, AssertionError):
+                parser.error(f'{option_string}: {text!r} is no KEY=VALUE')
+
+
+def add_cfg_options(
+    parser: argparse.ArgumentParser,
+    text: str = 'override the config: key=value, nested keys with dots, lists '
+    'as key="[a,b]"',
+) -> None:
+    """Add ``--cfg-options``.
+
+    Args:
+        parser: The parser of a command.
+        text: Its help.
+    """
+    parser.add_argument('--cfg-options', nargs='+', action=_Options, help=text)
+
+
 def runner_parser(description: str) -> argparse.ArgumentParser:
     """Return a parser with mmengine's usual options.
 
@@ -27,13 +58,7 @@ def runner_parser(description: str) -> argparse.ArgumentParser:
         help='folder of logs, metrics and checkpoints; by default the '
         'config\'s "work_dir", or work_dirs/NAME_OF_THE_CONFIG',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override the config: key=value, nested keys with dots, lists '
-        'as key="[a,b]"',
-    )
+    add_cfg_options(parser)
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
+from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
@@ -58,7 +59,14 @@ def init_model(
     model.cfg = cfg
     model.dataset_meta = None
     if checkpoint is None:
-        model.init_weights()
+        # It logs a line for each of hundreds of tensors.
+        logger = MMLogger.get_current_instance()
+        level = logger.level
+        logger.setLevel('WARNING')
+        try:
+            model.init_weights()
+        finally:
+            logger.setLevel(level)
     else:
         meta = load_weights(model, str(checkpoint))
         model.dataset_meta = meta.get('dataset_meta')

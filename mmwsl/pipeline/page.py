@@ -5,6 +5,7 @@ import re
 from contextlib import suppress
 from html import escape
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from urllib.parse import quote
 
 import numpy as np
 
@@ -186,7 +187,7 @@ def _image_cells(
         height, width = drawn.image.shape[:2]
         text = escape(f'{title} of {img_id}')
         yield (
-            f'<td><a href="{escape(name)}"><img src="{escape(name)}" '
+            f'<td><a href="{quote(name)}"><img src="{quote(name)}" '
             f'width="{width}" height="{height}" alt="{text}" '
             f'title="{text}" loading="lazy"></a></td>'
         )

@@ -125,3 +125,12 @@ def test_counts_are_compared_with_those_of_the_training_set(monkeypatch):
     found = build_runner(cfg).cfg
     assert found.val_evaluator[1].baseline == data
     assert found.test_evaluator.baseline == [1, 2]
+
+
+@pytest.mark.parametrize('text', ['model', 'a=[1,2', 'a=(1,2'])
+def test_options_that_are_none_are_named(text, capsys):
+    parser = runner_parser('Train')
+    with pytest.raises(SystemExit) as stop:
+        parser.parse_args(['config.py', '--cfg-options', 'b=1', text])
+    assert stop.value.code == 2
+    assert repr(text) in capsys.readouterr().err

@@ -94,3 +94,12 @@ def test_errors(tool, tmp_path, source, capsys):
     assert call(tool, source, tmp_path / 'out') == 1
     assert 'a.npy: proposal file is empty' in error(capsys.readouterr())
     assert call(tool, source, tmp_path / 'out', '--max-proposals', '0') == 2
+
+
+@pytest.mark.parametrize('img_id', ['../out/evil', '/tmp/evil', 'C:evil', ''])
+def test_ids_stay_inside_the_folder(tool, tmp_path, capsys, img_id):
+    item = dict(segmentation=dict(size=[1, 2], counts=[1, 1]), image_id=img_id)
+    (tmp_path / 'all.json').write_text(json.dumps([item]))
+    assert call(tool, tmp_path / 'all.json', tmp_path / 'new' / 'x') == 1
+    assert repr(img_id) in error(capsys.readouterr())
+    assert [path.name for path in tmp_path.iterdir()] == ['all.json']

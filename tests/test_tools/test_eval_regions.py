@@ -90,3 +90,27 @@ def test_masks_of_other_values(tool, run, tmp_path, capsys, value, message):
     args = (run, tmp_path / 'masks', '--classes', 'cat,dog')
     assert call(tool, *args) == 1
     assert message in error(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ('text', 'kind'),
+    [
+        ('', 'empty'),
+        ('step,converged_loss,merged\n', 'no rows'),
+        ('step,converged_loss,merged\n1,0.9,0\n', 'none is merged'),
+        ('step,loss\n1,0.1\n', 'no such columns'),
+        ('step,converged_loss,merged\n1,"0.1,1\n', 'an open quote'),
+    ],
+)
+def test_broken_steps_are_named(tool, run, tmp_path, capsys, text, kind):
+    (run / 'steps.csv').write_text(text)
+    args = (run, tmp_path / 'masks', '--classes', 'cat,dog')
+    assert call(tool, *args) == 1, kind
+    assert 'steps.csv' in error(capsys.readouterr())
+
+
+def test_a_list_of_nothing_is_named(tool, run, tmp_path, capsys):
+    (tmp_path / 'empty.txt').write_text('\n')
+    args = (run, tmp_path / 'masks', '--classes', 'cat,dog')
+    assert call(tool, *args, '--list', tmp_path / 'empty.txt') == 1
+    assert 'empty.txt' in error(capsys.readouterr())

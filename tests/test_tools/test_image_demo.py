@@ -132,6 +132,12 @@ def test_names_of_pictures(tool, folder, tmp_path):
     }
     (target,) = tool.find_images(folder / 'b.png', tmp_path / 'x').values()
     assert target == tmp_path / 'x/b.jpg'
+    # One by one they do not replace each other, either.
+    (target,) = tool.find_images(folder / 'a.jpg', tmp_path / 'x').values()
+    assert target == tmp_path / 'x/a_jpg.jpg'
+    (folder / 'a_png.gif').write_bytes((folder / 'a.jpg').read_bytes())
+    with pytest.raises(ValueError, match='a_png.jpg'):
+        tool.find_images(folder, out)
 
 
 def test_description_of_scores(tool):

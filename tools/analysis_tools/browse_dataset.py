@@ -9,10 +9,10 @@ import os
 from typing import Any, List, Optional, Sequence
 
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmwsl.apis import friendly_errors, load_config
+from mmwsl.apis import add_cfg_options, friendly_errors, load_config
 from mmwsl.datasets import set_epoch
 from mmwsl.registry import DATASETS
 from mmwsl.visualization.batch_images import original_image
@@ -102,12 +102,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--number', type=int, default=24, help='most pictures to write'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override the config: key=value, nested keys with dots',
-    )
+    add_cfg_options(parser)
     args = parser.parse_args(argv)
     if args.out_dir is None:
         name = os.path.splitext(os.path.basename(args.config))[0]

@@ -15,10 +15,15 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmwsl.apis import friendly_errors, init_model, load_config
+from mmwsl.apis import (
+    add_cfg_options,
+    friendly_errors,
+    init_model,
+    load_config,
+)
 from mmwsl.evaluation.functional import format_table
 from mmwsl.evaluation.functional.threshold_search import (
     PeakThresholds,
@@ -60,7 +65,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     )
     parser.add_argument('--seed', type=int, default=0, help='of the choice')
     parser.add_argument('--device', default='cpu')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 

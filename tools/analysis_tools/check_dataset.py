@@ -13,11 +13,11 @@ from itertools import combinations
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.utils import ProgressBar
 
-from mmwsl.apis import friendly_errors, load_config
+from mmwsl.apis import add_cfg_options, friendly_errors, load_config
 from mmwsl.datasets import WSLDataset
 from mmwsl.registry import DATASETS
 from mmwsl.utils.images import read_image, read_plane
@@ -309,12 +309,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         description="Read every entry of a config's data sets"
     )
     parser.add_argument('config', help='config file')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override the config: key=value, nested keys with dots',
-    )
+    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 

@@ -9,8 +9,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
-from mmengine.config import DictAction
 
+from mmwsl.apis import add_cfg_options
 from mmwsl.datasets.label_lists import is_number, read_label_file
 from mmwsl.evaluation import CountMetric
 from mmwsl.evaluation.files import (
@@ -72,7 +72,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         'another predictor; by default those of the config, if it has any',
     )
     parser.add_argument('--out', help='write the metrics to this .json')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 

@@ -9,8 +9,8 @@ from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 import torch
-from mmengine.config import DictAction
 
+from mmwsl.apis import add_cfg_options
 from mmwsl.evaluation import InstanceAPMetric
 from mmwsl.evaluation.files import without_suffix
 from mmwsl.evaluation.metrics.instance_truth import MASK_SOURCES
@@ -57,7 +57,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '--thresholds', nargs='+', type=float, default=[0.25, 0.5, 0.75]
     )
     parser.add_argument('--out', help='write the metrics to this .json')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 

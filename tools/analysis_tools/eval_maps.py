@@ -10,10 +10,9 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
-from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
-from mmwsl.apis import load_config
+from mmwsl.apis import add_cfg_options, load_config
 from mmwsl.datasets.boxes import check_boxes
 from mmwsl.datasets.files import read_names
 from mmwsl.datasets.transforms.loc_masks import object_mask
@@ -33,6 +32,7 @@ from mmwsl.evaluation.files import (
 )
 from mmwsl.evaluation.scoring import run_scoring
 from mmwsl.registry import DATASETS
+from mmwsl.utils.files import join_inside
 
 Sample = Dict[str, Any]
 BOX, MASK = 'gt_instances', 'gt_loc_mask'
@@ -84,7 +84,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help='how pIoU is averaged',
     )
     parser.add_argument('--out', help='write the metrics to this .json')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 
@@ -149,13 +149,14 @@ def mask_field(
     annotation: Dict[str, List[str]] = dict(object_masks=[], ignore_masks=[])
     for place, mask, ignore in truth.masks[img_id]:
         for key, name in (('object_masks', mask), ('ignore_masks', ignore)):
-            path = os.path.join(args.masks, name)
-            if name and not os.path.isfile(path):
+            if not name:
+                continue
+            path = join_inside(args.masks, name, links=True)
+            if not os.path.isfile(path):
                 raise FileNotFoundError(
                     f'{place}: names the mask {path}, which does not exist'
                 )
-            if name:
-                annotation[key].append(path)
+            annotation[key].append(path)
     size = args.size or 224
     mask = object_mask(annotation, (size, size))
     return {'data': torch.from_numpy(mask.astype(np.int64))[None]}
@@ -262,6 +263,9 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
         )
     if len(files) > number:
         print(f'{len(files) - number} maps have no ground truth: left out')
+    if not number:
+        source = args.config or os.path.join(args.metadata, args.ids_file)
+        raise ValueError(f'{source}: names no image')
     found: Dict[str, float] = {}
     for metric in metrics.values():
         if metric.results:

@@ -10,10 +10,9 @@ import os
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
-from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
-from mmwsl.apis import friendly_errors, load_config
+from mmwsl.apis import add_cfg_options, friendly_errors, load_config
 from mmwsl.datasets.base import base_datasets
 from mmwsl.datasets.transforms import (
     LoadEvalAnnotations,
@@ -58,12 +57,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help='how many of the best proposals to look at',
     )
     parser.add_argument('--out', help='write the figures to this .json')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override the config: key=value, nested keys with dots',
-    )
+    add_cfg_options(parser)
     args = parser.parse_args(argv)
     if min(args.numbers) < 1:
         parser.error('--numbers must be at least 1')

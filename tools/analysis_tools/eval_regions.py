@@ -32,6 +32,7 @@ from mmwsl.pseudo_labels.region_folders import (
     step_folder,
 )
 from mmwsl.pseudo_labels.regions import read_regions
+from mmwsl.utils.files import naming
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -63,19 +64,27 @@ def read_steps(root: str) -> List[Tuple[float, bool]]:
             f'{path}: does not exist; a run of adversarial erasing writes it '
             'at its end'
         )
-    with open(path, encoding='utf-8', newline='') as file:
-        rows = list(csv.DictReader(file))
-    return [
-        (float(row['converged_loss']), row['merged'] == '1') for row in rows
-    ]
+    with naming(path), open(path, encoding='utf-8', newline='') as file:
+        steps = [
+            (float(row['converged_loss']), row['merged'] == '1')
+            for row in csv.DictReader(file, strict=True)
+        ]
+    if not steps or not steps[0][1]:
+        raise ValueError(f'{path}: says of no step that it is merged')
+    return steps
 
 
 def image_ids(args: argparse.Namespace) -> List[str]:
     """Return the images to score."""
-    files = find_map_files(step_folder(args.regions, 1))
+    folder = step_folder(args.regions, 1)
+    files = find_map_files(folder)
     if not args.list:
+        if not files:
+            raise ValueError(f'{folder}: holds no regions')
         return list(files)
     ids = read_ids(args.list, files.get)
+    if not ids:
+        raise ValueError(f'{args.list}: list of images is empty')
     missing = [img_id for img_id in ids if img_id not in files]
     if missing:
         raise FileNotFoundError(

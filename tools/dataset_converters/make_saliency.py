@@ -16,9 +16,8 @@ from functools import partial
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
-from mmengine.config import DictAction
 
-from mmwsl.apis import friendly_errors
+from mmwsl.apis import add_cfg_options, friendly_errors
 from mmwsl.apis.image_files import (
     ImageEntries,
     ImageFiles,
@@ -52,12 +51,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--overwrite', action='store_true', help='make all maps again'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='override the config: key=value, nested keys with dots',
-    )
+    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 

@@ -12,10 +12,9 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 import cv2
 import numpy as np
-from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
-from mmwsl.apis import friendly_errors, load_config
+from mmwsl.apis import add_cfg_options, friendly_errors, load_config
 from mmwsl.datasets.coco import without_crowds
 from mmwsl.datasets.files import image_id
 from mmwsl.datasets.wsol_metadata import whole_boxes
@@ -89,7 +88,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help='also write the image of each entry under its id, for programs '
         'that do not know image_paths.txt',
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 
