@@ -48,7 +48,7 @@ def dense_crf(
 
     The first kernel is summed exactly. For the second, 'exact' sums over
     all n^2 pairs; 'lattice' blurs on a permutohedral lattice, whose labels
-    differ from the exact ones at some 0.1 % of the pixels; 'auto' takes the
+    differ from the exact ones at 0.1 to 1 % of the pixels; 'auto' takes the
     exact way for images of up to 4096 pixels. 'pydensecrf' needs the package
     of this name, or pydensecrf2, which is its drop-in.
 
