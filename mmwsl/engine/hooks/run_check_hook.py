@@ -11,7 +11,9 @@ from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
 from torch import nn
 
 from mmwsl.datasets import renumber_classes
+from mmwsl.engine.hooks.counting_checks import check_counting
 from mmwsl.models.channels import check_channels
+from mmwsl.models.heads import DensityHead
 from mmwsl.registry import HOOKS
 from mmwsl.utils.checkpoints import first_not_finite, load_state
 
@@ -62,6 +64,8 @@ class RunCheckHook(Hook):
     def before_run(self, runner: Runner) -> None:
         """Check channels and the length of an epoch before anything else."""
         model: Any = _bare(runner.model)
+        if isinstance(getattr(model, 'head', None), DensityHead):
+            check_counting(runner.cfg)
         for name in ('decode_head', 'auxiliary_head'):
             if isinstance(getattr(model, name, None), nn.Module):
                 neck = getattr(model, 'neck', None)

@@ -12,6 +12,7 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from mmwsl.models.channels import check_channels
+from mmwsl.models.normalisation import check_normalisation
 from mmwsl.registry import MODELS
 from mmwsl.structures import WSLDataSample
 
@@ -79,6 +80,7 @@ class WSLClassifier(BaseModel):
             ),
             init_cfg=init_cfg,
         )
+        check_normalisation(backbone, data_preprocessor)
         self.backbone = MODELS.build(backbone)
         self.neck = MODELS.build(neck) if neck else None
         head, auxiliary = _read_dal_head(head, auxiliary)
@@ -205,6 +207,14 @@ class WSLClassifier(BaseModel):
         they have computed cannot be given any afterwards: such a head gets
         the whole model, to run it again from the images on.
         """
+        for sample in samples:
+            score = sample.get('pred_score')
+            if score is not None and not score.isfinite().all():
+                raise ValueError(
+                    f'{sample.get("img_path") or sample.get("img_id")}: the '
+                    'predicted scores are not finite; the weights or the '
+                    'normalisation of images are broken.'
+                )
         if not self.head.instances:
             return samples
         with torch.inference_mode(False), torch.enable_grad():
