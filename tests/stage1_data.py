@@ -17,7 +17,7 @@ from mmwsl.apis import load_config
 from mmwsl.apis.config import apply_options
 from mmwsl.proposals import write_proposals
 from mmwsl.pseudo_labels.attention_file import write_attention
-from mmwsl.structures import PackedMasks
+from mmwsl.structures import Proposals
 from wsol_data import write_wsol
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / 'configs'
@@ -116,7 +116,7 @@ def write_toy_proposals(folder: Path) -> None:
         mask[32 * top : 32 * (top + 1), 32 * left : 32 * (left + 1)] = True
     for number in range(4):
         path = folder / f'toy/1000/{number:06d}.npz'
-        write_proposals(str(path), PackedMasks.from_masks(masks))
+        write_proposals(str(path), Proposals(masks))
 
 
 def write_coco(root: Path, files: Sequence[str]) -> None:

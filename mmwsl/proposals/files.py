@@ -11,11 +11,13 @@ from typing import Any, Callable, Dict, List, Optional
 import numpy as np
 from scipy.io import loadmat
 
-from mmwsl.structures import PackedMasks
+from mmwsl.structures import Proposals
 from mmwsl.utils.files import naming, read_json, write_whole
 from mmwsl.utils.masks import (
     decode_mask,
     encode_mask,
+    pack_masks,
+    unpack_masks,
     whole_numbers,
 )
 
@@ -24,7 +26,7 @@ _STACKS = ('masks', 'proposals', 'arr_0', 'maskmat')
 _WHAT = 'proposal file'
 
 
-def read_proposals(path: str) -> PackedMasks:
+def read_proposals(path: str) -> Proposals:
     """Read the proposals of one image, best first.
 
     - ``.npz``: packed by :func:`write_proposals`, or a stack (K, H, W) called
@@ -45,7 +47,7 @@ def read_proposals(path: str) -> PackedMasks:
         path (str): The file.
 
     Returns:
-        PackedMasks: At least one.
+        Proposals: At least one.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -62,7 +64,7 @@ def read_proposals(path: str) -> PackedMasks:
 
 def write_proposals(
     path: str,
-    proposals: PackedMasks,
+    proposals: Proposals,
     parameters: Optional[Dict[str, Any]] = None,
 ) -> None:
     """Write the proposals of one image, whole or not at all.
@@ -70,7 +72,7 @@ def write_proposals(
     Args:
         path (str): A ``.npz``, ``.npy`` or ``.json`` file; missing folders
             are made. ``.npy`` keeps no scores.
-        proposals (PackedMasks): K masks.
+        proposals (Proposals): K masks.
         parameters (dict, optional): How they were made, kept in ``.npz``
             files only.
 
@@ -151,7 +153,7 @@ class ProposalList:
         """The ids of the images, in the order of the file."""
         return list(self._items)
 
-    def read(self, img_id: str) -> PackedMasks:
+    def read(self, img_id: str) -> Proposals:
         """Return the proposals of an image, best first.
 
         Raises:
@@ -190,7 +192,7 @@ def images_of(content: Any, path: str) -> List[Dict[str, Any]]:
     return images
 
 
-def write_proposal_list(path: str, proposals: Dict[str, PackedMasks]) -> None:
+def write_proposal_list(path: str, proposals: Dict[str, Proposals]) -> None:
     """Write the proposals of many images into one ``.json`` file.
 
     Args:
@@ -209,7 +211,7 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, (str, int, float))
 
 
-def _best_first(proposals: PackedMasks, path: str) -> PackedMasks:
+def _best_first(proposals: Proposals, path: str) -> Proposals:
     """Sort proposals by their scores, if they have any."""
     if not len(proposals):
         raise ValueError(f'{path}: {_WHAT} holds no proposal')
@@ -227,7 +229,7 @@ def _items(content: Any) -> Any:
     return content
 
 
-def _from_list(items: Any, path: str) -> PackedMasks:
+def _from_list(items: Any, path: str) -> Proposals:
     """Read a list of dicts of ``segmentation`` and maybe ``score``."""
     if isinstance(items, list):
         items = [
@@ -243,28 +245,34 @@ def _from_list(items: Any, path: str) -> PackedMasks:
     if not items:
         raise ValueError(f'{path}: {_WHAT} holds no proposal')
     scores = [item.get('score') for item in items]
-    return PackedMasks.from_each(
-        (decode_mask(item['segmentation'], path) for item in items),
+    return Proposals(
+        _stack([decode_mask(item['segmentation'], path) for item in items]),
         None if None in scores else np.array(scores, dtype=np.float32),
     )
 
 
-def _list_of(proposals: PackedMasks) -> List[Dict[str, Any]]:
+def _stack(masks: List[np.ndarray]) -> np.ndarray:
+    if len({mask.shape for mask in masks}) > 1:
+        raise ValueError('holds masks of different sizes')
+    return np.stack(masks)
+
+
+def _list_of(proposals: Proposals) -> List[Dict[str, Any]]:
     """Return proposals as COCO lists them, without ``image_id``."""
-    found = [dict(segmentation=encode_mask(mask)) for mask in proposals]
+    found = [dict(segmentation=encode_mask(mask)) for mask in proposals.masks]
     if proposals.scores is not None:
         for item, score in zip(found, proposals.scores.tolist()):
             item['score'] = score
     return found
 
 
-def _from_stack(masks: Any, path: str, scores: Any) -> PackedMasks:
+def _from_stack(masks: Any, path: str, scores: Any) -> Proposals:
     masks = np.asarray(masks)
     if masks.dtype.kind not in 'bui':
         raise ValueError(
             f'{path}: masks must be bool or integers, got {masks.dtype}'
         )
-    return PackedMasks.from_masks(masks, scores)
+    return Proposals(masks, scores)
 
 
 def _load_npz(path: str) -> Dict[str, np.ndarray]:
@@ -276,14 +284,15 @@ def _load_npz(path: str) -> Dict[str, np.ndarray]:
         raise ValueError(f'{path}: is no readable .npz file') from error
 
 
-def _read_npz(path: str) -> PackedMasks:
+def _read_npz(path: str) -> Proposals:
     content = _load_npz(path)
     scores = content.get('scores')
     if 'bits' in content and 'size' in content:
         size = whole_numbers(content['size'])
         if size is None or size.shape != (2,):
             raise ValueError(f'{path}: size is not height and width')
-        return PackedMasks(content['bits'], tuple(size), scores)
+        masks = unpack_masks(content['bits'], (size[0], size[1]))
+        return Proposals(masks, scores)
     for name in _STACKS:
         if name in content:
             return _from_stack(content[name], path, scores)
@@ -292,7 +301,7 @@ def _read_npz(path: str) -> PackedMasks:
     )
 
 
-def _read_npy(path: str) -> PackedMasks:
+def _read_npy(path: str) -> Proposals:
     try:
         # Unlike np.load it takes neither pickles nor archives.
         with open(path, 'rb') as file:
@@ -302,11 +311,11 @@ def _read_npy(path: str) -> PackedMasks:
     return _from_stack(masks, path, None)
 
 
-def _read_json(path: str) -> PackedMasks:
+def _read_json(path: str) -> Proposals:
     return _from_list(_items(read_json(path, _WHAT)), path)
 
 
-def _read_mat(path: str) -> PackedMasks:
+def _read_mat(path: str) -> Proposals:
     try:
         content: Dict[str, Any] = loadmat(path)
     except NotImplementedError as error:
@@ -333,10 +342,7 @@ def _read_mat(path: str) -> PackedMasks:
         )
     superpixels = np.asarray(content['superpixels']).astype(np.int64)
     members = _members(content['labels'], int(superpixels.max()), path)
-    # One by one: a stack of all masks takes eight times the memory.
-    return PackedMasks.from_each(
-        (row[superpixels] for row in members), fitting(len(members))
-    )
+    return Proposals(members[:, superpixels], fitting(len(members)))
 
 
 def _members(labels: Any, largest: int, path: str) -> np.ndarray:
@@ -360,11 +366,9 @@ def _members(labels: Any, largest: int, path: str) -> np.ndarray:
     return members
 
 
-def _npz(
-    proposals: PackedMasks, parameters: Optional[Dict[str, Any]]
-) -> bytes:
+def _npz(proposals: Proposals, parameters: Optional[Dict[str, Any]]) -> bytes:
     content: Dict[str, Any] = dict(
-        bits=proposals.bits, size=np.array(proposals.size)
+        bits=pack_masks(proposals.masks), size=np.array(proposals.size)
     )
     if proposals.scores is not None:
         content['scores'] = proposals.scores
@@ -376,23 +380,23 @@ def _npz(
     return file.getvalue()
 
 
-def _npy(proposals: PackedMasks, parameters: Any) -> bytes:
+def _npy(proposals: Proposals, parameters: Any) -> bytes:
     file = io.BytesIO()
-    np.save(file, proposals.unpack())
+    np.save(file, proposals.masks)
     return file.getvalue()
 
 
-def _json(proposals: PackedMasks, parameters: Any) -> bytes:
+def _json(proposals: Proposals, parameters: Any) -> bytes:
     return json.dumps(_list_of(proposals)).encode()
 
 
-_READERS: Dict[str, Callable[[str], PackedMasks]] = {
+_READERS: Dict[str, Callable[[str], Proposals]] = {
     '.npz': _read_npz,
     '.npy': _read_npy,
     '.json': _read_json,
     '.mat': _read_mat,
 }
-_WRITERS: Dict[str, Callable[[PackedMasks, Any], bytes]] = {
+_WRITERS: Dict[str, Callable[[Proposals, Any], bytes]] = {
     '.npz': _npz,
     '.npy': _npy,
     '.json': _json,

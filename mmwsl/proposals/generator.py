@@ -14,7 +14,7 @@ from mmwsl.proposals.merging import Criterion, merge_trees
 from mmwsl.proposals.region_graph import RegionGraph, region_graph
 from mmwsl.proposals.selection import PRIOR, choose, object_prior
 from mmwsl.proposals.superpixels import superpixels
-from mmwsl.structures import PackedMasks
+from mmwsl.structures import Proposals
 
 # Raised when other proposals come out of the same settings.
 VERSION = 1
@@ -105,14 +105,14 @@ class ProposalGenerator:
             pixels=list(self.pixels),
         )
 
-    def __call__(self, img: np.ndarray) -> PackedMasks:
+    def __call__(self, img: np.ndarray) -> Proposals:
         """Propose masks.
 
         Args:
             img (np.ndarray): BGR uint8 (H, W, 3).
 
         Returns:
-            PackedMasks: At least one and at most ``max_proposals`` masks (K,
+            Proposals: At least one and at most ``max_proposals`` masks (K,
             H, W), best first, with what each adds to the expected best
             overlap as scores.
 
@@ -136,9 +136,9 @@ class ProposalGenerator:
             ).astype(np.int64)
         # Set by set: a single gather of all masks leaves the cache.
         masks = (members.take(labels) for members in sets)
-        proposals = PackedMasks.from_each(masks, scores)
+        proposals = Proposals(np.stack(list(masks)), scores)
         # A region of an enlarged image can fall between all pixels.
-        return proposals[proposals.areas() > 0]
+        return proposals[proposals.masks.any(axis=(1, 2))]
 
     def _resized(self, img: np.ndarray) -> np.ndarray:
         height, width = img.shape[:2]

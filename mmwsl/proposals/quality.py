@@ -8,16 +8,13 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from mmwsl.evaluation.functional.mask_iou import mask_iou
 from mmwsl.evaluation.functional.tables import format_table
-from mmwsl.structures import PackedMasks
-
-# Unpacked masks are compared in parts of this many.
-_AT_ONCE = 256
+from mmwsl.structures import Proposals
+from mmwsl.utils.masks import mask_iou
 
 
 def best_overlaps(
-    proposals: PackedMasks,
+    proposals: Proposals,
     masks: np.ndarray,
     numbers: Sequence[int],
     ignored: Optional[np.ndarray] = None,
@@ -25,7 +22,7 @@ def best_overlaps(
     """Find the best overlap of each object with the first proposals.
 
     Args:
-        proposals (PackedMasks): K masks, best first.
+        proposals (Proposals): K masks, best first.
         masks (np.ndarray): bool (n, H, W), the objects.
         numbers (Sequence[int]): How many proposals to look at, ascending.
         ignored (np.ndarray, optional): bool (H, W), pixels that belong
@@ -40,10 +37,8 @@ def best_overlaps(
     """
     kept = np.ones(masks.shape[1:], bool) if ignored is None else ~ignored
     best = np.zeros((max(numbers) + 1, len(masks)))
-    for start in range(0, min(len(proposals), max(numbers)), _AT_ONCE):
-        part = proposals.unpack(start, min(start + _AT_ONCE, max(numbers)))
-        rows = slice(start + 1, start + 1 + len(part))
-        best[rows] = mask_iou(part & kept, masks & kept)
+    first = proposals.masks[: max(numbers)]
+    best[1 : len(first) + 1] = mask_iou(first & kept, masks & kept)
     # Row i is the best of the first i proposals.
     running = np.maximum.accumulate(best, axis=0)
     return running[list(numbers)].T

@@ -18,8 +18,8 @@ from mmwsl.pseudo_labels.checks import (
     check_map,
     check_range,
 )
-from mmwsl.structures import PackedMasks
 from mmwsl.utils.files import write_whole
+from mmwsl.utils.masks import pack_masks, unpack_masks
 
 MODES = ('top', 'relative')
 
@@ -121,7 +121,7 @@ def write_regions(path: str, regions: np.ndarray, labels: np.ndarray) -> None:
     buffer = io.BytesIO()
     np.savez(
         buffer,
-        bits=PackedMasks.from_masks(regions).bits,
+        bits=pack_masks(regions),
         size=np.array(regions.shape[1:], np.int64),
         labels=labels,
     )
@@ -149,13 +149,13 @@ def read_regions(
     try:
         with np.load(path, allow_pickle=False) as file:
             height, width = file['size'].tolist()
-            masks = PackedMasks(file['bits'], (height, width))
+            masks = unpack_masks(file['bits'], (height, width))
             labels = check_classes(file['labels'], 'labels', len(masks))
     except Exception as error:
         raise ValueError(f'{path}: cannot be read: {error}') from error
-    if size is not None and masks.size != tuple(size):
+    if size is not None and masks.shape[1:] != tuple(size):
         raise ValueError(
             f'{path}: regions are {width} x {height} pixels, but the image '
             f'is {size[1]} x {size[0]}'
         )
-    return masks.unpack(), labels
+    return masks, labels

@@ -1,6 +1,6 @@
 """Data carriers."""
 
-from mmwsl.structures.packed_masks import PackedMasks
+from mmwsl.structures.proposals import Proposals
 from mmwsl.structures.wsl_data_sample import WSLDataSample
 
-__all__ = ['PackedMasks', 'WSLDataSample']
+__all__ = ['Proposals', 'WSLDataSample']

@@ -68,7 +68,7 @@ class WSLDataSample(BaseDataElement):
     - ``gt_instances``, ``pred_instances``: InstanceData with ``labels``,
       ``bboxes``, ``masks``, ``scores`` as far as they are known; predicted
       ones may have ``peaks`` (M, 2) and ``peak_response_maps`` (M, H, W).
-    - ``proposals``: :class:`mmwsl.structures.PackedMasks` (K, H, W).
+    - ``proposals``: :class:`mmwsl.structures.Proposals`, K masks (H, W).
     - ``saliency``: PixelData, ``data`` (1, H, W) float in [0, 1].
 
     Example:

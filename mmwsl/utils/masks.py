@@ -1,6 +1,6 @@
-"""Masks as COCO stores them: run lengths and polygons.
+"""Masks: bits and COCO's run lengths and polygons in files, and overlaps.
 
-(H, W): height and width of a mask. n: number of runs.
+(H, W): height and width of a mask. K, P: number of masks. n: number of runs.
 """
 
 import reprlib
@@ -14,6 +14,45 @@ from mmwsl.utils.images import pixel_limit
 # By how many times its longer side a polygon may leave an image: the corners
 # of an object at its edge do, and the work grows with the way between them.
 _OUTSIDE = 10
+# Values converted to float32 at once, 4 MB. A chunk never has the 2^24 pixels
+# above which float32 does not hold every integer.
+_CHUNK = 1 << 20
+
+
+def pack_masks(masks: np.ndarray) -> np.ndarray:
+    """Pack masks (K, H, W) for a file, uint8 (K, ceil(H W / 8)).
+
+    Pixels go row by row without a gap, the first one in the highest bit.
+    """
+    count, height, width = masks.shape
+    return np.packbits(masks.reshape(count, height * width), axis=1)
+
+
+def unpack_masks(bits: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+    """Unpack what :func:`pack_masks` packed.
+
+    Args:
+        bits: uint8 (K, ceil(H W / 8)).
+        size: (H, W).
+
+    Returns:
+        np.ndarray: bool (K, H, W).
+
+    Raises:
+        TypeError: If ``bits`` is not uint8.
+        ValueError: If ``bits`` has another shape.
+    """
+    height, width = int(size[0]), int(size[1])
+    num_bytes = (height * width + 7) // 8
+    if bits.dtype != np.uint8:
+        raise TypeError(f'packed masks must be uint8, got {bits.dtype}')
+    if bits.ndim != 2 or bits.shape[1] != num_bytes:
+        raise ValueError(
+            f'packed masks of {width} x {height} pixels must have the shape '
+            f'(K, {num_bytes}), got {bits.shape}'
+        )
+    flat = np.unpackbits(bits, axis=1, count=height * width)
+    return flat.view(bool).reshape(len(bits), height, width)
 
 
 def encode_mask(mask: np.ndarray) -> Dict[str, Any]:
@@ -210,6 +249,70 @@ def expand_counts(text: Union[str, bytes]) -> List[int]:
     values[2::2] = np.cumsum(values[2::2])
     counts: List[int] = values.tolist()
     return counts
+
+
+def mask_intersections(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Count the pixels that two masks share, for all pairs.
+
+    One matrix product over pixels; float32 is exact there as long as a
+    product counts fewer than 2^24 pixels, so larger images go in parts.
+
+    Args:
+        a (np.ndarray): bool (P, H, W).
+        b (np.ndarray): bool (K, H, W).
+
+    Returns:
+        np.ndarray: float64 (P, K), whole numbers.
+
+    Raises:
+        ValueError: If the masks are of different sizes or no stacks.
+    """
+    a, b = _flatten(a, b)
+    total = np.zeros((len(a), len(b)))
+    # Few pixels at a time: the float copies then stay in the cache.
+    chunk = max(1 << 10, _CHUNK // (len(a) + len(b) + 1))
+    for start in range(0, a.shape[1], chunk):
+        part = slice(start, start + chunk)
+        total += a[:, part].astype(np.float32) @ b[:, part].T.astype(
+            np.float32
+        )
+    return total
+
+
+def mask_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Intersection over union of two sets of masks, for all pairs.
+
+    Args:
+        a (np.ndarray): bool (P, H, W).
+        b (np.ndarray): bool (K, H, W).
+
+    Returns:
+        np.ndarray: float64 (P, K) in [0, 1]; 0 where both masks are empty.
+
+    Raises:
+        ValueError: If the masks are of different sizes or no stacks.
+    """
+    intersections = mask_intersections(a, b)
+    a, b = _flatten(a, b)
+    areas_a, areas_b = (
+        np.count_nonzero(m, axis=1).astype(np.float64) for m in (a, b)
+    )
+    unions = areas_a[:, None] + areas_b[None] - intersections
+    iou: np.ndarray = intersections / np.maximum(unions, 1)
+    return iou
+
+
+def _flatten(a: np.ndarray, b: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    if a.ndim != 3 or b.ndim != 3 or a.shape[1:] != b.shape[1:]:
+        raise ValueError(
+            'masks must be two stacks of the same height and width, got '
+            f'shapes {a.shape} and {b.shape}'
+        )
+    pixels = a.shape[1] * a.shape[2]
+    return (
+        np.asarray(a, dtype=bool).reshape(len(a), pixels),
+        np.asarray(b, dtype=bool).reshape(len(b), pixels),
+    )
 
 
 def boxes_of_masks(masks: Any) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmwsl.structures import PackedMasks
+from mmwsl.structures import Proposals
 
 
 @pytest.fixture
@@ -14,5 +14,5 @@ def masks() -> np.ndarray:
 
 
 @pytest.fixture
-def proposals(masks) -> PackedMasks:
-    return PackedMasks.from_masks(masks, [0.9, 0.7, 0.5, 0.5, -1])
+def proposals(masks) -> Proposals:
+    return Proposals(masks, [0.9, 0.7, 0.5, 0.5, -1])

@@ -13,7 +13,7 @@ from mmwsl.proposals import (
     write_proposal_list,
     write_proposals,
 )
-from mmwsl.structures import PackedMasks
+from mmwsl.structures import Proposals
 
 SUFFIXES = ['.npz', '.npy', '.json', '.mat']
 WRITTEN = ['.npz', '.npy', '.json']
@@ -24,7 +24,7 @@ def test_there_and_back(tmp_path, masks, proposals, suffix) -> None:
     path = str(tmp_path / 'new' / f'a{suffix}')
     write_proposals(path, proposals)
     found = read_proposals(path)
-    np.testing.assert_array_equal(found.unpack(), masks)
+    np.testing.assert_array_equal(found.masks, masks)
     if suffix == '.npy':
         assert found.scores is None
     else:
@@ -35,9 +35,9 @@ def test_there_and_back(tmp_path, masks, proposals, suffix) -> None:
 def test_best_first_and_stable(tmp_path, masks) -> None:
     path = str(tmp_path / 'a.npz')
     scores = [0.1, 0.5, 0.9, 0.5, 0.5]
-    write_proposals(path, PackedMasks.from_masks(masks, scores))
+    write_proposals(path, Proposals(masks, scores))
     np.testing.assert_array_equal(
-        read_proposals(path).unpack(), masks[[2, 1, 3, 4, 0]]
+        read_proposals(path).masks, masks[[2, 1, 3, 4, 0]]
     )
 
 
@@ -48,11 +48,11 @@ def test_stacks(tmp_path, masks, name, kind) -> None:
     stack = masks.astype(kind) * kind(1)
     np.savez(path, **{name: stack}, scores=np.arange(5)[::-1])
     found = read_proposals(path)
-    np.testing.assert_array_equal(found.unpack(), masks)
+    np.testing.assert_array_equal(found.masks, masks)
     assert found.scores.tolist() == [4, 3, 2, 1, 0]
     np.save(tmp_path / 'b.npy', stack)
     found = read_proposals(str(tmp_path / 'b.npy'))
-    np.testing.assert_array_equal(found.unpack(), masks)
+    np.testing.assert_array_equal(found.masks, masks)
 
 
 def test_dict_around_the_list(tmp_path, masks) -> None:
@@ -69,7 +69,7 @@ def test_dict_around_the_list(tmp_path, masks) -> None:
         path.write_text(json.dumps(around))
         found = read_proposals(str(path))
         expected = [[[False, True], [False, True], [True, False]]]
-        assert found.unpack().tolist() == expected
+        assert found.masks.tolist() == expected
 
 
 def test_parameters(tmp_path, proposals) -> None:
@@ -176,7 +176,7 @@ def test_broken_npy_header(tmp_path, header) -> None:
 @pytest.mark.parametrize('suffix', WRITTEN)
 def test_no_proposal(tmp_path, suffix) -> None:
     path = str(tmp_path / f'a{suffix}')
-    write_proposals(path, PackedMasks.from_masks(np.zeros((0, 2, 3))))
+    write_proposals(path, Proposals(np.zeros((0, 2, 3))))
     with pytest.raises(ValueError, match=f'a{suffix}: .*holds no proposal'):
         read_proposals(path)
 
@@ -236,11 +236,11 @@ def test_unknown_suffix(tmp_path, proposals) -> None:
 def test_list_of_many_images(tmp_path, masks, proposals) -> None:
     path = str(tmp_path / 'new' / 'all.json')
     write_proposal_list(
-        path, {'x/a': proposals[3:], 'x/b': PackedMasks.from_masks(masks[:1])}
+        path, {'x/a': proposals[3:], 'x/b': Proposals(masks[:1])}
     )
     found = ProposalList(path)
     assert found.img_ids == ['x/a', 'x/b']
-    np.testing.assert_array_equal(found.read('x/a').unpack(), masks[3:])
+    np.testing.assert_array_equal(found.read('x/a').masks, masks[3:])
     assert found.read('x/a').scores.tolist() == [0.5, -1]
     assert found.read('x/b').scores is None
     with pytest.raises(ValueError, match='all.json: x/c: .*no such image_id'):
@@ -256,7 +256,7 @@ def test_numbered_images(tmp_path) -> None:
     assert ProposalList(str(path)).img_ids == ['7', '9']
     assert ProposalList(str(path), names).img_ids == ['val/7', '9']
     path.write_text(json.dumps(dict(annotations=items, images=names)))
-    assert ProposalList(str(path)).read('val/7').unpack().tolist() == [
+    assert ProposalList(str(path)).read('val/7').masks.tolist() == [
         [[False, True]]
     ]
 

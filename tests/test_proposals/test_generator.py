@@ -28,7 +28,7 @@ def test_finds_plain_objects_first() -> None:
     proposals = ProposalGenerator(max_proposals=50, num_superpixels=60)(img)
     assert proposals.size == (120, 160)
     assert 1 < len(proposals) <= 50
-    assert mask_iou(objects, proposals[:10].unpack()).max(axis=1).min() > 0.9
+    assert mask_iou(objects, proposals[:10].masks).max(axis=1).min() > 0.9
     # What each adds never rises, and in all it is at most 1.
     assert (np.diff(proposals.scores) <= 0).all()
     assert 0.5 < proposals.scores.sum() <= 1 + 1e-4
@@ -38,7 +38,7 @@ def test_same_image_same_proposals() -> None:
     img, _ = scene()
     generator = ProposalGenerator(max_proposals=20, num_superpixels=40)
     first, second = generator(img), generator(img.copy())
-    np.testing.assert_array_equal(first.bits, second.bits)
+    np.testing.assert_array_equal(first.masks, second.masks)
     np.testing.assert_array_equal(first.scores, second.scores)
 
 
@@ -47,7 +47,7 @@ def test_sizes_in_range() -> None:
     generator = ProposalGenerator(
         num_superpixels=60, min_share=0.05, max_share=0.5
     )
-    shares = generator(img).areas() / (120 * 160)
+    shares = generator(img).masks.sum(axis=(1, 2)) / (120 * 160)
     # Regions are measured in the enlarged image.
     assert shares.min() > 0.045
     assert shares.max() < 0.51
@@ -64,7 +64,7 @@ def test_unusual_images(size, kind) -> None:
     )(img)
     assert proposals.size == size
     assert 1 <= len(proposals) <= 5
-    assert proposals.areas().min() > 0
+    assert proposals.masks.sum(axis=(1, 2)).min() > 0
     assert np.isfinite(proposals.scores).all()
 
 
@@ -78,7 +78,7 @@ def test_plain_pictures_end(kind, number) -> None:
         img[:, ::8] = 200
     proposals = ProposalGenerator(number, 40, pixels=(4000, 9000))(img)
     assert 1 <= len(proposals) <= number
-    assert proposals.areas().min() > 0
+    assert proposals.masks.sum(axis=(1, 2)).min() > 0
     assert (np.diff(proposals.scores) <= 0).all()
 
 
@@ -88,12 +88,12 @@ def test_tiny_and_huge_pictures(size) -> None:
     proposals = ProposalGenerator(9, 40, pixels=(4000, 9000))(img)
     assert proposals.size == size
     assert 1 <= len(proposals) <= 9
-    assert proposals.areas().min() > 0
+    assert proposals.masks.sum(axis=(1, 2)).min() > 0
 
 
 def test_toy_picture() -> None:
     info = ToyDataset(1, test_mode=True).get_data_info(0)
-    found = ProposalGenerator(num_superpixels=100)(info['img']).unpack()
+    found = ProposalGenerator(num_superpixels=100)(info['img']).masks
     assert mask_iou(info['eval_ann']['masks'], found).max(axis=1).mean() > 0.6
 
 

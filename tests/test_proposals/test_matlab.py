@@ -39,7 +39,7 @@ def test_mcg(tmp_path, labels) -> None:
         tmp_path, superpixels=SUPERPIXELS, labels=labels, scores=scores
     )
     found = read_proposals(path)
-    np.testing.assert_array_equal(found.unpack(), MASKS)
+    np.testing.assert_array_equal(found.masks, MASKS)
     assert found.scores.tolist() == [3, 1]
 
 
@@ -54,7 +54,7 @@ def test_scores_of_something_else_are_left_out(tmp_path) -> None:
 def test_stacks_have_masks_last(tmp_path, name) -> None:
     stack = np.moveaxis(np.array(MASKS, dtype=np.uint8), 0, 2)
     found = read_proposals(write(tmp_path, **{name: stack}))
-    np.testing.assert_array_equal(found.unpack(), MASKS)
+    np.testing.assert_array_equal(found.masks, MASKS)
 
 
 def test_bad_files(tmp_path) -> None:

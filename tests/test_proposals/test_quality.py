@@ -9,7 +9,7 @@ from mmwsl.proposals import (
     quality_table,
     single_instances,
 )
-from mmwsl.structures import PackedMasks
+from mmwsl.structures import Proposals
 
 OBJECTS = np.array([[[1, 1, 0, 0]], [[0, 0, 1, 1]]], dtype=bool)
 PROPOSALS = np.array(
@@ -18,7 +18,7 @@ PROPOSALS = np.array(
 
 
 def test_best_overlaps_by_hand() -> None:
-    packed = PackedMasks.from_masks(PROPOSALS)
+    packed = Proposals(PROPOSALS)
     found = best_overlaps(packed, OBJECTS, [1, 2, 3, 9])
     assert found.tolist() == [[0.5, 0.5, 0.5, 0.5], [0.5, 0.5, 1, 1]]
     # Without the second pixel the second proposal fits the first object.
@@ -31,9 +31,7 @@ def test_many_proposals_in_parts() -> None:
     rng = np.random.default_rng(0)
     proposals, objects = rng.random((600, 5, 6)) > 0.5, rng.random((3, 5, 6))
     objects = objects > 0.5
-    found = best_overlaps(
-        PackedMasks.from_masks(proposals), objects, [1, 256, 257, 550]
-    )
+    found = best_overlaps(Proposals(proposals), objects, [1, 256, 257, 550])
     for row, one in zip(found, objects):
         ious = (one & proposals).sum((1, 2)) / (one | proposals).sum((1, 2))
         expected = [ious[:k].max() for k in (1, 256, 257, 550)]
@@ -41,7 +39,7 @@ def test_many_proposals_in_parts() -> None:
 
 
 def test_no_objects_or_proposals() -> None:
-    packed = PackedMasks.from_masks(PROPOSALS)
+    packed = Proposals(PROPOSALS)
     assert best_overlaps(packed, OBJECTS[:0], [1, 2]).shape == (0, 2)
     assert best_overlaps(packed[:0], OBJECTS, [5]).tolist() == [[0], [0]]
     with pytest.raises(ValueError, match='no object'):

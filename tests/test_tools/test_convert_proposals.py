@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmwsl.proposals import read_proposals, write_proposals
-from mmwsl.structures import PackedMasks
+from mmwsl.structures import Proposals
 from tool_calls import call, error, load_tool
 
 
@@ -21,7 +21,7 @@ def masks():
 @pytest.fixture
 def source(tmp_path, masks):
     for number, img_id in enumerate(('a', 'x/b')):
-        packed = PackedMasks.from_masks(masks[number:], range(4 - number))
+        packed = Proposals(masks[number:], range(4 - number))
         write_proposals(str(tmp_path / 'in' / f'{img_id}.npz'), packed)
     return tmp_path / 'in'
 
@@ -35,7 +35,7 @@ def test_round_trips(tool, tmp_path, source, masks, suffix, capsys):
     assert call(tool, there, back, '--max-proposals', '2') == 0
     found = read_proposals(str(back / 'x' / 'b.npz'))
     # Best first: the highest scores stand last in the source.
-    np.testing.assert_array_equal(found.unpack(), masks[[3, 2]])
+    np.testing.assert_array_equal(found.masks, masks[[3, 2]])
     if suffix != '.npy':
         assert found.scores.tolist() == [2, 1]
 
@@ -46,7 +46,7 @@ def test_through_one_list(tool, tmp_path, source, masks):
     assert {item['image_id'] for item in items} == {'a', 'x/b'}
     assert call(tool, tmp_path / 'all.json', tmp_path / 'back') == 0
     found = read_proposals(str(tmp_path / 'back' / 'a.npz'))
-    np.testing.assert_array_equal(found.unpack(), masks[::-1])
+    np.testing.assert_array_equal(found.masks, masks[::-1])
 
 
 def test_lists_with_numbers(tool, tmp_path):

@@ -5,7 +5,7 @@ import pytest
 
 from mmwsl.datasets import ToyDataset
 from mmwsl.proposals import read_parameters, read_proposals, write_proposals
-from mmwsl.structures import PackedMasks
+from mmwsl.structures import Proposals
 from tool_calls import call, error, load_tool
 from toy_run import CONFIG
 
@@ -138,7 +138,7 @@ def test_single_instances_and_perfect_proposals(evaluation, tmp_path, capsys):
         truth = info['eval_ann']
         _, counts = np.unique(truth['labels'], return_counts=True)
         single += int((counts == 1).sum())
-        packed = PackedMasks.from_masks(truth['masks'])
+        packed = Proposals(truth['masks'])
         write_proposals(str(tmp_path / f'{info["img_id"]}.npy'), packed)
     options = ['--suffix', '.npy', '--out', tmp_path / 'a.json', *SMALL[4:]]
     assert call(evaluation, CONFIG, tmp_path, *options) == 0

@@ -19,7 +19,7 @@ from mmwsl.proposals import (
     write_proposal_list,
     write_proposals,
 )
-from mmwsl.structures import PackedMasks
+from mmwsl.structures import Proposals
 from mmwsl.utils.files import join_inside, read_json
 
 
@@ -56,7 +56,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return args
 
 
-def read_all(args: argparse.Namespace) -> Iterator[Tuple[str, PackedMasks]]:
+def read_all(args: argparse.Namespace) -> Iterator[Tuple[str, Proposals]]:
     """Yield the id and the proposals of each image."""
     if args.source.endswith('.json'):
         images: Optional[List[Dict[str, object]]] = None

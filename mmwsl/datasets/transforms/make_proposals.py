@@ -20,7 +20,7 @@ class MakeProposals(BaseTransform):
     its size or mirrors it: proposals are those of the original image.
 
     Required keys: ``img``, ``ori_shape``. Added key: ``proposals``, a
-    :class:`mmwsl.structures.PackedMasks`, best first.
+    :class:`mmwsl.structures.Proposals`, best first.
 
     Args:
         **settings: Those of :class:`mmwsl.proposals.ProposalGenerator`.

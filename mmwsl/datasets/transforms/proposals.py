@@ -17,7 +17,7 @@ class LoadProposals(BaseTransform):
     instances are retrieved at that size.
 
     Required keys: ``img_id``, ``ori_shape``. Added key: ``proposals``, a
-    :class:`mmwsl.structures.PackedMasks`, best first.
+    :class:`mmwsl.structures.Proposals`, best first.
 
     Args:
         folder (str, optional): Where the files are; or one ``.json`` file

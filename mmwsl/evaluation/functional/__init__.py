@@ -22,14 +22,13 @@ from mmwsl.evaluation.functional.counting import (
     is_count,
     simple_predictors,
 )
-from mmwsl.evaluation.functional.instance_ap import (
+from mmwsl.evaluation.functional.instances import (
     ImageMatch,
     instance_scores,
     instance_table,
+    map_parts,
     match_instances,
 )
-from mmwsl.evaluation.functional.map_parts import map_parts
-from mmwsl.evaluation.functional.mask_iou import mask_intersections, mask_iou
 from mmwsl.evaluation.functional.pixel_pr import (
     pixel_histograms,
     pixel_scores,
@@ -39,10 +38,6 @@ from mmwsl.evaluation.functional.prm_quality import (
     binned_means,
     map_quality,
     mean_by_object,
-)
-from mmwsl.evaluation.functional.retrieval import (
-    proposal_scores,
-    retrieve_instances,
 )
 from mmwsl.evaluation.functional.seed_report import (
     best_index,
@@ -59,6 +54,11 @@ from mmwsl.evaluation.functional.seeds import (
     seed_scores,
 )
 from mmwsl.evaluation.functional.tables import format_table, percent
+from mmwsl.models.task_modules.retrieval import (
+    proposal_scores,
+    retrieve_instances,
+)
+from mmwsl.utils.masks import mask_intersections, mask_iou
 
 __all__ = [
     'ImageMatch',

@@ -9,11 +9,10 @@ from typing import Dict, Optional
 import cv2
 import numpy as np
 
-from mmwsl.evaluation.functional import mask_iou
-from mmwsl.evaluation.functional.mask_nms import suppress
-from mmwsl.evaluation.functional.retrieval import checked_peaks
+from mmwsl.models.task_modules.retrieval import checked_peaks, suppress
 from mmwsl.registry import TASK_UTILS
 from mmwsl.utils.arrays import bounded_size, resize
+from mmwsl.utils.masks import mask_iou
 
 # Masks grow on a grid of at most so many points.
 _GRID_PIXELS = 1 << 18
@@ -98,7 +97,10 @@ class PeakGrowth:
         Raises:
             ValueError: If sizes do not fit.
         """
-        prms, classes, class_maps = checked_peaks(prms, classes, class_maps)
+        prms, classes, class_maps = (
+            value.cpu().numpy()
+            for value in checked_peaks(prms, classes, class_maps)
+        )
         size = prms.shape[1:]
         grid = bounded_size(size, _GRID_PIXELS)
         small = prms

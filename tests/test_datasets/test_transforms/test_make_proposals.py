@@ -19,10 +19,10 @@ def test_proposals_are_those_of_the_generator(image):
     made = transform(results)['proposals']
     expected = ProposalGenerator(max_proposals=20)(image)
     assert made.size == (40, 60)
-    np.testing.assert_array_equal(made.bits, expected.bits)
+    np.testing.assert_array_equal(made.masks, expected.masks)
     square = np.zeros((40, 60), bool)
     square[10:30, 20:45] = True
-    ious = [(m & square).sum() / (m | square).sum() for m in made]
+    ious = [(m & square).sum() / (m | square).sum() for m in made.masks]
     assert max(ious) > 0.9
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mmwsl.models.heads import PRMHead
 from mmwsl.models.heads.peak_instances import restore_responses
 from mmwsl.registry import MODELS
-from mmwsl.structures import PackedMasks, WSLDataSample
+from mmwsl.structures import Proposals, WSLDataSample
 from peak_stubs import HalfMaximum, stub_cfg
 
 # Two channels, (1, 2, 3, 3): with weight 1 each channel is a class map.
@@ -213,7 +213,7 @@ def test_proposals_are_retrieved() -> None:
     assert isinstance(retrieval, HalfMaximum)
     assert isinstance(growth, HalfMaximum)
     sample = make_sample([0])
-    sample.proposals = PackedMasks.from_masks(torch.ones(1, 6, 6).numpy() > 0)
+    sample.proposals = Proposals(torch.ones(1, 6, 6).numpy() > 0)
     predict_instances(head, sample, make_image(), FEATURE)
     assert len(retrieval.calls) == 1
     assert retrieval.calls[0]['proposals'] is sample.proposals
@@ -240,7 +240,7 @@ def test_released_background_is_of_the_finer_maps(
 
     monkeypatch.setattr(retrieval, '__call__', call)
     sample = make_sample([0])
-    sample.proposals = PackedMasks.from_masks(torch.ones(1, 6, 6).numpy() > 0)
+    sample.proposals = Proposals(torch.ones(1, 6, 6).numpy() > 0)
     predict_instances(head, sample, make_image(), FEATURE)
     maps = sample.pred_class_maps.data
     assert maps.shape == (2, 3, 3)

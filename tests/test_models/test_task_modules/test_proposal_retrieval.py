@@ -3,7 +3,7 @@ import pytest
 
 from mmwsl.evaluation.functional import retrieve_instances
 from mmwsl.registry import TASK_UTILS
-from mmwsl.structures import PackedMasks
+from mmwsl.structures import Proposals
 
 
 def case():
@@ -16,7 +16,7 @@ def case():
     masks[1, 10:15, 18:23] = True
     masks[2, 3:15, 3:23] = True
     maps = np.random.default_rng(0).random((2, 4, 5)).astype(np.float32)
-    return prms, np.array([1, 0]), maps, PackedMasks.from_masks(masks)
+    return prms, np.array([1, 0]), maps, Proposals(masks)
 
 
 def test_equals_the_function_with_maps_of_sum_one():
@@ -24,7 +24,9 @@ def test_equals_the_function_with_maps_of_sum_one():
     settings = dict(alpha=0.5, beta=1e-3, bg_factor=0.9, nms_threshold=0.9)
     module = TASK_UTILS.build(dict(type='ProposalRetrieval', **settings))
     found = module(prms, classes, maps, proposals)
-    expected = retrieve_instances(prms, classes, maps, proposals, **settings)
+    expected = retrieve_instances(
+        prms, classes, maps, proposals.masks, **settings
+    )
     for key in ('scores', 'labels', 'masks', 'peak_index'):
         np.testing.assert_array_equal(found[key], expected[key])
     # Both peaks chose the whole, so one of them was merged.

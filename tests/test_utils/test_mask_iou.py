@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmwsl.evaluation.functional import mask_intersections, mask_iou
+from mmwsl.utils.masks import mask_intersections, mask_iou
 
 
 def test_by_hand() -> None:

@@ -2,14 +2,29 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mmwsl.evaluation.functional import (
     proposal_scores,
     retrieve_instances,
 )
-from mmwsl.structures import PackedMasks
+from mmwsl.models.task_modules.retrieval import (
+    background_masks,
+    contours,
+    merge_maps,
+    suppress,
+    to_unit_sum,
+)
 
 SIZE = (40, 70)
+IOUS = np.array(
+    [
+        [1.0, 0.5, 0.0, 0.3],
+        [0.5, 1.0, 0.6, 0.0],
+        [0.0, 0.6, 1.0, 0.0],
+        [0.3, 0.0, 0.0, 1.0],
+    ]
+)
 
 
 def random_case(peaks=4, proposals=20, seed=0):
@@ -94,10 +109,9 @@ def instances_by_loop(prms, classes, maps, masks, density, threshold, **kw):
     return kept
 
 
-@pytest.mark.parametrize('packed', [False, True])
 @pytest.mark.parametrize('gamma', [0.0, 0.2])
 @pytest.mark.parametrize('seed', [0, 1])
-def test_equals_a_loop_over_pairs(packed, gamma, seed):
+def test_equals_a_loop_over_pairs(gamma, seed):
     prms, classes, maps, masks, density = random_case(seed=seed)
     weights = dict(alpha=0.8, beta=1e-4, gamma=gamma)
     kept = instances_by_loop(
@@ -107,7 +121,7 @@ def test_equals_a_loop_over_pairs(packed, gamma, seed):
         prms,
         classes,
         maps,
-        PackedMasks.from_masks(masks) if packed else masks,
+        masks,
         density=density,
         **weights,
     )
@@ -130,7 +144,7 @@ def test_equals_a_loop_over_pairs(packed, gamma, seed):
     assert result['prms'].sum() == pytest.approx(len(prms), rel=1e-5)
 
 
-def test_noise_goes_through_the_matrix_product():
+def test_noise():
     prms, classes, maps, _, density = random_case()
     masks = np.random.default_rng(2).random((11, *SIZE)) < 0.5
     scores = proposal_scores(
@@ -217,12 +231,9 @@ def test_tensors_and_arrays_agree():
     assert len(retrieve_instances(tensors[0], *tensors[1:2], half, arrays[3]))
 
 
-@pytest.mark.parametrize('packed', [False, True])
 @pytest.mark.parametrize(('peaks', 'proposals'), [(0, 5), (3, 0), (0, 0)])
-def test_no_peaks_or_no_proposals(peaks, proposals, packed):
+def test_no_peaks_or_no_proposals(peaks, proposals):
     prms, classes, maps, masks, _ = random_case(peaks, proposals)
-    if packed:
-        masks = PackedMasks.from_masks(masks)
     result = retrieve_instances(prms, classes, maps, masks)
     assert result['masks'].shape == result['prms'].shape == (0, *SIZE)
     assert result['masks'].dtype == bool
@@ -250,3 +261,89 @@ def test_bad_input(change, message):
     arguments = {**dict(zip(names, random_case())), **change}
     with pytest.raises(ValueError, match=message):
         retrieve_instances(**arguments)
+
+
+def test_background_known_answer():
+    # The mean is 2; columns between the cells are mixed.
+    maps = torch.tensor([[[1.0, 3.0]], [[3.0, 1.0]]])
+    masks = background_masks(maps, (1, 4), bg_factor=0.75)
+    # 1, 1.5, 2.5, 3: below 1.5 is the first alone.
+    assert masks.tolist() == [
+        [[True, False, False, False]],
+        [[False, False, False, True]],
+    ]
+    assert background_masks(maps[:0], SIZE).shape == (0, *SIZE)
+
+
+def test_rejects_other_resizes_and_nan():
+    with pytest.raises(ValueError, match='map_resize must be one of'):
+        background_masks(torch.ones(1, 2, 2), SIZE, resize='cubic')
+    with pytest.raises(ValueError, match='hold NaN'):
+        background_masks(torch.full((1, 2, 2), torch.nan), SIZE)
+
+
+def test_released_response_maps_are_pictures():
+    grid = np.random.default_rng(0).normal(size=(1, 5, 7)) - 9
+    mask = background_masks(torch.from_numpy(grid), SIZE, 0.95, 'released')[0]
+    scaled = (grid[0] - grid.min()) / (grid.max() - grid.min()) * 255
+    picture = Image.fromarray((scaled + 0.5).astype(np.uint8))
+    image = np.asarray(picture.resize((70, 40), Image.BICUBIC)).astype(float)
+    np.testing.assert_array_equal(mask, image < 0.95 * image.mean())
+    # Only the order of values counts there, not where zero is.
+    np.testing.assert_array_equal(
+        mask,
+        background_masks(torch.from_numpy(grid) + 20, SIZE, 0.95, 'released')[
+            0
+        ],
+    )
+    constant = torch.ones(1, 2, 2)
+    assert not background_masks(constant, SIZE, 0.95, 'released').any()
+
+
+def test_suppression_known_answer():
+    # 1 goes with 0, so 2, which only overlaps 1, stays; 0.3 is not above.
+    kept, owner = suppress(np.array([0.9, 0.8, 0.7, 1.0]), IOUS, 0.3)
+    assert kept.tolist() == [3, 0, 2]
+    assert owner.tolist() == [1, 1, 2, 0]
+    kept, owner = suppress(np.array([0.7, 0.8, 0.7, 0.7]), IOUS, 0.29)
+    assert kept.tolist() == [1, 3]
+    assert owner.tolist() == [0, 0, 0, 1]
+
+
+def test_equal_scores_keep_their_order():
+    kept, _ = suppress(np.zeros(4), np.eye(4), 0.5)
+    assert kept.tolist() == [0, 1, 2, 3]
+
+
+def test_empty_mask_and_no_mask():
+    kept, owner = suppress(np.ones(2), np.zeros((2, 2)), 0.0)
+    assert kept.tolist() == owner.tolist() == [0, 1]
+    kept, owner = suppress(np.zeros(0), np.zeros((0, 0)), 0.3)
+    assert kept.shape == owner.shape == (0,)
+
+
+def test_maps_are_added_to_the_owner():
+    maps = np.arange(8, dtype=np.float32).reshape(4, 1, 2)
+    merged = merge_maps(maps, np.array([1, 1, 2, 0]), 3)
+    assert merged.dtype == np.float32
+    assert merged.tolist() == [[[6, 7]], [[2, 4]], [[4, 5]]]
+    none = merge_maps(maps[:0], np.zeros(0, int), 0)
+    assert none.shape == (0, 1, 2)
+
+
+def test_contours_are_the_morphological_gradient():
+    masks = np.random.default_rng(0).random((6, 17, 9)) < 0.2
+    masks[5] = True
+    found = contours(torch.from_numpy(masks)).numpy()
+    kernel = np.ones((5, 5), np.uint8)
+    for mask, contour in zip(masks.astype(np.uint8), found):
+        expected = cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, kernel)
+        np.testing.assert_array_equal(contour, expected)
+
+
+def test_maps_are_divided_by_their_sums():
+    maps = np.array([[[1, 3]], [[0, 0]], [[2, 0]]], np.float32)
+    scaled = to_unit_sum(maps)
+    assert scaled.dtype == np.float32
+    assert scaled.tolist() == [[[0.25, 0.75]], [[0, 0]], [[1, 0]]]
+    assert to_unit_sum(maps[:0]).shape == (0, 1, 2)
