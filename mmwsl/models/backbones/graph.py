@@ -262,6 +262,35 @@ def _disable_inplace(model: nn.Module, node: fx.Node) -> None:
         node.kwargs = {**node.kwargs, 'inplace': False}
 
 
+class Block(nn.Module):
+    """A part of a traced network, called with its result for hooks."""
+
+    def forward(self, result: Any) -> Any:
+        """Return the result as it is."""
+        return result
+
+
+def call_blocks(net: fx.GraphModule) -> None:
+    """Call each part of a network, such as ``layer3``, with its result.
+
+    A graph calls layers alone, so that hooks on the parts that hold them
+    would never hear anything. What a hook returns there is not used.
+    """
+    for name, module in list(net.named_modules()):
+        inside = [
+            node
+            for node in net.graph.nodes
+            if f'{node.meta.get("scope", "")}.'.startswith(f'{name}.')
+        ]
+        # What merely holds other modules became a plain one.
+        if not name or type(module) is not nn.Module or not inside:
+            continue
+        module.__class__ = Block
+        with net.graph.inserting_after(inside[-1]):
+            net.graph.call_module(name, (inside[-1],))
+    net.recompile()
+
+
 def split_targets(
     graph: fx.Graph, boundaries: Sequence[fx.Node]
 ) -> List[List[str]]:

@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmwsl.models.backbones.dilation import check_output_stride, replace_stride
 from mmwsl.models.backbones.graph import (
     Stage,
+    call_blocks,
     find_stages,
     nominal_strides,
     split_targets,
@@ -35,7 +36,8 @@ class GraphBackbone(BaseModule):
 
     Attributes:
         net (torch.fx.GraphModule): the layers in use, and no others, under
-            the names that they have in the source network.
+            the names that they have in the source network. Forward
+            hooks on its parts, such as ``net.layer3``, see their results.
         out_channels (tuple[int]): channels of each output.
         out_strides (tuple[int]): image pixels per cell of each output.
 
@@ -163,6 +165,7 @@ def _build_net(
     insert_layers(model, graph, insert)
     parts = split_targets(graph, [stage.node for stage in (stem, *stages)])
     net = fx.GraphModule(model, graph, type(model).__name__)
+    call_blocks(net)
     real = [min(s.stride, output_stride or s.stride) for s in outputs]
     return net, tuple(real), parts
 

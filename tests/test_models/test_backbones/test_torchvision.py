@@ -1,5 +1,7 @@
 """What the wrapper keeps, refuses and leaves alone."""
 
+import copy
+
 import pytest
 import torch
 import torchvision
@@ -113,3 +115,40 @@ def test_real_weights_recognise_a_photograph(shared_dir):
     )
     weights = torchvision.models.MobileNet_V2_Weights.IMAGENET1K_V1
     assert weights.meta['categories'][logits.argmax()] == 'ox'
+
+
+@pytest.mark.parametrize(
+    ('arch', 'parts'),
+    [
+        ('resnet18', ['layer2', 'layer3.1']),
+        ('densenet121', ['features.denseblock2', 'features.transition1']),
+        ('convnext_tiny', ['features.3', 'features.5.0']),
+    ],
+)
+def test_hooks_on_parts_see_their_results(arch, parts):
+    """As those of the source network do; a copy keeps them."""
+    torch.manual_seed(0)
+    source = torchvision.models.get_model(arch, weights=None).eval()
+    backbone = TorchvisionBackbone(arch).eval()
+    backbone.net.load_state_dict(source.state_dict(), strict=False)
+    copied = copy.deepcopy(backbone)
+    seen = {}
+    nets = dict(source=source, own=backbone.net, copied=copied.net)
+    for kind, net in nets.items():
+        for name in parts:
+
+            def listen(module, inputs, output, key=(kind, name)):
+                seen[key] = output
+
+            net.get_submodule(name).register_forward_hook(listen)
+    image = torch.rand(1, 3, 64, 96)
+    source(image)
+    (maps,) = backbone(image)
+    assert copied(image)[0].equal(maps)
+    for name in parts:
+        for kind in ('own', 'copied'):
+            torch.testing.assert_close(
+                seen[kind, name], seen['source', name], rtol=1e-4, atol=1e-5
+            )
+    (gradient,) = torch.autograd.grad(maps.sum(), seen['own', parts[0]])
+    assert gradient.abs().sum() > 0
