@@ -1,5 +1,6 @@
 """Making a file for every image, as commands over data sets do."""
 
+import argparse
 import os
 import sys
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from mmengine.registry import init_default_scope
 from mmengine.utils import ProgressBar
 from torch.utils.data import DataLoader, Dataset
 
+from mmwsl.apis.command_line import add_cfg_options
 from mmwsl.apis.config import load_config
 from mmwsl.registry import DATASETS
 from mmwsl.utils.files import join_inside
@@ -93,7 +95,7 @@ class ImageFiles(Dataset):
             loaded = self.loader(dict(entry)) or {}
             self.write(path, loaded['img'])
             return path, False, ''
-        except (OSError, ValueError) as error:
+        except (ImportError, OSError, ValueError) as error:
             text = str(error)
             name = entry['img_path'] or entry['img_id']
             named = name in text or (path and path in text)
@@ -190,6 +192,75 @@ def split_datasets(
                 if isinstance(transform, LoadWSLImage)
             ]
             yield split, dataset, loaders[0] if loaders else LoadWSLImage()
+
+
+def making_parser(
+    description: str, suffix: str, splits: List[str]
+) -> argparse.ArgumentParser:
+    """Return the command line that commands which make files share.
+
+    Args:
+        description: What the command does.
+        suffix: Of its files.
+        splits: Whose images of a config it takes by default.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('source', help='config file, or folder of images')
+    parser.add_argument('folder', help=f'where <image id>{suffix} are written')
+    parser.add_argument(
+        '--splits',
+        nargs='+',
+        default=splits,
+        choices=['train', 'val', 'test'],
+        help='whose images of a config',
+    )
+    parser.add_argument(
+        '--num-workers', type=int, default=0, help='processes beside this one'
+    )
+    parser.add_argument(
+        '--overwrite', action='store_true', help='make all files again'
+    )
+    add_cfg_options(parser)
+    return parser
+
+
+def make_files(args: argparse.Namespace, what: str, **making: Any) -> None:
+    """Make the files of a folder or of a config's data sets; say how many.
+
+    Args:
+        args: Of :func:`making_parser`.
+        what: What to call the files.
+        **making: ``suffix``, ``settings``, ``write`` and ``read_settings``
+            of :class:`ImageFiles`.
+
+    Raises:
+        ValueError: If files would lie among the images.
+    """
+    from mmwsl.datasets.files import files_by_id
+    from mmwsl.datasets.transforms import LoadWSLImage
+
+    if os.path.isdir(args.source):
+        if os.path.realpath(args.source) == os.path.realpath(args.folder):
+            raise ValueError(f'{args.folder}: is the folder of the images')
+        found = files_by_id(args.source).items()
+        entries: Any = [dict(img_id=key, img_path=path) for key, path in found]
+        sources: Any = [(args.source, entries, LoadWSLImage(min_size=1))]
+    else:
+        sources = (
+            (split, ImageEntries(dataset), loader)
+            for split, dataset, loader in split_datasets(
+                args.source, args.cfg_options, args.splits
+            )
+        )
+    for name, entries, loader in sources:
+        files = ImageFiles(
+            entries, loader, args.folder, overwrite=args.overwrite, **making
+        )
+        written, present = make_image_files(files, args.num_workers)
+        print(
+            f'{args.folder}: {name}: {written} {what} written, {present} were '
+            'there'
+        )
 
 
 @contextmanager

@@ -1,23 +1,62 @@
 """Making object proposals without a trained model.
 
-S: number of regions, (H, W): size of the image.
+B: number of trees, S: number of regions, K: number of candidates, G: number of
+guesses, (H, W): size of the image.
 """
 
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 import cv2
 import numpy as np
 
-from mmwsl.proposals.candidates import candidate_sets
-from mmwsl.proposals.edges import edge_maps, to_lab
-from mmwsl.proposals.merging import Criterion, merge_trees
-from mmwsl.proposals.region_graph import RegionGraph, region_graph
-from mmwsl.proposals.selection import PRIOR, choose, object_prior
-from mmwsl.proposals.superpixels import superpixels
+from mmwsl.proposals.regions import (
+    RegionGraph,
+    affinities,
+    edge_maps,
+    region_graph,
+    resize_within,
+    superpixels,
+    to_lab,
+)
 from mmwsl.structures import Proposals
 
 # Raised when other proposals come out of the same settings.
 VERSION = 1
+# How much more likely (as a logarithm) a candidate is an object for each
+# standard deviation of a property above the image's mean.
+PRIOR = dict(rim=-0.5, step=1.0, cut=-0.5, area=-0.5, roughness=-0.5)
+# Of how many regions at the top of a tree pairs are joined.
+_PAIRED = 20
+# How many of the most likely candidates are taken as guesses of objects.
+_MAX_GUESSES = 800
+# How many gains are brought up to date at once.
+_REFRESH = 16
+# What merging two regions adds up; the matrices add up rows and columns.
+_SUMS = ('area', 'color', 'texture', 'embedding')
+_MATRICES = ('length', 'step', 'region')
+
+
+class Criterion(NamedTuple):
+    """How different two touching regions are: a weighted sum.
+
+    Attributes:
+        color, texture: Weight of half the L1 distance of the histograms.
+        step, region: Weight of the mean of an edge map along the border.
+        spectral: Weight of the distance in the spectral embedding.
+        fill: Weight of the share of the image that the common box has free.
+        balance: The sum is multiplied by the smaller region's share of the
+            image to this power, so that small regions go first.
+    """
+
+    color: float = 0.0
+    texture: float = 0.0
+    step: float = 0.0
+    region: float = 0.0
+    spectral: float = 0.0
+    fill: float = 0.0
+    balance: float = 0.0
+
+
 CRITERIA = (
     Criterion(1.0, 0.5, 1.0, 1.0, 0.1, balance=0.3),
     Criterion(1.0, 0.5, 1.0, 1.0, 0.1, balance=0.5),
@@ -35,7 +74,7 @@ class ProposalGenerator:
     In the spirit of selective search (Uijlings et al., IJCV 2013) and MCG
     (Arbelaez et al., CVPR 2014), but without anything learned:
 
-    1. A watershed, merged down to ``num_superpixels`` regions.
+    1. A watershed into about ``num_superpixels`` graph.
     2. One tree of merges for each criterion: colour, texture, two kinds of
        edges, a spectral embedding, and mixtures of them.
     3. Candidates: all nodes of the trees, and pairs of touching nodes.
@@ -124,46 +163,372 @@ class ProposalGenerator:
                 'ProposalGenerator: the image must be uint8 (H, W, 3), got '
                 f'{img.dtype} {img.shape}'
             )
-        labels, graph = self._regions(self._resized(img))
-        sets, scores = self._sets(graph)
-        height, width = img.shape[:2]
-        if labels.shape != (height, width):
-            # OpenCV resizes no 64-bit numbers.
-            labels = cv2.resize(
-                labels.astype(np.float32),
-                (width, height),
-                interpolation=cv2.INTER_NEAREST,
-            ).astype(np.int64)
-        # Set by set: a single gather of all masks leaves the cache.
-        masks = (members.take(labels) for members in sets)
-        proposals = Proposals(np.stack(list(masks)), scores)
-        # A region of an enlarged image can fall between all pixels.
-        return proposals[proposals.masks.any(axis=(1, 2))]
-
-    def _resized(self, img: np.ndarray) -> np.ndarray:
-        height, width = img.shape[:2]
-        pixels = np.clip(height * width, *self.pixels)
-        factor = float(np.sqrt(pixels / (height * width)))
-        if factor == 1:
-            return img
-        # Two regions need some pixels in each direction.
-        size = [max(8, round(edge * factor)) for edge in (width, height)]
-        kind = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-        return cv2.resize(img, size, interpolation=kind)
-
-    def _regions(self, img: np.ndarray) -> Tuple[np.ndarray, RegionGraph]:
-        lab = to_lab(img)
+        small = resize_within(img, self.pixels)
+        lab = to_lab(small)
         edges = edge_maps(lab)
-        labels = superpixels(img, lab, edges, self.num_superpixels)
-        return labels, region_graph(labels, lab, edges)
+        found = superpixels(small, lab, edges, self.num_superpixels)
+        graph = region_graph(found, lab, edges)
+        # OpenCV resizes no 64-bit numbers.
+        labels = cv2.resize(
+            graph.labels.astype(np.float32),
+            (img.shape[1], img.shape[0]),
+            interpolation=cv2.INTER_NEAREST,
+        ).astype(np.int64)
+        sets, scores = self._sets(graph, np.unique(labels))
+        # Set by set: a single gather of all masks leaves the cache.
+        masks = np.empty((len(sets), *labels.shape), dtype=bool)
+        for mask, members in zip(masks, sets):
+            mask[:] = members.take(labels)
+        return Proposals(masks, scores)
 
-    def _sets(self, graph: RegionGraph) -> Tuple[np.ndarray, np.ndarray]:
+    def _sets(
+        self, graph: RegionGraph, seen: np.ndarray
+    ) -> Tuple[np.ndarray, np.ndarray]:
         """Return the chosen sets of regions bool (K, S) and scores (K,)."""
         merges = merge_trees(graph, CRITERIA)
         sets = candidate_sets(graph, merges, self.min_share, self.max_share)
+        # A region of an enlarged image can fall between all pixels.
+        sets = sets[sets[:, seen].any(axis=1)]
         if not len(sets):
             # The whole image, so that there is a proposal to read.
             return np.ones((1, len(graph.area)), dtype=bool), np.ones(1)
         prior = object_prior(graph, sets, PRIOR)
         chosen, scores = choose(graph, sets, prior, self.max_proposals)
         return sets[chosen], scores
+
+
+def candidate_sets(
+    graph: RegionGraph,
+    merges: np.ndarray,
+    min_share: float,
+    max_share: float,
+) -> np.ndarray:
+    """Collect the nodes of all trees, and pairs of nodes near the top.
+
+    A pair is joined if its nodes touch and share no region. That makes up
+    for objects of two colours, which trees join with the background first.
+
+    Args:
+        graph (RegionGraph): S regions.
+        merges (np.ndarray): int64 (B, S - 1, 2), the trees.
+        min_share (float): Smallest share of the image.
+        max_share (float): Largest share of the image.
+
+    Returns:
+        np.ndarray: bool (K, S), each set once.
+    """
+    regions = len(graph.area)
+    found = []
+    for merge in merges:
+        members = tree_members(merge)
+        large = _within(graph, members, min_share, 1.0)
+        # The top: what the last merges made, and what they were made of.
+        last = min(_PAIRED, regions - 1)
+        top = members[_top_nodes(merge, last)]
+        top = top[_within(graph, top, min_share, 1.0)]
+        found += [members[large], _joined_pairs(graph, top)]
+    sets = _unique(np.concatenate(found))
+    return sets[_within(graph, sets, min_share, max_share)]
+
+
+def _within(
+    graph: RegionGraph, sets: np.ndarray, low: float, high: float
+) -> np.ndarray:
+    share = sets @ graph.area / graph.area.sum()
+    inside: np.ndarray = (share >= low) & (share <= high)
+    return inside
+
+
+def _top_nodes(merge: np.ndarray, last: int) -> np.ndarray:
+    """Return the nodes of the last merges and their children."""
+    regions = len(merge) + 1
+    node_of = np.arange(regions)
+    nodes = set()
+    for step, (kept, gone) in enumerate(merge):
+        if step >= regions - 1 - last:
+            nodes |= {node_of[kept], node_of[gone], regions + step}
+        node_of[kept] = regions + step
+    return np.array(sorted(nodes), dtype=np.int64)
+
+
+def _joined_pairs(graph: RegionGraph, sets: np.ndarray) -> np.ndarray:
+    values = sets.astype(np.float32)
+    apart = values @ values.T == 0
+    touching = values @ graph.length @ values.T > 0
+    one, other = np.nonzero(np.triu(apart & touching, 1))
+    joined: np.ndarray = sets[one] | sets[other]
+    return joined
+
+
+def _unique(sets: np.ndarray) -> np.ndarray:
+    """Return each row of a boolean matrix once, in a fixed order."""
+    packed = np.ascontiguousarray(np.packbits(sets, axis=1))
+    rows = packed.view(np.dtype((np.void, packed.shape[1]))).reshape(-1)
+    _, first = np.unique(rows, return_index=True)
+    return sets[np.sort(first)]
+
+
+def merge_trees(
+    graph: RegionGraph, criteria: Sequence[Criterion]
+) -> np.ndarray:
+    """Merge the two most similar touching regions until one is left.
+
+    All trees grow in the same steps of dense arrays: with a few hundred
+    regions that is faster than a queue for each tree.
+
+    Args:
+        graph (RegionGraph): S regions; every one touches another.
+        criteria (Sequence[Criterion]): B ways to compare regions.
+
+    Returns:
+        np.ndarray: int64 (B, S - 1, 2): in each step the second region
+        becomes part of the first one.
+    """
+    trees, regions = len(criteria), len(graph.area)
+    state = {
+        name: np.repeat(getattr(graph, name)[None], trees, axis=0)
+        for name in (*_SUMS, *_MATRICES, 'box')
+    }
+    weights = np.array(criteria, dtype=np.float32)
+    tree = np.arange(trees)
+    distances = np.empty((trees, regions, regions), dtype=np.float32)
+    for region in range(regions):
+        row = _distances(state, weights, np.full(trees, region))
+        distances[:, region] = row
+    flat = distances.reshape(trees, -1)
+    merges = np.empty((trees, regions - 1, 2), dtype=np.int64)
+    for step in range(regions - 1):
+        kept, gone = np.divmod(flat.argmin(axis=1), regions)
+        merges[:, step] = np.stack([kept, gone], axis=1)
+        _merge(state, tree, kept, gone)
+        distances[tree, gone] = distances[tree, :, gone] = np.inf
+        row = _distances(state, weights, kept)
+        distances[tree, kept] = distances[tree, :, kept] = row
+    return merges
+
+
+def tree_members(merges: np.ndarray) -> np.ndarray:
+    """List the regions of all nodes of one tree.
+
+    Args:
+        merges (np.ndarray): int64 (S - 1, 2), of one tree.
+
+    Returns:
+        np.ndarray: bool (2 S - 1, S); the S regions themselves, then what
+        each merge made.
+    """
+    regions = len(merges) + 1
+    members = np.zeros((2 * regions - 1, regions), dtype=bool)
+    members[:regions] = np.eye(regions, dtype=bool)
+    node_of = np.arange(regions)
+    for step, (kept, gone) in enumerate(merges):
+        members[regions + step] = members[node_of[kept]]
+        members[regions + step] |= members[node_of[gone]]
+        node_of[kept] = regions + step
+    return members
+
+
+def _distances(
+    state: Dict[str, np.ndarray], weights: np.ndarray, region: np.ndarray
+) -> np.ndarray:
+    """Compare one region a tree with all others.
+
+    Args:
+        state (dict): What is known of the regions, arrays (B, S, ...).
+        weights (np.ndarray): float32 (B, 7).
+        region (np.ndarray): int64 (B,).
+
+    Returns:
+        np.ndarray: float32 (B, S), inf where the regions do not touch.
+    """
+    tree = np.arange(len(region))
+    area = np.maximum(state['area'], 1)[..., None]
+    total = state['area'].sum(axis=1)[:, None]
+
+    def differences(name: str) -> np.ndarray:
+        values: np.ndarray = state[name] / area
+        values -= values[tree, region][:, None]
+        return values
+
+    length = state['length'][tree, region]
+    shared = np.maximum(length, 1)
+    parts = (
+        np.abs(differences('color')).sum(axis=2) / 2,
+        np.abs(differences('texture')).sum(axis=2) / 2,
+        state['step'][tree, region] / shared,
+        state['region'][tree, region] / shared,
+        np.sqrt((differences('embedding') ** 2).sum(axis=2)),
+        _free_share(state, tree, region, total),
+    )
+    distance = sum(w[:, None] * part for w, part in zip(weights.T, parts))
+    smaller = np.minimum(state['area'], state['area'][tree, region][:, None])
+    distance *= (smaller / total + 1e-4) ** weights[:, -1:]
+    return np.where(length > 0, distance, np.inf)
+
+
+def _free_share(
+    state: Dict[str, np.ndarray],
+    tree: np.ndarray,
+    region: np.ndarray,
+    total: np.ndarray,
+) -> np.ndarray:
+    """Share of the image in the common box but in neither region (B, S)."""
+    box, own = state['box'], state['box'][tree, region][:, None]
+    sides = np.maximum(box[..., 2:], own[..., 2:])
+    sides = sides - np.minimum(box[..., :2], own[..., :2])
+    used = state['area'] + state['area'][tree, region][:, None]
+    return np.maximum(sides.prod(axis=2) - used, 0) / total
+
+
+def _merge(
+    state: Dict[str, np.ndarray],
+    tree: np.ndarray,
+    kept: np.ndarray,
+    gone: np.ndarray,
+) -> None:
+    """Make the regions ``gone`` (B,) part of ``kept`` (B,), in place."""
+    for name in _SUMS:
+        state[name][tree, kept] += state[name][tree, gone]
+        state[name][tree, gone] = 0
+    for name in _MATRICES:
+        matrix = state[name]
+        row = matrix[tree, kept] + matrix[tree, gone]
+        row[tree, kept] = row[tree, gone] = 0
+        matrix[tree, kept] = matrix[tree, :, kept] = row
+        matrix[tree, gone] = matrix[tree, :, gone] = 0
+    box = state['box']
+    box[tree, kept, :2] = np.minimum(box[tree, kept], box[tree, gone])[:, :2]
+    box[tree, kept, 2:] = np.maximum(box[tree, kept], box[tree, gone])[:, 2:]
+
+
+def object_prior(
+    graph: RegionGraph, sets: np.ndarray, weights: Mapping[str, float]
+) -> np.ndarray:
+    """Guess how likely candidates are objects, from simple properties.
+
+    The probability is proportional to exp(sum of weight times property), each
+    property standardised over the candidates.
+
+    Args:
+        graph (RegionGraph): S regions.
+        sets (np.ndarray): bool (K, S).
+        weights (Mapping[str, float]): Those of :func:`set_properties`.
+
+    Returns:
+        np.ndarray: float32 (K,), sums to 1.
+    """
+    properties = set_properties(graph, sets)
+    logit = np.zeros(len(sets))
+    for name, weight in weights.items():
+        values = properties[name].astype(np.float64)
+        spread = max(float(values.std()), 1e-6)
+        logit += weight * (values - values.mean()) / spread
+    # Far out everything is equally (un)likely.
+    prior = np.exp(np.clip(logit, -12, 12))
+    return (prior / prior.sum()).astype(np.float32)
+
+
+def set_properties(
+    graph: RegionGraph, sets: np.ndarray
+) -> Dict[str, np.ndarray]:
+    """Measure candidates.
+
+    Returns:
+        dict: Arrays (K,): ``rim``, the share of the outline at the border of
+        the image; ``step``, the mean edge along the rest of the outline;
+        ``cut``, the logarithm of the normalised cut; ``area``, the logarithm
+        of the share of the image; ``roughness``, the logarithm of the whole
+        outline over the root of the area.
+    """
+    members = sets.astype(np.float32)
+    area = members @ graph.area
+    outline, _ = _cut(graph.length, members)
+    rim = members @ graph.rim
+    step, _ = _cut(graph.step, members)
+    cut, inside = _cut(affinities(graph), members)
+    outside = affinities(graph).sum() - 2 * cut - inside
+    return dict(
+        rim=rim / np.maximum(outline + rim, 1),
+        step=step / np.maximum(outline, 1),
+        cut=np.log(cut / np.maximum(np.minimum(inside, outside), 1) + 0.01),
+        area=np.log(area / graph.area.sum()),
+        roughness=np.log((outline + rim) / np.sqrt(area)),
+    )
+
+
+def _cut(
+    matrix: np.ndarray, members: np.ndarray
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Sum a matrix (S, S) over the outline of each set and inside it."""
+    inside = ((members @ matrix) * members).sum(axis=1)
+    return members @ matrix.sum(axis=1) - inside, inside
+
+
+def set_ious(
+    graph: RegionGraph, sets: np.ndarray, others: np.ndarray
+) -> np.ndarray:
+    """Intersection over union of sets of regions, float32 (K, G).
+
+    Args:
+        graph (RegionGraph): S regions.
+        sets (np.ndarray): bool (K, S).
+        others (np.ndarray): bool (G, S).
+    """
+    one, other = sets.astype(np.float32), others.astype(np.float32)
+    common = (one * graph.area) @ other.T
+    union = (one @ graph.area)[:, None] + other @ graph.area - common
+    iou: np.ndarray = common / np.maximum(union, 1)
+    return iou
+
+
+def choose(
+    graph: RegionGraph, sets: np.ndarray, prior: np.ndarray, number: int
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Choose candidates that overlap well with whatever the object is.
+
+    The most likely candidates are taken as guesses of where an object is.
+    Then one candidate after the other is chosen, each time the one that adds
+    most to the expected best overlap, ``sum_g prior_g * max_k IoU(k, g)``:
+    likely candidates come first, and none that says the same as another.
+
+    Args:
+        graph (RegionGraph): S regions.
+        sets (np.ndarray): bool (K, S).
+        prior (np.ndarray): float32 (K,).
+        number (int): How many to choose at most.
+
+    Returns:
+        tuple[np.ndarray]: Indices of the chosen ones, int64, best first; and
+        what each adds to the expected best overlap, which is in [0, 1] and
+        never more than what the one before adds.
+    """
+    guesses = np.argsort(-prior, kind='stable')[:_MAX_GUESSES]
+    ious = set_ious(graph, sets, sets[guesses])
+    chance = prior[guesses] / prior[guesses].sum()
+    best = np.zeros(len(guesses), dtype=np.float32)
+    gain = ious @ chance
+    chosen: List[int] = []
+    gains: List[float] = []
+    while len(chosen) < min(number, len(sets)):
+        # Gains only fall, so the largest one counts as soon as it is known
+        # to be up to date; most never have to be computed again.
+        current = np.zeros(len(sets), dtype=bool)
+        while not current[(top := int(gain.argmax()))]:
+            stale = np.argpartition(-gain, min(_REFRESH, len(gain) - 1))
+            stale = np.append(stale[:_REFRESH], top)
+            gain[stale] = np.maximum(ious[stale] - best, 0) @ chance
+            gain[chosen] = -1
+            current[stale] = True
+        if gain[top] <= 0:
+            break
+        chosen.append(top)
+        gains.append(float(gain[top]))
+        best = np.maximum(best, ious[top])
+        gain[top] = -1
+    # Nothing adds anything any more: likely ones first.
+    likely = np.argsort(-prior, kind='stable')
+    rest = likely[~np.isin(likely, chosen)]
+    missing = min(number, len(sets)) - len(chosen)
+    chosen += rest[:missing].tolist()
+    gains += [0.0] * missing
+    return np.array(chosen, dtype=np.int64), np.array(gains, dtype=np.float32)

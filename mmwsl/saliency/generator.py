@@ -1,5 +1,8 @@
 """Making saliency maps without a trained model.
 
+"Saliency Optimization from Robust Background Detection" (CVPR 2014), on
+regions of any size.
+
 Shape shorthand: (H, W) the image, S regions.
 """
 
@@ -8,18 +11,19 @@ from typing import Any, Dict, Tuple
 import cv2
 import numpy as np
 
-from mmwsl.proposals.edges import edge_maps, to_lab
-from mmwsl.proposals.superpixels import borders, superpixels
-from mmwsl.saliency.background import (
-    background_contrast,
-    background_probability,
-    geodesic_distances,
-    settled_saliency,
-    stretched,
+from mmwsl.proposals.regions import (
+    borders,
+    edge_maps,
+    resize_within,
+    rim_lengths,
+    superpixels,
+    to_lab,
 )
 
 # Raised when other maps come out of the same settings.
 VERSION = 1
+# Distance over which contrast counts, as a share of the image's size.
+_CONTRAST_REACH = 0.25
 
 
 class SaliencyGenerator:
@@ -119,42 +123,25 @@ class SaliencyGenerator:
                 'SaliencyGenerator: the image must be uint8 (H, W, 3), got '
                 f'{img.dtype} {img.shape}'
             )
-        lab = to_lab(self._resized(img))
-        labels = self._superpixels(self._resized(img), lab)
+        small = resize_within(img, self.pixels)
+        lab = to_lab(small)
+        labels = superpixels(small, lab, edge_maps(lab), self.num_superpixels)
         saliency = self._saliency(labels, lab)[labels].astype(np.float32)
         height, width = img.shape[:2]
         if saliency.shape != (height, width):
             saliency = cv2.resize(saliency, (width, height))
         return np.clip(saliency, 0, 1)
 
-    def _resized(self, img: np.ndarray) -> np.ndarray:
-        height, width = img.shape[:2]
-        pixels = np.clip(height * width, *self.pixels)
-        factor = float(np.sqrt(pixels / (height * width)))
-        if factor == 1:
-            return img
-        # Two regions need some pixels in each direction.
-        size = [max(8, round(edge * factor)) for edge in (width, height)]
-        kind = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-        return cv2.resize(img, size, interpolation=kind)
-
-    def _superpixels(self, img: np.ndarray, lab: np.ndarray) -> np.ndarray:
-        return superpixels(img, lab, edge_maps(lab), self.num_superpixels)
-
     def _saliency(self, labels: np.ndarray, lab: np.ndarray) -> np.ndarray:
         """Return the saliency (S,) of the superpixels."""
         reach = self.weights
-        number = int(labels.max()) + 1
-        area = np.bincount(labels.reshape(-1), minlength=number)
-        rim = np.bincount(
-            np.concatenate(
-                [labels[0], labels[-1], labels[:, 0], labels[:, -1]]
-            ),
-            minlength=number,
-        )
+        area, rim = np.bincount(labels.reshape(-1)), rim_lengths(labels)
         color, positions = _means(labels, lab, area)
         differences = np.linalg.norm(color[:, None] - color, axis=2)
-        touch = _touching(labels, number)
+        found = borders(labels, np.zeros((1, *labels.shape)))
+        touch = np.zeros(differences.shape, dtype=bool)
+        touch[found.first, found.second] = True
+        touch |= touch.T
         # All of the border is one neighbourhood: background goes on outside.
         at_rim = rim > 0
         step = touch | (at_rim[:, None] & at_rim)
@@ -165,7 +152,10 @@ class SaliencyGenerator:
             reach['color_reach'],
         )
         contrast = background_contrast(
-            differences, positions, background * area / area.sum(), 0.25
+            differences,
+            positions,
+            background * area / area.sum(),
+            _CONTRAST_REACH,
         )
         alike = np.exp(-(differences**2) / (2 * reach['bond_reach'] ** 2))
         # Those with a common neighbour, too.
@@ -196,10 +186,106 @@ def _means(
     return np.stack(means[:3], axis=1), np.stack(means[3:], axis=1)
 
 
-def _touching(labels: np.ndarray, number: int) -> np.ndarray:
-    """Whether two different superpixels touch, bool (S, S)."""
-    found = borders(labels, np.zeros((1, *labels.shape)))
-    touch = np.zeros((number, number), dtype=bool)
-    touch[found.first, found.second] = True
-    touch[found.second, found.first] = True
-    return touch
+def geodesic_distances(steps: np.ndarray) -> np.ndarray:
+    """Find the length of the shortest path between any two regions.
+
+    Args:
+        steps (np.ndarray): (S, S), the length of a direct step, infinite
+            where there is none.
+
+    Returns:
+        np.ndarray: (S, S), to about 1e-4.
+    """
+    from scipy.sparse.csgraph import floyd_warshall
+
+    # There, a step of no length is none.
+    lengths: np.ndarray = floyd_warshall(np.maximum(steps, 1e-6))
+    return lengths
+
+
+def background_probability(
+    distances: np.ndarray,
+    area: np.ndarray,
+    rim: np.ndarray,
+    reach: float,
+    spread: float = 1.0,
+) -> np.ndarray:
+    """Guess from its ties to the image's border what is background.
+
+    A region and what is softly connected to it has an area and a length
+    along the border; the length over the root of the area, the boundary
+    connectivity, is large for background and small for an object, also for
+    one that the border cuts off (Eqs. 1 to 5 of the paper). Being a length
+    over a length it needs no regions of equal size.
+
+    Args:
+        distances (np.ndarray): (S, S), see :func:`geodesic_distances`.
+        area (np.ndarray): (S,) in pixels.
+        rim (np.ndarray): (S,), pixels at the border of the image.
+        reach (float): Distance over which regions are connected.
+        spread (float): Boundary connectivity that means background.
+
+    Returns:
+        np.ndarray: (S,) in [0, 1].
+    """
+    tied = np.exp(-(distances**2) / (2 * reach**2))
+    connectivity = (tied @ rim) / np.sqrt(tied @ area)
+    probability: np.ndarray = 1 - np.exp(-(connectivity**2) / (2 * spread**2))
+    return probability
+
+
+def background_contrast(
+    differences: np.ndarray,
+    positions: np.ndarray,
+    weights: np.ndarray,
+    reach: float,
+) -> np.ndarray:
+    """Measure how much regions differ from the background around them.
+
+    Eq. 6 of the paper.
+
+    Args:
+        differences (np.ndarray): (S, S), how different regions look.
+        positions (np.ndarray): (S, 2), centres as shares of the image's size.
+        weights (np.ndarray): (S,), background probability times area.
+        reach (float): How far apart regions still compare.
+
+    Returns:
+        np.ndarray: (S,), from 0 to 1, or 0 where all regions look the same.
+    """
+    squares = (positions[:, None] - positions[None]) ** 2
+    near = np.exp(-squares.sum(axis=2) / (2 * reach**2))
+    return stretched((differences * near) @ weights)
+
+
+def settled_saliency(
+    contrast: np.ndarray, background: np.ndarray, bonds: np.ndarray
+) -> np.ndarray:
+    """Find the map that fits contrast, background and neighbours best.
+
+    The minimum, a linear system, of the sum of ``background s^2``,
+    ``contrast (s - 1)^2`` and, over pairs, ``bonds (s - s')^2`` (Eq. 9).
+
+    Args:
+        contrast (np.ndarray): (S,), pull to 1.
+        background (np.ndarray): (S,), pull to 0.
+        bonds (np.ndarray): (S, S), symmetric, pull to each other.
+
+    Returns:
+        np.ndarray: (S,) in [0, 1].
+    """
+    # Regions that nothing pulls anywhere are not salient.
+    pulls = np.maximum(contrast + background, 1e-6) + bonds.sum(axis=1)
+    solved = np.linalg.solve(np.diag(pulls) - bonds, contrast)
+    saliency: np.ndarray = np.clip(solved, 0, 1)
+    return saliency
+
+
+def stretched(values: np.ndarray) -> np.ndarray:
+    """Scale to 0 to 1; equal values become 0."""
+    low, high = values.min(), values.max()
+    # Rounding errors of equal values are no contrast.
+    if high - low <= 1e-6 * max(abs(high), 1):
+        return np.zeros_like(values)
+    scaled: np.ndarray = (values - low) / (high - low)
+    return scaled

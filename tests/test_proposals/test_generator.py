@@ -1,5 +1,6 @@
-"""Tests of the proposal generator as a whole."""
+"""Tests of the proposal generator, as a whole and step by step."""
 
+import itertools
 from typing import Tuple
 
 import numpy as np
@@ -8,6 +9,29 @@ import pytest
 from mmwsl.datasets import ToyDataset
 from mmwsl.evaluation.functional import mask_iou
 from mmwsl.proposals import ProposalGenerator
+from mmwsl.proposals.generator import (
+    Criterion,
+    candidate_sets,
+    choose,
+    merge_trees,
+    object_prior,
+    set_ious,
+    set_properties,
+    tree_members,
+)
+from mmwsl.proposals.regions import (
+    RegionGraph,
+    affinities,
+    edge_maps,
+    region_graph,
+    to_lab,
+)
+
+FEW_CRITERIA = (
+    Criterion(color=1.0),
+    Criterion(texture=1.0, step=0.5, balance=0.3),
+    Criterion(region=1.0, spectral=0.1, fill=0.5),
+)
 
 
 def scene() -> Tuple[np.ndarray, np.ndarray]:
@@ -108,3 +132,241 @@ def test_bad_input() -> None:
     for img in (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3))):
         with pytest.raises(ValueError, match=r'must be uint8 \(H, W, 3\)'):
             ProposalGenerator()(img)
+
+
+def random_graph(size=9):
+    rng = np.random.default_rng(0)
+    matrix = np.triu(rng.integers(0, 5, (size, size)), 1).astype(np.float32)
+    length = matrix + matrix.T
+    blank = np.zeros((size, 0), dtype=np.float32)
+    edge = np.triu(rng.random((size, size)), 1)
+    step = length * (edge + edge.T).astype(np.float32)
+    return RegionGraph(
+        labels=np.zeros((1, 1), np.int64),
+        area=rng.integers(20, 50, size).astype(np.float32),
+        rim=rng.integers(0, 9, size).astype(np.float32),
+        color=blank,
+        texture=blank,
+        box=blank,
+        length=length,
+        step=step,
+        region=step / 2,
+        embedding=blank,
+    )
+
+
+@pytest.fixture
+def graph():
+    return random_graph()
+
+
+@pytest.fixture
+def sets():
+    sets = np.random.default_rng(1).random((40, 9)) > 0.6
+    return sets[sets.any(axis=1)]
+
+
+def test_overlaps(graph, sets) -> None:
+    ious = set_ious(graph, sets, sets[:4])
+    for i, one in enumerate(sets):
+        for j, other in enumerate(sets[:4]):
+            common = graph.area[one & other].sum()
+            union = graph.area[one | other].sum()
+            assert ious[i, j] == pytest.approx(common / union, rel=1e-5)
+
+
+def test_properties(graph, sets) -> None:
+    found = set_properties(graph, sets)
+    for index, one in enumerate(sets):
+        outline = graph.length[one][:, ~one].sum()
+        rim, area = graph.rim[one].sum(), graph.area[one].sum()
+        step = graph.step[one][:, ~one].sum()
+        expected = dict(
+            rim=rim / max(outline + rim, 1),
+            step=step / max(outline, 1),
+            area=np.log(area / graph.area.sum()),
+            roughness=np.log((outline + rim) / np.sqrt(area)),
+        )
+        for name, value in expected.items():
+            assert found[name][index] == pytest.approx(value, abs=1e-4)
+
+
+def test_prior(graph, sets) -> None:
+    prior = object_prior(graph, sets, dict(area=0.5, rim=0.0))
+    assert prior.sum() == pytest.approx(1, abs=1e-5)
+    area = np.log(sets @ graph.area)
+    expected = np.exp(0.5 * (area - area.mean()) / area.std())
+    np.testing.assert_allclose(prior, expected / expected.sum(), rtol=1e-4)
+    # One candidate, or equal ones, have no spread.
+    same = object_prior(graph, sets[[0, 0]], dict(area=1.0))
+    np.testing.assert_allclose(same, 0.5)
+
+
+def test_choice_like_the_definition(graph, sets) -> None:
+    prior = object_prior(graph, sets, dict(area=1.0, step=1.0))
+    chosen, gains = choose(graph, sets, prior, 12)
+    ious = set_ious(graph, sets, sets).astype(np.float64)
+    picked, value = [], 0.0
+    for index, gain in zip(chosen, gains):
+        values = [
+            prior @ ious[[*picked, k]].max(axis=0) for k in range(len(sets))
+        ]
+        # Equal ones may come in another order.
+        assert values[index] == pytest.approx(max(values), abs=1e-6)
+        assert gain == pytest.approx(values[index] - value, abs=1e-6)
+        picked.append(index)
+        value = values[index]
+    assert len(set(chosen.tolist())) == 12
+    assert (np.diff(gains) <= 1e-7).all()
+
+
+def test_fewer_candidates_than_asked_for(graph, sets) -> None:
+    prior = np.full(3, 1 / 3, dtype=np.float32)
+    chosen, gains = choose(graph, sets[:3], prior, 10)
+    assert sorted(chosen.tolist()) == [0, 1, 2]
+    assert gains.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_choice_among_equals(graph, sets) -> None:
+    """Ties and candidates that add nothing end the search, too."""
+    # Every candidate three times: two of each add nothing.
+    thrice = np.repeat(sets, 3, axis=0)
+    prior = np.full(len(thrice), 1 / len(thrice), dtype=np.float32)
+    chosen, gains = choose(graph, thrice, prior, len(thrice))
+    assert sorted(chosen.tolist()) == list(range(len(thrice)))
+    assert (np.diff(gains) <= 0).all()
+    assert (gains[len(sets) :] <= 1e-6).all()
+    assert gains.sum() == pytest.approx(1, abs=1e-4)
+
+
+@pytest.fixture(scope='module')
+def picture():
+    """Labels, colours and edges of twelve regions of random noise."""
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (3, 4, 3)).repeat(8, 0).repeat(8, 1)
+    img = (coarse + rng.normal(0, 9, coarse.shape)).clip(0, 255)
+    lab = to_lab(img.astype(np.uint8))
+    labels = np.arange(12).reshape(3, 4).repeat(8, 0).repeat(8, 1)
+    return labels, lab, edge_maps(lab)
+
+
+@pytest.fixture(scope='module')
+def noise_graph(picture):
+    return region_graph(*picture)
+
+
+def test_sums_of_regions(picture, noise_graph) -> None:
+    labels, lab, edges = picture
+    assert noise_graph.area.tolist() == [64] * 12
+    assert noise_graph.rim[[0, 1, 5]].tolist() == [16, 8, 0]
+    assert noise_graph.box[6].tolist() == [16, 8, 24, 16]
+    np.testing.assert_allclose(noise_graph.color.sum(axis=1), 64, rtol=1e-5)
+    np.testing.assert_allclose(noise_graph.texture.sum(axis=1), 64)
+    assert noise_graph.length[0, 1] == noise_graph.length[4, 0] == 8
+    assert noise_graph.length[0, 5] == 0
+    column = np.maximum(edges.step[:8, 7], edges.step[:8, 8])
+    assert noise_graph.step[1, 0] == pytest.approx(column.sum(), rel=1e-5)
+
+
+def test_embedding_keeps_apart_what_edges_part() -> None:
+    img = np.full((32, 64, 3), 60, dtype=np.uint8)
+    img[:, 32:] = 190
+    lab = to_lab(img)
+    labels = np.arange(8).reshape(2, 4).repeat(16, 0).repeat(16, 1)
+    noise_graph = region_graph(labels, lab, edge_maps(lab))
+    first = noise_graph.embedding[:, 0] / noise_graph.area
+    assert np.ptp(first[[0, 1, 4, 5]]) < 0.05 * np.ptp(first)
+    assert first[0] * first[3] < 0
+
+
+def merged_by_definition(noise_graph, criterion):
+    """Grow one tree from pairs, all of them measured in every step."""
+    sets = {i: [i] for i in range(len(noise_graph.area))}
+    total = noise_graph.area.sum()
+    merges = []
+
+    def distance(one, other):
+        a, b = sets[one], sets[other]
+
+        def mean(name, of):
+            values = getattr(noise_graph, name)[of]
+            return values.sum(axis=0) / noise_graph.area[of].sum()
+
+        def border(name):
+            return getattr(noise_graph, name)[np.ix_(a, b)].sum()
+
+        if not border('length'):
+            return np.inf
+        boxes = noise_graph.box[a + b]
+        sides = boxes[:, 2:].max(axis=0) - boxes[:, :2].min(axis=0)
+        parts = [
+            abs(mean('color', a) - mean('color', b)).sum() / 2,
+            abs(mean('texture', a) - mean('texture', b)).sum() / 2,
+            border('step') / border('length'),
+            border('region') / border('length'),
+            np.linalg.norm(mean('embedding', a) - mean('embedding', b)),
+            (sides.prod() - noise_graph.area[a + b].sum()) / total,
+        ]
+        smaller = (
+            min(noise_graph.area[a].sum(), noise_graph.area[b].sum()) / total
+        )
+        return np.dot(parts, criterion[:6]) * (smaller + 1e-4) ** criterion[6]
+
+    while len(sets) > 1:
+        one, other = min(
+            itertools.combinations(sorted(sets), 2), key=lambda p: distance(*p)
+        )
+        merges.append((one, other))
+        sets[one] = sets[one] + sets.pop(other)
+    return merges
+
+
+def test_trees_like_the_definition(noise_graph) -> None:
+    merges = merge_trees(noise_graph, FEW_CRITERIA)
+    assert merges.shape == (3, 11, 2)
+    for criterion, tree in zip(FEW_CRITERIA, merges):
+        expected = merged_by_definition(noise_graph, criterion)
+        assert tree.tolist() == [list(pair) for pair in expected]
+
+
+def test_tree_members() -> None:
+    members = tree_members(np.array([[0, 2], [1, 3], [0, 1]]))
+    assert members.astype(int).tolist() == [
+        [1, 0, 0, 0],
+        [0, 1, 0, 0],
+        [0, 0, 1, 0],
+        [0, 0, 0, 1],
+        [1, 0, 1, 0],
+        [0, 1, 0, 1],
+        [1, 1, 1, 1],
+    ]
+
+
+def test_candidates_are_nodes_and_touching_pairs(noise_graph) -> None:
+    merges = merge_trees(noise_graph, FEW_CRITERIA[:1])
+    sets = candidate_sets(noise_graph, merges, 0.0, 1.0)
+    found = {tuple(row) for row in sets.tolist()}
+    assert len(found) == len(sets)
+    nodes = tree_members(merges[0])
+    assert {tuple(row) for row in nodes.tolist()} <= found
+    # With twelve regions every pair of nodes counts as near the top.
+    touch = noise_graph.length > 0
+    for one, other in itertools.combinations(nodes, 2):
+        joined = tuple((one | other).tolist())
+        if not (one & other).any():
+            touching = touch[np.ix_(one, other)].any()
+            assert (joined in found) >= touching
+            if not touching:
+                assert joined not in found
+    few = candidate_sets(noise_graph, merges, 0.1, 0.5)
+    shares = few @ noise_graph.area / noise_graph.area.sum()
+    assert shares.min() >= 0.1
+    assert shares.max() <= 0.5
+
+
+def test_affinities(noise_graph) -> None:
+    assert affinities(noise_graph)[0, 5] == 0
+    edge = (noise_graph.step[0, 1] + noise_graph.region[0, 1]) / 16
+    assert affinities(noise_graph)[0, 1] == pytest.approx(
+        8 * np.exp(-edge / 0.12)
+    )

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmwsl.datasets import ToyDataset
 from mmwsl.proposals import read_parameters, read_proposals, write_proposals
@@ -72,6 +73,18 @@ def test_other_settings_are_refused(tool, tmp_path, capsys):
     write_proposals(path, read_proposals(path))
     assert call(tool, CONFIG, tmp_path, *other) == 1
     assert 'not made by this command' in error(capsys.readouterr())
+
+
+def test_a_folder_of_images(tool, tmp_path, capsys):
+    (tmp_path / 'images/a').mkdir(parents=True)
+    img = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+    Image.fromarray(img).save(tmp_path / 'images/a/1.png')
+    out = tmp_path / 'out'
+    assert call(tool, tmp_path / 'images', out, *SMALL[:4]) == 0
+    assert '1 files written' in capsys.readouterr().out
+    assert read_proposals(str(out / 'a/1.npz')).size == (40, 50)
+    assert call(tool, tmp_path / 'images', tmp_path / 'images') == 1
+    assert 'images' in error(capsys.readouterr())
 
 
 @pytest.mark.parametrize('share', [0, 0.5, 0.98])
