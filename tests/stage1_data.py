@@ -16,7 +16,7 @@ from PIL import Image
 from mmwsl.apis import load_config
 from mmwsl.apis.config import apply_options
 from mmwsl.proposals import write_proposals
-from mmwsl.pseudo_labels.attention_file import write_attention
+from mmwsl.pseudo_labels.attention import write_attention
 from mmwsl.structures import Proposals
 from wsol_data import write_wsol
 

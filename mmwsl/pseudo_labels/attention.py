@@ -3,17 +3,25 @@
 Online accumulated class activation maps (https://arxiv.org/abs/2103.14581,
 after https://arxiv.org/abs/1909.08212).
 
-Shape shorthand: P maps, (h, w) the class maps.
+Shape shorthand: I images, P maps of all images, (h, w) a map.
 """
 
+import io
 import math
-from typing import Optional, Union
+import os
+from typing import Any, Dict, Mapping, Optional, Union
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mmwsl.pseudo_labels.checks import check_range
+from mmwsl.utils.files import write_whole
+
 Array = Union[np.ndarray, Tensor]
+# Image id -> class index -> float32 (h, w).
+Attention = Dict[str, Dict[int, np.ndarray]]
+_KEYS = {'ids', 'counts', 'labels', 'shapes', 'values'}
 
 
 def attention_maps(maps: Tensor) -> Tensor:
@@ -88,3 +96,130 @@ def accumulate_attention(
     if accumulated is not None:
         new = torch.maximum(new, kept.to(new))
     return new if isinstance(map, Tensor) else new.numpy()
+
+
+def pack_attention(attention: Attention) -> Dict[str, np.ndarray]:
+    """Turn attention into a few arrays.
+
+    Args:
+        attention: Maps float32 (h, w) by image id and class index.
+
+    Returns:
+        ``ids`` (I,), ``counts`` (I,) maps an image, ``labels`` (P,),
+        ``shapes`` (P, 2), and ``values`` with all pixels one after another.
+    """
+    ids = sorted(attention)
+    entries = [item for i in ids for item in sorted(attention[i].items())]
+    maps = [np.asarray(plane, np.float32) for _, plane in entries]
+    return dict(
+        ids=np.array(ids, dtype=np.str_),
+        counts=np.array([len(attention[i]) for i in ids], np.int64),
+        labels=np.array([label for label, _ in entries], np.int64),
+        shapes=np.array([m.shape for m in maps], np.int64).reshape(-1, 2),
+        values=np.concatenate([m.ravel() for m in maps])
+        if maps
+        else np.zeros(0, np.float32),
+    )
+
+
+def unpack_attention(
+    arrays: Mapping[str, Any], name: str = 'attention'
+) -> Attention:
+    """Invert :func:`pack_attention`; the maps share its ``values``.
+
+    Args:
+        arrays: What it returns.
+        name: What to call them in an error.
+
+    Raises:
+        ValueError: If the arrays do not fit together, or values are not in
+            [0, 1].
+    """
+    check_attention(arrays, name)
+    values = np.asarray(arrays['values'])
+    shapes = np.asarray(arrays['shapes'])
+    ends = np.cumsum(shapes.prod(axis=1))
+    maps = [
+        values[end - height * width : end].reshape(height, width)
+        for end, (height, width) in zip(ends, shapes.tolist())
+    ]
+    entries = zip(np.asarray(arrays['labels']).tolist(), maps)
+    return {
+        str(img_id): dict(next(entries) for _ in range(count))
+        for img_id, count in zip(
+            arrays['ids'], np.asarray(arrays['counts']).tolist()
+        )
+    }
+
+
+def check_attention(arrays: Mapping[str, Any], name: str) -> None:
+    """Raise ValueError unless arrays are what :func:`pack_attention` makes."""
+    ids, counts, labels, shapes, values = (
+        np.asarray(arrays[key])
+        for key in ('ids', 'counts', 'labels', 'shapes', 'values')
+    )
+    whole = all(x.dtype.kind in 'iu' for x in (counts, labels, shapes))
+    images, maps = len(ids) if ids.ndim == 1 else -1, len(labels)
+    if not (
+        whole
+        and (ids.dtype.kind == 'U' or not images)
+        and counts.shape == (images,)
+        and labels.shape == (maps,)
+        and shapes.shape == (maps, 2)
+        and values.ndim == 1
+        and values.dtype.kind == 'f'
+        and (counts >= 0).all()
+        and counts.sum() == maps
+        and (shapes >= 0).all()
+        and sum(h * w for h, w in shapes.tolist()) == len(values)
+    ):
+        raise ValueError(f'{name}: the arrays do not fit together')
+    images_of_maps = np.repeat(np.arange(images), counts).tolist()
+    pairs = set(zip(images_of_maps, labels.tolist()))
+    if len(set(ids.tolist())) < images or len(pairs) < maps:
+        raise ValueError(f'{name}: an image or a class of it comes twice')
+    if maps and labels.min() < 0:
+        raise ValueError(f'{name}: {labels.min()} is no class index')
+    check_range(values, name, 0, 1)
+
+
+def write_attention(path: str, attention: Attention) -> None:
+    """Write attention as ``.npz``; the file appears whole or not at all.
+
+    Args:
+        path: File to write; its folder is created.
+        attention: Maps float32 (h, w) by image id and class index.
+
+    Raises:
+        ValueError: If values are not in [0, 1].
+    """
+    arrays: Dict[str, Any] = dict(pack_attention(attention))
+    check_attention(arrays, f'{path}: attention')
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    write_whole(path, buffer.getvalue())
+
+
+def read_attention(path: str) -> Attention:
+    """Read what :func:`write_attention` wrote.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is something else or broken.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(
+            f'{path}: the file of accumulated attention does not exist; '
+            'AttentionAccumulationHook writes it at the end of a training'
+        )
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in _KEYS & set(file)}
+    except Exception as error:
+        raise ValueError(f'{path}: cannot be read: {error}') from error
+    if set(arrays) != _KEYS:
+        raise ValueError(
+            f'{path}: expected the arrays {sorted(_KEYS)}, found '
+            f'{sorted(arrays)}'
+        )
+    return unpack_attention(arrays, f'{path}: attention')

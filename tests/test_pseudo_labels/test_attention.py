@@ -7,7 +7,11 @@ import pytest
 import torch
 
 from mmwsl.pseudo_labels import accumulate_attention
-from mmwsl.pseudo_labels.attention import attention_maps
+from mmwsl.pseudo_labels.attention import (
+    attention_maps,
+    read_attention,
+    write_attention,
+)
 
 
 def slow_epochs(maps, scores, min_prob=0.1):
@@ -90,3 +94,41 @@ def test_refuses_what_is_not_finite(value, kind):
             accumulate_attention(None, values, score)
     with pytest.raises(ValueError, match='score is NaN'):
         accumulate_attention(None, kind([[1.0]]), math.nan)
+
+
+MAPS = {
+    'b/1': {3: np.array([[0.1, 1.0]], np.float32)},
+    'a/2': {
+        7: np.arange(6, dtype=np.float32).reshape(2, 3) / 7,
+        0: np.zeros((1, 1), np.float32),
+    },
+    'none': {},
+}
+
+
+def test_round_trip_keeps_every_digit(tmp_path):
+    path = tmp_path / 'new' / 'attention.npz'
+    write_attention(str(path), MAPS)
+    found = read_attention(str(path))
+    assert {i: sorted(maps) for i, maps in found.items()} == {
+        'a/2': [0, 7],
+        'b/1': [3],
+        'none': [],
+    }
+    for img_id, maps in MAPS.items():
+        for label, plane in maps.items():
+            np.testing.assert_array_equal(found[img_id][label], plane)
+    write_attention(str(path), {})
+    assert read_attention(str(path)) == {}
+    assert [p.name for p in path.parent.iterdir()] == ['attention.npz']
+
+
+def test_bad_files(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'missing\.npz'):
+        read_attention(str(tmp_path / 'missing.npz'))
+    (tmp_path / 'text.npz').write_text('no')
+    with pytest.raises(ValueError, match='cannot be read'):
+        read_attention(str(tmp_path / 'text.npz'))
+    np.savez(tmp_path / 'other.npz', maps=np.zeros(3))
+    with pytest.raises(ValueError, match='expected the arrays'):
+        read_attention(str(tmp_path / 'other.npz'))

@@ -16,7 +16,7 @@ from mmwsl.pseudo_labels import (
     potential_object_mining,
     regions_to_label,
 )
-from mmwsl.pseudo_labels.attention_file import (
+from mmwsl.pseudo_labels.attention import (
     pack_attention,
     read_attention,
     unpack_attention,

@@ -26,12 +26,12 @@ from mmwsl.evaluation.files import (
 from mmwsl.evaluation.functional import format_table, percent
 from mmwsl.evaluation.functional.regions import region_counts, region_scores
 from mmwsl.evaluation.functional.seeds import check_shown
-from mmwsl.pseudo_labels.region_folders import (
+from mmwsl.pseudo_labels.regions import (
     merge_steps,
+    read_regions,
     region_file,
     step_folder,
 )
-from mmwsl.pseudo_labels.regions import read_regions
 from mmwsl.utils.files import naming
 
 

@@ -7,7 +7,7 @@ import torch
 from mmcv.transforms import BaseTransform
 from mmengine.structures import PixelData
 
-from mmwsl.pseudo_labels.attention_file import Attention, read_attention
+from mmwsl.pseudo_labels.attention import Attention, read_attention
 from mmwsl.registry import TRANSFORMS
 
 _FLIPS = {'horizontal': (2,), 'vertical': (1,), 'diagonal': (1, 2)}

@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 
-from mmwsl.pseudo_labels.region_folders import region_file, step_folder
-from mmwsl.pseudo_labels.regions import read_regions
+from mmwsl.pseudo_labels.regions import read_regions, region_file, step_folder
 from mmwsl.registry import TRANSFORMS
 
 

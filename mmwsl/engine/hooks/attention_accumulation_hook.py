@@ -15,9 +15,9 @@ from mmwsl.datasets.unique_ids import image_ids
 from mmwsl.engine.hooks.attention_checks import check_pipeline, check_sizes
 from mmwsl.models.heads import CAMHead
 from mmwsl.models.heads.maps import unflip
-from mmwsl.pseudo_labels.attention import attention_maps
-from mmwsl.pseudo_labels.attention_file import (
+from mmwsl.pseudo_labels.attention import (
     Attention,
+    attention_maps,
     pack_attention,
     unpack_attention,
     write_attention,

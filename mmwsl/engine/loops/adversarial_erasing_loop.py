@@ -38,13 +38,13 @@ from mmwsl.engine.loops.fresh_start import (
     save_weights,
 )
 from mmwsl.pseudo_labels.guard import check_place
-from mmwsl.pseudo_labels.region_folders import (
+from mmwsl.pseudo_labels.regions import (
     check_digests,
     digest_regions,
     region_file,
     step_folder,
+    write_regions,
 )
-from mmwsl.pseudo_labels.regions import write_regions
 from mmwsl.registry import LOOPS
 from mmwsl.utils.files import write_whole
 
@@ -59,7 +59,7 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
     alike, and the region of each given class is mined from its map. In the
     run's ``work_dir`` there are::
 
-        regions/step_1/<image id>.npz   and so on, see region_folders.py
+        regions/step_1/<image id>.npz   and so on, see regions.py
         regions/union/<image id>.npz    of the merged steps
         regions/steps.csv               the converged loss of each step
         labels/<image id>.png           label maps, with saliency

@@ -11,8 +11,12 @@ import numpy as np
 from mmwsl.datasets.transforms import LoadSaliency
 from mmwsl.pseudo_labels import mine_regions, regions_to_label
 from mmwsl.pseudo_labels.label_files import write_label_map
-from mmwsl.pseudo_labels.region_folders import merge_steps, region_file
-from mmwsl.pseudo_labels.regions import IGNORE, write_regions
+from mmwsl.pseudo_labels.regions import (
+    IGNORE,
+    merge_steps,
+    region_file,
+    write_regions,
+)
 from mmwsl.utils.files import join_inside
 
 

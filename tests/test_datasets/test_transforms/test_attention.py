@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmwsl.pseudo_labels.attention_file import write_attention
+from mmwsl.pseudo_labels.attention import write_attention
 from mmwsl.registry import TRANSFORMS
 from mmwsl.structures import WSLDataSample
 

@@ -13,7 +13,7 @@ from torch import nn
 from mmwsl.engine.hooks import attention_accumulation_hook as module
 from mmwsl.models.heads import CAMHead
 from mmwsl.pseudo_labels import accumulate_attention
-from mmwsl.pseudo_labels.attention_file import read_attention
+from mmwsl.pseudo_labels.attention import read_attention
 from mmwsl.registry import HOOKS
 from mmwsl.structures import WSLDataSample
 from mmwsl.utils.checkpoints import read_checkpoint

@@ -3,7 +3,7 @@
 import numpy as np
 
 from mmwsl.apis import load_config
-from mmwsl.pseudo_labels.attention_file import read_attention
+from mmwsl.pseudo_labels.attention import read_attention
 from test_distributed import _two_processes
 from toy_run import CONFIG, command, run
 
