@@ -17,7 +17,7 @@ from mmengine.fileio import LocalBackend
 from mmengine.runner import runner
 
 from mmwsl.engine.hooks import AttentionAccumulationHook, EpochSeedHook
-from mmwsl.engine.loops import adversarial_erasing_loop, erasing_files
+from mmwsl.engine.loops import adversarial_erasing_loop
 from mmwsl.pipeline import Pipeline, read_pipeline, running
 from stage1_data import CONFIG_DIR
 from tool_calls import call, load_tool
@@ -52,7 +52,7 @@ KILLS: List[Kill] = [
     # While the first step mines; as the second begins; while labels are made.
     Kill('erase', adversarial_erasing_loop, 'write_regions', 3),
     Kill('erase', EpochSeedHook, 'before_train_epoch', 1),
-    Kill('erase', erasing_files, 'write_label_map', 2),
+    Kill('erase', adversarial_erasing_loop, 'write_label_map', 2),
     Kill('segmentor', LocalBackend, 'put', 1, half=True),
     Kill('segmentor', EpochSeedHook, 'before_train_epoch', 2),
 ]

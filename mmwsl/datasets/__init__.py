@@ -1,7 +1,12 @@
 """Datasets with image-level labels and their transforms."""
 
 from mmwsl.datasets import transforms
-from mmwsl.datasets.base import WSLDataset, base_datasets, set_epoch
+from mmwsl.datasets.base import (
+    WSLDataset,
+    base_datasets,
+    image_ids,
+    set_epoch,
+)
 from mmwsl.datasets.class_order import renumber_classes
 from mmwsl.datasets.coco import COCOImageLevelDataset
 from mmwsl.datasets.folder import FolderDataset
@@ -21,6 +26,7 @@ __all__ = [
     'WSLDataset',
     'WSOLDataset',
     'base_datasets',
+    'image_ids',
     'renumber_classes',
     'set_epoch',
     'transforms',

@@ -14,6 +14,7 @@ from zipfile import BadZipFile, ZipFile, is_zipfile
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.model import is_model_wrapper
 from mmengine.optim.scheduler import OneCycleParamScheduler
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
@@ -105,6 +106,11 @@ def use_in_mmengine() -> None:
     2.6 a file may run any code, and since then mmengine's own are refused.
     """
     vars(mmengine_checkpoint).update(torch=_Torch(), load_url=read_url)
+
+
+def unwrap(model: Any) -> Any:
+    """Return a model without the wrapper that distributes it."""
+    return model.module if is_model_wrapper(model) else model
 
 
 def load_state(

@@ -1,4 +1,4 @@
-"""Hiding what earlier classifiers have looked at."""
+"""Hide the regions that earlier classifiers found."""
 
 from typing import Any, Dict, List, Optional, Sequence
 
@@ -19,9 +19,9 @@ class EraseRegions(BaseTransform):
     ``folder/img_id.npz`` when the image is, so workers that live on see
     regions written later.
 
-    ``AdversarialErasingLoop`` tells the transform, and with it the copies in
-    worker processes, which steps to erase and with which pixel; then the
-    config needs no arguments. Without folders and loop nothing is erased.
+    ``AdversarialErasingLoop`` sets, also in worker processes, which steps to
+    erase and with which pixel; then the config needs no arguments. Without
+    folders and loop nothing is erased.
 
     It comes right after the image is loaded, before anything moves it.
     Required keys: ``img``, ``img_id``. Changed key: ``img``.
@@ -51,11 +51,11 @@ class EraseRegions(BaseTransform):
         self.folders = list(folders)
         self.mean = None if mean is None else tuple(mean)
         self.root: Optional[str] = None
-        # Shared memory: workers that live on hear what is told later.
+        # Shared memory: persistent workers see what is set later.
         self._steps = torch.zeros(1, dtype=torch.int64).share_memory_()
-        self._told_mean = torch.zeros(3, dtype=torch.float64).share_memory_()
+        self._mean = torch.zeros(3, dtype=torch.float64).share_memory_()
 
-    def follow(self, root: str) -> None:
+    def watch(self, root: str) -> None:
         """Erase from now on what a loop mines under ``root``.
 
         It must be called before the workers start.
@@ -65,7 +65,7 @@ class EraseRegions(BaseTransform):
         """
         self.root = root
 
-    def tell(self, steps: int, mean: Sequence[float]) -> None:
+    def set_steps(self, steps: int, mean: Sequence[float]) -> None:
         """Set what is erased, here and in worker processes.
 
         Args:
@@ -74,7 +74,7 @@ class EraseRegions(BaseTransform):
                 has one.
         """
         self._steps.fill_(steps)
-        self._told_mean.copy_(torch.tensor(list(mean), dtype=torch.float64))
+        self._mean.copy_(torch.tensor(list(mean), dtype=torch.float64))
 
     def _all_folders(self) -> List[str]:
         if self.root is None:
@@ -90,7 +90,7 @@ class EraseRegions(BaseTransform):
             path = region_file(folder, results['img_id'])
             hidden |= read_regions(path, img.shape[:2])[0].any(axis=0)
         if hidden.any():
-            mean = self.mean or self._told_mean.tolist()
+            mean = self.mean or self._mean.tolist()
             # Data sets may hand out the same array again.
             img = img.copy()
             img[hidden] = np.round(mean).astype(img.dtype)

@@ -6,11 +6,13 @@ from mmwsl.engine.hooks.attention_accumulation_hook import (
 )
 from mmwsl.engine.hooks.background_class_hook import BackgroundClassHook
 from mmwsl.engine.hooks.dense_crf_hook import DenseCRFHook
-from mmwsl.engine.hooks.epoch_seed_hook import EpochSeedHook
-from mmwsl.engine.hooks.head_epoch_hook import HeadEpochHook
-from mmwsl.engine.hooks.last_validation_hook import LastValidationHook
 from mmwsl.engine.hooks.pseudo_label_guard_hook import PseudoLabelGuardHook
 from mmwsl.engine.hooks.run_check_hook import RunCheckHook
+from mmwsl.engine.hooks.seed_and_epoch import (
+    EpochSeedHook,
+    HeadEpochHook,
+    LastValidationHook,
+)
 from mmwsl.engine.hooks.visualization_hook import WSLVisualizationHook
 
 __all__ = [

@@ -6,11 +6,11 @@ from typing import Any, Optional, Sequence, Tuple
 import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from mmwsl.models.losses import DALLoss
 from mmwsl.registry import HOOKS
+from mmwsl.utils.checkpoints import unwrap
 from mmwsl.visualization import (
     caption,
     draw_assignment,
@@ -76,7 +76,7 @@ class AssignmentVisualizationHook(Hook):
         if assignment is None:
             return
         divisor = getattr(
-            _model(runner).data_preprocessor, 'pad_size_divisor', 1
+            unwrap(runner.model).data_preprocessor, 'pad_size_divisor', 1
         )
         inputs = list(data_batch['inputs'])
         size = _padded_size(inputs, divisor)
@@ -97,12 +97,6 @@ class AssignmentVisualizationHook(Hook):
         return (runner.iter + 1) % self.interval == 0
 
 
-def _model(runner: Runner) -> Any:
-    """The model without what distributes it."""
-    model = runner.model
-    return model.module if is_model_wrapper(model) else model
-
-
 def _dal_loss(runner: Runner) -> DALLoss:
     """Return the loss whose assignment is drawn."""
     for module in runner.model.modules():
@@ -110,7 +104,7 @@ def _dal_loss(runner: Runner) -> DALLoss:
             return module
     raise TypeError(
         'AssignmentVisualizationHook needs a model with a DALLoss in '
-        f'model.auxiliary, and {type(_model(runner)).__name__} has none.'
+        f'model.auxiliary, and {type(unwrap(runner.model)).__name__} has none.'
     )
 
 

@@ -1,18 +1,15 @@
-"""Collecting class maps while a classifier trains."""
+"""Accumulate class maps while a classifier trains."""
 
 import os
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 from mmengine.dist import all_gather_object, get_world_size, is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from mmwsl.datasets import base_datasets
-from mmwsl.datasets.unique_ids import image_ids
-from mmwsl.engine.hooks.attention_checks import check_pipeline, check_sizes
+from mmwsl.datasets import base_datasets, image_ids
 from mmwsl.models.heads import CAMHead
 from mmwsl.models.heads.maps import unflip
 from mmwsl.pseudo_labels.attention import (
@@ -23,6 +20,23 @@ from mmwsl.pseudo_labels.attention import (
     write_attention,
 )
 from mmwsl.registry import HOOKS
+from mmwsl.utils.checkpoints import unwrap
+
+# Parts of names of transforms after which a map no longer lies on its image.
+# Flips are undone if samples say so.
+_MOVING = (
+    'crop',
+    'affine',
+    'rotate',
+    'perspective',
+    'shear',
+    'translate',
+    'expand',
+    'mosaic',
+    'mixup',
+    'cutmix',
+    'pad',
+)
 
 
 @HOOKS.register_module()
@@ -84,10 +98,10 @@ class AttentionAccumulationHook(Hook):
             )
         datasets = list(base_datasets(runner.train_dataloader.dataset))
         for dataset in datasets:
-            check_pipeline(dataset)
+            _check_pipeline(dataset)
         if len(datasets) > 1:
             image_ids(runner.train_dataloader.dataset)
-        model = _model(runner)
+        model = unwrap(runner.model)
         head = getattr(model, 'head', None)
         if not isinstance(head, CAMHead):
             raise TypeError(
@@ -105,7 +119,7 @@ class AttentionAccumulationHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: Any = None
     ) -> None:
         """Forget the maps of the step before."""
-        _model(runner).head.last_class_maps = None
+        unwrap(runner.model).head.last_class_maps = None
 
     def after_train_iter(
         self,
@@ -121,7 +135,7 @@ class AttentionAccumulationHook(Hook):
                 or if a map is not finite.
             TypeError: If the head has recorded no maps.
         """
-        head = _model(runner).head
+        head = unwrap(runner.model).head
         maps = head.last_class_maps
         if maps is None:
             raise TypeError(
@@ -133,7 +147,7 @@ class AttentionAccumulationHook(Hook):
         if runner.epoch < self.start_epoch and not last:
             return
         samples = data_batch['data_samples']
-        check_sizes(data_batch['inputs'], samples)
+        _check_sizes(data_batch['inputs'], samples)
         scores = head.scores(maps.float())
         pairs = [
             (number, int(label))
@@ -240,6 +254,52 @@ def _merge(target: Attention, source: Attention) -> None:
             _fuse(target, img_id, label, plane)
 
 
-def _model(runner: Runner) -> Any:
-    model = runner.model
-    return model.module if is_model_wrapper(model) else model
+def _check_pipeline(dataset: Any) -> None:
+    """Refuse transforms that move the picture without a trace."""
+    transforms = list(_flat([getattr(dataset, 'pipeline', None)]))
+    names = [type(transform).__name__ for transform in transforms]
+    for name in names:
+        if any(part in name.lower() for part in _MOVING):
+            raise ValueError(
+                f'AttentionAccumulationHook: {name} in the training '
+                'pipeline moves the picture in its frame, so that the maps '
+                'of different epochs would not fit together; resize to one '
+                'size instead.'
+            )
+    told: Sequence[str] = ()
+    for transform in transforms:
+        told = getattr(transform, 'meta_keys', told)
+    flips: List[str] = [name for name in names if 'flip' in name.lower()]
+    if flips and 'flip_direction' not in told:
+        raise ValueError(
+            f'AttentionAccumulationHook: {flips[0]} in the training pipeline '
+            'can be undone only if PackWSLInputs has flip_direction among '
+            'its meta_keys.'
+        )
+    if len(flips) > 1:
+        raise ValueError(
+            f'AttentionAccumulationHook: {flips[1]} in the training pipeline '
+            'hides what the flip before it did; flip once, in one of several '
+            'directions.'
+        )
+
+
+def _flat(transforms: Sequence[Any]) -> Iterator[Any]:
+    """Yield transforms and those inside them, as RandomApply has them."""
+    for transform in transforms:
+        yield transform
+        inner = getattr(transform, 'transforms', ())
+        yield from _flat(getattr(inner, 'transforms', inner))
+
+
+def _check_sizes(inputs: Any, samples: Sequence[Any]) -> None:
+    """Refuse batches whose images would be padded."""
+    shapes: List[Tuple[int, ...]] = [tuple(x.shape[-2:]) for x in inputs]
+    for sample, shape in zip(samples, shapes):
+        if shape != shapes[0]:
+            raise ValueError(
+                f'{sample.img_id}: the input is {shape[1]} x {shape[0]} '
+                f'pixels, but another one of the batch {shapes[0][1]} x '
+                f'{shapes[0][0]}; AttentionAccumulationHook needs inputs of '
+                'one size: use Resize without keep_ratio.'
+            )

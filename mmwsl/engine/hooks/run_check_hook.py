@@ -1,25 +1,35 @@
 """Checks that every run needs."""
 
 import math
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 import torch
 from mmengine.dataset import InfiniteSampler
 from mmengine.hooks import CheckpointHook, Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
 from torch import nn
 
 from mmwsl.datasets import renumber_classes
-from mmwsl.engine.hooks.counting_checks import check_counting
 from mmwsl.models.channels import check_channels
 from mmwsl.models.heads import DensityHead
 from mmwsl.registry import HOOKS
-from mmwsl.utils.checkpoints import first_not_finite, load_state
+from mmwsl.utils.checkpoints import first_not_finite, load_state, unwrap
 
 CLASSES = ('same', 'by_name', 'any')
 # Of optimizers that have no others: one cannot go on from another's state.
 _OPTIMIZER_KEYS = ('betas', 'momentum', 'alpha', 'rho', 'etas', 'lambd')
+# Parts of names of transforms that lose or double parts of an image.
+_CUTTING = ('crop', 'mosaic', 'mixup', 'cutmix', 'affine', 'translate')
 
 
 @HOOKS.register_module()
@@ -63,7 +73,7 @@ class RunCheckHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Check channels and the length of an epoch before anything else."""
-        model: Any = _bare(runner.model)
+        model: Any = unwrap(runner.model)
         if isinstance(getattr(model, 'head', None), DensityHead):
             check_counting(runner.cfg)
         for name in ('decode_head', 'auxiliary_head'):
@@ -93,7 +103,7 @@ class RunCheckHook(Hook):
             meta.pop('cfg', None)
         if trains and self.partial_load and not runner._resume:
             return
-        load_state(_bare(runner.model), checkpoint, path, runner._resume)
+        load_state(unwrap(runner.model), checkpoint, path, runner._resume)
         known = (meta.get('dataset_meta') or {}).get('classes')
         for loop in _loops(runner):
             self._compare(f'the checkpoint {path}', known, loop)
@@ -130,7 +140,7 @@ class RunCheckHook(Hook):
         self._check_weights(runner)
 
     def _check_weights(self, runner: Runner) -> None:
-        name = first_not_finite(_bare(runner.model).state_dict())
+        name = first_not_finite(unwrap(runner.model).state_dict())
         if name is not None:
             raise ValueError(
                 f'{name} is not finite after epoch {runner.epoch + 1}, '
@@ -177,10 +187,6 @@ def check_batches(loader: Any) -> None:
         + (' (drop_last=True)' if getattr(batches, 'drop_last', 0) else '')
         + ': no iteration would be run.'
     )
-
-
-def _bare(model: Any) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model
 
 
 def _loops(runner: Runner) -> Iterable[BaseLoop]:
@@ -283,3 +289,57 @@ def _check_schedulers(path: str, saved: Any, own: Any) -> None:
             f'{path} cannot be resumed from: its {len(kinds[0])} '
             f'param_schedulers are not those of the config ({names}).'
         )
+
+
+def check_counting(cfg: Mapping[str, Any]) -> None:
+    """Refuse transforms that change counts, and sizes that differ.
+
+    Args:
+        cfg: Config of the run.
+
+    Raises:
+        ValueError: Naming the transform, or both sizes.
+    """
+    train = list(_transforms(cfg.get('train_dataloader')))
+    for transform in train:
+        name = str(transform.get('type'))
+        if any(part in name.lower() for part in _CUTTING):
+            raise ValueError(
+                f'train_dataloader: {name} shows parts of images, whose '
+                'counts are those of whole images; use Resize.'
+            )
+    if not train:
+        return
+    for key in ('val_dataloader', 'test_dataloader'):
+        other = list(_transforms(cfg.get(key)))
+        if other and _size(other) != _size(train):
+            raise ValueError(
+                f'{key}: images of {_size(other)}, but those of '
+                f'train_dataloader are of {_size(train)}; counts grow with '
+                'the size, so give Resize the same scale in both.'
+            )
+
+
+def _transforms(node: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the transforms in the config of a data loader."""
+    if isinstance(node, (list, tuple)):
+        for item in node:
+            yield from _transforms(item)
+    elif isinstance(node, Mapping):
+        for key in ('dataset', 'datasets'):
+            yield from _transforms(node.get(key))
+        for item in node.get('pipeline') or ():
+            yield item
+            for inner in item.get('transforms') or ():
+                yield from _transforms(dict(pipeline=[inner]))
+
+
+def _size(transforms: Any) -> str:
+    """Describe the size that the last resizing gives."""
+    for transform in reversed(transforms):
+        scale = transform.get('scale')
+        if 'Resize' in str(transform.get('type')) and scale is not None:
+            pair = (scale, scale) if isinstance(scale, int) else scale
+            kept = ', ratio kept' if transform.get('keep_ratio') else ''
+            return ' x '.join(map(str, pair)) + kept
+    return 'their own size'

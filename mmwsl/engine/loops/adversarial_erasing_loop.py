@@ -1,9 +1,15 @@
-"""Training one classifier after another, each on what is left."""
+"""Train one classifier after another, each on what the former left.
 
+Shape shorthand: K classes, (H, W) the image.
+"""
+
+import io
 import math
 import os
-from typing import Any, Dict, List, Optional, Union
+from dataclasses import asdict, dataclass, field
+from typing import Any, Dict, List, Optional, Tuple, Union
 
+import numpy as np
 import torch
 from mmengine.dist import (
     all_reduce,
@@ -12,41 +18,61 @@ from mmengine.dist import (
     get_dist_info,
     is_main_process,
 )
+from mmengine.hooks import EarlyStoppingHook, EMAHook
 from mmengine.runner import EpochBasedTrainLoop, Runner
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from mmwsl.datasets.transforms import LoadSaliency
-from mmwsl.datasets.unique_ids import image_ids
-from mmwsl.engine.loops.erasing_checks import (
-    check_arguments,
-    check_hooks,
-    check_same_images,
-)
-from mmwsl.engine.loops.erasing_data import find_erasers, survey
-from mmwsl.engine.loops.erasing_files import sample_regions, write_merged
-from mmwsl.engine.loops.erasing_report import (
-    result_scalars,
-    steps_csv,
-    steps_table,
-)
-from mmwsl.engine.loops.erasing_state import ErasingState, resumed_state
-from mmwsl.engine.loops.fresh_start import (
-    INITIAL_WEIGHTS,
-    load_initial_weights,
-    restart,
-    save_weights,
-)
+from mmwsl.datasets import base_datasets, image_ids
+from mmwsl.datasets.transforms import EraseRegions, LoadSaliency
+from mmwsl.evaluation.functional import format_table
+from mmwsl.pseudo_labels import mine_regions, regions_to_label
 from mmwsl.pseudo_labels.guard import check_place
+from mmwsl.pseudo_labels.label_files import write_label_map
 from mmwsl.pseudo_labels.regions import (
+    IGNORE,
+    MODES,
     check_digests,
     digest_regions,
+    merge_steps,
     region_file,
     step_folder,
     write_regions,
 )
 from mmwsl.registry import LOOPS
-from mmwsl.utils.files import write_whole
+from mmwsl.utils.checkpoints import read_checkpoint, unwrap
+from mmwsl.utils.files import join_inside, write_whole
+
+INITIAL_WEIGHTS = 'initial_weights.pth'
+_KEY = 'adversarial_erasing'
+
+
+@dataclass
+class ErasingState:
+    """Results of the steps that have ended, which checkpoints hold.
+
+    Attributes:
+        epochs: Epochs of a step.
+        losses: The converged loss of each step.
+        digests: Of the regions of each step that is merged.
+        mean: Pixel that regions are filled with, in the order of images.
+    """
+
+    epochs: int
+    losses: List[float] = field(default_factory=list)
+    digests: List[str] = field(default_factory=list)
+    mean: List[float] = field(default_factory=list)
+
+    def over(self, num_steps: int) -> bool:
+        """Whether no step is left, or one has been refused."""
+        ended = len(self.losses)
+        return ended == num_steps or ended > len(self.digests)
+
+    def loss_jumped(self, loss: float, factor: Optional[float]) -> bool:
+        """Whether a loss exceeds the first step's by a factor, if any."""
+        if factor is None or not self.losses:
+            return False
+        return loss > factor * self.losses[0]
 
 
 @LOOPS.register_module()
@@ -59,7 +85,7 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
     alike, and the region of each given class is mined from its map. In the
     run's ``work_dir`` there are::
 
-        regions/step_1/<image id>.npz   and so on, see regions.py
+        regions/step_1/<image id>.npz   and so on, regions of each step
         regions/union/<image id>.npz    of the merged steps
         regions/steps.csv               the converged loss of each step
         labels/<image id>.png           label maps, with saliency
@@ -74,8 +100,6 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
     Schedules are those of one step, so give them their own ends
     (``T_max``). Whichever checkpoint a run is resumed from, it ends as if
     it had never been broken off.
-
-    Shape shorthand: K classes, (H, W) the image.
 
     Args:
         runner: The runner.
@@ -94,6 +118,11 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
         saliency_threshold: Saliency below it is background.
         val_begin: First epoch, over all steps, that ends with a validation.
         val_interval: Epochs between validations.
+
+    Raises:
+        ValueError: If an argument is out of range, the folder of saliency
+            maps is one of ground truth, or the pipelines do not erase right
+            after the image is loaded.
     """
 
     def __init__(
@@ -111,7 +140,22 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
         val_begin: int = 1,
         val_interval: int = 1,
     ) -> None:
-        check_arguments(num_steps, epochs, mode, fraction, stop_factor)
+        for name, value, good in (
+            ('num_steps', num_steps, num_steps >= 1),
+            ('epochs', epochs, epochs >= 1),
+            ('mode', mode, mode in MODES),
+            ('fraction', fraction, 0 < fraction <= 1),
+            (
+                'stop_factor',
+                stop_factor,
+                stop_factor is None or stop_factor > 1,
+            ),
+        ):
+            if not good:
+                raise ValueError(
+                    'AdversarialErasingLoop: '
+                    f'{name} is out of range: {value!r}'
+                )
         if saliency_dir:
             check_place(saliency_dir)
         super().__init__(
@@ -129,87 +173,134 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
         )
         self.root = os.path.join(runner.work_dir, 'regions')
         self._erasers = [
-            eraser
+            _split_pipeline(dataset)[1]
             for loader in (self.dataloader, self.predict_dataloader)
-            for eraser in find_erasers(loader.dataset)
+            for dataset in base_datasets(loader.dataset)
         ]
         for eraser in self._erasers:
-            eraser.follow(self.root)
+            eraser.watch(self.root)
         self.state = ErasingState(epochs)
         self._img_ids: List[str] = []
-        self._initial: Dict[str, torch.Tensor] = {}
+        self._initial: Dict[str, Tensor] = {}
+
+    @property
+    def _step_iters(self) -> int:
+        return self.epochs * len(self.dataloader)
 
     def run(self) -> nn.Module:
         """Train and mine step after step; write what they found."""
         self.runner.call_hook('before_train')
         self._begin()
         while not self.state.over(self.num_steps):
-            while self._epoch < (len(self.state.losses) + 1) * self.epochs:
-                self.run_epoch()
-                self._validate()
+            self._train_step()
             self._end_step()
         self._write_results()
         self.runner.call_hook('after_train')
         return self.runner.model
 
-    def _validate(self) -> None:
-        self._decide_current_val_interval()
-        if (
-            self.runner.val_loop is not None
-            and self._epoch >= self.val_begin
-            and (
-                self._epoch % self.val_interval == 0
-                or self._epoch == self._max_epochs
-            )
-        ):
-            self.runner.val_loop.run()
-
     def _begin(self) -> None:
-        """Check the run, and take up what a checkpoint says of it."""
-        check_hooks(self.runner.hooks)
+        """Check the run; begin anew or where a checkpoint was written."""
+        for hook in self.runner.hooks:
+            if isinstance(hook, (EarlyStoppingHook, EMAHook)):
+                raise ValueError(
+                    'AdversarialErasingLoop does not go with '
+                    f'{type(hook).__name__}, which would not start anew with '
+                    'each step'
+                )
         self._img_ids = image_ids(self.predict_dataloader.dataset)
         if self._epoch == 0:
             self._begin_anew()
         else:
-            self._take_up()
-        self._tell()
-        step_iters = self.epochs * len(self.dataloader)
+            self._resume()
+        self._publish_state()
         self.runner.optim_wrapper.initialize_count_status(
             self.runner.model,
-            self._iter - len(self.state.losses) * step_iters,
-            step_iters,
+            self._iter - len(self.state.losses) * self._step_iters,
+            self._step_iters,
         )
 
     def _begin_anew(self) -> None:
+        """Scan the images and keep the weights that steps begin with."""
         found: List[Any] = [None]
         if is_main_process():
             trained = image_ids(self.dataloader.dataset)
-            check_same_images(trained, self._img_ids)
-            found = [survey(self.predict_dataloader.dataset, self.saliency)]
+            missing = sorted(set(trained) - set(self._img_ids))
+            if missing:
+                raise ValueError(
+                    f'AdversarialErasingLoop: {len(missing)} images of '
+                    'train_dataloader are not in predict_dataloader, the '
+                    f'first is {missing[0]}'
+                )
+            found = [self._scan_dataset()]
         broadcast_object_list(found)
         self.state.mean = found[0]
-        self._initial = save_weights(self.runner, INITIAL_WEIGHTS)
+        self._initial = self._save_weights(INITIAL_WEIGHTS)
         text = ', '.join(f'{value:.2f}' for value in self.state.mean)
         self.runner.logger.info(f'Mean pixel of the data set: {text}')
 
-    def _take_up(self) -> None:
-        """Go on where the checkpoint was written.
+    def _scan_dataset(self) -> List[float]:
+        """Load all images and saliency maps; return the mean pixel (3,)."""
+        total, pixels = np.zeros(3), 0
+        for dataset in base_datasets(self.predict_dataloader.dataset):
+            loading = _split_pipeline(dataset)[0]
+            for index in range(len(dataset)):
+                results = dataset.get_data_info(index)
+                for transform in loading:
+                    results = transform(results)
+                if self.saliency is not None:
+                    results = self.saliency(results)
+                img = results['img']
+                total += img.reshape(-1, img.shape[-1]).sum(axis=0)
+                pixels += img.shape[0] * img.shape[1]
+        mean: List[float] = (total / max(pixels, 1)).tolist()
+        return mean
+
+    def _resume(self) -> None:
+        """Take the state from the checkpoint, and check the run's files.
 
         Raises:
             FileNotFoundError: If regions or the initial weights are missing.
             ValueError: If the checkpoint does not belong to this run.
         """
-        self.state = resumed_state(self.runner, self.epochs)
-        self._initial = load_initial_weights(self.runner)
+        kept = self.runner.message_hub.runtime_info.get(_KEY)
+        if kept is None or kept['epochs'] != self.epochs:
+            raise ValueError(
+                'The checkpoint is not from AdversarialErasingLoop with '
+                f'epochs={self.epochs}: it cannot be resumed with it.'
+            )
+        self.state = ErasingState(**kept)
+        path = os.path.join(self.runner.work_dir, INITIAL_WEIGHTS)
+        if not os.path.isfile(path):
+            raise FileNotFoundError(
+                f'{path}: is missing; a run of adversarial erasing is '
+                'resumed in its own folder, which holds the weights that '
+                'every step begins with'
+            )
+        self._initial = read_checkpoint(path)
         if is_main_process():
             check_digests(self.root, self.state.digests, self._img_ids)
         barrier()
 
-    def _tell(self) -> None:
-        """Tell the data sets the step, and the checkpoints everything."""
+    def _publish_state(self) -> None:
+        """Give the state to the data sets and to checkpoints."""
         for eraser in self._erasers:
-            eraser.tell(len(self.state.digests), self.state.mean)
-        self.state.tell(self.runner)
+            eraser.set_steps(len(self.state.digests), self.state.mean)
+        self.runner.message_hub.update_info(_KEY, asdict(self.state))
+
+    def _train_step(self) -> None:
+        """Train the classifier of a step."""
+        while self._epoch < (len(self.state.losses) + 1) * self.epochs:
+            self.run_epoch()
+            self._decide_current_val_interval()
+            if (
+                self.runner.val_loop is not None
+                and self._epoch >= self.val_begin
+                and (
+                    self._epoch % self.val_interval == 0
+                    or self._epoch == self._max_epochs
+                )
+            ):
+                self.runner.val_loop.run()
 
     def _end_step(self) -> None:
         """Mine the regions of a trained classifier, or refuse them."""
@@ -218,25 +309,25 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
         step = len(self.state.losses) + 1
         if not math.isfinite(loss):
             raise ValueError(f'The loss of step {step} is {loss}.')
-        jumped = self.state.jumps(loss, self.stop_factor)
-        save_weights(self.runner, f'step_{step}.pth')
+        jumped = self.state.loss_jumped(loss, self.stop_factor)
+        self._save_weights(f'step_{step}.pth')
         if not jumped:
             self.state.digests.append(self._mine(step))
         self.state.losses.append(loss)
-        scalars = {
-            'erasing/number': step,
-            'erasing/converged_loss': loss,
-            'erasing/merged': int(not jumped),
-        }
-        self._add_scalars(scalars)
+        self._add_scalars(
+            {
+                'erasing/number': step,
+                'erasing/converged_loss': loss,
+                'erasing/merged': int(not jumped),
+            }
+        )
         self.runner.logger.info(
             f'Step {step} of adversarial erasing: converged loss {loss:.4f}'
             + ('; it jumped, so its regions are left out' if jumped else '')
         )
-        self._tell()
+        self._publish_state()
         if not self.state.over(self.num_steps):
-            iters = self.epochs * len(self.dataloader)
-            restart(self.runner, self._initial, iters)
+            self._restart()
 
     @torch.no_grad()
     def _mine(self, step: int) -> str:
@@ -247,8 +338,7 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
         for batch in self.predict_dataloader:
             for sample in model.val_step(batch):
                 path = region_file(folder, sample.img_id)
-                regions = sample_regions(sample, self.mode, self.fraction)
-                write_regions(path, *regions)
+                write_regions(path, *self._sample_regions(sample))
         barrier()
         digest: List[Any] = [None]
         if is_main_process():
@@ -256,28 +346,112 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
         broadcast_object_list(digest)
         return str(digest[0])
 
+    def _sample_regions(self, sample: Any) -> Tuple[np.ndarray, np.ndarray]:
+        """Return an image's regions bool (K, H, W) and their classes (K,)."""
+        labels = sample.pred_map_labels.cpu().numpy()
+        maps = sample.pred_maps.data.cpu().numpy()
+        if not len(sample.gt_label):
+            # Its maps are those of the predicted classes.
+            labels, maps = labels[:0], maps[:0]
+        elif sorted(labels.tolist()) != sorted(sample.gt_label.tolist()):
+            raise ValueError(
+                f'{sample.img_id}: AdversarialErasingLoop needs maps of the '
+                "given classes: set model.head.keep='given'"
+            )
+        regions = np.zeros(maps.shape, bool)
+        for region, plane in zip(regions, maps):
+            region[:] = mine_regions(plane, self.mode, self.fraction)
+        return regions, labels
+
+    def _save_weights(self, name: str) -> Dict[str, Tensor]:
+        """Write the model's weights to ``work_dir``; return a copy."""
+        state = unwrap(self.runner.model).state_dict()
+        weights = {k: v.detach().cpu().clone() for k, v in state.items()}
+        if is_main_process():
+            buffer = io.BytesIO()
+            torch.save(weights, buffer)
+            path = os.path.join(self.runner.work_dir, name)
+            write_whole(path, buffer.getvalue())
+        barrier()
+        return weights
+
+    def _restart(self) -> None:
+        """Reset the weights, the optimizer and the schedule."""
+        runner = self.runner
+        model = unwrap(runner.model)
+        model.load_state_dict(self._initial)
+        model.zero_grad(set_to_none=True)
+        # Learning rates are scaled before schedulers note their start.
+        runner.param_schedulers = None
+        runner.optim_wrapper = runner.build_optim_wrapper(
+            runner.cfg.optim_wrapper
+        )
+        runner.scale_lr(runner.optim_wrapper, runner.auto_scale_lr)
+        schedulers = runner.cfg.get('param_scheduler')
+        if schedulers is not None:
+            runner.param_schedulers = runner.build_param_scheduler(schedulers)
+        runner.optim_wrapper.initialize_count_status(
+            runner.model, 0, self._step_iters
+        )
+
     def _write_results(self) -> None:
         """Write the unions, the label maps and the table."""
         rank, world_size = get_dist_info()
-        losses, merged = self.state.losses, len(self.state.digests)
-        counts = torch.tensor(
-            write_merged(
-                self.root,
-                merged,
-                self._img_ids[rank::world_size],
-                os.path.join(self.runner.work_dir, 'labels'),
-                self.saliency,
-                self.saliency_threshold,
-            )
-        )
+        merged = len(self.state.digests)
+        # Pixels that are labelled, that are foreground, and all of them.
+        counts = torch.zeros(3, dtype=torch.int64)
+        for img_id in self._img_ids[rank::world_size]:
+            counts += torch.tensor(self._write_union(img_id, merged))
         all_reduce(counts)
-        self._add_scalars(result_scalars(losses, merged, counts.tolist()))
+        self._report(counts.tolist())
+        barrier()
+
+    def _write_union(self, img_id: str, steps: int) -> List[int]:
+        """Write an image's merged regions and, with saliency, label map.
+
+        Returns:
+            Numbers of its pixels that are labelled, of those that are
+            foreground, and of all; zeros if there is no label map.
+        """
+        regions, labels = merge_steps(self.root, steps, img_id)
+        path = region_file(os.path.join(self.root, 'union'), img_id)
+        write_regions(path, regions, labels)
+        if self.saliency is None:
+            return [0, 0, 0]
+        entry = dict(img_id=img_id, ori_shape=regions.shape[1:])
+        saliency = self.saliency(entry)['saliency']
+        label = regions_to_label(
+            regions, labels, saliency, self.saliency_threshold
+        )
+        folder = os.path.join(self.runner.work_dir, 'labels')
+        write_label_map(join_inside(folder, img_id, '.png'), label)
+        known = label != IGNORE
+        return [int(known.sum()), int((known & (label > 0)).sum()), label.size]
+
+    def _report(self, counts: List[int]) -> None:
+        """Write the table of steps, and log it and shares of pixels."""
+        losses, merged = self.state.losses, len(self.state.digests)
+        scalars: Dict[str, float] = {'erasing/merged_steps': merged}
+        lines, rows = ['step,converged_loss,merged'], []
+        for step, loss in enumerate(losses, 1):
+            good = step <= merged
+            ratio = f'{loss / losses[0]:.2f}' if losses[0] else '-'
+            scalars[f'erasing/loss_{step}'] = loss
+            lines.append(f'{step},{loss:.6f},{int(good)}')
+            rows.append(
+                [str(step), f'{loss:.4f}', ratio, 'yes' if good else 'no']
+            )
+        labelled, foreground, total = counts
+        if total:
+            scalars['labelled'] = round(100 * labelled / total, 2)
+            scalars['foreground'] = round(100 * foreground / total, 2)
+        self._add_scalars(scalars)
         if is_main_process():
             path = os.path.join(self.root, 'steps.csv')
-            write_whole(path, steps_csv(losses, merged).encode())
-        table = steps_table(losses, merged)
+            write_whole(path, '\n'.join([*lines, '']).encode())
+        header = ['step', 'converged loss', 'of the first one', 'merged']
+        table = format_table(header, rows)
         self.runner.logger.info(f'Adversarial erasing:\n{table}')
-        barrier()
 
     def _add_scalars(self, scalars: Dict[str, float]) -> None:
         self.runner.visualizer.add_scalars(
@@ -285,3 +459,24 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
             step=self._iter,
             file_path=f'{self.runner.timestamp}.json',
         )
+
+
+def _split_pipeline(dataset: Any) -> Tuple[List[Any], EraseRegions]:
+    """Return what loads an image, and the transform that erases in it."""
+    transforms = list(getattr(dataset.pipeline, 'transforms', []))
+    places = [isinstance(item, EraseRegions) for item in transforms]
+    if not any(places):
+        raise ValueError(
+            'AdversarialErasingLoop: the pipelines of train_dataloader and '
+            "predict_dataloader need dict(type='EraseRegions') after the "
+            'image is loaded'
+        )
+    place = places.index(True)
+    for transform in transforms[:place]:
+        name = type(transform).__name__
+        if not name.startswith('Load'):
+            raise ValueError(
+                'AdversarialErasingLoop: EraseRegions must come right after '
+                f'the image is loaded, but {name} comes before it'
+            )
+    return transforms[:place], transforms[place]

@@ -59,13 +59,13 @@ class Pictures(Dataset):
 
 def test_workers_that_live_on_follow_the_steps(tmp_path):
     transform = TRANSFORMS.build(dict(type='EraseRegions'))
-    transform.follow(str(tmp_path))
+    transform.watch(str(tmp_path))
     loader = DataLoader(
         Pictures(transform), num_workers=1, persistent_workers=True
     )
     erased = []
     for step in range(3):
-        transform.tell(step, (10.4, 20.5, 31.0))
+        transform.set_steps(step, (10.4, 20.5, 31.0))
         erased.append(torch.cat(list(loader)))
         for name in '01':
             region = np.zeros((1, 4, 5), bool)
@@ -77,8 +77,8 @@ def test_workers_that_live_on_follow_the_steps(tmp_path):
         assert (images[:, step:] == 200).all()
     # The pixel of the config goes first.
     own = TRANSFORMS.build(dict(type='EraseRegions', mean=(1, 2, 3)))
-    own.follow(str(tmp_path))
-    own.tell(1, (10.4, 20.5, 31.0))
+    own.watch(str(tmp_path))
+    own.set_steps(1, (10.4, 20.5, 31.0))
     assert (Pictures(own)[0][0] == [1, 2, 3]).all()
 
 

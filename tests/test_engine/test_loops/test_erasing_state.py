@@ -12,7 +12,7 @@ from erasing_run import (
     make_runner,
     results,
 )
-from mmwsl.engine.loops.erasing_state import ErasingState
+from mmwsl.engine.loops.adversarial_erasing_loop import ErasingState
 from mmwsl.utils.checkpoints import read_checkpoint
 
 pytestmark = pytest.mark.filterwarnings('ignore')
@@ -31,11 +31,11 @@ def test_when_it_is_over():
 
 def test_when_the_loss_jumps():
     state = ErasingState(epochs=2)
-    assert not state.jumps(100, 1.5)
+    assert not state.loss_jumped(100, 1.5)
     state.losses = [0.4, 2.0]
-    assert state.jumps(0.61, 1.5)
-    assert not state.jumps(0.6, 1.5)
-    assert not state.jumps(100, None)
+    assert state.loss_jumped(0.61, 1.5)
+    assert not state.loss_jumped(0.6, 1.5)
+    assert not state.loss_jumped(100, None)
 
 
 @pytest.mark.parametrize('epoch', [1, 3, 4])

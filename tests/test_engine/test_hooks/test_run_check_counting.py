@@ -5,7 +5,7 @@ from typing import Any, Dict
 import pytest
 
 from mmwsl.apis import load_config
-from mmwsl.engine.hooks.counting_checks import check_counting
+from mmwsl.engine.hooks.run_check_hook import check_counting
 from stage1_data import CONFIG_DIR, config_files
 
 

@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mmwsl.datasets.unique_ids import image_ids
+from mmwsl.datasets import image_ids
 
 
 class Dataset:
