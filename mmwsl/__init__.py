@@ -12,6 +12,7 @@ __all__ = ['__version__']
 
 # The doctor has to speak where everything else must refuse to start.
 if not compat.runs_doctor():
+    compat.stop_tools_quietly()
     compat.check_requirements()
     from mmwsl.utils.checkpoints import use_in_mmengine
 

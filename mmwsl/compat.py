@@ -5,11 +5,13 @@ broken environment can still be described.
 """
 
 import importlib
+import os
 import re
+import signal
 import sys
 from importlib import metadata
 from importlib.util import find_spec
-from typing import Dict, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
 
 class Requirement(NamedTuple):
@@ -160,6 +162,36 @@ def runs_doctor() -> bool:
     if getattr(sys, 'argv', [''])[:1] != ['-m']:
         return False
     return 'mmwsl.doctor' in getattr(sys, 'orig_argv', ['mmwsl.doctor'])
+
+
+def stop_tools_quietly() -> None:
+    """Let Ctrl-C end a tool in one line while its imports still run.
+
+    Only where this import is that of a script in ``tools``; there
+    ``friendly_errors`` takes over.
+    """
+    script = os.path.realpath(getattr(sys, 'argv', [''])[0])
+    package = os.path.dirname(os.path.realpath(__file__))
+    folders = [
+        os.path.realpath(os.path.join(package, *place, 'tools', ''))
+        for place in (('.mim',), (os.pardir,))
+    ]
+    ours = any(script.startswith(os.path.join(x, '')) for x in folders)
+    # In the background it may be ignored.
+    if ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _stop)
+
+
+def raise_interrupts() -> None:
+    """Let Ctrl-C raise KeyboardInterrupt again."""
+    if signal.getsignal(signal.SIGINT) is _stop:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _stop(*_: Any) -> None:
+    # An exception could be caught, or be printed by half-imported packages.
+    os.write(2, b'stopped\n')
+    os._exit(130)
 
 
 def register_config_scope() -> None:

@@ -9,9 +9,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
-import numpy as np
-from mmengine.device import get_device
-
 from mmwsl.apis import (
     add_cfg_options,
     friendly_errors,
@@ -23,6 +20,9 @@ from mmwsl.apis.inference import is_segmentor, label_indices, load_image
 from mmwsl.datasets.files import find_files
 from mmwsl.utils.images import IMG_SUFFIXES
 from mmwsl.visualization.visualizer import WSLVisualizer
+
+import numpy as np
+from mmengine.device import get_device
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:

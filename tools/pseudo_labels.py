@@ -23,8 +23,6 @@ import argparse
 import os
 from typing import Dict, List, Optional, Sequence, Tuple
 
-import numpy as np
-
 from mmwsl.apis import friendly_errors
 from mmwsl.datasets.transforms import LoadSaliency
 from mmwsl.evaluation.class_maps import read_class_maps
@@ -38,6 +36,8 @@ from mmwsl.pseudo_labels import (
 )
 from mmwsl.pseudo_labels.guard import check_origin
 from mmwsl.pseudo_labels.label_files import read_label_map, write_label_map
+
+import numpy as np
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:

@@ -4,8 +4,6 @@ import argparse
 from pathlib import Path
 from typing import Optional, Sequence
 
-from mmengine.config import Config
-
 from mmwsl.apis import (
     build_runner,
     friendly_errors,
@@ -14,6 +12,8 @@ from mmwsl.apis import (
     read_config,
     runner_parser,
 )
+
+from mmengine.config import Config
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:

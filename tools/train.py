@@ -3,9 +3,6 @@
 import argparse
 from typing import Optional, Sequence
 
-import torch
-from mmengine.config import Config
-
 from mmwsl.apis import (
     build_runner,
     friendly_errors,
@@ -16,6 +13,9 @@ from mmwsl.apis import (
     runner_parser,
 )
 from mmwsl.engine.hooks import LastValidationHook
+
+import torch
+from mmengine.config import Config
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:

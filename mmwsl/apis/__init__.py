@@ -7,7 +7,7 @@ from mmwsl.apis.command_line import (
     read_config,
     runner_parser,
 )
-from mmwsl.apis.config import load_config
+from mmwsl.apis.config import check_config, dataset_config, load_config
 from mmwsl.apis.distributed import setup_cpu_distributed
 from mmwsl.apis.errors import friendly_errors
 from mmwsl.apis.inference import inference_model, init_model, load_weights
@@ -17,6 +17,8 @@ from mmwsl.apis.resuming import mend_last_checkpoint
 __all__ = [
     'add_cfg_options',
     'build_runner',
+    'check_config',
+    'dataset_config',
     'friendly_errors',
     'inference_model',
     'init_model',

@@ -9,7 +9,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from mmwsl.apis.config import load_config
+from mmwsl.apis.config import check_config, load_config
 from mmwsl.apis.distributed import setup_cpu_distributed
 from mmwsl.engine.hooks.run_check_hook import RunCheckHook, check_batches
 
@@ -90,6 +90,7 @@ def parse_runner_args(
 def read_config(args: argparse.Namespace) -> Config:
     """Read the config and apply the options of :func:`runner_parser`."""
     cfg = load_config(args.config, args.cfg_options)
+    check_config(cfg, 'model')
     cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir

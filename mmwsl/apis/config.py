@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Set, Union
 
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 # What the runner and our commands read, beside the runner's arguments.
@@ -24,6 +25,20 @@ _READ = {
     'tta_model',
     'tta_pipeline',
 }
+
+
+# How keys end that hold lists of dicts, dicts, and which hold texts.
+_LISTS = ('_evaluator', 'param_scheduler', 'custom_hooks', 'vis_backends')
+_DICTS = (
+    *_LISTS,
+    '_cfg',
+    '_dataloader',
+    'default_hooks',
+    'model',
+    'optim_wrapper',
+    'visualizer',
+)
+_TEXTS = ('work_dir', 'default_scope', 'load_from')
 
 
 class ConfigError(ValueError):
@@ -71,7 +86,74 @@ def load_config(
             raise ValueError(f'{path}: {error}') from error
     if not Path(path).is_file():
         raise FileNotFoundError(f'{path}: there is no such config file.')
-    return apply_options(_read_file(str(path)), cfg_options)
+    cfg = apply_options(_read_file(str(path)), cfg_options)
+    if 'stages' not in cfg:
+        check_config(cfg)
+    return cfg
+
+
+def check_config(cfg: Config, *needed: str) -> None:
+    """Check the keys of a config that commands read.
+
+    Args:
+        cfg: The config.
+        needed: Top-level keys that it must have.
+
+    Raises:
+        ValueError: If a key is missing or holds something else than is read
+            from it; names the file and the key.
+    """
+    place = cfg.filename or 'the config'
+    for key in needed:
+        if not cfg.get(key):
+            raise ValueError(f'{place}: has no {key}')
+    for key, value in cfg.items():
+        allowed: List[type] = []
+        if key.endswith(_DICTS) and not key.startswith('_'):
+            allowed.append(dict)
+        if key.endswith(_LISTS):
+            allowed += [list, tuple]
+        if key in _TEXTS:
+            allowed.append(str)
+        if allowed and not isinstance(value, (*allowed, type(None))):
+            names = ' or '.join(kind.__name__ for kind in allowed)
+            raise ValueError(f'{place}: {key} is {value!r}, not a {names}')
+    _check_types(cfg.to_dict(), f'{place}: ')
+
+
+def _check_types(node: Any, place: str) -> None:
+    """Check that every 'type' is a name or a class."""
+    if isinstance(node, dict):
+        kind = node.get('type', '')
+        if not (isinstance(kind, str) or callable(kind)):
+            raise ValueError(f'{place}type is {kind!r}, not a name')
+        for key, value in node.items():
+            _check_types(value, f'{place}{key}.')
+    elif isinstance(node, (list, tuple)):
+        for index, value in enumerate(node):
+            _check_types(value, f'{place}{index}.')
+
+
+def dataset_config(cfg: Config, split: str) -> Dict[str, Any]:
+    """Return the data set of a split, and take the config's scope.
+
+    Args:
+        cfg: The config.
+        split: 'train', 'val' or 'test'.
+
+    Raises:
+        ValueError: If the config has none; names the file and the key.
+    """
+    init_default_scope(cfg.get('default_scope') or 'mmwsl')
+    key = f'{split}_dataloader'
+    check_config(cfg, key)
+    dataset = cfg[key].get('dataset')
+    if not isinstance(dataset, dict) or 'type' not in dataset:
+        raise ValueError(
+            f'{cfg.filename}: {key}.dataset is {dataset!r}, not a dict with '
+            "a 'type'"
+        )
+    return dict(dataset)
 
 
 def _read_file(path: str) -> Config:

@@ -8,6 +8,8 @@ import sys
 from contextlib import contextmanager
 from typing import Iterator, Optional, Tuple
 
+from mmwsl.compat import raise_interrupts
+
 # What checks raise; mmengine asserts what configs say.
 USER_ERRORS = (
     ValueError,
@@ -35,6 +37,7 @@ def friendly_errors(stopped: str = 'stopped') -> Iterator[None]:
         stopped: What to say after Ctrl-C.
     """
     try:
+        raise_interrupts()
         yield
     except KeyboardInterrupt as error:
         print(stopped, file=sys.stderr)

@@ -8,12 +8,11 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import cv2
 import numpy as np
-from mmengine.registry import init_default_scope
 from mmengine.utils import ProgressBar
 from torch.utils.data import DataLoader, Dataset
 
 from mmwsl.apis.command_line import add_cfg_options
-from mmwsl.apis.config import load_config
+from mmwsl.apis.config import dataset_config, load_config
 from mmwsl.registry import DATASETS
 from mmwsl.utils.files import join_inside
 
@@ -179,12 +178,9 @@ def split_datasets(
     from mmwsl.datasets.transforms import LoadWSLImage
 
     cfg = load_config(config, options)
-    init_default_scope(cfg.get('default_scope', 'mmwsl'))
     for split in splits:
-        loader = cfg.get(f'{split}_dataloader')
-        if not loader:
-            raise ValueError(f'{config}: has no {split}_dataloader')
-        for dataset in base_datasets(DATASETS.build(loader['dataset'])):
+        settings = dataset_config(cfg, split)
+        for dataset in base_datasets(DATASETS.build(settings)):
             dataset.full_init()
             loaders = [
                 transform

@@ -15,7 +15,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
 from PIL import Image as Pillow
 
-from mmwsl.apis.config import load_config
+from mmwsl.apis.config import check_config, load_config
 from mmwsl.registry import DATASETS, MODELS, TRANSFORMS
 from mmwsl.structures import WSLDataSample
 from mmwsl.utils.checkpoints import load_state
@@ -54,6 +54,7 @@ def init_model(
         cfg.merge_from_dict(cfg_options or {})
     else:
         cfg = load_config(config, cfg_options)
+    check_config(cfg, 'model')
     with _scope(cfg):
         model = MODELS.build(cfg.model)
     model.cfg = cfg

@@ -6,9 +6,8 @@ n: images. C: classes.
 from typing import Any, Dict, Optional, Sequence
 
 import numpy as np
-from mmengine.registry import init_default_scope
 
-from mmwsl.apis import load_config
+from mmwsl.apis import dataset_config, load_config
 from mmwsl.evaluation.files import ClassScores
 from mmwsl.registry import DATASETS
 
@@ -36,13 +35,10 @@ def config_dataset(
         ValueError: If it has no such split.
     """
     cfg = load_config(config, cfg_options)
-    init_default_scope(cfg.get('default_scope', 'mmwsl'))
-    loader = cfg.get(f'{split}_dataloader')
-    if not loader:
-        raise ValueError(f'{config}: no {split}_dataloader')
-    settings = {**loader['dataset'], 'pipeline': []}
+    settings = dataset_config(cfg, split)
+    own = settings.get('pipeline', [])
+    settings['pipeline'] = []
     if eval_pipeline:
-        own = loader['dataset'].get('pipeline', [])
         loading = [t for t in own if t['type'] == 'LoadWSLImage']
         settings['pipeline'] = [
             *(loading or [dict(type='LoadWSLImage')]),

@@ -22,8 +22,8 @@ from mmwsl.pipeline.pictures import (
 )
 from mmwsl.pipeline.stages import Pipeline
 from mmwsl.pipeline.summary import Row, metrics_text, summary_cells
-from mmwsl.utils.files import write_whole
-from mmwsl.visualization import class_colors, safe_path, write_image
+from mmwsl.utils.files import join_inside, write_whole
+from mmwsl.visualization import class_colors, write_image
 
 _CHECKPOINT = re.compile(r'\{(.+)\.checkpoint\}')
 _NUMBER = 6
@@ -153,11 +153,11 @@ def _image_cells(
     image_dir = _source(settings, 'image')
     paths: Dict[str, Optional[str]] = {}
     if image_dir:
-        found = FileIndex().find_image(os.path.join(image_dir, img_id))
-        paths['image'] = found
+        stem = join_inside(image_dir, img_id, links=True)
+        paths['image'] = FileIndex().find_image(stem)
     mask_dir = _source(settings, 'truth')
     if mask_dir:
-        mask = os.path.join(mask_dir, f'{img_id}.png')
+        mask = join_inside(mask_dir, img_id, '.png', links=True)
         paths['truth'] = mask if os.path.isfile(mask) else None
     for column in columns:
         paths[column.title] = column.files.find(img_id)
@@ -169,8 +169,9 @@ def _image_cells(
         if path is None:
             yield '<td class="none">not made for this image</td>'
             continue
-        name = f'{_FOLDER}/{safe_path(title)}/{safe_path(img_id)}.jpg'
         try:
+            folder = join_inside(_FOLDER, title)
+            name = join_inside(folder, img_id, '.jpg')
             if title == 'image' and image is not None:
                 drawn = Drawing(image, set())
             else:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from mmwsl.pseudo_labels.checks import check_range
-from mmwsl.utils.files import write_whole
+from mmwsl.utils.files import naming, write_whole
 
 Array = Union[np.ndarray, Tensor]
 # Image id -> class index -> float32 (h, w).
@@ -212,14 +212,10 @@ def read_attention(path: str) -> Attention:
             f'{path}: the file of accumulated attention does not exist; '
             'AttentionAccumulationHook writes it at the end of a training'
         )
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in _KEYS & set(file)}
-    except Exception as error:
-        raise ValueError(f'{path}: cannot be read: {error}') from error
-    if set(arrays) != _KEYS:
-        raise ValueError(
-            f'{path}: expected the arrays {sorted(_KEYS)}, found '
-            f'{sorted(arrays)}'
-        )
-    return unpack_attention(arrays, f'{path}: attention')
+    with naming(path), np.load(path, allow_pickle=False) as file:
+        arrays = {key: file[key] for key in _KEYS & set(file)}
+        if set(arrays) != _KEYS:
+            raise ValueError(
+                f'expected the arrays {sorted(_KEYS)}, found {sorted(arrays)}'
+            )
+        return unpack_attention(arrays, f'{path}: attention')

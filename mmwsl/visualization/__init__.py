@@ -24,7 +24,7 @@ from mmwsl.visualization.tiles import (
     tile_images,
 )
 from mmwsl.visualization.visualizer import WSLVisualizer
-from mmwsl.visualization.writing import safe_path, write_image
+from mmwsl.visualization.writing import write_image
 
 __all__ = [
     'CountScatter',
@@ -50,7 +50,6 @@ __all__ = [
     'letterbox',
     'original_image',
     'panel',
-    'safe_path',
     'tile_images',
     'write_image',
 ]

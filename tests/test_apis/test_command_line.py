@@ -21,7 +21,10 @@ def path(tmp_path, monkeypatch):
     monkeypatch.setenv('LOCAL_RANK', '')
     monkeypatch.delenv('LOCAL_RANK')
     file = tmp_path / 'my_config.py'
-    file.write_text("a = dict(b=1)\nroot = 'x'\nlist = [root + '/y']\n")
+    file.write_text(
+        "model = dict(type='A')\na = dict(b=1)\n"
+        "root = 'x'\nlist = [root + '/y']\n"
+    )
     return file
 
 
@@ -37,7 +40,7 @@ def test_defaults(path):
 
 
 def test_work_dir(path):
-    path.write_text("work_dir = 'of_the_config'\n")
+    path.write_text("model = dict(type='A')\nwork_dir = 'of_the_config'\n")
     assert read_config(parse(path)).work_dir == 'of_the_config'
     args = parse(path, '--work-dir', 'mine')
     assert read_config(args).work_dir == 'mine'

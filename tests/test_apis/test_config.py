@@ -3,7 +3,13 @@
 import pytest
 from mmengine.config import Config, ConfigDict
 
-from mmwsl.apis import load_config
+from mmwsl.apis import (
+    dataset_config,
+    init_model,
+    load_config,
+    read_config,
+    runner_parser,
+)
 
 TEXT = """
 data_root = 'data/voc'
@@ -240,3 +246,40 @@ def test_missing_file(tmp_path):
 def test_missing_in_a_package(path, kind):
     with pytest.raises(kind, match=path.split('::')[0]):
         load_config(path)
+
+
+@pytest.mark.parametrize(
+    ('text', 'key'),
+    [
+        ("model = 'ResNet'", 'model'),
+        ("model = dict(neck=dict(type=['a']))", 'model.neck.type'),
+        ('custom_hooks = [dict(type=3)]', 'custom_hooks.0.type'),
+        ('train_cfg = [1]', 'train_cfg'),
+        ('work_dir = 3', 'work_dir'),
+        ("val_evaluator = 'CountMetric'", 'val_evaluator'),
+        ('test_dataloader = []', 'test_dataloader'),
+    ],
+)
+def test_wrong_kinds_name_file_and_key(tmp_path, text, key):
+    path = tmp_path / 'a.py'
+    path.write_text(text)
+    with pytest.raises(ValueError) as error:
+        load_config(path)
+    assert str(error.value).startswith(f'{path}: {key} ')
+
+
+def test_missing_keys_name_file_and_key(tmp_path):
+    path = tmp_path / 'a.py'
+    path.write_text("train_dataloader = dict(dataset=dict(data_root='b'))")
+    cfg = load_config(path)
+    for call in (
+        lambda: read_config(runner_parser('').parse_args([str(path)])),
+        lambda: init_model(path),
+        lambda: init_model(cfg),
+    ):
+        with pytest.raises(ValueError, match=f'^{path}: .*model'):
+            call()
+    with pytest.raises(ValueError, match=f'^{path}: .*train_dataloader.data'):
+        dataset_config(cfg, 'train')
+    with pytest.raises(ValueError, match=f'^{path}: .*val_dataloader'):
+        dataset_config(cfg, 'val')

@@ -9,6 +9,7 @@ import torch
 from mmwsl.pseudo_labels import accumulate_attention
 from mmwsl.pseudo_labels.attention import (
     attention_maps,
+    pack_attention,
     read_attention,
     write_attention,
 )
@@ -127,8 +128,27 @@ def test_bad_files(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'missing\.npz'):
         read_attention(str(tmp_path / 'missing.npz'))
     (tmp_path / 'text.npz').write_text('no')
-    with pytest.raises(ValueError, match='cannot be read'):
+    with pytest.raises(ValueError, match=r'text\.npz'):
         read_attention(str(tmp_path / 'text.npz'))
     np.savez(tmp_path / 'other.npz', maps=np.zeros(3))
     with pytest.raises(ValueError, match='expected the arrays'):
         read_attention(str(tmp_path / 'other.npz'))
+
+
+@pytest.mark.parametrize(
+    ('key', 'value'),
+    [
+        ('labels', np.int64(3)),
+        ('counts', np.array([1.5])),
+        ('values', np.zeros((2, 2), np.float32)),
+        ('shapes', np.zeros(3, np.int64)),
+        ('ids', np.array('a')),
+        ('ids', np.zeros((2, 2))),
+    ],
+)
+def test_inconsistent_arrays_name_the_file(tmp_path, key, value):
+    path = tmp_path / 'a.npz'
+    arrays = pack_attention({'a': {0: np.ones((1, 1), np.float32)}})
+    np.savez(path, **{**arrays, key: value})
+    with pytest.raises(ValueError, match=f'^{path}: '):
+        read_attention(str(path))

@@ -79,7 +79,7 @@ def test_same_pictures_each_time(tool, config, tmp_path):
 def test_user_errors(tool, config, tmp_path, capsys):
     out = ['--out-dir', str(tmp_path / 'out')]
     for options, message in (
-        (['--split', 'test'], 'no test_dataloader'),
+        (['--split', 'test'], 'has no test_dataloader'),
         (['--number', '0'], '--number must be at least 1'),
     ):
         with pytest.raises(SystemExit) as stop:

@@ -88,7 +88,7 @@ def test_counts_of_a_config(tool, folder, capsys):
     metrics = run(tool, folder, '--config', config, labels=None)
     assert metrics['mRMSE'] > 0
     output = capsys.readouterr().out
-    assert 'no train_dataloader' in output
+    assert 'has no train_dataloader' in output
     assert 'train-mean' not in output
 
 

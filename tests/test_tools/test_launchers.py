@@ -1,7 +1,11 @@
 """The shell scripts that start train.py and test.py in several processes."""
 
 import os
+import shutil
+import socket
 import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import List
 
@@ -82,3 +86,33 @@ def test_launchers_pass_everything_on(
         f'{options} {repo_root}/tools/{started} --cfg-options x=a b '
         f'--launcher {launcher}'
     )
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith('linux'), reason='groups of processes'
+)
+def test_sigterm_ends_the_trainers(repo_root: Path, tmp_path: Path) -> None:
+    for name in ('dist_train.sh', 'launch.sh'):
+        shutil.copy(repo_root / 'tools' / name, tmp_path)
+    (tmp_path / 'train.py').write_text(
+        'import os, time\nopen(f"{os.getpid()}.pid", "w").close()\n'
+        'time.sleep(60)\n'
+    )
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = str(free.getsockname()[1])
+    process = subprocess.Popen(
+        ['bash', 'dist_train.sh', 'CONFIG', '2'],
+        cwd=tmp_path,
+        env={**os.environ, 'PYTHON': sys.executable, 'PORT': port},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    end = time.monotonic() + 60
+    while len(pids := list(tmp_path.glob('*.pid'))) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(60) != 0
+    for path in pids:
+        assert not Path('/proc', path.stem).exists()

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmwsl.visualization import safe_path, write_image
+from mmwsl.visualization import write_image
 
 
 def test_image_is_read_back_in_rgb(tmp_path):
@@ -18,18 +18,3 @@ def test_image_is_read_back_in_rgb(tmp_path):
 def test_unknown_suffix(tmp_path):
     with pytest.raises(ValueError, match=r"a.nothing: '.nothing' is no image"):
         write_image(str(tmp_path / 'a.nothing'), np.zeros((1, 1, 3), np.uint8))
-
-
-@pytest.mark.parametrize(
-    ('img_id', 'expected'),
-    [
-        ('a/b.c', 'a/b.c'),
-        ('/etc/x', 'etc/x'),
-        ('../../x', 'x'),
-        ('..\\x', 'x'),
-        ('..', 'image'),
-        (12, '12'),
-    ],
-)
-def test_safe_path(img_id, expected):
-    assert safe_path(img_id) == expected

@@ -8,17 +8,22 @@ import argparse
 import os
 from typing import Any, List, Optional, Sequence
 
-import numpy as np
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
-
-from mmwsl.apis import add_cfg_options, friendly_errors, load_config
+from mmwsl.apis import (
+    add_cfg_options,
+    dataset_config,
+    friendly_errors,
+    load_config,
+)
 from mmwsl.datasets import set_epoch
 from mmwsl.registry import DATASETS
+from mmwsl.utils.files import join_inside
 from mmwsl.visualization.batch_images import original_image
 from mmwsl.visualization.tiles import Tile, contact_sheet, panel
 from mmwsl.visualization.visualizer import WSLVisualizer
-from mmwsl.visualization.writing import safe_path, write_image
+from mmwsl.visualization.writing import write_image
+
+import numpy as np
+from mmengine.config import Config
 
 
 def describe(sample: Any, classes: Sequence[str]) -> str:
@@ -58,13 +63,10 @@ def tiles_of(
 
 def browse(cfg: Config, args: argparse.Namespace) -> str:
     """Write the pictures and return the path of the contact sheet."""
-    init_default_scope(cfg.get('default_scope', 'mmwsl'))
-    loader = cfg.get(f'{args.split}_dataloader')
-    if not loader:
-        raise ValueError(f'{args.config}: no {args.split}_dataloader')
+    settings = dataset_config(cfg, args.split)
     if args.number < 1:
         raise ValueError(f'--number must be at least 1, got {args.number}')
-    dataset = DATASETS.build(loader['dataset'])
+    dataset = DATASETS.build(settings)
     set_epoch(dataset, 0)
     visualizer = WSLVisualizer()
     visualizer.dataset_meta = dataset.metainfo
@@ -75,8 +77,8 @@ def browse(cfg: Config, args: argparse.Namespace) -> str:
     for index in np.linspace(0, len(dataset) - 1, number).astype(int).tolist():
         packed = dataset[index]
         tiles = tiles_of(packed, classes, visualizer)
-        name = safe_path(tiles[0].text.split(': ')[0])
-        write_image(os.path.join(args.out_dir, f'{name}.jpg'), panel(tiles))
+        name = tiles[0].text.split(': ')[0]
+        write_image(join_inside(args.out_dir, name, '.jpg'), panel(tiles))
         rows.append(tiles)
     sheet = os.path.join(args.out_dir, f'contact_sheet_{args.split}.jpg')
     # Short rows are joined so that the sheet is not a tower.

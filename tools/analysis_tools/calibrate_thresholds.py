@@ -13,13 +13,9 @@ set unless another is named.
 import argparse
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
-import numpy as np
-import torch
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
-
 from mmwsl.apis import (
     add_cfg_options,
+    dataset_config,
     friendly_errors,
     init_model,
     load_config,
@@ -33,6 +29,10 @@ from mmwsl.evaluation.functional.threshold_search import (
     value_candidates,
 )
 from mmwsl.registry import DATASETS
+
+import numpy as np
+import torch
+from mmengine.config import Config
 
 RATIOS = tuple(x / 20 for x in range(20))
 # What instances need and peaks do not.
@@ -71,13 +71,9 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 def build_dataset(cfg: Config, args: argparse.Namespace) -> Any:
     """The images of the split, prepared as in testing, without masks."""
-    init_default_scope(cfg.get('default_scope', 'mmwsl'))
-    loaders = [cfg.get(f'{x}_dataloader') for x in (args.split, 'test')]
-    if not all(loaders):
-        raise ValueError(
-            f'{args.config}: needs {args.split}_dataloader and test_dataloader'
-        )
-    source, test = (_innermost(x['dataset']) for x in loaders)
+    source, test = (
+        _innermost(dataset_config(cfg, x)) for x in (args.split, 'test')
+    )
     pipeline = []
     for transform in test['pipeline']:
         name = transform['type'].split('.')[-1]

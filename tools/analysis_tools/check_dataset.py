@@ -12,15 +12,19 @@ from collections import Counter
 from itertools import combinations
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
-import numpy as np
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from mmengine.utils import ProgressBar
-
-from mmwsl.apis import add_cfg_options, friendly_errors, load_config
+from mmwsl.apis import (
+    add_cfg_options,
+    dataset_config,
+    friendly_errors,
+    load_config,
+)
 from mmwsl.datasets import WSLDataset
 from mmwsl.registry import DATASETS
 from mmwsl.utils.images import read_image, read_plane
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.utils import ProgressBar
 
 Problem = Tuple[str, str]
 
@@ -276,14 +280,13 @@ def _split(error: BaseException) -> Problem:
 
 def check_config(cfg: Config) -> int:
     """Check all sets of a config, print reports, return broken items."""
-    init_default_scope(cfg.get('default_scope', 'mmwsl'))
     seen: List[Tuple[str, Any]] = []
     total = 0
     for split in ('train', 'val', 'test'):
-        loader = cfg.get(f'{split}_dataloader')
-        if not loader:
+        if not cfg.get(f'{split}_dataloader'):
             continue
-        for number, config in enumerate(base_configs(loader['dataset'])):
+        settings = dataset_config(cfg, split)
+        for number, config in enumerate(base_configs(settings)):
             name = split if number == 0 else f'{split} ({number + 1})'
             same = [other for other, known in seen if known == config]
             if same:

@@ -9,9 +9,6 @@ import argparse
 import os
 from typing import Optional, Sequence, Tuple
 
-import numpy as np
-import torch
-
 from mmwsl.apis import friendly_errors
 from mmwsl.datasets.files import FileIndex
 from mmwsl.evaluation.class_maps import read_class_maps
@@ -22,6 +19,9 @@ from mmwsl.pseudo_labels.crf import METHODS
 from mmwsl.pseudo_labels.guard import check_origin
 from mmwsl.pseudo_labels.label_files import read_label_map, write_label_map
 from mmwsl.utils.images import read_image
+
+import numpy as np
+import torch
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:

@@ -7,9 +7,6 @@
 import argparse
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-import numpy as np
-import torch
-
 from mmwsl.apis import add_cfg_options
 from mmwsl.datasets.label_lists import is_number, read_label_file
 from mmwsl.evaluation import CountMetric
@@ -22,6 +19,9 @@ from mmwsl.evaluation.functional import is_count
 from mmwsl.evaluation.metrics.count_metric import mean_counts
 from mmwsl.evaluation.scoring import run_scoring
 from mmwsl.evaluation.truth import config_dataset, rows_of_images
+
+import numpy as np
+import torch
 
 Counts = Dict[str, np.ndarray]
 

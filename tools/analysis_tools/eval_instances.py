@@ -7,9 +7,6 @@ prints what InstanceAPMetric prints.
 import argparse
 from typing import Any, Dict, List, Optional, Sequence
 
-import numpy as np
-import torch
-
 from mmwsl.apis import add_cfg_options
 from mmwsl.evaluation import InstanceAPMetric
 from mmwsl.evaluation.files import without_suffix
@@ -18,6 +15,9 @@ from mmwsl.evaluation.scoring import run_scoring
 from mmwsl.evaluation.truth import config_dataset
 from mmwsl.utils.files import read_json
 from mmwsl.utils.masks import decode_segmentation
+
+import numpy as np
+import torch
 
 Result = Dict[str, Any]
 _KEYS = ('image_id', 'category_id', 'segmentation', 'score')

@@ -8,11 +8,7 @@ import argparse
 import os
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
-import numpy as np
-import torch
-from mmengine.registry import init_default_scope
-
-from mmwsl.apis import add_cfg_options, load_config
+from mmwsl.apis import add_cfg_options, dataset_config, load_config
 from mmwsl.datasets.boxes import check_boxes
 from mmwsl.datasets.files import read_names
 from mmwsl.datasets.transforms.loc_masks import object_mask
@@ -33,6 +29,9 @@ from mmwsl.evaluation.files import (
 from mmwsl.evaluation.scoring import run_scoring
 from mmwsl.registry import DATASETS
 from mmwsl.utils.files import join_inside
+
+import numpy as np
+import torch
 
 Sample = Dict[str, Any]
 BOX, MASK = 'gt_instances', 'gt_loc_mask'
@@ -165,11 +164,7 @@ def mask_field(
 def config_dataset(args: argparse.Namespace) -> Any:
     """The data set of a config with boxes and masks, as far as it has any."""
     cfg = load_config(args.config, args.cfg_options)
-    init_default_scope(cfg.get('default_scope', 'mmwsl'))
-    loader = cfg.get(f'{args.split}_dataloader')
-    if not loader:
-        raise ValueError(f'{args.config}: no {args.split}_dataloader')
-    config = {**loader['dataset'], 'test_mode': True}
+    config = {**dataset_config(cfg, args.split), 'test_mode': True}
     truth = DATASETS.build({**config, 'pipeline': []})[0]['eval_ann']
     masks = {'object_masks', 'seg_map', 'segmentations'} & set(truth)
     has_mask = masks or os.path.isfile(truth.get('seg_map_path', ''))

@@ -9,10 +9,12 @@ import json
 import os
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-import numpy as np
-from mmengine.registry import init_default_scope
-
-from mmwsl.apis import add_cfg_options, friendly_errors, load_config
+from mmwsl.apis import (
+    add_cfg_options,
+    dataset_config,
+    friendly_errors,
+    load_config,
+)
 from mmwsl.datasets.base import base_datasets
 from mmwsl.datasets.transforms import (
     LoadEvalAnnotations,
@@ -26,6 +28,8 @@ from mmwsl.proposals import (
     single_instances,
 )
 from mmwsl.registry import DATASETS
+
+import numpy as np
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -104,14 +108,12 @@ class Overlaps:
 def evaluate(args: argparse.Namespace) -> Dict[str, Any]:
     """Compare all images of the test set."""
     cfg = load_config(args.config, args.cfg_options)
-    init_default_scope(cfg.get('default_scope', 'mmwsl'))
-    if not cfg.get('test_dataloader'):
-        raise ValueError(f'{args.config}: has no test_dataloader')
+    settings = dataset_config(cfg, 'test')
     compare = Overlaps(args)
     overlaps: List[np.ndarray] = []
     labels: List[np.ndarray] = []
     classes: Tuple[str, ...] = ()
-    dataset = DATASETS.build(cfg.test_dataloader['dataset'])
+    dataset = DATASETS.build(settings)
     for inner in base_datasets(dataset):
         inner.full_init()
         classes = inner.classes

@@ -13,8 +13,6 @@ import json
 import os
 from typing import Dict, List, Optional, Sequence, Tuple
 
-import numpy as np
-
 from mmwsl.apis import friendly_errors
 from mmwsl.datasets.transforms.masks import read_index_mask
 from mmwsl.evaluation.files import (
@@ -33,6 +31,8 @@ from mmwsl.pseudo_labels.regions import (
     step_folder,
 )
 from mmwsl.utils.files import naming
+
+import numpy as np
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:

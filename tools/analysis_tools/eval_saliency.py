@@ -15,8 +15,6 @@ import argparse
 import os
 from typing import Dict, List, Optional, Sequence, Tuple
 
-import numpy as np
-
 from mmwsl.datasets.transforms.masks import read_index_mask
 from mmwsl.evaluation.files import find_map_files, read_ids
 from mmwsl.evaluation.functional.pixel_pr import pixel_histograms
@@ -24,6 +22,8 @@ from mmwsl.evaluation.functional.saliency import saliency_scores
 from mmwsl.evaluation.functional.tables import percent
 from mmwsl.evaluation.scoring import run_scoring
 from mmwsl.saliency import read_saliency
+
+import numpy as np
 
 THRESHOLDS = np.arange(256) / 255
 

@@ -7,9 +7,6 @@
 import argparse
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-import numpy as np
-import torch
-
 from mmwsl.apis import add_cfg_options
 from mmwsl.evaluation import AccuracyMetric, MultiLabelMetric
 from mmwsl.evaluation.files import (
@@ -21,6 +18,9 @@ from mmwsl.evaluation.files import (
 )
 from mmwsl.evaluation.scoring import run_scoring
 from mmwsl.evaluation.truth import config_dataset, rows_of_images
+
+import numpy as np
+import torch
 
 Truth = Dict[str, Dict[str, np.ndarray]]
 

@@ -18,9 +18,6 @@ from typing import (
     Tuple,
 )
 
-import numpy as np
-import torch
-
 from mmwsl.datasets.palettes import VOC_CLASSES
 from mmwsl.datasets.transforms import LoadSaliency
 from mmwsl.datasets.transforms.masks import read_index_mask
@@ -42,6 +39,9 @@ from mmwsl.evaluation.functional import (
 from mmwsl.evaluation.functional.seeds import check_shown, mean_without_nan
 from mmwsl.evaluation.scoring import run_scoring
 from mmwsl.utils.files import join_inside
+
+import numpy as np
+import torch
 
 # What --ignored does, in words, and what it makes of 255; C is the number of
 # classes, one more of which stands for what is wrong everywhere.

@@ -11,11 +11,11 @@ import tempfile
 import time
 from typing import Any, Optional, Sequence
 
-from mmengine import Config
-from mmengine.runner import Runner
-
 from mmwsl.engine.hooks import AttentionAccumulationHook
 from mmwsl.registry import HOOKS
+
+from mmengine import Config
+from mmengine.runner import Runner
 
 CONFIG = 'configs/nsrom/cls_mobilenet-v2_voc12-2007.py'
 NUM_CLASSES = 6

@@ -12,12 +12,12 @@ import argparse
 import time
 from typing import Callable, Optional, Sequence, Tuple
 
+from mmwsl.pseudo_labels import crf, dense_crf
+from mmwsl.utils.images import read_image
+
 import cv2
 import numpy as np
 import torch
-
-from mmwsl.pseudo_labels import crf, dense_crf
-from mmwsl.utils.images import read_image
 
 # Just small enough to be refined at full size.
 LARGE = (840, 1120)

@@ -13,17 +13,17 @@ import argparse
 import time
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
+from mmwsl.models.losses import mmd
+from mmwsl.models.task_modules import TargetSampleAssigner
+from mmwsl.registry import MODELS
+from mmwsl.structures import WSLDataSample
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
 from torch import Tensor
-
-from mmwsl.models.losses import mmd
-from mmwsl.models.task_modules import TargetSampleAssigner
-from mmwsl.registry import MODELS
-from mmwsl.structures import WSLDataSample
 
 NUM_CLASSES = 200
 Result = Tuple[Tensor, Tensor, Tensor]

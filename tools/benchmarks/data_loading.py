@@ -12,14 +12,14 @@ import time
 from itertools import islice
 from typing import Any, Iterator, Optional, Sequence
 
+from mmwsl.apis import friendly_errors, load_config
+from mmwsl.registry import MODELS
+
 from mmengine.config import DictAction
 from mmengine.device import get_device
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-
-from mmwsl.apis import friendly_errors, load_config
-from mmwsl.registry import MODELS
 
 
 def endless(loader: Any) -> Iterator[Any]:

@@ -12,15 +12,15 @@ import statistics
 import time
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
-import cv2
-import numpy as np
-
 from mmwsl.evaluation.functional import (
     THRESHOLDS,
     best_ious,
     box_ious,
     sweep_boxes,
 )
+
+import cv2
+import numpy as np
 
 SIZE = 224
 DELTAS = (0.3, 0.5, 0.7)

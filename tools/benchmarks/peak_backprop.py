@@ -20,15 +20,15 @@ import statistics
 import time
 from typing import Callable, Dict, List, Optional, Sequence
 
-import torch
-from torch import Tensor, nn
-
 from mmwsl.models.backbones import TorchvisionBackbone
 from mmwsl.models.layers import (
     find_peaks,
     peak_response_maps,
 )
 from mmwsl.models.layers.peak_mode import TopDownMode
+
+import torch
+from torch import Tensor, nn
 
 
 class ClassMaps(nn.Module):

@@ -12,16 +12,16 @@ import argparse
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
-import cv2
-import numpy as np
-import torch
-
 from mmwsl.pseudo_labels import (
     ignore_if_small,
     initial_label,
     non_salient_region_masking,
     potential_object_mining,
 )
+
+import cv2
+import numpy as np
+import torch
 
 NUM_CLASSES = 20
 

@@ -20,13 +20,13 @@ import statistics
 import time
 from typing import Dict, NamedTuple, Optional, Sequence
 
+from mmwsl.apis import keep_freed_memory
+from mmwsl.evaluation.functional import proposal_scores
+
 import cv2
 import numpy as np
 import torch
 from PIL import Image
-
-from mmwsl.apis import keep_freed_memory
-from mmwsl.evaluation.functional import proposal_scores
 
 ALPHA, BETA, BG_FACTOR = 0.8, 1e-5, 0.95
 KERNEL = np.ones((5, 5), dtype=np.uint8)

@@ -14,16 +14,16 @@ import statistics
 import time
 from typing import Callable, Dict, List, Optional, Sequence
 
+from mmwsl.apis import keep_freed_memory
+from mmwsl.registry import MODELS
+from mmwsl.structures import WSLDataSample
+
 import torch
 import torch.nn.functional as F
 import torchvision
 from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
-
-from mmwsl.apis import keep_freed_memory
-from mmwsl.registry import MODELS
-from mmwsl.structures import WSLDataSample
 
 NUM_CLASSES = 20
 

@@ -12,8 +12,6 @@ files made with other settings are refused.
 
 from typing import Optional, Sequence
 
-import numpy as np
-
 from mmwsl.apis import friendly_errors
 from mmwsl.apis.image_files import make_files, making_parser
 from mmwsl.proposals import (
@@ -21,6 +19,8 @@ from mmwsl.proposals import (
     read_parameters,
     write_proposals,
 )
+
+import numpy as np
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

@@ -12,11 +12,11 @@ maps of other programs and those made with other settings are refused.
 
 from typing import Optional, Sequence
 
-import numpy as np
-
 from mmwsl.apis import friendly_errors
 from mmwsl.apis.image_files import make_files, making_parser
 from mmwsl.saliency import SaliencyGenerator, read_settings, write_saliency
+
+import numpy as np
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

@@ -10,17 +10,22 @@ import os
 import shutil
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
-import cv2
-import numpy as np
-from mmengine.registry import init_default_scope
-
-from mmwsl.apis import add_cfg_options, friendly_errors, load_config
+from mmwsl.apis import (
+    add_cfg_options,
+    dataset_config,
+    friendly_errors,
+    load_config,
+)
 from mmwsl.datasets.coco import without_crowds
 from mmwsl.datasets.files import image_id
 from mmwsl.datasets.wsol_metadata import whole_boxes
 from mmwsl.evaluation.metrics.score_maps import gt_boxes
 from mmwsl.registry import DATASETS
 from mmwsl.utils.files import join_inside
+
+import cv2
+import numpy as np
+from mmengine.registry import init_default_scope
 
 TRUTH = ('box', 'mask', 'none')
 
@@ -96,11 +101,7 @@ def source_config(args: argparse.Namespace) -> Dict[str, Any]:
     """The config of the data set to write."""
     if args.config:
         cfg = load_config(args.config, args.cfg_options)
-        init_default_scope(cfg.get('default_scope', 'mmwsl'))
-        loader = cfg.get(f'{args.split}_dataloader')
-        if not loader:
-            raise ValueError(f'{args.config}: no {args.split}_dataloader')
-        return dict(loader['dataset'])
+        return dataset_config(cfg, args.split)
     init_default_scope('mmwsl')
     if args.voc:
         config = dict(

@@ -9,13 +9,13 @@ import shutil
 import xml.etree.ElementTree as ElementTree
 from typing import Any, Dict, List, Optional, Sequence
 
-import cv2
-import numpy as np
-from PIL import Image
-
 from mmwsl.apis import friendly_errors
 from mmwsl.datasets import ToyDataset
 from mmwsl.datasets.palettes import voc_color_map
+
+import cv2
+import numpy as np
+from PIL import Image
 
 FOLDERS = (
     'JPEGImages',

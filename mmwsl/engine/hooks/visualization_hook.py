@@ -11,13 +11,13 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from mmwsl.registry import HOOKS
+from mmwsl.utils.files import join_inside
 from mmwsl.visualization import (
     CountScatter,
     Tile,
     WSLVisualizer,
     batch_images,
     contact_sheet,
-    safe_path,
     write_image,
 )
 
@@ -160,10 +160,10 @@ class WSLVisualizationHook(Hook):
                 "visualizer=dict(type='WSLVisualizer', ...), got "
                 f'{type(visualizer).__name__}'
             )
-        name = safe_path(output.get('img_id', f'image_{self._seen}'))
+        name = str(output.get('img_id', f'image_{self._seen}'))
         out_file = None
         if folder is not None:
-            out_file = os.path.join(folder, name + self.suffix)
+            out_file = join_inside(folder, name, self.suffix)
         visualizer.add_datasample(
             name,
             image,
