@@ -4,9 +4,9 @@
 448 x 448 image back through a ResNet-50 with random weights (or ``--arch``),
 turn by turn in one process:
 
-- ``mmwsl``: ``peak_response_maps``, all peaks together;
-- ``backward passes``: one forward pass with the same rules in autograd, and
-  one backward pass through the graph for each peak;
+- ``mmwsl``: ``peak_response_maps``;
+- ``backward passes``: one forward pass with the same rules as plain functions
+  of autograd, and one backward pass through the graph for each peak;
 - ``both passes``: forward and backward once for each peak
   (``--both-passes``).
 
@@ -18,16 +18,17 @@ disturb less than the time on the clock (``--clock``).
 import argparse
 import statistics
 import time
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from mmwsl.models.backbones import TorchvisionBackbone
 from mmwsl.models.layers import (
     find_peaks,
+    peak_mode,
     peak_response_maps,
 )
-from mmwsl.models.layers.peak_mode import TopDownMode
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -64,10 +65,42 @@ def choose_peaks(maps: Tensor, count: int, central: bool) -> Tensor:
     return peaks[torch.randperm(len(peaks))[:count]]
 
 
+class PlainRule(torch.autograd.Function):
+    """The top-down rule as it is written, for the whole map."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        inputs: Tensor,
+        weight: Tensor,
+        bias: Optional[Tensor],
+        shifted: Tensor,
+        settings: Dict[str, Any],
+    ) -> Tensor:
+        """Convolve."""
+        ctx.weight = weight.clamp(min=0)
+        total = F.conv2d(shifted, ctx.weight, None, **settings)
+        ctx.inverse = total.reciprocal().masked_fill_(total < 1e-10, 0)
+        ctx.shifted, ctx.settings = shifted, settings
+        return F.conv2d(inputs, weight, bias, **settings)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
+        """Pass probability on to the inputs."""
+        flow = torch.nn.grad.conv2d_input(
+            ctx.shifted.shape, ctx.weight, grad * ctx.inverse, **ctx.settings
+        )
+        return flow * ctx.shifted, None, None, None, None
+
+
 def trace(model: nn.Module, image: Tensor) -> Tensor:
     """Return class maps whose autograd graph has the top-down rules."""
-    with TopDownMode(image, {}):
-        return model(image)
+    rule, peak_mode.TopDownConv = peak_mode.TopDownConv, PlainRule
+    try:
+        with peak_mode.TopDownMode(image, {}):
+            return model(image)
+    finally:
+        peak_mode.TopDownConv = rule
 
 
 def response(maps: Tensor, image: Tensor, peak: Sequence[int]) -> Tensor:
@@ -123,9 +156,12 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument('--central', action='store_true')
     parser.add_argument('--both-passes', action='store_true')
     parser.add_argument('--clock', action='store_true')
+    parser.add_argument('--threads', type=int)
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--device', default='cpu')
     args = parser.parse_args(argv)
+    if args.threads:
+        torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     model = ClassMaps(args.arch).eval().requires_grad_(False)
     model.to(args.device)

@@ -2,8 +2,7 @@
 
 Peak back-propagation of "Weakly Supervised Instance Segmentation using Class
 Peak Response" (https://arxiv.org/abs/1804.00880), section 3.3. The rule of
-the convolutions stands in ``peak_rules``, the way through the network in
-``peak_graph``.
+the convolutions stands in ``peak_rules``.
 
 Shape shorthand: N images of (H, W) pixels and K channels, C classes, P peaks,
 (h, w) the grid of the class maps.
@@ -11,23 +10,21 @@ Shape shorthand: N images of (H, W) pixels and K channels, C classes, P peaks,
 
 import sys
 from contextlib import ExitStack, contextmanager, nullcontext
-from functools import partial
-from typing import Any, Callable, ContextManager, Iterator, Optional, Sequence
+from typing import Any, ContextManager, Iterator, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
 
-from mmwsl.models.layers.peak_graph import (
-    Peak,
-    TopDownGraph,
-    dense_gradients,
-)
+from mmwsl.models.layers import peak_rules
 from mmwsl.models.layers.peak_mode import TopDownMode, parameter_names
 
-# How many values the gradients of peaks that go together may have: what a
-# CPU keeps in its caches, and 256 MiB elsewhere.
-_CPU_BUDGET = 1 << 21
+# How many values the gradients of a layer may have if peaks go together,
+# 256 MiB, with so many channels at the size of the image in the largest one.
 _BUDGET = 1 << 26
+_CHANNELS = 32
+
+# Class, row and column.
+Peak = Tuple[int, int, int]
 
 
 def peak_response_maps(
@@ -44,8 +41,9 @@ def peak_response_maps(
     divided by the sum over the image, is the peak response map.
 
     Each image goes through the model once and by itself, so that its maps do
-    not depend on the others of the batch. Its peaks share that pass and go
-    down together as far as memory allows.
+    not depend on the others of the batch. Its peaks share that pass.
+    Then they go down one by one on CPUs, where what a peak does not depend
+    on is left out, and together, as far as memory allows, elsewhere.
 
     The model runs in eval mode, without autocast, not compiled, in single
     precision, or in double if its parameters are. Nothing of it is changed:
@@ -60,8 +58,8 @@ def peak_response_maps(
         inputs: Images (N, K, H, W) as the model takes them.
         peaks: Whole numbers (P, 4): image, class, row and column of each
             peak on the class maps.
-        chunk_size: How many peaks go together at most. By default as many as
-            the sizes of the maps on the way allow.
+        chunk_size: How many peaks go together at most, on other devices than
+            CPUs. By default as many as the size of the image allows.
 
     Returns:
         Maps (P, H, W) on the device of the images, in single precision, or
@@ -121,28 +119,48 @@ def _trace(
         # Layers may work in place, which a leaf does not allow.
         maps = model(image.clone())
     _check_maps(maps, peaks)
-    height, width = maps.shape[2:]
-    budget = _CPU_BUDGET if image.device.type == 'cpu' else _BUDGET
-    if hasattr(maps.grad_fn, '_input_metadata'):
-        run: Callable = partial(TopDownGraph(maps, image).run, budget=budget)
-    else:
-        # The oldest torch does not show the shapes in its graph.
-        run = partial(dense_gradients, maps, image)
-    del maps
-    # Peaks as far from the border as each other see windows as large.
-    order = sorted(
-        range(len(peaks)),
-        key=lambda i: (
-            min(peaks[i][1], height - 1 - peaks[i][1])
-            + min(peaks[i][2], width - 1 - peaks[i][2])
-        ),
+    _check_graph(maps)
+    step = chunk_size or max(1, _BUDGET // (_CHANNELS * image[0, 0].numel()))
+    if image.device.type in peak_rules.ONE_BY_ONE:
+        step = 1
+    for start in range(0, len(peaks), step):
+        grads = _gradients(maps, image, peaks[start : start + step])
+        for place, grad in zip(places[start : start + step], grads):
+            result[place] = _normalize(grad)
+
+
+def _gradients(
+    maps: Tensor, image: Tensor, peaks: Sequence[Peak]
+) -> Sequence[Tensor]:
+    """Return the gradients (1, K, H, W) of the image for some peaks."""
+    starts = maps.new_zeros(len(peaks), *maps.shape)
+    for start, peak in zip(starts, peaks):
+        start[(0, *peak)] = 1
+    alone = len(peaks) == 1
+    (grads,) = torch.autograd.grad(
+        maps,
+        image,
+        starts[0] if alone else starts,
+        retain_graph=True,
+        is_grads_batched=not alone,
     )
-    step = chunk_size or len(order)
-    for start in range(0, len(order), step):
-        chunk = order[start : start + step]
-        grads = run(peaks=[peaks[i] for i in chunk])
-        for index, grad in zip(chunk, grads):
-            result[places[index]] = _normalize(grad)
+    return grads[None] if alone else grads
+
+
+def _check_graph(maps: Tensor) -> None:
+    """Refuse what asks for its own backward pass."""
+    nodes, seen = [maps.grad_fn], set()
+    while nodes:
+        node = nodes.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if node.name() == 'CheckpointFunctionBackward':
+            raise TypeError(
+                'peak back-propagation cannot go through activation '
+                'checkpointing; switch it off in the model.'
+            )
+        nodes.extend(below for below, _ in node.next_functions)
 
 
 def _normalize(grad: Tensor) -> Tensor:

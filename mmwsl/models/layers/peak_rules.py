@@ -26,110 +26,19 @@ SMALLEST_SUM = 1e-10
 # What a convolution may unfold at a time, 64 MiB in single precision.
 _MAX_TAPS = 1 << 24
 
+# Devices on which one peak after the other goes down, with its windows; on
+# others finding these would cost more than it saves.
+ONE_BY_ONE = ('cpu',)
+
 Pair = Tuple[int, int]
-
-
-class ConvRule:
-    """How one convolution spreads probability.
-
-    Args:
-        weight: W+ (L, K / groups, kh, kw).
-        stride: Rows and columns from one output to the next.
-        padding: Rows and columns that padding adds before the input.
-        dilation: Rows and columns between the taps of the kernel.
-        groups: Number of groups.
-    """
-
-    def __init__(
-        self,
-        weight: Tensor,
-        stride: Pair,
-        padding: Pair,
-        dilation: Pair,
-        groups: int,
-    ) -> None:
-        self.weight = weight
-        self.stride = stride
-        self.padding = padding
-        self.dilation = dilation
-        self.groups = groups
-        # How far a kernel reaches beyond its first tap.
-        rows, columns = (
-            step * (side - 1) for step, side in zip(dilation, weight.shape[2:])
-        )
-        self.reach: Pair = (rows, columns)
-        self._flipped: Optional[Tensor] = None
-
-    def spread(self, values: Tensor, crop: Pair = (0, 0)) -> Tensor:
-        """Convolve transposed with W+.
-
-        Args:
-            values: (P, L, a, b).
-            crop: Rows and columns to leave out on either side of the result,
-                at most ``reach``.
-
-        Returns:
-            (P, K, a', b'), where a' = (a - 1) stride + reach + 1 - 2 crop.
-        """
-        if self.stride == (1, 1):
-            # Torch convolves faster on CPUs than it convolves transposed.
-            padding = [r - c for r, c in zip(self.reach, crop)]
-            return F.conv2d(
-                values,
-                self._flip(),
-                padding=padding,
-                dilation=self.dilation,
-                groups=self.groups,
-            )
-        taps = values[0, 0].numel() * self.weight[0].numel()
-        alone = len(values) == self.groups == 1 and not values.is_cuda
-        if alone and taps <= _MAX_TAPS:
-            return self._spread_one(values, crop)
-        return self._spread_all(values, crop)
-
-    def _spread_all(self, values: Tensor, crop: Pair) -> Tensor:
-        return F.conv_transpose2d(
-            values,
-            self.weight,
-            stride=self.stride,
-            padding=crop,
-            dilation=self.dilation,
-            groups=self.groups,
-        )
-
-    def _spread_one(self, values: Tensor, crop: Pair) -> Tensor:
-        """Fold a product of matrices, the faster way for strides on CPUs."""
-        rows, columns = (
-            (cells - 1) * stride + reach + 1 - 2 * cut
-            for cells, stride, reach, cut in zip(
-                values.shape[2:], self.stride, self.reach, crop
-            )
-        )
-        taps = self.weight.flatten(1).t() @ values[0].flatten(1)
-        return F.fold(
-            taps[None],
-            (rows, columns),
-            tuple(self.weight.shape[2:]),
-            dilation=self.dilation,
-            padding=crop,
-            stride=self.stride,
-        )
-
-    def _flip(self) -> Tensor:
-        """Return W+ (K, L / groups, kh, kw) for the way down."""
-        if self._flipped is None:
-            weight = self.weight.unflatten(0, (self.groups, -1))
-            weight = weight.transpose(1, 2).flatten(0, 1).flip(2, 3)
-            self._flipped = weight.contiguous()
-        return self._flipped
 
 
 class TopDownConv(torch.autograd.Function):
     """A convolution whose backward pass is the top-down rule.
 
-    The node of its output in the autograd graph has the attributes ``rule``,
-    a :class:`ConvRule`, ``shifted``, U^ (N, K, H, W), and ``inverse``, Z
-    (N, L, h, w).
+    A peak depends on a part of a map only, a small one in the upper layers.
+    On CPUs the backward pass finds the window outside which its gradient is
+    zero and leaves the rest out.
     """
 
     @staticmethod
@@ -146,40 +55,99 @@ class TopDownConv(torch.autograd.Function):
         total = F.conv2d(shifted, positive, None, **settings)
         ctx.shifted = shifted
         ctx.inverse = total.reciprocal().masked_fill_(total < SMALLEST_SUM, 0)
+        ctx.positive, ctx.flipped = positive, None
+        ctx.stride = _pair(settings['stride'])
+        ctx.dilation = _pair(settings['dilation'])
+        ctx.groups = settings['groups']
+        # How far a kernel reaches beyond its first tap.
+        rows, columns = (
+            step * (side - 1)
+            for step, side in zip(ctx.dilation, weight.shape[2:])
+        )
+        ctx.reach = rows, columns
         padding = settings['padding']
-        dilation = _pair(settings['dilation'])
         if padding == 'same':
             # The odd cell, if there is one, comes behind.
-            padding = tuple(
-                step * (side - 1) // 2
-                for step, side in zip(dilation, weight.shape[2:])
-            )
-        ctx.rule = ConvRule(
-            positive,
-            _pair(settings['stride']),
-            _pair(0 if padding == 'valid' else padding),
-            dilation,
-            settings['groups'],
-        )
+            padding = rows // 2, columns // 2
+        ctx.padding = _pair(0 if padding == 'valid' else padding)
         return F.conv2d(inputs, weight, bias, **settings)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
         """Pass probability (N, L, h, w) on to the inputs (N, K, H, W)."""
-        rule: ConvRule = ctx.rule
-        (top, left), (height, width) = rule.padding, ctx.shifted.shape[2:]
-        spread = F.conv_transpose2d(
-            grad * ctx.inverse,
-            rule.weight,
-            stride=rule.stride,
-            groups=rule.groups,
-            dilation=rule.dilation,
+        height, width = ctx.shifted.shape[2:]
+        box = (0, grad.shape[2], 0, grad.shape[3])
+        top, bottom, left, right = (
+            _bounds(grad) if grad.device.type in ONE_BY_ONE else box
         )
-        rows = height + top - spread.shape[-2]
-        columns = width + left - spread.shape[-1]
-        # Negative margins cut: padding, and what no kernel reaches.
-        spread = F.pad(spread, (-left, columns, -top, rows))
-        return spread * ctx.shifted, None, None, None, None
+        y = top * ctx.stride[0] - ctx.padding[0]
+        x = left * ctx.stride[1] - ctx.padding[1]
+        if (top, bottom, left, right) == box:
+            spread = _spread(ctx, grad * ctx.inverse)
+            # Negative margins cut: padding, and what no kernel reaches.
+            rows = height - y - spread.shape[-2]
+            columns = width - x - spread.shape[-1]
+            if any((x, columns, y, rows)):
+                spread = F.pad(spread, (x, columns, y, rows))
+            return spread * ctx.shifted, None, None, None, None
+        window = (..., slice(top, bottom), slice(left, right))
+        spread = _spread(ctx, grad[window] * ctx.inverse[window])
+        result = torch.zeros_like(ctx.shifted)
+        up, near = max(y, 0), max(x, 0)
+        down = min(y + spread.shape[-2], height)
+        far = min(x + spread.shape[-1], width)
+        if up < down and near < far:
+            torch.mul(
+                spread[..., up - y : down - y, near - x : far - x],
+                ctx.shifted[..., up:down, near:far],
+                out=result[..., up:down, near:far],
+            )
+        return result, None, None, None, None
+
+
+def _bounds(grad: Tensor) -> Tuple[int, int, int, int]:
+    """Return top, bottom, left and right of what is not zero."""
+    # One pass, faster than any().
+    low, high = torch.aminmax(grad.flatten(0, 1), dim=0)
+    used = (low != 0) | (high != 0)
+    rows = used.any(dim=1).nonzero()[:, 0].tolist() or [0]
+    columns = used.any(dim=0).nonzero()[:, 0].tolist() or [0]
+    return rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+
+
+def _spread(ctx: Any, values: Tensor) -> Tensor:
+    """Convolve values (N, L, a, b) transposed with W+, without padding."""
+    weight, groups = ctx.positive, ctx.groups
+    settings: Dict[str, Any] = dict(dilation=ctx.dilation, groups=groups)
+    windowed = values.device.type in ONE_BY_ONE
+    if windowed and ctx.stride == (1, 1) and ctx.reach != (0, 0):
+        # Torch convolves faster on CPUs than it convolves transposed.
+        if ctx.flipped is None:
+            flipped = weight.unflatten(0, (groups, -1)).transpose(1, 2)
+            ctx.flipped = flipped.flatten(0, 1).flip(2, 3)
+        return F.conv2d(values, ctx.flipped, padding=ctx.reach, **settings)
+    few = weight[0].numel() * values.shape[-1] * values.shape[-2] <= _MAX_TAPS
+    if not (windowed and len(values) == groups == 1 and few):
+        return F.conv_transpose2d(
+            values, weight, stride=ctx.stride, **settings
+        )
+    # A folded product of matrices is the faster way for strides on CPUs.
+    size = [
+        (cells - 1) * stride + reach + 1
+        for cells, stride, reach in zip(
+            values.shape[2:], ctx.stride, ctx.reach
+        )
+    ]
+    product = weight.flatten(1).t() @ values[0].flatten(1)
+    if ctx.stride == (1, 1):
+        return product.view(1, -1, *size)
+    return F.fold(
+        product[None],
+        size,
+        weight.shape[2:],
+        dilation=ctx.dilation,
+        stride=ctx.stride,
+    )
 
 
 def _pair(value: Union[int, Sequence[int]]) -> Pair:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from mmwsl.models.layers import peak_backprop, peak_response_maps
+from mmwsl.models.layers import peak_response_maps, peak_rules
 from peak_networks import (
     build,
     draw,
@@ -31,8 +31,9 @@ def test_equals_the_formula(make, monkeypatch):
     # Most peaks reach many pixels.
     assert ((expected > 0).flatten(1).sum(1) > 50).sum() > 4
     scale = expected.max()
-    for budget in (1, 3000):
-        monkeypatch.setattr(peak_backprop, '_CPU_BUDGET', budget)
+    # One by one with windows as on CPUs, and together as elsewhere.
+    for devices in (('cpu',), ()):
+        monkeypatch.setattr(peak_rules, 'ONE_BY_ONE', devices)
         maps = peak_response_maps(net, images, peaks)
         assert maps.dtype == torch.float64
         assert (maps - expected).abs().max() < 1e-12 * scale
@@ -141,12 +142,7 @@ class Blind(nn.Conv2d):
         (lambda x: x, TypeError, 'module, got function'),
     ],
 )
-@pytest.mark.parametrize('shapes', [True, False])
-def test_bad_models(net, error, match, shapes, monkeypatch):
-    if not shapes:  # as torch 2.1, which does not show them in its graph
-        monkeypatch.setattr(
-            peak_backprop, 'hasattr', lambda *_: False, raising=False
-        )
+def test_bad_models(net, error, match):
     with pytest.raises(error, match=match):
         peak_response_maps(
             net, torch.rand(1, 3, 4, 4), torch.tensor([[0, 1, 0, 0]])
@@ -172,3 +168,16 @@ def test_bad_arguments():
         scripted = nn.Sequential(torch.jit.script(net))
     with pytest.raises(TypeError, match='^0: .*TorchScript'):
         peak_response_maps(scripted, images, peaks)
+
+
+@pytest.mark.parametrize('chunk_size', [1, 2, 5, 100])
+def test_chunks_change_nothing(chunk_size, monkeypatch):
+    monkeypatch.setattr(peak_rules, 'ONE_BY_ONE', ())
+    net = build(resnet)
+    images, peaks = draw(net, count=11)
+    maps = peak_response_maps(net, images, peaks)
+    chunked = peak_response_maps(net, images, peaks, chunk_size)
+    assert torch.allclose(chunked, maps, rtol=1e-4, atol=1e-8)
+    order = torch.randperm(11)
+    shuffled = peak_response_maps(net, images, peaks[order], chunk_size)
+    assert torch.allclose(shuffled, maps[order], rtol=1e-4, atol=1e-8)
