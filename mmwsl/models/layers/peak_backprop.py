@@ -129,10 +129,8 @@ def _trace(
             result[place] = _normalize(grad)
 
 
-def _gradients(
-    maps: Tensor, image: Tensor, peaks: Sequence[Peak]
-) -> Sequence[Tensor]:
-    """Return the gradients (1, K, H, W) of the image for some peaks."""
+def _gradients(maps: Tensor, image: Tensor, peaks: Sequence[Peak]) -> Tensor:
+    """Return the gradients (P, 1, K, H, W) of the image for some peaks."""
     starts = maps.new_zeros(len(peaks), *maps.shape)
     for start, peak in zip(starts, peaks):
         start[(0, *peak)] = 1

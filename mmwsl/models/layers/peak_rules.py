@@ -132,19 +132,19 @@ def _spread(ctx: Any, values: Tensor) -> Tensor:
             values, weight, stride=ctx.stride, **settings
         )
     # A folded product of matrices is the faster way for strides on CPUs.
-    size = [
+    rows, columns = (
         (cells - 1) * stride + reach + 1
         for cells, stride, reach in zip(
             values.shape[2:], ctx.stride, ctx.reach
         )
-    ]
+    )
     product = weight.flatten(1).t() @ values[0].flatten(1)
     if ctx.stride == (1, 1):
-        return product.view(1, -1, *size)
+        return product.view(1, -1, rows, columns)
     return F.fold(
         product[None],
-        size,
-        weight.shape[2:],
+        (rows, columns),
+        (weight.shape[2], weight.shape[3]),
         dilation=ctx.dilation,
         stride=ctx.stride,
     )
