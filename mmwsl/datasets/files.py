@@ -194,9 +194,12 @@ def read_lines(path: str, what: str) -> List[str]:
         raise FileNotFoundError(f'{path}: {what} does not exist')
     try:
         with open(path, encoding='utf-8-sig') as file:
-            lines = file.read().split('\n')
+            text = file.read()
     except UnicodeDecodeError as error:
         raise ValueError(f'{path}: {what} is not UTF-8 text') from error
+    if '\0' in text:
+        raise ValueError(f'{path}: {what} is no text, it holds zero bytes')
+    lines = text.split('\n')
     return lines if lines[-1] else lines[:-1]
 
 

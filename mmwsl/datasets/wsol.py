@@ -125,7 +125,7 @@ class WSOLDataset(WSLDataset):
         """Name the classes, with numbers if there are no names."""
         if not self.classes:
             path = self._file('class_names.txt')
-            if os.path.isfile(path):
+            if os.path.exists(path):
                 # A blank line would shift the names of all that follow.
                 names = read_names(path, 'list of class names', gaps=False)
             else:
@@ -149,17 +149,17 @@ class WSOLDataset(WSLDataset):
 
     def _read_truth(
         self,
-    ) -> Tuple[Dict[str, Tuple[int, int]], Localization]:
+    ) -> Tuple[Optional[Dict[str, Tuple[int, int]]], Localization]:
         """Read sizes and localization, which training does without."""
-        sizes: Dict[str, Tuple[int, int]] = {}
+        sizes: Optional[Dict[str, Tuple[int, int]]] = None
         found = Localization({}, {})
         if not self.test_mode:
             return sizes, found
         path = self._file('image_sizes.txt')
-        if os.path.isfile(path):
+        if os.path.exists(path):
             sizes = read_sizes(path, self._problem)
         path = self._file('localization.txt')
-        if os.path.isfile(path):
+        if os.path.exists(path):
             found = read_localization(path, self._problem)
         return sizes, found
 
@@ -193,14 +193,18 @@ class WSOLDataset(WSLDataset):
         files: FileIndex,
         img_id: str,
         label: int,
-        sizes: Dict[str, Tuple[int, int]],
+        sizes: Optional[Dict[str, Tuple[int, int]]],
         truth: Localization,
     ) -> Dict[str, Any]:
         if img_id in truth.masks:
             return self._mask_paths(files, truth.masks[img_id])
         if img_id in truth.boxes:
-            items, size = truth.boxes[img_id], sizes.get(img_id)
-            return self._boxes(items, label, size)
+            if sizes is not None and img_id not in sizes:
+                raise ValueError(
+                    f'{self._file("image_sizes.txt")}: no line of {img_id}'
+                )
+            size = None if sizes is None else sizes[img_id]
+            return self._boxes(truth.boxes[img_id], label, size)
         if truth.masks or truth.boxes:
             raise ValueError(
                 f'{self._file("localization.txt")}: no line of {img_id}'

@@ -44,11 +44,14 @@ class Localization(NamedTuple):
 def read_ids(path: str) -> List[Row]:
     """Read ``image_ids.txt``: an id a line."""
     lines = enumerate(read_lines(path, 'list of images'), 1)
-    return [
+    rows = [
         Row(f'{path}: line {number}', line.strip(), [])
         for number, line in lines
         if line.strip()
     ]
+    if not rows:
+        raise ValueError(f'{path}: list of images is empty')
+    return rows
 
 
 def path_inside(place: str, folder: str, name: str) -> str:
@@ -113,6 +116,8 @@ def read_sizes(path: str, report: Report) -> Dict[str, Tuple[int, int]]:
         ):
             report(row.place, f'size {",".join(row.cells)!r} is no size')
             continue
+        if row.img_id in sizes:
+            report(row.place, f'a second size of {row.img_id}')
         width, height = (int(cell) for cell in row.cells)
         sizes[row.img_id] = (height, width)
     return sizes
@@ -125,6 +130,8 @@ def read_localization(path: str, report: Report) -> Localization:
     the second may be empty.
     """
     lines = [x for x in read_lines(path, 'ground truth') if x.strip()]
+    if not lines:
+        report(path, 'ground truth is empty')
     found = Localization({}, {})
     columns: Tuple[str, ...] = ('x0', 'y0', 'x1', 'y1')
     first = ''.join(lines[:1]).split(',')
@@ -152,7 +159,7 @@ def read_paths(folder: str, report: Report) -> Dict[str, str]:
     several entries, one for each class, share an image.
     """
     path = os.path.join(folder, 'image_paths.txt')
-    if not os.path.isfile(path):
+    if not os.path.exists(path):
         return {}
     # Here the path, not the id, is what may hold commas.
     found = {}

@@ -33,13 +33,6 @@ def read_class_maps(path: str) -> Tuple[np.ndarray, np.ndarray]:
             'labels (K,)'
         )
     maps, labels = read_maps(path, -1)
-    if maps.ndim != 3 or labels.shape != maps.shape[:1]:
-        raise ValueError(
-            f'{path}: expected maps (K, H, W) and labels (K,), found '
-            f'{maps.shape} and {labels.shape}'
-        )
-    if maps.dtype.kind not in 'fiub':
-        raise ValueError(f'{path}: maps hold {maps.dtype}, no numbers')
     with np.errstate(over='ignore'):
         planes = maps.astype(np.float32)
     check_range(planes, f'{path}: maps')

@@ -24,8 +24,9 @@ import numpy as np
 
 from mmwsl.datasets.files import files_by_id, read_lines, read_names
 from mmwsl.datasets.label_lists import parse_labels, read_csv, read_label_file
-from mmwsl.utils.files import write_whole
+from mmwsl.utils.files import naming, write_whole
 from mmwsl.utils.images import IMG_SUFFIXES
+from mmwsl.utils.masks import whole_numbers
 
 MAP_SUFFIXES = ('.npz', '.npy', '.png')
 
@@ -138,6 +139,8 @@ def read_image_labels(path: str) -> Dict[str, List[str]]:
         known = labels.setdefault(without_suffix(cells[0]), [])
         parsed = parse_labels(f'{path}: line {number}', cells, file)
         known += [label for label, count in parsed if label and count != 0]
+    if not labels:
+        raise ValueError(f'{path}: label file names no image')
     return labels
 
 
@@ -196,18 +199,40 @@ def read_maps(
             raise ValueError(
                 f'{path}: shape {data.shape}, expected ({num_classes}, H, W)'
             )
-        return data, np.arange(num_classes)
+        return _checked(data, np.arange(num_classes), path)
     if isinstance(data, np.ndarray):
         data = data.item() if data.ndim == 0 else {}
     for labels, maps in (('labels', 'maps'), ('keys', 'high_res')):
         if labels in data and maps in data:
-            return np.asarray(data[maps]), np.asarray(data[labels])
+            return _checked(data[maps], data[labels], path)
     if data and all(isinstance(x, (int, np.integer)) for x in data):
-        return np.stack(list(data.values())), np.array(list(data))
+        with naming(path):
+            return _checked(list(data.values()), list(data), path)
     raise ValueError(
         f'{path}: expected the arrays maps and labels, found '
         f'{sorted(map(str, data))}'
     )
+
+
+def _checked(
+    maps: Any, labels: Any, path: str
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Return maps and labels as arrays, if they can be that of an image."""
+    maps, labels = np.asarray(maps), np.asarray(labels)
+    fit = maps.ndim == 3 and labels.shape == maps.shape[:1]
+    if not fit or not all(maps.shape[1:]):
+        raise ValueError(
+            f'{path}: expected maps (K, H, W) and labels (K,), found '
+            f'{maps.shape} and {labels.shape}'
+        )
+    if maps.dtype.kind not in 'biuf':
+        raise ValueError(f'{path}: maps hold {maps.dtype}, no numbers')
+    indices = whole_numbers(labels)
+    if indices is None:
+        raise ValueError(
+            f'{path}: labels {labels.tolist()} are no class indices'
+        )
+    return maps, indices
 
 
 def read_score_map(path: str) -> np.ndarray:

@@ -22,7 +22,7 @@ def find_checkpoint(folder: str) -> Optional[str]:
     note = Path(folder, 'last_checkpoint')
     if not note.is_file():
         return None
-    named = Path(note.read_text(encoding='utf-8').strip())
+    named = Path(note.read_text(errors='replace').strip())
     for path in (Path(folder, named.name), named):
         if path.is_file():
             return str(path)

@@ -2,13 +2,13 @@
 
 import json
 import math
-import numbers
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from mmwsl.pipeline.commands import EVALUATION
-from mmwsl.pipeline.records import read_json
+from mmwsl.pipeline.records import is_number, read_json
 
 METRICS = 'metrics.json'
 # Scalars of the runner that say nothing of quality.
@@ -52,7 +52,7 @@ def stage_metrics(folder: str, kind: str) -> Dict[str, Optional[float]]:
         path = os.path.join(folder, name)
         written = read_json(path) or {}
         for key, value in written.items():
-            if value is not None and not _is_number(value):
+            if value is not None and not is_number(value):
                 raise ValueError(f'{path}: {key} is {value!r}, not a number')
         for key in set(found) & set(written):
             prefix = dict(train='val', test='test').get(kind, 'tool')
@@ -65,11 +65,12 @@ def _training_scalars(folder: str) -> Dict[str, Any]:
     """The last loss and what the last evaluation gave, over all attempts."""
     entries: List[Dict[str, Any]] = []
     for path in sorted(Path(folder).glob('2*/vis_data/scalars.json')):
-        for line in path.read_text(encoding='utf-8').splitlines():
-            try:
-                entries.append(json.loads(line))
-            except ValueError:  # a killed run ends anywhere
-                continue
+        text = path.read_text(encoding='utf-8', errors='replace')
+        for line in text.splitlines():
+            # A killed run ends anywhere.
+            with suppress(ValueError, RecursionError):
+                entry = json.loads(line)
+                entries += [entry] if isinstance(entry, dict) else []
     found: Dict[str, Any] = {}
     for entry in entries:
         if 'lr' not in entry:
@@ -79,12 +80,8 @@ def _training_scalars(folder: str) -> Dict[str, Any]:
     return found
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
 def _is_metric(key: str, value: Any) -> bool:
-    return _is_number(value) and key.split('/')[-1] not in _PLAIN
+    return is_number(value) and key.split('/')[-1] not in _PLAIN
 
 
 def _defined(value: Any) -> Optional[float]:

@@ -6,6 +6,7 @@ it is finished; both appear whole or not at all.
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import time
@@ -20,6 +21,7 @@ LOG = 'log.txt'
 _STARTED, _FINISHED = 'started.json', 'stage.json'
 # These change what is told of a stage, not what it makes.
 _TOLD = ('evaluate', 'pictures', 'optional')
+_LARGEST = 1e300
 
 
 def read_json(path: str) -> Optional[Dict[str, Any]]:
@@ -36,6 +38,47 @@ def read_json(path: str) -> Optional[Dict[str, Any]]:
     return content
 
 
+def is_number(value: Any) -> bool:
+    """Whether a value of a JSON file is a number that a float can hold."""
+    # An integer of 400 digits is valid JSON.
+    return isinstance(value, float) or (
+        isinstance(value, int)
+        and not isinstance(value, bool)
+        and abs(value) < _LARGEST
+    )
+
+
+def _read_note(
+    pipeline: Pipeline, name: str, file: str
+) -> Optional[Dict[str, Any]]:
+    """Read what was kept of a stage; None if there is no such file."""
+    path = os.path.join(pipeline.folder(name), file)
+    note = read_json(path)
+    if note is None:
+        return None
+    identity, metrics = note.get('identity'), note.get('metrics')
+    parts = [identity]
+    if isinstance(identity, dict):
+        parts += [identity.get('settings'), identity.get('uses')]
+    numbers: List[Any] = [note.get('seconds'), note.get('attempts')]
+    if file == _STARTED:
+        numbers.append(note.get('began'))
+    else:
+        parts.append(metrics)
+        if isinstance(metrics, dict):
+            numbers += [x for x in metrics.values() if x is not None]
+    if not (
+        isinstance(note.get('run'), str)
+        and all(isinstance(part, dict) for part in parts)
+        and all(is_number(x) and math.isfinite(x) for x in numbers)
+    ):
+        raise ValueError(
+            f'{path}: is not what the pipeline writes; remove its folder to '
+            'run that stage again'
+        )
+    return note
+
+
 def write_json(path: str, content: Any) -> None:
     """Write a JSON file that appears whole or not at all."""
     text = json.dumps(content, indent=1, default=str)
@@ -44,7 +87,7 @@ def write_json(path: str, content: Any) -> None:
 
 def finished_record(pipeline: Pipeline, name: str) -> Optional[Dict[str, Any]]:
     """What was kept of a finished stage, or None."""
-    return read_json(os.path.join(pipeline.folder(name), _FINISHED))
+    return _read_note(pipeline, name, _FINISHED)
 
 
 def identity(pipeline: Pipeline, stage: Stage) -> Dict[str, Any]:
@@ -85,7 +128,7 @@ def differences(old: Dict[str, Any], new: Dict[str, Any]) -> List[str]:
 
 def started_record(pipeline: Pipeline, name: str) -> Optional[Dict[str, Any]]:
     """What was kept of a stage that began and did not end, or None."""
-    return read_json(os.path.join(pipeline.folder(name), _STARTED))
+    return _read_note(pipeline, name, _STARTED)
 
 
 def begin(

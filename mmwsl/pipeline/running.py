@@ -71,7 +71,7 @@ def plan_stage(
         return Plan(State.CHANGED, reasons, found)
     if record is None:
         return Plan(State.BROKEN, [], found)
-    if record['evaluate'] != stage.what.get('evaluate'):
+    if record.get('evaluate') != stage.what.get('evaluate'):
         return Plan(State.EVALUATE, [], found)
     return Plan(State.FINISHED, [], found)
 

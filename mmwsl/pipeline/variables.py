@@ -67,8 +67,12 @@ def read_variables(path: str, content: Dict[str, Any]) -> Dict[str, Any]:
 
     for key, value in content.items():
         if isinstance(value, (list, tuple)) and key not in SECTIONS:
-            # The command line reads a,b,c as a list.
-            plain = all(isinstance(x, (str, int, float)) for x in value)
+            # The command line reads a,b,c as a list. Lists with references
+            # are arguments of stages, which resolve them.
+            plain = all(
+                isinstance(x, (str, int, float)) and '{' not in str(x)
+                for x in value
+            )
             value = ','.join(map(str, value)) if plain else None
         if key not in SECTIONS and isinstance(value, (str, int, float)):
             variables[key] = expand(value, lookup)

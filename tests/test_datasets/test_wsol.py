@@ -101,7 +101,10 @@ def test_boxes_through_the_pipeline(layout):
     sample = data[1]['data_samples']
     assert sample.gt_instances.bboxes.tolist() == [[0, 0, 16, 12]]
     assert sample.gt_label.tolist() == [2]
-    layout[1](**{'image_sizes.txt': 'x/b.v2.jpg,16,13\n'})
+    lines = FILES['image_sizes.txt'].replace(
+        'b.v2.jpg,16,12', 'b.v2.jpg,16,13'
+    )
+    layout[1](**{'image_sizes.txt': lines})
     data = read(layout, test_mode=True, pipeline=pipeline)
     with pytest.raises(
         ValueError, match=r'b.v2.jpg: the image is 16 x 12, .* of 16 x 13'
@@ -153,6 +156,7 @@ def test_several_entries_may_share_an_image(layout):
             'image_ids.txt': 'x/a/ant\nx/a/bee\n',
             'image_paths.txt': 'x/a/ant,x/a.jpg\nx/a/bee,x/a.jpg\n',
             'class_labels.txt': 'x/a/ant,0\nx/a/bee,1\n',
+            'image_sizes.txt': 'x/a/ant,16,12\nx/a/bee,16,12\n',
             'localization.txt': 'x/a/ant,0,0,1,1\nx/a/bee,2,2,3,3\n',
         }
     )

@@ -1,6 +1,6 @@
 """Loading what a model has attended to."""
 
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ class LoadAttention(BaseTransform):
     def __init__(self, path: str) -> None:
         self.path = path
         self._attention: Optional[Attention] = None
+        self._shape: Tuple[int, ...] = ()
 
     def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
         """Add ``attention`` to the sample in ``results``."""
@@ -41,8 +42,7 @@ class LoadAttention(BaseTransform):
             raise ValueError('LoadAttention must come after PackWSLInputs')
         if self._attention is None:
             self._attention = read_attention(self.path)
-            if not self._attention:
-                raise ValueError(f'{self.path}: holds no attention at all')
+            self._shape = self._common_shape(self._attention)
         sample = results['data_samples']
         labels = sample.gt_label.tolist()
         if labels and sample.img_id not in self._attention:
@@ -56,9 +56,7 @@ class LoadAttention(BaseTransform):
                 f'{self.path}: holds no attention of class {missing[0]} of '
                 f'{sample.img_id}'
             )
-        any_maps = next(iter(self._attention.values()))
-        shape = next(iter(any_maps.values())).shape
-        stack = np.zeros((len(labels), *shape), np.float32)
+        stack = np.zeros((len(labels), *self._shape), np.float32)
         for row, label in zip(stack, labels):
             row[:] = maps[label]
         direction = sample.get('flip_direction')
@@ -68,6 +66,21 @@ class LoadAttention(BaseTransform):
             data=torch.from_numpy(np.ascontiguousarray(stack))
         )
         return results
+
+    def _common_shape(self, attention: Attention) -> Tuple[int, ...]:
+        """Return the size of all maps: they are stacked in batches."""
+        shapes = {
+            m.shape for maps in attention.values() for m in maps.values()
+        }
+        if not shapes:
+            raise ValueError(f'{self.path}: holds no attention at all')
+        if len(shapes) > 1:
+            (h, w), (other_h, other_w) = sorted(shapes)[:2]
+            raise ValueError(
+                f'{self.path}: holds maps of {w} x {h} and of '
+                f'{other_w} x {other_h}, not of one size'
+            )
+        return shapes.pop()
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(path={self.path!r})'
