@@ -25,8 +25,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from mmwsl.apis import friendly_errors
 from mmwsl.datasets.transforms import LoadSaliency
-from mmwsl.evaluation.class_maps import read_class_maps
-from mmwsl.evaluation.files import find_map_files
+from mmwsl.evaluation.files import find_map_files, read_class_maps
 from mmwsl.pseudo_labels import (
     ignore_if_small,
     initial_label,

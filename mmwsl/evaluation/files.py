@@ -1,4 +1,4 @@
-"""Reading scores and maps that other programs wrote.
+"""Read scores and maps that other programs wrote.
 
 n: images, C: classes of the dataset, K: maps of an image.
 """
@@ -24,6 +24,7 @@ import numpy as np
 
 from mmwsl.datasets.files import files_by_id, read_lines, read_names
 from mmwsl.datasets.label_lists import parse_labels, read_csv, read_label_file
+from mmwsl.pseudo_labels.checks import check_classes, check_range
 from mmwsl.utils.files import naming, write_whole
 from mmwsl.utils.images import IMG_SUFFIXES
 from mmwsl.utils.masks import whole_numbers
@@ -86,6 +87,50 @@ def read_class_scores(path: str, key: str = 'scores') -> ClassScores:
         double = next(x for x in ids if ids.count(x) > 1)
         raise ValueError(f'{path}: {double} occurs more than once')
     return ClassScores(ids, scores, classes)
+
+
+def rows_of_images(
+    given: ClassScores,
+    img_ids: Sequence[str],
+    classes: Sequence[str],
+    path: str,
+    what: str = 'scores',
+) -> np.ndarray:
+    """Bring the rows and columns of a file into the order of the truth.
+
+    Args:
+        given (ClassScores): What the file holds.
+        img_ids (Sequence[str]): The n images of the truth.
+        classes (Sequence[str]): Its C classes.
+        path (str): The file, for messages.
+        what (str): What the numbers are, for messages.
+
+    Returns:
+        np.ndarray: (n, C).
+
+    Raises:
+        ValueError: If classes differ or an image is missing.
+    """
+    width = given.scores.shape[1]
+    if width != len(classes):
+        raise ValueError(
+            f'{path}: {width} {what} for each image, but there are '
+            f'{len(classes)} classes'
+        )
+    columns = list(range(width))
+    if given.classes and sorted(given.classes) != sorted(classes):
+        unknown = sorted(set(given.classes) - set(classes))
+        raise ValueError(f'{path}: unknown class names {unknown}')
+    if given.classes:
+        columns = [given.classes.index(name) for name in classes]
+    rows = {img_id: row for row, img_id in enumerate(given.ids)}
+    missing = [img_id for img_id in img_ids if img_id not in rows]
+    if missing:
+        raise ValueError(
+            f'{path}: no {what} for {len(missing)} of {len(img_ids)} images, '
+            f'the first is {missing[0]}'
+        )
+    return given.scores[[rows[img_id] for img_id in img_ids]][:, columns]
 
 
 def _read_score_csv(
@@ -233,6 +278,32 @@ def _checked(
             f'{path}: labels {labels.tolist()} are no class indices'
         )
     return maps, indices
+
+
+def read_class_maps(path: str) -> Tuple[np.ndarray, np.ndarray]:
+    """Read the class maps of one image and check them.
+
+    Args:
+        path (str): A ``.npz`` with ``maps`` (K, H, W) and ``labels`` (K,).
+
+    Returns:
+        tuple: Maps float32 (K, H, W) and class indices int64 (K,).
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If shapes do not fit, values are not finite or labels
+            are not different classes; names the file.
+    """
+    if not path.endswith('.npz'):
+        raise ValueError(
+            f'{path}: class maps are .npz files with maps (K, H, W) and '
+            'labels (K,)'
+        )
+    maps, labels = read_maps(path, -1)
+    with np.errstate(over='ignore'):
+        planes = maps.astype(np.float32)
+    check_range(planes, f'{path}: maps')
+    return planes, check_classes(labels, f'{path}: labels', len(planes))
 
 
 def read_score_map(path: str) -> np.ndarray:

@@ -8,9 +8,9 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from mmwsl.evaluation.functional.tables import format_table
 from mmwsl.structures import Proposals
 from mmwsl.utils.masks import mask_iou
+from mmwsl.utils.tables import format_table
 
 
 def best_overlaps(

@@ -11,8 +11,7 @@ from typing import Optional, Sequence, Tuple
 
 from mmwsl.apis import friendly_errors
 from mmwsl.datasets.files import FileIndex
-from mmwsl.evaluation.class_maps import read_class_maps
-from mmwsl.evaluation.files import find_map_files
+from mmwsl.evaluation.files import find_map_files, read_class_maps
 from mmwsl.pseudo_labels import background_score, dense_crf
 from mmwsl.pseudo_labels.checks import IGNORE, check_range
 from mmwsl.pseudo_labels.crf import METHODS

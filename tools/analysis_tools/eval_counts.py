@@ -7,18 +7,22 @@
 import argparse
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from mmwsl.apis import add_cfg_options
+from mmwsl.apis.scoring import (
+    add_classes_option,
+    add_truth_options,
+    config_dataset,
+    run_scoring,
+)
 from mmwsl.datasets.label_lists import is_number, read_label_file
 from mmwsl.evaluation import CountMetric
 from mmwsl.evaluation.files import (
     read_class_names,
     read_class_scores,
+    rows_of_images,
     without_suffix,
 )
 from mmwsl.evaluation.functional import is_count
 from mmwsl.evaluation.metrics.count_metric import mean_counts
-from mmwsl.evaluation.scoring import run_scoring
-from mmwsl.evaluation.truth import config_dataset, rows_of_images
 
 import numpy as np
 import torch
@@ -36,19 +40,13 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help='.csv with an image and C counts a line (class names in a '
         'header, if any), or .npz with ids (n,) and counts (n, C)',
     )
-    truth = parser.add_mutually_exclusive_group(required=True)
-    truth.add_argument(
+    add_truth_options(
+        parser,
         '--labels',
-        help='true counts: .csv of path,class,count, one class a line, or a '
-        'file like COUNTS',
+        'true counts: .csv of path,class,count, one class a line, or a file '
+        'like COUNTS',
     )
-    truth.add_argument('--config', help='config whose dataset has the counts')
-    parser.add_argument(
-        '--split', default='test', choices=['train', 'val', 'test']
-    )
-    parser.add_argument(
-        '--classes', help='class names: a text file with one a line, or a,b,c'
-    )
+    add_classes_option(parser)
     parser.add_argument(
         '--round',
         action='store_true',
@@ -71,8 +69,6 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help='counts in training, a file like --labels, whose means are '
         'another predictor; by default those of the config, if it has any',
     )
-    parser.add_argument('--out', help='write the metrics to this .json')
-    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 

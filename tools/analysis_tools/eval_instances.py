@@ -7,12 +7,14 @@ prints what InstanceAPMetric prints.
 import argparse
 from typing import Any, Dict, List, Optional, Sequence
 
-from mmwsl.apis import add_cfg_options
+from mmwsl.apis.scoring import (
+    add_truth_options,
+    config_dataset,
+    run_scoring,
+)
 from mmwsl.evaluation import InstanceAPMetric
 from mmwsl.evaluation.files import without_suffix
 from mmwsl.evaluation.metrics.instance_truth import MASK_SOURCES
-from mmwsl.evaluation.scoring import run_scoring
-from mmwsl.evaluation.truth import config_dataset
 from mmwsl.utils.files import read_json
 from mmwsl.utils.masks import decode_segmentation
 
@@ -33,12 +35,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help='.json in the format of COCO results: a list of image_id, '
         'category_id, segmentation (run lengths or polygons) and score',
     )
-    parser.add_argument(
-        '--config', required=True, help='config whose dataset has the masks'
-    )
-    parser.add_argument(
-        '--split', default='test', choices=['train', 'val', 'test']
-    )
+    add_truth_options(parser)
     parser.add_argument(
         '--ann-file',
         help='.json in the format of COCO whose images and categories say '
@@ -56,8 +53,6 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--thresholds', nargs='+', type=float, default=[0.25, 0.5, 0.75]
     )
-    parser.add_argument('--out', help='write the metrics to this .json')
-    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 

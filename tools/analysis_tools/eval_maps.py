@@ -8,7 +8,11 @@ import argparse
 import os
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from mmwsl.apis import add_cfg_options, dataset_config, load_config
+from mmwsl.apis.scoring import (
+    add_truth_options,
+    config_dataset,
+    run_scoring,
+)
 from mmwsl.datasets.boxes import check_boxes
 from mmwsl.datasets.files import read_names
 from mmwsl.datasets.transforms.loc_masks import object_mask
@@ -26,8 +30,6 @@ from mmwsl.evaluation.files import (
     read_score_map,
     without_suffix,
 )
-from mmwsl.evaluation.scoring import run_scoring
-from mmwsl.registry import DATASETS
 from mmwsl.utils.files import join_inside
 
 import numpy as np
@@ -47,22 +49,18 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help='folder of <image id>.npy, (H, W) in [0, 1]: the map of the '
         "image's class; an image suffix before .npy does no harm",
     )
-    truth = parser.add_mutually_exclusive_group(required=True)
-    truth.add_argument(
+    add_truth_options(
+        parser,
         '--metadata',
-        help='folder of image_ids.txt, class_labels.txt, image_sizes.txt, '
+        'folder of image_ids.txt, class_labels.txt, image_sizes.txt, '
         'localization.txt',
     )
-    truth.add_argument('--config', help='config whose data set has the truth')
     parser.add_argument('--masks', default='', help='folder of the masks')
     parser.add_argument('--ids-file', default='image_ids.txt')
     parser.add_argument(
         '--keep-outside-boxes',
         action='store_true',
         help='take boxes over the border of the image as they are',
-    )
-    parser.add_argument(
-        '--split', default='test', choices=['train', 'val', 'test']
     )
     parser.add_argument(
         '--scores',
@@ -82,8 +80,6 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         choices=['image', 'dataset'],
         help='how pIoU is averaged',
     )
-    parser.add_argument('--out', help='write the metrics to this .json')
-    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 
@@ -161,29 +157,24 @@ def mask_field(
     return {'data': torch.from_numpy(mask.astype(np.int64))[None]}
 
 
-def config_dataset(args: argparse.Namespace) -> Any:
+def dataset_with_truth(args: argparse.Namespace) -> Any:
     """The data set of a config with boxes and masks, as far as it has any."""
-    cfg = load_config(args.config, args.cfg_options)
-    config = {**dataset_config(cfg, args.split), 'test_mode': True}
-    truth = DATASETS.build({**config, 'pipeline': []})[0]['eval_ann']
+    source = (args.config, args.split, args.cfg_options)
+    truth = config_dataset(*source, ())[0]['eval_ann']
     masks = {'object_masks', 'seg_map', 'segmentations'} & set(truth)
     has_mask = masks or os.path.isfile(truth.get('seg_map_path', ''))
     kinds = [BOX] * ('boxes' in truth) + [MASK] * bool(has_mask)
     if not kinds:
         raise ValueError(f'{args.config}: the data set has no boxes or masks')
-    loading = [t for t in config['pipeline'] if t['type'] == 'LoadWSLImage']
-    config['pipeline'] = [
-        *(loading or [dict(type='LoadWSLImage')]),
-        dict(
-            type='LoadEvalAnnotations',
-            with_seg_map=False,
-            with_instances=BOX in kinds,
-            with_loc_mask=MASK in kinds,
-            loc_mask_size=args.size or 224,
-        ),
-        dict(type='PackWSLInputs', eval_keys=tuple(kinds)),
-    ]
-    return DATASETS.build(config)
+    loading = dict(
+        type='LoadEvalAnnotations',
+        with_seg_map=False,
+        with_instances=BOX in kinds,
+        with_loc_mask=MASK in kinds,
+        loc_mask_size=args.size or 224,
+    )
+    packing = dict(type='PackWSLInputs', eval_keys=tuple(kinds))
+    return config_dataset(*source, [loading, packing])
 
 
 def config_samples(dataset: Any) -> Iterator[Sample]:
@@ -228,7 +219,7 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
     files = map_files(args.maps)
     classes: Any
     if args.config:
-        dataset = config_dataset(args)
+        dataset = dataset_with_truth(args)
         samples = config_samples(dataset)
         classes = dataset.metainfo['classes']
     else:

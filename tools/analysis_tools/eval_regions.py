@@ -9,17 +9,15 @@ means over the classes.
 
 import argparse
 import csv
-import json
 import os
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from mmwsl.apis import friendly_errors
+from mmwsl.apis.scoring import run_scoring
 from mmwsl.datasets.transforms.masks import read_index_mask
 from mmwsl.evaluation.files import (
     find_map_files,
     read_class_names,
     read_ids,
-    write_metrics,
 )
 from mmwsl.evaluation.functional import format_table, percent
 from mmwsl.evaluation.functional.regions import region_counts, region_scores
@@ -145,13 +143,7 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Print the metrics and, with --out, write them."""
-    args = parse_args(argv)
-    with friendly_errors():
-        metrics = evaluate(args)
-        print(json.dumps(metrics))
-        if args.out:
-            write_metrics(args.out, metrics)
-    return 0
+    return run_scoring(evaluate, parse_args(argv))
 
 
 if __name__ == '__main__':

@@ -7,7 +7,12 @@
 import argparse
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from mmwsl.apis import add_cfg_options
+from mmwsl.apis.scoring import (
+    add_classes_option,
+    add_truth_options,
+    config_dataset,
+    run_scoring,
+)
 from mmwsl.evaluation import AccuracyMetric, MultiLabelMetric
 from mmwsl.evaluation.files import (
     ClassScores,
@@ -15,9 +20,8 @@ from mmwsl.evaluation.files import (
     read_class_names,
     read_class_scores,
     read_image_labels,
+    rows_of_images,
 )
-from mmwsl.evaluation.scoring import run_scoring
-from mmwsl.evaluation.truth import config_dataset, rows_of_images
 
 import numpy as np
 import torch
@@ -35,15 +39,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help='.csv with an image and C scores a line (class names in a '
         'header, if any), or .npz with ids (n,) and scores (n, C)',
     )
-    truth = parser.add_mutually_exclusive_group(required=True)
-    truth.add_argument('--labels', help='.csv of path,label[|label...]')
-    truth.add_argument('--config', help='config whose dataset has the labels')
-    parser.add_argument(
-        '--split', default='test', choices=['train', 'val', 'test']
-    )
-    parser.add_argument(
-        '--classes', help='class names: a text file with one a line, or a,b,c'
-    )
+    add_truth_options(parser, '--labels', '.csv of path,label[|label...]')
+    add_classes_option(parser)
     parser.add_argument(
         '--threshold',
         type=float,
@@ -61,8 +58,6 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         action='store_true',
         help='one label for each image: top-1 and top-5 accuracy',
     )
-    parser.add_argument('--out', help='write the metrics to this .json')
-    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 

@@ -18,6 +18,7 @@ from typing import (
     Tuple,
 )
 
+from mmwsl.apis.scoring import run_scoring
 from mmwsl.datasets.palettes import VOC_CLASSES
 from mmwsl.datasets.transforms import LoadSaliency
 from mmwsl.datasets.transforms.masks import read_index_mask
@@ -37,7 +38,6 @@ from mmwsl.evaluation.functional import (
     seed_table,
 )
 from mmwsl.evaluation.functional.seeds import check_shown, mean_without_nan
-from mmwsl.evaluation.scoring import run_scoring
 from mmwsl.utils.files import join_inside
 
 import numpy as np

@@ -53,12 +53,12 @@ from mmwsl.evaluation.functional.seeds import (
     seed_histograms,
     seed_scores,
 )
-from mmwsl.evaluation.functional.tables import format_table, percent
 from mmwsl.models.task_modules.retrieval import (
     proposal_scores,
     retrieve_instances,
 )
 from mmwsl.utils.masks import mask_intersections, mask_iou
+from mmwsl.utils.tables import format_table, percent
 
 __all__ = [
     'ImageMatch',

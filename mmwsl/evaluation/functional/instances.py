@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Sequence
 import cv2
 import numpy as np
 
-from mmwsl.evaluation.functional.tables import format_table
+from mmwsl.utils.tables import format_table
 
 # What became of a prediction.
 FALSE, TRUE, IGNORED = 0, 1, -1

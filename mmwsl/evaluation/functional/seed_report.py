@@ -10,8 +10,8 @@ from typing import Any, Dict, List, Optional, Sequence
 import numpy as np
 
 from mmwsl.evaluation.functional.seeds import mean_without_nan
-from mmwsl.evaluation.functional.tables import format_table, percent
 from mmwsl.utils.files import write_whole
+from mmwsl.utils.tables import format_table, percent
 
 SWEPT_MEANS = ('mIoU', 'mPrecision', 'mRecall')
 

@@ -9,8 +9,11 @@ from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData, PixelData
 
 from mmwsl.datasets.transforms.masks import read_index_mask
-from mmwsl.evaluation.class_maps import read_class_maps
-from mmwsl.evaluation.files import read_class_scores, read_maps
+from mmwsl.evaluation.files import (
+    read_class_maps,
+    read_class_scores,
+    read_maps,
+)
 from mmwsl.structures import WSLDataSample
 from mmwsl.utils.masks import decode_mask, decode_segmentation
 

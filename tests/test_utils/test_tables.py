@@ -1,6 +1,6 @@
 import numpy as np
 
-from mmwsl.evaluation.functional import format_table, percent
+from mmwsl.utils.tables import format_table, percent
 
 
 def test_table_is_aligned():

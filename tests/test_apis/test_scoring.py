@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from mmwsl.evaluation.scoring import run_scoring
+from mmwsl.apis.scoring import run_scoring
 
 
 def test_prints_and_writes(tmp_path, capsys):
