@@ -1,4 +1,4 @@
-"""Toy data: drawn from a seed, with the disease that CAM methods cure."""
+"""Toy pictures of objects whose class shows in a small part alone."""
 
 from dataclasses import replace
 from typing import Any, Dict, List, Optional
@@ -7,9 +7,12 @@ import numpy as np
 
 from mmwsl.datasets.base import DataInfo, WSLDataset
 from mmwsl.datasets.palettes import VOC_PALETTE
-from mmwsl.datasets.toy_render import render
-from mmwsl.datasets.toy_scene import ToyScene, draw_scene
-from mmwsl.datasets.toy_style import ToyStyle
+from mmwsl.datasets.toy_drawing import (
+    ToyScene,
+    ToyStyle,
+    draw_scene,
+    render,
+)
 from mmwsl.registry import DATASETS
 from mmwsl.utils.masks import boxes_of_masks
 
@@ -41,7 +44,7 @@ class ToyDataset(WSLDataset):
             to 1.
         empty_prob (float): Share of pictures without objects.
         style (dict | None): Other constants of
-            :class:`mmwsl.datasets.toy_style.ToyStyle`.
+            :class:`mmwsl.datasets.toy_drawing.ToyStyle`.
         **kwargs: Arguments of :class:`WSLDataset`.
 
     Raises:
