@@ -2,15 +2,15 @@
 
 from mmwsl.datasets import transforms
 from mmwsl.datasets.base import (
+    SeededDataset,
     WSLDataset,
     base_datasets,
     image_ids,
+    renumber_classes,
     set_epoch,
 )
-from mmwsl.datasets.class_order import renumber_classes
 from mmwsl.datasets.coco import COCOImageLevelDataset
 from mmwsl.datasets.folder import FolderDataset
-from mmwsl.datasets.seeded import SeededDataset
 from mmwsl.datasets.single_label import SingleLabelEntries
 from mmwsl.datasets.toy import ToyDataset
 from mmwsl.datasets.voc import VOCImageLevelDataset

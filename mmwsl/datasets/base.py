@@ -1,4 +1,4 @@
-"""What all datasets with image-level labels share.
+"""Bases of data sets with image-level labels, and wrappers of others.
 
 K: classes of an image, C: classes of the dataset, n: objects of an image.
 """
@@ -6,9 +6,10 @@ K: classes of an image, C: classes of the dataset, n: objects of an image.
 import os
 import random
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import (
     Any,
+    ContextManager,
     Dict,
     Iterator,
     List,
@@ -21,14 +22,38 @@ from typing import (
 import numpy as np
 import torch
 from mmengine.dataset import BaseDataset
-from torch.utils.data import get_worker_info
+from torch.utils.data import Dataset, get_worker_info
 
 from mmwsl.datasets.files import read_names
+from mmwsl.registry import DATASETS
 
 DataInfo = Dict[str, Any]
 
 
-class WSLDataset(BaseDataset):
+class _Reproducible:
+    """Part of data sets that draw entries from (seed, epoch, index)."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        # Shared memory: persistent workers see epochs set after their start.
+        self._epoch = torch.tensor([-1, seed]).share_memory_()
+
+    def set_epoch(self, epoch: int, seed: Optional[int] = None) -> None:
+        """Draw augmentations from (seed, epoch, index) from now on.
+
+        Args:
+            epoch (int): 0 or larger; a negative one ends the reseeding.
+            seed (int | None): Seed of the run, instead of the own one.
+        """
+        key = [epoch, self.seed if seed is None else seed]
+        self._epoch.share_memory_().copy_(torch.tensor(key))
+
+    def _drawing(self, idx: int) -> ContextManager[None]:
+        epoch, seed = self._epoch.tolist()
+        return nullcontext() if epoch < 0 else _seeded([seed, epoch, idx])
+
+
+class WSLDataset(_Reproducible, BaseDataset):
     """Base of the datasets whose supervision is image-level.
 
     Every entry has ``img_id`` (unique: the path without suffix, relative to
@@ -70,15 +95,13 @@ class WSLDataset(BaseDataset):
         max_refetch: int = 0,
         **kwargs: Any,
     ) -> None:
-        self.seed = seed
+        _Reproducible.__init__(self, seed)
         self.collect_problems = collect_problems
         self.problems: List[Tuple[str, str]] = []
         # New numbers (C,) of the classes and how many there are then, see
         # renumber_classes.
         self.class_numbers: Optional[Tuple[np.ndarray, int]] = None
-        # Shared memory: persistent workers see epochs set after their start.
-        self._epoch = torch.tensor([-1, seed]).share_memory_()
-        super().__init__(*args, max_refetch=max_refetch, **kwargs)
+        BaseDataset.__init__(self, *args, max_refetch=max_refetch, **kwargs)
 
     @classmethod
     def _load_metainfo(cls, metainfo: Any = None) -> Dict[str, Any]:
@@ -144,16 +167,6 @@ class WSLDataset(BaseDataset):
             return self.data_list
         return [info for info in self.data_list if len(info['gt_label'])]
 
-    def set_epoch(self, epoch: int, seed: Optional[int] = None) -> None:
-        """Draw augmentations from (seed, epoch, index) from now on.
-
-        Args:
-            epoch (int): 0 or larger; a negative one ends the reseeding.
-            seed (int | None): Seed of the run, instead of the dataset's own.
-        """
-        key = [epoch, self.seed if seed is None else seed]
-        self._epoch.share_memory_().copy_(torch.tensor(key))
-
     def prepare_data(self, idx: int) -> Any:
         """Return one entry after the pipeline.
 
@@ -163,10 +176,7 @@ class WSLDataset(BaseDataset):
         Raises:
             ValueError: If the pipeline fails; names the image.
         """
-        epoch, seed = self._epoch.tolist()
-        if epoch < 0:
-            return self._run_pipeline(idx)
-        with seeded([seed, epoch, idx % len(self)]):
+        with self._drawing(idx % len(self)):
             return self._run_pipeline(idx)
 
     def _run_pipeline(self, idx: int) -> Any:
@@ -257,6 +267,48 @@ class WSLDataset(BaseDataset):
         self.data_list = kept
 
 
+@DATASETS.register_module()
+class SeededDataset(_Reproducible, Dataset):
+    """Draw each entry of another data set from (seed, epoch, index) alone.
+
+    ``EpochSeedHook`` sets the epoch. Neither the number of workers nor a
+    resumed run then changes what random transforms do, as with the data
+    sets here.
+
+    Args:
+        dataset (dict | BaseDataset): The data set, or its config.
+        seed (int): Seed, unless the hook sets the run's.
+    """
+
+    def __init__(self, dataset: Any, seed: int = 0) -> None:
+        if isinstance(dataset, dict):
+            dataset = DATASETS.build(dict(dataset))
+        self.dataset: BaseDataset = dataset
+        super().__init__(seed)
+
+    @property
+    def metainfo(self) -> Dict[str, Any]:
+        """What the data set says of itself."""
+        metainfo: Dict[str, Any] = self.dataset.metainfo
+        return metainfo
+
+    def full_init(self) -> None:
+        """Load all entries."""
+        self.dataset.full_init()
+
+    def get_data_info(self, idx: int) -> Dict[str, Any]:
+        """Return the annotation of an entry."""
+        info: Dict[str, Any] = self.dataset.get_data_info(idx)
+        return info
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, idx: int) -> Any:
+        with self._drawing(idx):
+            return self.dataset[idx]
+
+
 def _no_class_list(kind: str, classes: Any) -> ValueError:
     return ValueError(
         f'{kind}: metainfo classes must be a list of names or the path of a '
@@ -285,6 +337,62 @@ def _renumbered(
                 truth[key] = table[truth[key]]
         info['eval_ann'] = truth
     return info
+
+
+def renumber_classes(dataset: Any, classes: Sequence[str]) -> None:
+    """Give a data set's labels the numbers that another list of names says.
+
+    Labels, counts, boxes and masks are renumbered when they are loaded.
+
+    Args:
+        dataset: A data set of mmwsl or mmseg, also within wrappers.
+        classes: All names of the data set, and maybe more.
+
+    Raises:
+        ValueError: If a name is missing, or if the data set is of another
+            kind.
+    """
+    for inner in getattr(dataset, 'datasets', ()):
+        renumber_classes(inner, classes)
+    if hasattr(dataset, 'dataset'):
+        renumber_classes(dataset.dataset, classes)
+    elif not hasattr(dataset, 'datasets'):
+        _renumber(dataset, list(classes))
+    if isinstance(getattr(dataset, '_metainfo', None), dict):
+        dataset._metainfo['classes'] = list(classes)
+
+
+def _renumber(dataset: Any, classes: Sequence[str]) -> None:
+    old = dataset.metainfo['classes']
+    missing = [name for name in old if name not in classes]
+    if missing:
+        raise ValueError(
+            f'classes cannot be matched by name: {missing[0]!r} of '
+            f'{type(dataset).__name__} is not among {", ".join(classes)}.'
+        )
+    table = [classes.index(name) for name in old]
+    palette = dataset.metainfo.get('palette')
+    if palette and len(palette) == len(classes) == len(old):
+        order = np.argsort(table)
+        dataset._metainfo['palette'] = [palette[i] for i in order]
+    else:
+        dataset._metainfo.pop('palette', None)
+    if isinstance(dataset, WSLDataset):
+        dataset.class_numbers = (np.array(table), len(classes))
+    elif hasattr(dataset, 'label_map'):
+        # A data set of mmseg: values of masks to classes.
+        known = dataset.label_map or {i: i for i in range(len(old))}
+        dataset.label_map = {
+            value: label if label == dataset.ignore_index else table[label]
+            for value, label in known.items()
+        }
+        dataset._metainfo['label_map'] = dataset.label_map
+        dataset._fully_initialized = False
+        dataset.full_init()
+    else:
+        raise ValueError(
+            f'classes of a {type(dataset).__name__} cannot be matched by name.'
+        )
 
 
 def base_datasets(dataset: Any) -> Iterator[Any]:
@@ -339,7 +447,7 @@ def set_epoch(dataset: Any, epoch: int, seed: Optional[int] = None) -> None:
 
 
 @contextmanager
-def seeded(key: Sequence[int]) -> Iterator[None]:
+def _seeded(key: Sequence[int]) -> Iterator[None]:
     """Draw random numbers from ``key`` alone, and then go on as before.
 
     Args:

@@ -8,11 +8,10 @@ from typing import Any, Container, Dict, List, Optional, Set, Tuple, cast
 import numpy as np
 
 from mmwsl.datasets.base import DataInfo, WSLDataset
-from mmwsl.datasets.boxes import check_boxes
 from mmwsl.datasets.files import FileIndex, image_id
 from mmwsl.registry import DATASETS
 from mmwsl.utils.files import read_json
-from mmwsl.utils.masks import decode_segmentation
+from mmwsl.utils.masks import check_boxes, decode_segmentation
 
 Annotation = Dict[str, Any]
 # What the entries of each list must have.

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import numpy as np
 
 from mmwsl.datasets.files import FileIndex
-from mmwsl.datasets.palettes import VOC_CLASSES
+from mmwsl.datasets.voc import VOC_CLASSES
 from mmwsl.evaluation.files import read_class_names, read_ids
 from mmwsl.pipeline.commands import fill_in
 from mmwsl.pipeline.page_style import PAGE

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mmwsl.pseudo_labels.checks import check_label
 from mmwsl.utils.files import write_whole
-from mmwsl.utils.images import read_plane
+from mmwsl.utils.images import read_plane, voc_color_map
 
 
 def write_label_map(path: str, label: np.ndarray) -> None:
@@ -24,9 +24,6 @@ def write_label_map(path: str, label: np.ndarray) -> None:
     Raises:
         ValueError: If the label map is something else.
     """
-    # Here, because the data sets import this module, too.
-    from mmwsl.datasets.palettes import voc_color_map
-
     if label.dtype != np.uint8 or label.ndim != 2 or not label.size:
         raise ValueError(
             f'{path}: a label map is uint8 (H, W), got {label.dtype} '

@@ -313,3 +313,23 @@ def _orientation(picture: Image.Image) -> int:
         # Cameras and programs leave broken ones, of which nobody takes note.
         return 1
     return next((turn for turn in range(2, 9) if turn == value), 1)
+
+
+def voc_color_map(size: int = 256) -> List[Tuple[int, int, int]]:
+    """Return the RGB colours of indexed masks, as VOC has them.
+
+    Three bits of the index at a time go to the highest free bits of red,
+    green and blue, so that neighbouring indices look different.
+
+    Args:
+        size (int): Number of colours, at most 256.
+    """
+    colors = []
+    for index in range(size):
+        rgb = [0, 0, 0]
+        for bit in range(8):
+            for channel in range(3):
+                value = index >> (3 * bit + channel) & 1
+                rgb[channel] |= value << (7 - bit)
+        colors.append((rgb[0], rgb[1], rgb[2]))
+    return colors

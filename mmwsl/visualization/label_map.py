@@ -5,7 +5,7 @@ from typing import Optional, Sequence
 import cv2
 import numpy as np
 
-from mmwsl.datasets.palettes import voc_color_map
+from mmwsl.utils.images import voc_color_map
 
 # What VOC's development kit shows for pixels that are not scored.
 IGNORE_COLOR = (224, 224, 192)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmwsl.datasets import VOCImageLevelDataset
-from mmwsl.datasets.palettes import VOC_PALETTE
+from mmwsl.datasets.voc import VOC_PALETTE
 from mmwsl.registry import DATASETS
 
 CAT, DOG, PERSON = 7, 11, 14

@@ -1,6 +1,6 @@
 import pytest
 
-from mmwsl.datasets.voc_xml import read_voc_xml
+from mmwsl.datasets.voc import read_voc_xml
 
 OBJECT = (
     '<object><name> cat </name>{}<bndbox><xmin>3</xmin><ymin>1.5</ymin>'

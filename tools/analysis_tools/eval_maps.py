@@ -13,10 +13,9 @@ from mmwsl.apis.scoring import (
     config_dataset,
     run_scoring,
 )
-from mmwsl.datasets.boxes import check_boxes
 from mmwsl.datasets.files import read_names
 from mmwsl.datasets.transforms.loc_masks import object_mask
-from mmwsl.datasets.wsol_metadata import (
+from mmwsl.datasets.wsol import (
     Localization,
     read_ids,
     read_labels,
@@ -31,6 +30,7 @@ from mmwsl.evaluation.files import (
     without_suffix,
 )
 from mmwsl.utils.files import join_inside
+from mmwsl.utils.masks import check_boxes
 
 import numpy as np
 import torch

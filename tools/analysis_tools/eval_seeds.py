@@ -19,9 +19,9 @@ from typing import (
 )
 
 from mmwsl.apis.scoring import run_scoring
-from mmwsl.datasets.palettes import VOC_CLASSES
 from mmwsl.datasets.transforms import LoadSaliency
 from mmwsl.datasets.transforms.masks import read_index_mask
+from mmwsl.datasets.voc import VOC_CLASSES
 from mmwsl.evaluation import SeedIoUMetric
 from mmwsl.evaluation.files import (
     class_indices,

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional, Sequence
 
 from mmwsl.apis import friendly_errors
 from mmwsl.datasets import ToyDataset
-from mmwsl.datasets.palettes import voc_color_map
+from mmwsl.utils.images import voc_color_map
 
 import cv2
 import numpy as np

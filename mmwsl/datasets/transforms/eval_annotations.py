@@ -10,7 +10,6 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
 
-from mmwsl.datasets.boxes import check_boxes
 from mmwsl.datasets.transforms.loc_masks import (
     class_mask,
     object_mask,
@@ -22,7 +21,7 @@ from mmwsl.datasets.transforms.masks import (
     read_index_mask,
 )
 from mmwsl.registry import TRANSFORMS
-from mmwsl.utils.masks import boxes_of_masks, decode_segmentation
+from mmwsl.utils.masks import boxes_of_masks, check_boxes, decode_segmentation
 
 
 @TRANSFORMS.register_module()

@@ -7,7 +7,6 @@ from typing import Any, Mapping, Optional
 import cv2
 import numpy as np
 
-from mmwsl.datasets.boxes import check_boxes
 from mmwsl.evaluation.functional import check_score_map
 from mmwsl.evaluation.metrics.fields import (
     array,
@@ -15,6 +14,7 @@ from mmwsl.evaluation.metrics.fields import (
     label_indices,
     pixels,
 )
+from mmwsl.utils.masks import check_boxes
 
 # By how many pixels boxes leave their image where sets round them.
 ROUNDING = 0.5

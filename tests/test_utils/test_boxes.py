@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmwsl.datasets.boxes import check_boxes
+from mmwsl.utils.masks import check_boxes
 
 SIZE = (10, 20)
 
