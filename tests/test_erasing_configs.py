@@ -3,7 +3,7 @@
 import pytest
 
 from erasing_run import make_runner
-from mmwsl.datasets.transforms.masks import read_index_mask
+from mmwsl.utils.images import read_index_mask
 from stage1_data import config_files, small_config, write_data
 
 CONFIGS = [name for name in config_files() if '/erase_' in name]

@@ -22,7 +22,6 @@ EXCEPTIONS = {
     # Its public name is mmwsl.evaluation.functional.retrieve_instances.
     ('evaluation', 'models'),
     ('pipeline', 'apis'),
-    ('pseudo_labels', 'datasets'),
 }
 
 

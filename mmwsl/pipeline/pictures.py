@@ -10,7 +10,6 @@ from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Set
 import numpy as np
 
 from mmwsl.datasets.files import find_files, image_id
-from mmwsl.datasets.transforms.masks import read_index_mask
 from mmwsl.evaluation.files import read_maps
 from mmwsl.pseudo_labels.regions import read_regions
 from mmwsl.utils.images import (
@@ -18,6 +17,7 @@ from mmwsl.utils.images import (
     image_size,
     open_picture,
     read_image,
+    read_index_mask,
 )
 from mmwsl.visualization import (
     Tile,

@@ -6,8 +6,7 @@ from typing import Optional, Sequence
 
 import numpy as np
 
-from mmwsl.datasets.transforms.masks import read_index_mask
-from mmwsl.utils.images import image_size, read_plane
+from mmwsl.utils.images import image_size, read_index_mask, read_plane
 
 # Folders of masks in the data sets that we know.
 TRUTH_NAMES = (

@@ -144,6 +144,31 @@ def read_plane(path: str, what: str, indices: bool = True) -> np.ndarray:
     return plane
 
 
+def read_index_mask(path: str) -> np.ndarray:
+    """Read a mask that holds one index a pixel.
+
+    Args:
+        path (str): A palette picture, or a grey one.
+
+    Returns:
+        np.ndarray: uint8 or uint16 (H, W), the indices, not the colours, of
+        a palette.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is broken, a colour picture, or holds what are no
+            indices below 65536.
+    """
+    mask = read_plane(path, 'mask')
+    low, high = mask.min(), mask.max()
+    if mask.dtype.kind == 'f' or low < 0 or high > 65535:
+        raise ValueError(
+            f'{path}: mask holds {mask.dtype} values {low} to {high}, which '
+            'are no indices'
+        )
+    return mask.astype(np.uint8 if high < 256 else np.uint16)
+
+
 def image_size(path: str, exif_orientation: bool = True) -> Tuple[int, int]:
     """Return height and width of a picture; reads its head alone.
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmwsl.datasets.transforms.masks import read_index_mask
 from mmwsl.pseudo_labels.label_files import write_label_map
+from mmwsl.utils.images import read_index_mask
 
 LABEL = np.array([[0, 1, 15], [20, 255, 2]], np.uint8)
 

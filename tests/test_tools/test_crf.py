@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmwsl.datasets.transforms.masks import read_index_mask
 from mmwsl.pseudo_labels import dense_crf
 from mmwsl.pseudo_labels.label_files import write_label_map
+from mmwsl.utils.images import read_index_mask
 from tool_calls import call, error, load_tool
 
 SHAPE = (12, 16)

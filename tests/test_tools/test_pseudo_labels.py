@@ -2,7 +2,6 @@ import cv2
 import numpy as np
 import pytest
 
-from mmwsl.datasets.transforms.masks import read_index_mask
 from mmwsl.pseudo_labels import (
     ignore_if_small,
     initial_label,
@@ -11,6 +10,7 @@ from mmwsl.pseudo_labels import (
     potential_object_mining,
 )
 from mmwsl.pseudo_labels.label_files import write_label_map
+from mmwsl.utils.images import read_index_mask
 from tool_calls import call, error, load_tool
 
 SHAPE = (40, 50)

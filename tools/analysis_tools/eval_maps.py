@@ -14,7 +14,7 @@ from mmwsl.apis.scoring import (
     run_scoring,
 )
 from mmwsl.datasets.files import read_names
-from mmwsl.datasets.transforms.loc_masks import object_mask
+from mmwsl.datasets.transforms.eval_annotations import object_mask
 from mmwsl.datasets.wsol import (
     Localization,
     read_ids,

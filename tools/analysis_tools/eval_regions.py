@@ -13,7 +13,6 @@ import os
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from mmwsl.apis.scoring import run_scoring
-from mmwsl.datasets.transforms.masks import read_index_mask
 from mmwsl.evaluation.files import (
     find_map_files,
     read_class_names,
@@ -29,6 +28,7 @@ from mmwsl.pseudo_labels.regions import (
     step_folder,
 )
 from mmwsl.utils.files import naming
+from mmwsl.utils.images import read_index_mask
 
 import numpy as np
 

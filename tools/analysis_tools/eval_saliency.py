@@ -16,11 +16,11 @@ import os
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from mmwsl.apis.scoring import run_scoring
-from mmwsl.datasets.transforms.masks import read_index_mask
 from mmwsl.evaluation.files import find_map_files, read_ids
 from mmwsl.evaluation.functional.pixel_pr import pixel_histograms
 from mmwsl.evaluation.functional.saliency import saliency_scores
 from mmwsl.saliency import read_saliency
+from mmwsl.utils.images import read_index_mask
 from mmwsl.utils.tables import percent
 
 import numpy as np

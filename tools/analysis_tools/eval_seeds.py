@@ -20,7 +20,6 @@ from typing import (
 
 from mmwsl.apis.scoring import run_scoring
 from mmwsl.datasets.transforms import LoadSaliency
-from mmwsl.datasets.transforms.masks import read_index_mask
 from mmwsl.datasets.voc import VOC_CLASSES
 from mmwsl.evaluation import SeedIoUMetric
 from mmwsl.evaluation.files import (
@@ -39,6 +38,7 @@ from mmwsl.evaluation.functional import (
 )
 from mmwsl.evaluation.functional.seeds import check_shown, mean_without_nan
 from mmwsl.utils.files import join_inside
+from mmwsl.utils.images import read_index_mask
 
 import numpy as np
 import torch

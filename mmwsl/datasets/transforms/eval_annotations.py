@@ -6,22 +6,16 @@ n: objects of an image, (H, W): size of the original image.
 import logging
 from typing import Any, Dict, Optional, Tuple
 
+import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
 
-from mmwsl.datasets.transforms.loc_masks import (
-    class_mask,
-    object_mask,
-    only_class,
-    resize_mask,
-)
-from mmwsl.datasets.transforms.masks import (
-    class_masks_of_instances,
-    read_index_mask,
-)
 from mmwsl.registry import TRANSFORMS
+from mmwsl.utils.images import read_index_mask
 from mmwsl.utils.masks import boxes_of_masks, check_boxes, decode_segmentation
+
+IGNORED = 255
 
 
 @TRANSFORMS.register_module()
@@ -354,3 +348,110 @@ def _masks_of_map(results: Dict[str, Any]) -> Dict[str, Any]:
         difficult=np.array(difficult, dtype=bool),
         masks=np.array(masks, dtype=bool).reshape(-1, *instance_map.shape),
     )
+
+
+def class_masks_of_instances(
+    masks: np.ndarray, labels: np.ndarray, name: str
+) -> np.ndarray:
+    """Paint the classes of instances, the largest one first.
+
+    Args:
+        masks (np.ndarray): bool (n, H, W).
+        labels (np.ndarray): Their classes (n,).
+        name (str): What to call the image in an error.
+
+    Returns:
+        np.ndarray: int64 (H, W), 0 background, c + 1 class c.
+
+    Raises:
+        ValueError: If a class would be written as 255, which means ignored.
+    """
+    if len(labels) and labels.max() >= 254:
+        raise ValueError(
+            f'{name}: class masks hold at most 254 classes, but an object '
+            f'has the class index {labels.max()}'
+        )
+    seg_map = np.zeros(masks.shape[1:], dtype=np.int64)
+    for index in sorted(range(len(masks)), key=lambda i: -masks[i].sum()):
+        seg_map[masks[index]] = labels[index] + 1
+    return seg_map
+
+
+def object_mask(
+    annotation: Dict[str, Any], size: Tuple[int, int]
+) -> np.ndarray:
+    """Join the masks of an image's objects and its ignore regions.
+
+    Masks need not have the size of the image: each is brought to ``size`` by
+    nearest neighbour on its own, as published (OpenImages30k).
+
+    Args:
+        annotation (dict): ``object_masks`` and ``ignore_masks``, paths of
+            pictures in which 0 is outside.
+        size (tuple[int]): Height and width of the result.
+
+    Returns:
+        np.ndarray: uint8 ``size``: 1 in any object, else 255 in any ignore
+        region, else 0.
+
+    Raises:
+        FileNotFoundError: If a mask is missing.
+        ValueError: If a mask cannot be read.
+    """
+    joined = np.zeros(size, dtype=np.uint8)
+    for key, value in (('ignore_masks', IGNORED), ('object_masks', 1)):
+        for path in annotation[key]:
+            plane = (read_index_mask(path) > 0).astype(np.uint8)
+            joined[resize_mask(plane, size) > 0] = value
+    return joined
+
+
+def class_mask(seg_map: np.ndarray, label: int) -> np.ndarray:
+    """The mask of one class: 1, 0 others, 255 stays.
+
+    Args:
+        seg_map (np.ndarray): (H, W), class c is c + 1.
+        label (int): The class c.
+
+    Returns:
+        np.ndarray: uint8 (H, W).
+    """
+    mask = (seg_map == label + 1).astype(np.uint8)
+    mask[seg_map == IGNORED] = IGNORED
+    return mask
+
+
+def resize_mask(mask: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+    """Bring a uint8 mask to (height, width) by nearest neighbour."""
+    resized: np.ndarray = cv2.resize(
+        mask, size[::-1], interpolation=cv2.INTER_NEAREST
+    )
+    return resized
+
+
+def only_class(
+    ground_truth: Dict[str, Any], label: Optional[int]
+) -> Dict[str, Any]:
+    """Leave nothing but one class in what was loaded.
+
+    Args:
+        ground_truth (dict): ``gt_sem_seg``, ``gt_body_seg``,
+            ``gt_instances`` as far as they were loaded.
+        label (int | None): The class, None for all.
+
+    Returns:
+        dict: The same with other classes as background and their objects
+        left out.
+    """
+    if label is None:
+        return ground_truth
+    narrow = dict(ground_truth)
+    for key in ('gt_sem_seg', 'gt_body_seg'):
+        if key in narrow:
+            kept = np.isin(narrow[key], (label + 1, IGNORED))
+            narrow[key] = np.where(kept, narrow[key], 0)
+    if 'gt_instances' in narrow:
+        instances = narrow['gt_instances']
+        own = instances['labels'] == label
+        narrow['gt_instances'] = {k: v[own] for k, v in instances.items()}
+    return narrow

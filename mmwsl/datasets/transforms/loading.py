@@ -1,13 +1,25 @@
-"""Loading images, with one clear line for each broken one."""
+"""Load images, saliency maps, proposals and attention.
 
-from typing import Any, Dict
+K: classes of an image, (h, w): size of a map.
+"""
 
+from typing import Any, Dict, Optional, Tuple
+
+import numpy as np
+import torch
 from mmcv.transforms import BaseTransform
+from mmengine.structures import PixelData
 from PIL import Image
 
+from mmwsl.proposals import ProposalGenerator, ProposalList, read_proposals
+from mmwsl.pseudo_labels.attention import Attention, read_attention
 from mmwsl.registry import TRANSFORMS
-from mmwsl.utils.files import naming
+from mmwsl.saliency import read_saliency
+from mmwsl.utils.files import join_inside, naming
 from mmwsl.utils.images import as_image, read_stored, turned
+
+# Axes of maps (K, h, w) by mmcv's names of flips.
+_FLIPS = {'horizontal': (2,), 'vertical': (1,), 'diagonal': (1, 2)}
 
 
 @TRANSFORMS.register_module()
@@ -74,3 +86,238 @@ class LoadWSLImage(BaseTransform):
             f'exif_orientation={self.exif_orientation}, '
             f'min_size={self.min_size})'
         )
+
+
+@TRANSFORMS.register_module()
+class LoadSaliency(BaseTransform):
+    """Load the saliency map of an image from ``folder/img_id.png``.
+
+    It keeps the size of the original image whatever happens to the image:
+    maps of a model are brought to that size as well.
+
+    Required keys: ``img_id``, ``ori_shape``. Added key: ``saliency``, float32
+    (H, W) in [0, 1].
+
+    Args:
+        folder (str): Where the maps are, pictures that
+            :func:`mmwsl.saliency.read_saliency` reads.
+        suffix (str): What follows the image's id.
+
+    Raises:
+        FileNotFoundError: If the map is missing.
+        ValueError: If it is broken or has another size than its image.
+    """
+
+    def __init__(self, folder: str, suffix: str = '.png') -> None:
+        self.folder = folder
+        self.suffix = suffix
+
+    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+        """Add ``saliency`` to ``results``."""
+        img_id = results['img_id']
+        path = join_inside(self.folder, img_id, self.suffix, links=True)
+        saliency = read_saliency(path)
+        height, width = results['ori_shape']
+        if saliency.shape != (height, width):
+            name = results.get('img_path') or img_id
+            raise ValueError(
+                f'{path}: saliency map is {saliency.shape[1]} x '
+                f'{saliency.shape[0]} pixels, but its image {name} is '
+                f'{width} x {height}'
+            )
+        results['saliency'] = saliency
+        return results
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(folder={self.folder!r}, '
+            f'suffix={self.suffix!r})'
+        )
+
+
+@TRANSFORMS.register_module()
+class LoadProposals(BaseTransform):
+    """Load the proposals of an image from ``folder/img_id.npz``.
+
+    They keep the size of the original image whatever happens to the image:
+    instances are retrieved at that size.
+
+    Required keys: ``img_id``, ``ori_shape``. Added key: ``proposals``, a
+    :class:`mmwsl.structures.Proposals`, best first.
+
+    Args:
+        folder (str, optional): Where the files are; or one ``.json`` file
+            with the proposals of all images, which every worker reads whole
+            (``convert_proposals.py`` splits it up). With None they are made
+            of the image, which must not be resized yet.
+        suffix (str): What follows the image's id, with any of the endings
+            ``.npz``, ``.npy``, ``.json`` and ``.mat``; see
+            :func:`mmwsl.proposals.read_proposals`.
+        max_proposals (int, optional): How many of the best to keep.
+
+    Raises:
+        FileNotFoundError: If the file is missing.
+        ValueError: If it is broken, empty, without proposals, or has another
+            size than the image.
+    """
+
+    def __init__(
+        self,
+        folder: Optional[str],
+        suffix: str = '.npz',
+        max_proposals: Optional[int] = None,
+    ) -> None:
+        if max_proposals is not None and max_proposals < 1:
+            raise ValueError(
+                'LoadProposals: max_proposals must be at least 1, got '
+                f'{max_proposals}'
+            )
+        self.folder = folder
+        self.suffix = suffix
+        self.max_proposals = max_proposals
+        self._list: Optional[ProposalList] = None
+        self._generator = ProposalGenerator()
+
+    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+        """Add ``proposals`` to ``results``."""
+        img_id = results['img_id']
+        if self.folder is None:
+            place, proposals = 'image', self._generator(results['img'])
+        elif self.folder.endswith('.json'):
+            self._list = self._list or ProposalList(self.folder)
+            place, proposals = self.folder, self._list.read(img_id)
+        else:
+            place = join_inside(self.folder, img_id, self.suffix, links=True)
+            proposals = read_proposals(place)
+        height, width = results['ori_shape'][:2]
+        if proposals.size != (height, width):
+            name = results.get('img_path') or img_id
+            raise ValueError(
+                f'{place}: proposals are {proposals.size[1]} x '
+                f'{proposals.size[0]} pixels, but the image {name} is '
+                f'{width} x {height}'
+            )
+        results['proposals'] = proposals[: self.max_proposals]
+        return results
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(folder={self.folder!r}, '
+            f'suffix={self.suffix!r}, max_proposals={self.max_proposals})'
+        )
+
+
+@TRANSFORMS.register_module()
+class MakeProposals(BaseTransform):
+    """Make the proposals of an image when it is loaded.
+
+    For images that are seen once or twice, or that have no file, as those of
+    ``ToyDataset``. Where they are seen more often, make files once with
+    ``tools/dataset_converters/make_proposals.py`` and use ``LoadProposals``.
+
+    It belongs behind the image's loading and before anything that changes
+    its size or mirrors it: proposals are those of the original image.
+
+    Required keys: ``img``, ``ori_shape``. Added key: ``proposals``, a
+    :class:`mmwsl.structures.Proposals`, best first.
+
+    Args:
+        **settings: Those of :class:`mmwsl.proposals.ProposalGenerator`.
+
+    Raises:
+        ValueError: If the image has been resized, cropped or flipped before,
+            or a setting is out of range.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self.generator = ProposalGenerator(**settings)
+
+    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+        """Add ``proposals`` to ``results``."""
+        image = results['img']
+        if image.shape[:2] != tuple(results['ori_shape'][:2]) or results.get(
+            'flip'
+        ):
+            raise ValueError(
+                f'{results.get("img_path") or results["img_id"]}: '
+                'MakeProposals must come before the image is resized, '
+                'cropped or flipped'
+            )
+        results['proposals'] = self.generator(image)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}({self.generator.parameters})'
+
+
+@TRANSFORMS.register_module()
+class LoadAttention(BaseTransform):
+    """Add the accumulated attention of an image to its packed sample.
+
+    It comes after ``PackWSLInputs``, for it reads the sample's ``img_id``
+    and ``gt_label`` and mirrors the maps as the image has been. Added field:
+    ``attention``, PixelData (K, h, w) in [0, 1] of the K classes in
+    ``gt_label``.
+
+    Args:
+        path (str): File of AttentionAccumulationHook.
+
+    Raises:
+        FileNotFoundError: If the file is missing.
+        ValueError: If it lacks the image or one of its classes, or if the
+            transform does not come after ``PackWSLInputs``.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._attention: Optional[Attention] = None
+        self._shape: Tuple[int, ...] = ()
+
+    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+        """Add ``attention`` to the sample in ``results``."""
+        if 'data_samples' not in results:
+            raise ValueError('LoadAttention must come after PackWSLInputs')
+        if self._attention is None:
+            self._attention = read_attention(self.path)
+            self._shape = self._common_shape(self._attention)
+        sample = results['data_samples']
+        labels = sample.gt_label.tolist()
+        if labels and sample.img_id not in self._attention:
+            raise ValueError(
+                f'{self.path}: holds no attention of {sample.img_id}'
+            )
+        maps = self._attention.get(sample.img_id, {})
+        missing = [label for label in labels if label not in maps]
+        if missing:
+            raise ValueError(
+                f'{self.path}: holds no attention of class {missing[0]} of '
+                f'{sample.img_id}'
+            )
+        stack = np.zeros((len(labels), *self._shape), np.float32)
+        for row, label in zip(stack, labels):
+            row[:] = maps[label]
+        direction = sample.get('flip_direction')
+        if direction:
+            stack = np.flip(stack, _FLIPS[direction])
+        sample.attention = PixelData(
+            data=torch.from_numpy(np.ascontiguousarray(stack))
+        )
+        return results
+
+    def _common_shape(self, attention: Attention) -> Tuple[int, ...]:
+        """Return the size of all maps: they are stacked in batches."""
+        shapes = {
+            m.shape for maps in attention.values() for m in maps.values()
+        }
+        if not shapes:
+            raise ValueError(f'{self.path}: holds no attention at all')
+        if len(shapes) > 1:
+            (h, w), (other_h, other_w) = sorted(shapes)[:2]
+            raise ValueError(
+                f'{self.path}: holds maps of {w} x {h} and of '
+                f'{other_w} x {other_h}, not of one size'
+            )
+        return shapes.pop()
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(path={self.path!r})'

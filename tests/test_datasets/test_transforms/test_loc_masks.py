@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmwsl.datasets.transforms.loc_masks import (
+from mmwsl.datasets.transforms.eval_annotations import (
     class_mask,
     object_mask,
     only_class,

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmwsl.datasets.transforms.masks import (
+from mmwsl.datasets.transforms.eval_annotations import (
     class_masks_of_instances,
-    read_index_mask,
 )
+from mmwsl.utils.images import read_index_mask
 
 
 def test_small_objects_lie_on_large_ones():

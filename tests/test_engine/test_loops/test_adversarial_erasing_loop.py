@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 
 from erasing_run import EPOCHS, IDS, SIZE, erasing_config, make_runner
-from mmwsl.datasets.transforms.masks import read_index_mask
 from mmwsl.pseudo_labels import mine_regions, regions_to_label
 from mmwsl.pseudo_labels.regions import read_regions
 from mmwsl.utils.checkpoints import read_checkpoint
+from mmwsl.utils.images import read_index_mask
 
 pytestmark = pytest.mark.filterwarnings('ignore')
 

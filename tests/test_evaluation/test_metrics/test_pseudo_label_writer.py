@@ -8,13 +8,13 @@ import torch
 from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData, PixelData
 
-from mmwsl.datasets.transforms.masks import read_index_mask
 from mmwsl.evaluation.files import (
     read_class_maps,
     read_class_scores,
     read_maps,
 )
 from mmwsl.structures import WSLDataSample
+from mmwsl.utils.images import read_index_mask
 from mmwsl.utils.masks import decode_mask, decode_segmentation
 
 LABELS = [
