@@ -1,12 +1,24 @@
-"""Arithmetic of planes.
+"""Arrays of tensors, and arithmetic of planes.
 
 (H, W): height and width of a plane.
 """
 
-from typing import Tuple
+from typing import Any, Tuple
 
 import cv2
 import numpy as np
+import torch
+
+
+def array(value: Any) -> np.ndarray:
+    """Return a tensor, or anything like an array, as a numpy array."""
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu()
+        # numpy has no bfloat16, which mixed precision may leave behind.
+        if value.is_floating_point() and value.dtype != torch.float64:
+            value = value.float()
+        return value.numpy()
+    return np.asarray(value)
 
 
 def bounded_size(shape: Tuple[int, ...], pixels: int) -> Tuple[int, int]:

@@ -5,7 +5,7 @@ from typing import Any, List, Sequence, Tuple
 import cv2
 import numpy as np
 
-from mmwsl.evaluation.metrics.fields import array
+from mmwsl.utils.arrays import array
 from mmwsl.visualization.canvas import rgb
 from mmwsl.visualization.caption import BLACK, draw_text, text_size
 from mmwsl.visualization.tiles import display_size, resize

@@ -5,7 +5,7 @@ from typing import Any, Dict, List
 import cv2
 import numpy as np
 
-from mmwsl.evaluation.metrics.fields import array
+from mmwsl.utils.arrays import array
 from mmwsl.visualization.canvas import Canvas
 from mmwsl.visualization.caption import BLACK, WRONG
 from mmwsl.visualization.peaks import draw_peaks

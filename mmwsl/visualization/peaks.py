@@ -5,7 +5,7 @@ from typing import Any, List
 import cv2
 import numpy as np
 
-from mmwsl.evaluation.metrics.fields import array
+from mmwsl.utils.arrays import array
 from mmwsl.visualization.canvas import Canvas, instance_colors, more
 from mmwsl.visualization.caption import BLACK, WHITE, Color
 from mmwsl.visualization.tiles import Tile, resize

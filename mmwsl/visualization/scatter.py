@@ -8,7 +8,7 @@ from typing import Any, Optional, Sequence, Tuple
 import numpy as np
 from mmengine.dist import all_gather_object
 
-from mmwsl.evaluation.metrics.fields import array
+from mmwsl.utils.arrays import array
 from mmwsl.visualization.canvas import Canvas, rgb
 from mmwsl.visualization.label_map import class_colors
 

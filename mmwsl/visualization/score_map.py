@@ -13,7 +13,7 @@ from mmwsl.evaluation.functional import (
     resize_boxes,
     sweep_boxes,
 )
-from mmwsl.evaluation.metrics.fields import array
+from mmwsl.utils.arrays import array
 from mmwsl.visualization.canvas import Canvas
 from mmwsl.visualization.caption import BLACK, WHITE, Color
 from mmwsl.visualization.heatmap import heatmap_overlay

@@ -7,8 +7,8 @@ from typing import Any, List, Optional
 import numpy as np
 from mmengine.visualization import Visualizer
 
-from mmwsl.evaluation.metrics.fields import array
 from mmwsl.registry import VISUALIZERS
+from mmwsl.utils.arrays import array
 from mmwsl.visualization.boxes import draw_boxes
 from mmwsl.visualization.canvas import Canvas
 from mmwsl.visualization.density import density_tiles

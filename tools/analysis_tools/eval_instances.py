@@ -14,7 +14,7 @@ from mmwsl.apis.scoring import (
 )
 from mmwsl.evaluation import InstanceAPMetric
 from mmwsl.evaluation.files import without_suffix
-from mmwsl.evaluation.metrics.instance_truth import MASK_SOURCES
+from mmwsl.evaluation.metrics.instance_ap_metric import MASK_SOURCES
 from mmwsl.utils.files import read_json
 from mmwsl.utils.masks import decode_segmentation
 

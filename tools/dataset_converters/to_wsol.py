@@ -19,7 +19,7 @@ from mmwsl.apis import (
 from mmwsl.datasets.coco import without_crowds
 from mmwsl.datasets.files import image_id
 from mmwsl.datasets.wsol import whole_boxes
-from mmwsl.evaluation.metrics.score_maps import gt_boxes
+from mmwsl.evaluation.metrics.localisation import gt_boxes
 from mmwsl.registry import DATASETS
 from mmwsl.utils.files import join_inside
 

@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from torch import Tensor
 
-from mmwsl.evaluation.metrics.fields import naming_image
+from mmwsl.evaluation.metrics.base import naming_image
 from mmwsl.pseudo_labels import background_score, dense_crf
 from mmwsl.pseudo_labels.background import BACKGROUNDS
 from mmwsl.pseudo_labels.checks import IGNORE

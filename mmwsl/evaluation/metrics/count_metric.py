@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mmwsl.datasets.base import base_datasets
@@ -19,17 +18,18 @@ from mmwsl.evaluation.functional import (
     simple_predictors,
 )
 from mmwsl.evaluation.functional.counting import CLASS_KEYS
-from mmwsl.evaluation.metrics.fields import (
-    array,
+from mmwsl.evaluation.metrics.base import (
+    WSLMetric,
     class_names,
     field,
     image_name,
 )
 from mmwsl.registry import DATASETS, METRICS
+from mmwsl.utils.arrays import array
 
 
 @METRICS.register_module()
-class CountMetric(BaseMetric):
+class CountMetric(WSLMetric):
     """Errors of object counts, beside those of predictors without an image.
 
     Reads ``pred_count`` (C,) and ``gt_count`` (C,), which leaves out objects
@@ -57,13 +57,8 @@ class CountMetric(BaseMetric):
         baseline (dict | Sequence[float], optional): The training set's
             config, or the mean count of each class in it (C,). The train
             and the test command give the former.
-        collect_device (str): 'cpu' or 'gpu', see mmengine.
-        prefix (str, optional): Put before the keys, as ``prefix/mRMSE``.
-        collect_dir (str, optional): See mmengine.
+        options: Arguments of ``WSLMetric``.
     """
-
-    # Without one mmengine warns; the empty prefix leaves the keys alone.
-    default_prefix = ''
 
     def __init__(
         self,
@@ -71,11 +66,9 @@ class CountMetric(BaseMetric):
         per_class: bool = True,
         max_count: int = 4,
         baseline: Optional[Any] = None,
-        collect_device: str = 'cpu',
-        prefix: Optional[str] = None,
-        collect_dir: Optional[str] = None,
+        **options: Any,
     ) -> None:
-        super().__init__(collect_device, prefix, collect_dir)
+        super().__init__(**options)
         if max_count < 1:
             raise ValueError(f'max_count must be at least 1, got {max_count}')
         self.cap = max_count + 1 if cap is None else cap
@@ -83,28 +76,22 @@ class CountMetric(BaseMetric):
         self.max_count = max_count
         self.baseline = baseline
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Keep the counts of each image."""
-        for sample in data_samples:
-            pred = _counts(sample, 'pred_count')
-            gt = _counts(sample, 'gt_count')
-            name = image_name(sample)
-            if pred.shape != gt.shape:
-                raise ValueError(
-                    f'{name}: {len(pred)} predicted counts, but gt_count has '
-                    f'{len(gt)}: set num_classes of the head to {len(gt)}'
-                )
-            if not is_count(gt).all():
-                raise ValueError(
-                    f'{name}: gt_count {gt.tolist()} must hold whole numbers '
-                    '>= 0'
-                )
-            self.results.append(dict(pred=pred, gt=gt))
+    def image_result(self, sample: Mapping[str, Any]) -> Dict[str, Any]:
+        """Return both counts."""
+        pred, gt = (_counts(sample, k) for k in ('pred_count', 'gt_count'))
+        if pred.shape != gt.shape:
+            raise ValueError(
+                f'{len(pred)} predicted counts, but gt_count has {len(gt)}: '
+                f'set num_classes of the head to {len(gt)}'
+            )
+        if not is_count(gt).all():
+            raise ValueError(
+                f'gt_count {gt.tolist()} must hold whole numbers >= 0'
+            )
+        return dict(pred=pred, gt=gt)
 
-    def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
+    def score_all(self, results: List[dict]) -> Dict[str, float]:
         """Score all images together and print the tables."""
-        if not results:
-            raise ValueError('no image to score: the dataset is empty')
         pred, gt = (np.stack([x[k] for x in results]) for k in ('pred', 'gt'))
         names = class_names(self.dataset_meta, gt.shape[1])
         metrics = dict(count_errors(pred, gt))

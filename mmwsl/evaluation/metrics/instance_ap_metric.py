@@ -1,11 +1,10 @@
-"""Quality of instance masks."""
+"""Quality of instance masks, and the true instances of samples."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mmwsl.evaluation.functional import (
@@ -17,23 +16,97 @@ from mmwsl.evaluation.functional import (
     match_instances,
     percent,
 )
-from mmwsl.evaluation.metrics.fields import (
-    array,
+from mmwsl.evaluation.metrics.base import (
+    WSLMetric,
     class_names,
     field,
+    image_name,
     label_indices,
-    naming_image,
     pixels,
 )
-from mmwsl.evaluation.metrics.instance_truth import (
-    check_mask_source,
-    instance_truth,
-)
 from mmwsl.registry import METRICS
+from mmwsl.utils.arrays import array
+
+MASK_SOURCES = ('instances', 'single')
+IGNORE_INDEX = 255
+
+
+class InstanceTruth(NamedTuple):
+    """The instances of one image."""
+
+    labels: np.ndarray  # (n',) classes of the instances with masks
+    masks: np.ndarray  # bool (n', H, W)
+    ignored: np.ndarray  # bool (n',) those that do not count
+    unknown: np.ndarray  # classes whose instances have no masks
+    valid: Optional[np.ndarray]  # bool (H, W) pixels that count, None for all
+    num_objects: int  # n
+
+
+def instance_truth(sample: Mapping[str, Any], source: str) -> InstanceTruth:
+    """Read the true instances of a sample.
+
+    Args:
+        sample (Mapping): A data sample as a dict, with ``gt_instances``.
+        source (str): 'instances' takes ``gt_instances.masks``. 'single' is
+            for data with class masks alone: where an object is the only one
+            of its class, the mask of the class in ``gt_sem_seg`` is its
+            mask; classes with several objects are unknown in that image, and
+            ignored pixels of the class masks do not count.
+
+    Returns:
+        InstanceTruth: Difficult objects are ignored.
+
+    Raises:
+        ValueError: If something is missing; names the image and what
+            provides it.
+    """
+    instances = field(sample, 'gt_instances')
+    labels = array(instances['labels']).astype(np.int64).reshape(-1)
+    ignored = np.zeros(len(labels), dtype=bool)
+    if 'difficult' in instances:
+        ignored = array(instances['difficult']).astype(bool).reshape(-1)
+    if source == 'single':
+        return _from_class_masks(sample, labels, ignored)
+    if 'masks' not in instances:
+        raise ValueError(
+            f'{image_name(sample)}: gt_instances has no masks: the '
+            "evaluation pipeline needs dict(type='LoadEvalAnnotations', "
+            'with_masks=True); for data with class masks only set '
+            "masks='single'"
+        )
+    masks = array(instances['masks']).astype(bool)
+    unknown = np.zeros(0, dtype=np.int64)
+    return InstanceTruth(labels, masks, ignored, unknown, None, len(labels))
+
+
+def _from_class_masks(
+    sample: Mapping[str, Any], labels: np.ndarray, ignored: np.ndarray
+) -> InstanceTruth:
+    seg_map = pixels(sample, 'gt_sem_seg')
+    classes, counts = np.unique(labels, return_counts=True)
+    single = np.flatnonzero(np.isin(labels, classes[counts == 1]))
+    masks = seg_map == labels[single][:, None, None] + 1
+    # An object that the class mask does not show has no mask.
+    seen = masks.any(axis=(1, 2))
+    known = single[seen]
+    return InstanceTruth(
+        labels[known],
+        masks[seen],
+        ignored[known],
+        np.setdiff1d(classes, labels[known]),
+        seg_map != IGNORE_INDEX,
+        len(labels),
+    )
+
+
+def check_mask_source(source: str) -> None:
+    """Raise ValueError unless ``source`` is one of those above."""
+    if source not in MASK_SOURCES:
+        raise ValueError(f'masks must be one of {MASK_SOURCES}: {source!r}')
 
 
 @METRICS.register_module()
-class InstanceAPMetric(BaseMetric):
+class InstanceAPMetric(WSLMetric):
     """Average precision of instance masks (mAP_r) and best overlap (ABO).
 
     Reads ``pred_instances`` with ``labels`` (M,), ``scores`` (M,) and
@@ -57,13 +130,8 @@ class InstanceAPMetric(BaseMetric):
             the baseline of networks that predict maps alone. See
             :func:`mmwsl.evaluation.functional.map_parts`.
         per_class (bool): Print a table with one line for each class.
-        collect_device (str): 'cpu' or 'gpu', see mmengine.
-        prefix (str, optional): Put before the keys, as ``prefix/ABO``.
-        collect_dir (str, optional): See mmengine.
+        options: Arguments of ``WSLMetric``.
     """
-
-    # Without one mmengine warns; the empty prefix leaves the keys alone.
-    default_prefix = ''
 
     def __init__(
         self,
@@ -71,11 +139,9 @@ class InstanceAPMetric(BaseMetric):
         masks: str = 'instances',
         parts: Optional[float] = None,
         per_class: bool = True,
-        collect_device: str = 'cpu',
-        prefix: Optional[str] = None,
-        collect_dir: Optional[str] = None,
+        **options: Any,
     ) -> None:
-        super().__init__(collect_device, prefix, collect_dir)
+        super().__init__(**options)
         check_mask_source(masks)
         if not thresholds or not all(0 < t <= 1 for t in thresholds):
             raise ValueError(f'thresholds must be in (0, 1]: {thresholds}')
@@ -86,13 +152,8 @@ class InstanceAPMetric(BaseMetric):
         self.parts = parts
         self.per_class = per_class
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Match each image; masks are not kept."""
-        for sample in data_samples:
-            with naming_image(sample):
-                self.results.append(self._match(sample))
-
-    def _match(self, sample: Mapping[str, Any]) -> Dict[str, Any]:
+    def image_result(self, sample: Mapping[str, Any]) -> Dict[str, Any]:
+        """Match the instances of an image."""
         found = self._predicted(sample)
         truth = instance_truth(sample, self.masks)
         labels = array(found['labels']).astype(np.int64)
@@ -126,10 +187,8 @@ class InstanceAPMetric(BaseMetric):
             self.parts,
         )
 
-    def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
+    def score_all(self, results: List[dict]) -> Dict[str, float]:
         """Score all images together and print the table."""
-        if not results:
-            raise ValueError('no image to score: the dataset is empty')
         objects = sum(x['num_objects'] for x in results)
         matches = [
             ImageMatch(*(x[key] for key in ImageMatch._fields))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Sequence
 
 import numpy as np
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mmwsl.evaluation.functional import (
@@ -17,25 +16,25 @@ from mmwsl.evaluation.functional import (
     percent,
 )
 from mmwsl.evaluation.functional.prm_quality import MATCHES
-from mmwsl.evaluation.metrics.fields import (
-    array,
+from mmwsl.evaluation.metrics.base import (
+    WSLMetric,
     field,
     label_indices,
-    naming_image,
     pixels,
 )
-from mmwsl.evaluation.metrics.instance_truth import (
+from mmwsl.evaluation.metrics.instance_ap_metric import (
     InstanceTruth,
     check_mask_source,
     instance_truth,
 )
 from mmwsl.registry import METRICS
+from mmwsl.utils.arrays import array
 
 _ARRAYS = ('quality', 'size', 'objects', 'single')
 
 
 @METRICS.register_module()
-class PRMQualityMetric(BaseMetric):
+class PRMQualityMetric(WSLMetric):
     """Share of a peak response map that lies on its object.
 
     For a response map R and the mask G of its object ``sum(R * G) / sum(R)``.
@@ -68,13 +67,8 @@ class PRMQualityMetric(BaseMetric):
         size_edges (Sequence[float]): Bounds of the sizes, as parts of the
             image.
         number_edges (Sequence[int]): Bounds of the numbers of objects.
-        collect_device (str): 'cpu' or 'gpu', see mmengine.
-        prefix (str, optional): Put before the keys, as ``prefix/PRM_hit``.
-        collect_dir (str, optional): See mmengine.
+        options: Arguments of ``WSLMetric``.
     """
-
-    # Without one mmengine warns; the empty prefix leaves the keys alone.
-    default_prefix = ''
 
     def __init__(
         self,
@@ -84,11 +78,9 @@ class PRMQualityMetric(BaseMetric):
         with_responses: bool = True,
         size_edges: Sequence[float] = (0.01, 0.05, 0.2),
         number_edges: Sequence[int] = (2, 3, 5),
-        collect_device: str = 'cpu',
-        prefix: Optional[str] = None,
-        collect_dir: Optional[str] = None,
+        **options: Any,
     ) -> None:
-        super().__init__(collect_device, prefix, collect_dir)
+        super().__init__(**options)
         check_mask_source(masks)
         if match not in MATCHES:
             raise ValueError(f'match must be one of {MATCHES}: {match!r}')
@@ -101,13 +93,8 @@ class PRMQualityMetric(BaseMetric):
         self.size_edges = tuple(size_edges)
         self.number_edges = tuple(number_edges)
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Keep the qualities of each image; maps are not kept."""
-        for sample in data_samples:
-            with naming_image(sample):
-                self.results.append(self._qualities(sample))
-
-    def _qualities(self, sample: Mapping[str, Any]) -> Dict[str, Any]:
+    def image_result(self, sample: Mapping[str, Any]) -> Dict[str, Any]:
+        """Return the qualities of the maps of an image."""
         truth = _countable(instance_truth(sample, self.masks))
         if not self.with_responses:
             return self._of_class_maps(sample, truth)
@@ -169,10 +156,8 @@ class PRMQualityMetric(BaseMetric):
             ]
         return np.array(pairs, dtype=np.float64).reshape(-1, 2)
 
-    def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
+    def score_all(self, results: List[dict]) -> Dict[str, float]:
         """Average over all maps and print the tables."""
-        if not results:
-            raise ValueError('no image to score: the dataset is empty')
         quality, size, objects, single = (
             np.concatenate([x[key] for x in results]) for key in _ARRAYS
         )

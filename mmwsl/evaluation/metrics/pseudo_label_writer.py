@@ -7,17 +7,16 @@ import io
 import json
 import logging
 import os
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional
 
 import numpy as np
 import torch
 from mmengine.dist import is_main_process
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mmwsl.datasets.files import image_id
-from mmwsl.evaluation.metrics.fields import (
-    array,
+from mmwsl.evaluation.metrics.base import (
+    WSLMetric,
     class_names,
     field,
     label_indices,
@@ -32,12 +31,13 @@ from mmwsl.pseudo_labels.checks import (
 from mmwsl.pseudo_labels.label_files import write_label_map
 from mmwsl.pseudo_labels.salient_labels import ignore_if_small
 from mmwsl.registry import METRICS
+from mmwsl.utils.arrays import array
 from mmwsl.utils.files import join_inside, write_whole
 from mmwsl.utils.masks import encode_mask
 
 
 @METRICS.register_module()
-class PseudoLabelWriter(BaseMetric):
+class PseudoLabelWriter(WSLMetric):
     """Write what a model predicts, in a test run, as pseudo labels.
 
     Under ``out_dir`` there are, as far as they are asked for::
@@ -65,13 +65,8 @@ class PseudoLabelWriter(BaseMetric):
             carries a class are ignored as a whole.
         img_dir (str, optional): Folder of the images. Samples of mmseg have
             no id, which then is the path in this folder without suffix.
-        collect_device (str): 'cpu' or 'gpu', see mmengine.
-        prefix (str, optional): Put before the keys.
-        collect_dir (str, optional): See mmengine.
+        options: Arguments of ``WSLMetric``.
     """
-
-    # Without one mmengine warns; the empty prefix leaves the keys alone.
-    default_prefix = ''
 
     def __init__(
         self,
@@ -83,11 +78,9 @@ class PseudoLabelWriter(BaseMetric):
         scores: bool = False,
         min_ratio: float = 0.0,
         img_dir: Optional[str] = None,
-        collect_device: str = 'cpu',
-        prefix: Optional[str] = None,
-        collect_dir: Optional[str] = None,
+        **options: Any,
     ) -> None:
-        super().__init__(collect_device, prefix, collect_dir)
+        super().__init__(**options)
         if not (label_maps or soft_maps or instances or counts or scores):
             raise ValueError(
                 'PseudoLabelWriter writes nothing: set label_maps, '
@@ -103,22 +96,21 @@ class PseudoLabelWriter(BaseMetric):
         self.min_ratio = min_ratio
         self.img_dir = img_dir
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Write the files of each image."""
-        for sample in data_samples:
-            img_id = self._image_id(sample)
-            result: Dict[str, Any] = dict(img_id=img_id)
-            if self.label_maps:
-                result.update(self._write_label_map(img_id, sample))
-            if self.soft_maps:
-                self._write_soft_maps(img_id, sample)
-            if self.instances:
-                result['instances'] = _instances(img_id, sample)
-            for name in self.tables:
-                numbers = array(field(sample, f'pred_{name[:-1]}'))
-                check_range(numbers, f'{img_id}: pred_{name[:-1]}')
-                result[name] = numbers.tolist()
-            self.results.append(result)
+    def image_result(self, sample: Mapping[str, Any]) -> Dict[str, Any]:
+        """Write the files of an image and return what lists need."""
+        img_id = self._image_id(sample)
+        result: Dict[str, Any] = dict(img_id=img_id)
+        if self.label_maps:
+            result.update(self._write_label_map(img_id, sample))
+        if self.soft_maps:
+            self._write_soft_maps(img_id, sample)
+        if self.instances:
+            result['instances'] = _instances(img_id, sample)
+        for name in self.tables:
+            numbers = array(field(sample, f'pred_{name[:-1]}'))
+            check_range(numbers, f'pred_{name[:-1]}')
+            result[name] = numbers.tolist()
+        return result
 
     def _image_id(self, sample: Mapping[str, Any]) -> str:
         if sample.get('img_id'):
@@ -141,9 +133,7 @@ class PseudoLabelWriter(BaseMetric):
                 f'classes at most, but the data set has {len(classes)}: set '
                 'label_maps=False'
             )
-        label = check_label(
-            pixels(sample, 'pred_sem_seg'), f'{img_id}: pred_sem_seg'
-        )
+        label = check_label(pixels(sample, 'pred_sem_seg'), 'pred_sem_seg')
         label = ignore_if_small(label, self.min_ratio)
         folder = os.path.join(self.out_dir, 'labels')
         write_label_map(join_inside(folder, img_id, '.png'), label)
@@ -156,22 +146,20 @@ class PseudoLabelWriter(BaseMetric):
 
     def _write_soft_maps(self, img_id: str, sample: Mapping[str, Any]) -> None:
         if 'pred_maps' not in sample and 'seg_logits' in sample:
-            maps = _class_probabilities(img_id, sample)
+            maps = _class_probabilities(sample)
             labels = np.arange(len(maps))
         else:
             maps = pixels(sample, 'pred_maps').astype(np.float32)
             labels = label_indices(sample, 'pred_map_labels')
-        check_range(maps, f'{img_id}: pred_maps', 0)
+        check_range(maps, 'pred_maps', 0)
         buffer = io.BytesIO()
         np.savez(buffer, maps=maps, labels=labels)
         folder = os.path.join(self.out_dir, 'maps')
         path = join_inside(folder, img_id, '.npz')
         write_whole(path, buffer.getvalue())
 
-    def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
+    def score_all(self, results: List[dict]) -> Dict[str, float]:
         """Write the files of all images and sum up."""
-        if not results:
-            raise ValueError('no image to write: the dataset is empty')
         if is_main_process():
             self._write_lists(results)
         metrics: Dict[str, float] = dict(written=len(results))
@@ -205,12 +193,12 @@ class PseudoLabelWriter(BaseMetric):
             write_whole(path, text.getvalue().encode())
 
 
-def _class_probabilities(img_id: str, sample: Mapping[str, Any]) -> np.ndarray:
+def _class_probabilities(sample: Mapping[str, Any]) -> np.ndarray:
     """Return what a segmentor gives each class, float32 (C, H, W)."""
     logits = array(field(sample, 'seg_logits')['data'])
     if len(logits) < 2:
         raise ValueError(
-            f'{img_id}: seg_logits has {len(logits)} labels; soft maps are '
+            f'seg_logits has {len(logits)} labels; soft maps are '
             'those of two or more, of which the first is background'
         )
     return torch.from_numpy(logits).float().softmax(dim=0)[1:].numpy()
@@ -220,7 +208,7 @@ def _instances(img_id: str, sample: Mapping[str, Any]) -> List[dict]:
     """Return the instances of one image as COCO lists results."""
     instances = field(sample, 'pred_instances')
     masks = array(instances['masks'])
-    check_range(array(instances['scores']), f'{img_id}: scores of instances')
+    check_range(array(instances['scores']), 'scores of instances')
     return [
         dict(
             image_id=img_id,

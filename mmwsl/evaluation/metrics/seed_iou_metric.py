@@ -6,7 +6,6 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import cv2
 import numpy as np
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mmwsl.evaluation.functional import (
@@ -24,22 +23,22 @@ from mmwsl.evaluation.functional.seed_report import (
     check_sweep_path,
 )
 from mmwsl.evaluation.functional.seeds import check_shown
-from mmwsl.evaluation.metrics.fields import (
-    array,
+from mmwsl.evaluation.metrics.base import (
+    WSLMetric,
     class_names,
     field,
     image_name,
     label_indices,
-    naming_image,
     pixels,
 )
 from mmwsl.registry import METRICS
+from mmwsl.utils.arrays import array
 
 LABELS = ('kept', 'given', 'predicted')
 
 
 @METRICS.register_module()
-class SeedIoUMetric(BaseMetric):
+class SeedIoUMetric(WSLMetric):
     """mIoU, precision and recall of ``argmax[background, maps]``.
 
     The background score is swept and the best result reported, as is usual
@@ -68,13 +67,8 @@ class SeedIoUMetric(BaseMetric):
         ignore_index (int): Mask value of pixels left out.
         per_class (bool): Print a table with one line for each class.
         out_file (str, optional): Write the sweep to this .json or .csv file.
-        collect_device (str): 'cpu' or 'gpu', see mmengine.
-        prefix (str, optional): Put before the keys, as ``prefix/mIoU``.
-        collect_dir (str, optional): See mmengine.
+        options: Arguments of ``WSLMetric``.
     """
-
-    # Without one mmengine warns; the empty prefix leaves the keys alone.
-    default_prefix = ''
 
     def __init__(
         self,
@@ -88,11 +82,9 @@ class SeedIoUMetric(BaseMetric):
         ignore_index: int = 255,
         per_class: bool = True,
         out_file: Optional[str] = None,
-        collect_device: str = 'cpu',
-        prefix: Optional[str] = None,
-        collect_dir: Optional[str] = None,
+        **options: Any,
     ) -> None:
-        super().__init__(collect_device, prefix, collect_dir)
+        super().__init__(**options)
         if labels not in LABELS:
             raise ValueError(f'labels must be one of {LABELS}, got {labels!r}')
         if best_by not in SWEPT_MEANS:
@@ -149,13 +141,8 @@ class SeedIoUMetric(BaseMetric):
         if fixed is not None:
             self.fixed_index = int(np.flatnonzero(sweep == fixed)[0])
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Keep the small histograms of each image."""
-        for sample in data_samples:
-            with naming_image(sample):
-                self.results.append(self._histograms(sample))
-
-    def _histograms(self, sample: Mapping[str, Any]) -> Dict[str, Any]:
+    def image_result(self, sample: Mapping[str, Any]) -> Dict[str, Any]:
+        """Return the histograms of an image."""
         maps = pixels(sample, 'pred_maps')
         labels = label_indices(sample, 'pred_map_labels')
         num_classes = self._num_classes(sample)
@@ -189,10 +176,8 @@ class SeedIoUMetric(BaseMetric):
             return len(names)
         return len(array(field(sample, 'pred_score')))
 
-    def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
+    def score_all(self, results: List[dict]) -> Dict[str, float]:
         """Sum the histograms, find the best threshold, print the table."""
-        if not results:
-            raise ValueError('no image to score: the dataset is empty')
         scores = seed_scores(x['full'] for x in results)
         check_shown(
             scores['gt_pixels'][1:],

@@ -13,7 +13,7 @@ def messages(monkeypatch):
     """What the metric prints; mmengine's logger keeps it from caplog."""
     printed = []
     monkeypatch.setattr(
-        'mmwsl.evaluation.metrics.multi_label_metric.print_log',
+        'mmwsl.evaluation.metrics.classification.print_log',
         lambda message, **kwargs: printed.append(message),
     )
     return printed

@@ -102,7 +102,7 @@ def test_two_processes_equal_one(tmp_path):
     ]
     assert [process.wait(timeout=120) for process in workers] == [0, 0]
     expected = evaluate()
-    assert len(expected) == 5 + 6 + 2 + 9 + 3 + 23 + 4 + 4
+    assert len(expected) == 5 + 6 + 2 + 9 + 3 + 9 + 4 + 4
     for rank in range(2):
         metrics = json.loads((tmp_path / f'{rank}.json').read_text())
         assert metrics == expected

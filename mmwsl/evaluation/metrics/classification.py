@@ -1,31 +1,75 @@
-"""Multi-label classification metric."""
+"""Classification: accuracy of single labels, precision of several."""
 
 from __future__ import annotations
 
 import logging
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Sequence
 
 import numpy as np
-from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mmwsl.evaluation.functional import (
     format_table,
     multilabel_scores,
     percent,
+    topk_hits,
 )
-from mmwsl.evaluation.metrics.fields import (
-    array,
+from mmwsl.evaluation.metrics.base import (
+    WSLMetric,
     class_names,
     field,
-    image_name,
     label_indices,
 )
 from mmwsl.registry import METRICS
+from mmwsl.utils.arrays import array
 
 
 @METRICS.register_module()
-class MultiLabelMetric(BaseMetric):
+class AccuracyMetric(WSLMetric):
+    """Top-k accuracy of sets with one label for each image.
+
+    Reads ``pred_score`` (C,) and ``gt_label`` (1,). Reports ``top1``,
+    ``top5``, ... in percent. A k above the number of classes is left out.
+
+    Args:
+        topk (Sequence[int]): The values of k.
+        options: Arguments of ``WSLMetric``.
+    """
+
+    def __init__(
+        self,
+        topk: Sequence[int] = (1, 5),
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        if not topk or min(topk) < 1:
+            raise ValueError(f'topk must list positive numbers, got {topk}')
+        self.topk = tuple(topk)
+
+    def image_result(self, sample: Mapping[str, Any]) -> tuple:
+        """Return the number of classes and which top k hold the label."""
+        scores = array(field(sample, 'pred_score'))
+        label = label_indices(sample, 'gt_label', len(scores))
+        if len(label) != 1:
+            raise ValueError(
+                f'accuracy needs one label, got {label.tolist()}: use '
+                'MultiLabelMetric'
+            )
+        return len(scores), topk_hits(scores, int(label[0]), self.topk)
+
+    def score_all(self, results: List[tuple]) -> Dict[str, float]:
+        """Mean over the images."""
+        num_classes = results[0][0]
+        accuracy = np.mean([hits for _, hits in results], axis=0)
+        return {
+            f'top{k}': percent(value)
+            for k, value in zip(self.topk, accuracy)
+            if k == 1 or k <= num_classes
+        }
+
+
+@METRICS.register_module()
+class MultiLabelMetric(WSLMetric):
     """Mean average precision and thresholded scores of image labels.
 
     Reads ``pred_score`` (C,), ``gt_label`` (K,) and, if there,
@@ -40,51 +84,39 @@ class MultiLabelMetric(BaseMetric):
             it shows difficult objects only, as PASCAL VOC's rules say. If
             false such classes count as ``gt_label`` says.
         per_class (bool): Print a table with one line for each class.
-        collect_device (str): 'cpu' or 'gpu', see mmengine.
-        prefix (str, optional): Put before the keys, as ``prefix/mAP``.
-        collect_dir (str, optional): See mmengine.
+        options: Arguments of ``WSLMetric``.
     """
-
-    # Without one mmengine warns; the empty prefix leaves the keys alone.
-    default_prefix = ''
 
     def __init__(
         self,
         threshold: float = 0.5,
         ignore_difficult: bool = True,
         per_class: bool = True,
-        collect_device: str = 'cpu',
-        prefix: Optional[str] = None,
-        collect_dir: Optional[str] = None,
+        **options: Any,
     ) -> None:
-        super().__init__(collect_device, prefix, collect_dir)
+        super().__init__(**options)
         self.threshold = threshold
         self.ignore_difficult = ignore_difficult
         self.per_class = per_class
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Keep scores and labels of each image."""
-        for sample in data_samples:
-            score = array(field(sample, 'pred_score')).astype(np.float32)
-            if score.ndim != 1 or not np.isfinite(score).all():
-                raise ValueError(
-                    f'{image_name(sample)}: pred_score must be (C,) finite '
-                    f'numbers, got shape {score.shape}: {score.tolist()}'
-                )
-            result = {
-                'score': score,
-                'label': label_indices(sample, 'gt_label', len(score)),
-            }
-            if self.ignore_difficult and 'gt_label_difficult' in sample:
-                result['difficult'] = label_indices(
-                    sample, 'gt_label_difficult', len(score)
-                )
-            self.results.append(result)
+    def image_result(self, sample: Mapping[str, Any]) -> Dict[str, Any]:
+        """Return scores and labels."""
+        score = array(field(sample, 'pred_score')).astype(np.float32)
+        if score.ndim != 1 or not np.isfinite(score).all():
+            raise ValueError(
+                f'pred_score must be (C,) finite numbers, got shape '
+                f'{score.shape}: {score.tolist()}'
+            )
+        label = label_indices(sample, 'gt_label', len(score))
+        result = {'score': score, 'label': label}
+        if self.ignore_difficult and 'gt_label_difficult' in sample:
+            result['difficult'] = label_indices(
+                sample, 'gt_label_difficult', len(score)
+            )
+        return result
 
-    def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
+    def score_all(self, results: List[dict]) -> Dict[str, float]:
         """Score all images together and print the table."""
-        if not results:
-            raise ValueError('no image to score: the dataset is empty')
         scores = np.stack([x['score'] for x in results])
         names = class_names(self.dataset_meta, scores.shape[1])
         targets = np.zeros(scores.shape, bool)

@@ -1,12 +1,14 @@
-"""Reading sample fields, with errors that say what provides them."""
+"""The base of all metrics: read fields of samples, name images in errors."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import Any, Iterator, Mapping, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 import numpy as np
-import torch
+from mmengine.evaluator import BaseMetric
+
+from mmwsl.utils.arrays import array
 
 _PROVIDERS = {
     'pred_score': 'the model must predict class scores (a classifier head)',
@@ -51,6 +53,51 @@ _PROVIDERS = {
 }
 
 
+class WSLMetric(BaseMetric):
+    """Keep a small result of each image and score them together.
+
+    Args:
+        collect_device (str): 'cpu' or 'gpu', see mmengine.
+        prefix (str, optional): Put before the keys, as ``prefix/mAP``.
+        collect_dir (str, optional): See mmengine.
+    """
+
+    # Without one mmengine warns; the empty prefix leaves the keys alone.
+    default_prefix = ''
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Keep the result of each image; maps and masks are not kept."""
+        for sample in data_samples:
+            with naming_image(sample):
+                self.results.append(self.image_result(sample))
+
+    def image_result(self, sample: Mapping[str, Any]) -> Any:
+        """Return what is kept of an image.
+
+        Args:
+            sample (Mapping): A data sample as a dict.
+
+        Raises:
+            ValueError: If fields are missing or broken; the image is named
+                by the caller.
+        """
+        raise NotImplementedError
+
+    def compute_metrics(self, results: List[Any]) -> Dict[str, float]:
+        """Score the results of all images, of which there must be one."""
+        if not results:
+            raise ValueError('no image to score: the dataset is empty')
+        return self.score_all(results)
+
+    def score_all(self, results: List[Any]) -> Dict[str, float]:
+        """Return the metrics and print the tables.
+
+        Args:
+            results (list): One of :meth:`image_result` for each image.
+        """
+        raise NotImplementedError
+
+
 def field(sample: Mapping[str, Any], key: str) -> Any:
     """A sample's field.
 
@@ -88,17 +135,6 @@ def naming_image(sample: Mapping[str, Any]) -> Iterator[None]:
         if text.startswith(f'{name}: '):
             raise
         raise ValueError(f'{name}: {text}') from None
-
-
-def array(value: Any) -> np.ndarray:
-    """A tensor or anything like an array as numpy array."""
-    if isinstance(value, torch.Tensor):
-        value = value.detach().cpu()
-        # numpy has no bfloat16, which mixed precision may leave behind.
-        if value.is_floating_point() and value.dtype != torch.float64:
-            value = value.float()
-        return value.numpy()
-    return np.asarray(value)
 
 
 def pixels(sample: Mapping[str, Any], key: str) -> np.ndarray:

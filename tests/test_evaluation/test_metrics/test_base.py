@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from mmwsl.evaluation.metrics.fields import array, class_names, pixels
+from mmwsl.evaluation.metrics.base import class_names, pixels
+from mmwsl.utils.arrays import array
 
 
 def test_array_takes_half_precision():
