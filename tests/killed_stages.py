@@ -121,7 +121,7 @@ def run(work_dir: Path, kill: Optional[Kill] = None) -> None:
         ChildProcessError: If a stage is killed.
     """
 
-    def run_forked(command: List[str], log: str, keep: Any = ()) -> int:
+    def run_forked(command: List[str], log: str) -> int:
         here = kill is not None and Path(log).parent.name == kill.stage
         return _fork(command, log, kill if here else None)
 

@@ -1,33 +1,153 @@
-"""One HTML page with pictures of every stage for the same few images."""
+"""What is told of all stages: one table and one page with pictures.
 
+Shape shorthand: (H, W) a picture.
+"""
+
+import json
 import os
 import re
+import textwrap
+from collections import Counter
 from contextlib import suppress
-from html import escape
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from pathlib import Path
+from typing import (
+    Any,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+)
 from urllib.parse import quote
 
+import cv2
+import jinja2
 import numpy as np
 
-from mmwsl.datasets.files import FileIndex
+from mmwsl.datasets.files import FileIndex, find_files, image_id
 from mmwsl.datasets.voc import VOC_CLASSES
-from mmwsl.evaluation.files import read_class_names, read_ids
-from mmwsl.pipeline.commands import fill_in
-from mmwsl.pipeline.page_style import PAGE
-from mmwsl.pipeline.pictures import (
-    Drawing,
-    PictureFolder,
-    draw_file,
-    read_fitting,
-)
-from mmwsl.pipeline.stages import Pipeline
-from mmwsl.pipeline.summary import Row, metrics_text, summary_cells
+from mmwsl.evaluation.files import read_class_names, read_ids, read_maps
+from mmwsl.evaluation.functional import format_table
+from mmwsl.pipeline.stages import Pipeline, fill_in
+from mmwsl.pseudo_labels.regions import read_regions
 from mmwsl.utils.files import join_inside, write_whole
-from mmwsl.visualization import class_colors, write_image
+from mmwsl.utils.images import (
+    IMG_SUFFIXES,
+    image_size,
+    open_picture,
+    read_image,
+    read_index_mask,
+)
+from mmwsl.visualization import (
+    Tile,
+    class_colors,
+    draw_label_map,
+    heatmap_overlay,
+    letterbox,
+    panel,
+    write_image,
+)
+from mmwsl.visualization.tiles import note_left_out
 
+LONGEST = 360
+_TEMPLATE = Path(__file__).with_name('page.html.j2')
 _CHECKPOINT = re.compile(r'\{(.+)\.checkpoint\}')
-_NUMBER = 6
-_FOLDER = 'pictures'
+_GREY = 235
+
+
+class Row(NamedTuple):
+    """What is told of a stage."""
+
+    name: str
+    kind: str
+    state: str  # 'done', 'kept' from an earlier call, 'failed' or '-'
+    seconds: Optional[float]  # None where it is not finished
+    metrics: Dict[str, Optional[float]]  # None for undefined ones
+
+
+def clock(seconds: Optional[float]) -> str:
+    """Write a time as h:mm:ss; '-' for None."""
+    if seconds is None:
+        return '-'
+    minutes, rest = divmod(round(seconds), 60)
+    return f'{minutes // 60}:{minutes % 60:02d}:{rest:02d}'
+
+
+def number_text(value: Optional[float]) -> str:
+    """Write a metric with four digits, or '-' for None."""
+    if value is None:
+        return '-'
+    if isinstance(value, int) or abs(value) >= 1000:
+        return f'{value:.0f}'
+    return f'{value:.2f}' if abs(value) >= 10 else f'{value:.4g}'
+
+
+def metrics_text(metrics: Dict[str, Optional[float]]) -> str:
+    """Write metrics in one line."""
+    return ', '.join(f'{k} {number_text(v)}' for k, v in metrics.items())
+
+
+def summary_cells(rows: Sequence[Row]) -> List[List[str]]:
+    """Header and lines of the table; four shared metrics have columns."""
+    counts = Counter(key for row in rows for key in row.metrics)
+    shared = [key for key in counts if counts[key] > 1 or key == 'mIoU']
+    shared.sort(key=lambda key: (key != 'mIoU', -counts[key]))
+    del shared[4:]
+    lines = [['stage', 'kind', 'state', 'time', *shared, 'other metrics']]
+    for row in rows:
+        own = [
+            number_text(row.metrics[key]) if key in row.metrics else ''
+            for key in shared
+        ]
+        rest = {k: v for k, v in row.metrics.items() if k not in shared}
+        begin = [row.name, row.kind, row.state, clock(row.seconds)]
+        lines.append([*begin, *own, metrics_text(rest)])
+    total = clock(sum(row.seconds or 0 for row in rows))
+    return [*lines, ['all', '', '', total, *[''] * len(shared), '']]
+
+
+def write_summary(folder: str, rows: Sequence[Row]) -> str:
+    """Write summary.json and summary.txt, and return the latter's text."""
+    cells = summary_cells(rows)
+    table = format_table(cells[0][:-1], [line[:-1] for line in cells[1:]])
+    # Some stages have more metrics than a line can hold.
+    for line in cells[1:]:
+        if line[-1]:
+            text = f'{line[0]}: {line[-1]}'
+            table += '\n' + textwrap.fill(text, 79, subsequent_indent='    ')
+    seconds = round(sum(row.seconds or 0 for row in rows), 1)
+    stages = [row._asdict() for row in rows]
+    text = json.dumps(dict(seconds=seconds, stages=stages), indent=1)
+    write_whole(os.path.join(folder, 'summary.json'), f'{text}\n'.encode())
+    write_whole(os.path.join(folder, 'summary.txt'), f'{table}\n'.encode())
+    return table
+
+
+class PictureFolder:
+    """The files of a stage's pictures, found by the id of their image.
+
+    Names may also be what mmseg's hook makes of the last part of an id.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.files: Dict[str, str] = {}
+        self._names: Dict[str, str] = {}
+        found = []
+        if os.path.isdir(folder):
+            found = find_files(folder, (*IMG_SUFFIXES, '.npz'), silent=True)
+        for path in found:
+            img_id = image_id(path, folder)
+            self.files[img_id] = path
+            plain = re.sub(r'^(val|test)_|_\d+$', '', img_id.split('/')[-1])
+            self._names.setdefault(plain, path)
+
+    def find(self, img_id: str) -> Optional[str]:
+        """The file of an image, or None."""
+        return self.files.get(img_id) or self._names.get(img_id.split('/')[-1])
 
 
 class Column(NamedTuple):
@@ -38,61 +158,49 @@ class Column(NamedTuple):
     files: PictureFolder
 
 
-def write_page(pipeline: Pipeline, rows: Sequence[Row]) -> str:
+def write_page(pipeline: Pipeline, rows: Sequence[Row]) -> None:
     """Write index.html and its pictures into the folder of all stages.
 
     A file that cannot be drawn is named in its place.
-
-    Args:
-        pipeline: The pipeline.
-        rows: What is told of the stages.
-
-    Returns:
-        The path of the page.
-
-    Raises:
-        FileNotFoundError: If the list of images is missing.
     """
     settings = fill_in(pipeline, pipeline.page, strict=False)
     columns = list(_columns(pipeline, rows))
-    classes = _classes(settings.get('classes', 'voc'))
-    legend: Dict[int, str] = {}
-    lines = []
+    sources = {
+        title: settings[key]
+        for title, key in (('image', 'image_dir'), ('truth', 'mask_dir'))
+        if os.path.isdir(settings.get(key) or '')
+    }
+    classes = settings.get('classes', 'voc')
+    if isinstance(classes, str):
+        voc = classes == 'voc'
+        classes = VOC_CLASSES if voc else read_class_names(classes)
+    shown: Set[int] = set()
+    body = []
     for img_id in choose_images(settings, columns):
-        cells = _image_cells(
-            pipeline, settings, img_id, columns, classes, legend
-        )
-        lines.append(f'<th scope="row">{escape(img_id)}</th>' + ''.join(cells))
-    heads = [('image', ''), ('truth', '')]
-    heads = [head for head in heads if _source(settings, head[0])]
-    heads += [(column.title, column.note) for column in columns]
-    titles = ''.join(
-        f'<th scope="col">{escape(title)}<small>{escape(note)}</small></th>'
-        for title, note in heads
-    )
-    name = os.path.splitext(os.path.basename(pipeline.path))[0]
-    content = PAGE.format(
-        title=escape(name),
-        summary=_summary(rows),
-        legend=_legend(legend),
-        head=f'<th scope="col" class="corner"></th>{titles}',
-        body='\n'.join(f'<tr>{line}</tr>' for line in lines),
+        paths = _paths(img_id, sources, columns)
+        cells = _cells(pipeline, img_id, paths, classes, shown)
+        body.append((img_id, list(cells)))
+    names = [*classes, *(f'class {x}' for x in range(len(classes), 255))]
+    heads = [dict(title=title, note='') for title in sources]
+    environment = jinja2.Environment(autoescape=True)
+    content = environment.from_string(_TEMPLATE.read_text('utf-8')).render(
+        title=os.path.splitext(os.path.basename(pipeline.path))[0],
+        summary=summary_cells(rows),
+        legend=[
+            (names[label - 1], class_colors()[label - 1].tolist())
+            for label in sorted(shown - {0, 255})
+        ],
+        columns=[*heads, *columns],
+        rows=body,
     )
     path = os.path.join(pipeline.work_dir, 'index.html')
     write_whole(path, content.encode())
-    return path
 
 
 def choose_images(
     settings: Dict[str, Any], columns: Sequence[Column]
 ) -> List[str]:
-    """The images to show: the given ones, or some at equal distances.
-
-    Args:
-        settings: ``images``, or ``number`` of those in the file ``list`` or,
-            without it, in the first folder of pictures.
-        columns: The folders of pictures.
-    """
+    """The images to show: the given ones, or some at equal distances."""
     if settings.get('images'):
         return [str(img_id) for img_id in settings['images']]
     if settings.get('list'):
@@ -101,8 +209,8 @@ def choose_images(
         )
     else:
         ids = list(columns[0].files.files) if columns else []
-    number = min(int(settings.get('number', _NUMBER)), len(ids))
-    if not number:
+    number = min(int(settings.get('number', 6)), len(ids))
+    if number < 1:
         return []
     chosen = np.linspace(0, len(ids) - 1, number).round().astype(int)
     return [ids[index] for index in chosen]
@@ -127,91 +235,131 @@ def _columns(pipeline: Pipeline, rows: Sequence[Row]) -> Iterator[Column]:
                 yield Column(title, note, files)
 
 
-def _classes(given: Any) -> Sequence[str]:
-    if given == 'voc':
-        return VOC_CLASSES
-    return read_class_names(given) if isinstance(given, str) else list(given)
-
-
-def _source(settings: Dict[str, Any], title: str) -> Optional[str]:
-    """The folder of input images or of ground truth, if it is there."""
-    key = dict(image='image_dir', truth='mask_dir')[title]
-    folder = settings.get(key)
-    return folder if folder and os.path.isdir(folder) else None
-
-
-def _image_cells(
-    pipeline: Pipeline,
-    settings: Dict[str, Any],
-    img_id: str,
-    columns: Sequence[Column],
-    classes: Sequence[str],
-    legend: Dict[int, str],
-) -> Iterator[str]:
-    """The cells of one image; what they colour is added to the legend."""
-    image = None
-    image_dir = _source(settings, 'image')
+def _paths(
+    img_id: str, sources: Dict[str, str], columns: Sequence[Column]
+) -> Dict[str, Optional[str]]:
+    """The files of an image by their columns' titles; None if missing."""
     paths: Dict[str, Optional[str]] = {}
-    if image_dir:
-        stem = join_inside(image_dir, img_id, links=True)
-        paths['image'] = FileIndex().find_image(stem)
-    mask_dir = _source(settings, 'truth')
-    if mask_dir:
-        mask = join_inside(mask_dir, img_id, '.png', links=True)
-        paths['truth'] = mask if os.path.isfile(mask) else None
+    for title, folder in sources.items():
+        stem = join_inside(folder, img_id, links=True)
+        if title == 'image':
+            paths[title] = FileIndex().find_image(stem)
+        else:
+            mask = f'{stem}.png'
+            paths[title] = mask if os.path.isfile(mask) else None
     for column in columns:
         paths[column.title] = column.files.find(img_id)
+    return paths
+
+
+def _cells(
+    pipeline: Pipeline,
+    img_id: str,
+    paths: Dict[str, Optional[str]],
+    classes: Sequence[str],
+    shown: Set[int],
+) -> Iterator[Dict[str, Any]]:
+    """Draw the cells of an image; what they colour is added to ``shown``."""
+    image = None
     if paths.get('image'):
         # A broken one is said in its own cell.
         with suppress(OSError, ValueError):
             image = read_fitting(str(paths['image']), paths.values())
     for title, path in paths.items():
         if path is None:
-            yield '<td class="none">not made for this image</td>'
+            yield dict(text='not made for this image')
             continue
         try:
-            folder = join_inside(_FOLDER, title)
-            name = join_inside(folder, img_id, '.jpg')
+            labels: Set[int] = set()
             if title == 'image' and image is not None:
-                drawn = Drawing(image, set())
+                drawn = image
             else:
-                drawn = draw_file(path, image, classes)
+                drawn, labels = draw_file(path, image, classes)
+            name = f'pictures/{title}/{img_id}'
+            write_image(join_inside(pipeline.work_dir, name, '.jpg'), drawn)
         except (OSError, ValueError) as error:
-            yield f'<td class="none">{escape(str(error))}</td>'
+            yield dict(text=str(error))
             continue
-        for label in drawn.classes - {0, 255}:
-            known = label <= len(classes)
-            legend[label] = (
-                classes[label - 1] if known else f'class {label - 1}'
-            )
-        write_image(os.path.join(pipeline.work_dir, name), drawn.image)
-        height, width = drawn.image.shape[:2]
-        text = escape(f'{title} of {img_id}')
-        yield (
-            f'<td><a href="{quote(name)}"><img src="{quote(name)}" '
-            f'width="{width}" height="{height}" alt="{text}" '
-            f'title="{text}" loading="lazy"></a></td>'
+        shown |= labels
+        yield dict(
+            text=f'{title} of {img_id}',
+            source=quote(f'{name}.jpg'),
+            height=drawn.shape[0],
+            width=drawn.shape[1],
         )
 
 
-def _legend(legend: Dict[int, str]) -> str:
-    """A chip for each class that a picture colours."""
-    colors = class_colors()
-    chips = []
-    for label, name in sorted(legend.items()):
-        color = ','.join(str(value) for value in colors[label - 1])
-        chip = f'<i style="background:rgb({color})"></i>'
-        chips.append(f'<span>{chip}{escape(name)}</span>')
-    if chips:
-        chips.append('<span><i class="ignored"></i>ignored</span>')
-    return ''.join(chips)
+def read_fitting(path: str, others: Iterable[Optional[str]]) -> np.ndarray:
+    """Read an image, turned by its EXIF entry unless a map of it is not."""
+    stored = image_size(path, exif_orientation=False)
+    turn = stored == image_size(path)
+    if not turn:
+        maps = [other for other in others if other and other.endswith('.png')]
+        turn = stored not in [image_size(other) for other in maps]
+    return read_picture(path, turn)
 
 
-def _summary(rows: Sequence[Row]) -> str:
-    """The table of all stages."""
-    lines = []
-    for number, cells in enumerate(summary_cells(list(rows))):
-        tag = 'td' if number else 'th'
-        row = ''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)
-        lines.append(f'<tr>{row}</tr>')
-    return '\n'.join(lines)
+def read_picture(path: str, turn: bool = True) -> np.ndarray:
+    """Read a picture, (H, W, 3) uint8, RGB, its longer side shortened."""
+    return _shrink(read_image(path, turn)[..., ::-1])
+
+
+def _shrink(image: np.ndarray, longest: int = LONGEST) -> np.ndarray:
+    scale = longest / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    height, width = (max(1, round(x * scale)) for x in image.shape[:2])
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def draw_file(
+    path: str, image: Optional[np.ndarray], classes: Sequence[str] = ()
+) -> Tuple[np.ndarray, Set[int]]:
+    """Draw a label map, class maps, regions or a picture of an image.
+
+    Returns:
+        A picture (H, W, 3) uint8, RGB, and the labels that it colours.
+    """
+    if path.endswith('.npz'):
+        with np.load(path) as arrays:
+            names = set(arrays.files)
+        if 'bits' not in names:
+            return _heat_maps(*read_maps(path, -1), image, classes), set()
+        regions, found = read_regions(path)
+        labels = np.zeros(regions.shape[1:], np.uint8)
+        for region, label in zip(regions, found.tolist()):
+            # Where they overlap it is ignored.
+            labels[region] = np.where(labels[region] > 0, 255, label + 1)
+    else:
+        with open_picture(path, decode=False) as picture:
+            colours = picture.mode not in ('P', 'L', '1')
+        if colours or not path.endswith('.png'):
+            return read_picture(path), set()
+        labels = read_index_mask(path)
+    base = _blank(labels.shape) if image is None else image
+    return draw_label_map(base, labels), set(np.unique(labels).tolist())
+
+
+def _blank(shape: Sequence[int]) -> np.ndarray:
+    """A grey field to draw on, no larger than a picture."""
+    return _shrink(np.full((*shape[:2], 3), _GREY, np.uint8))
+
+
+def _heat_maps(
+    maps: np.ndarray,
+    labels: np.ndarray,
+    image: Optional[np.ndarray],
+    classes: Sequence[str],
+) -> np.ndarray:
+    """One heat map, or four small ones with names in the room of one."""
+    base = _blank(maps.shape[1:]) if image is None else image
+    planes = [np.asarray(plane, np.float32) for plane in maps]
+    if len(planes) < 2:
+        return heatmap_overlay(base, planes[0]) if planes else base
+    height, width = max(1, base.shape[0] // 2), max(1, base.shape[1] // 2)
+    names = [*classes, *(f'class {x}' for x in range(len(classes), 255))]
+    tiles = [
+        Tile(letterbox(heatmap_overlay(base, plane), height, width), names[x])
+        for plane, x in zip(planes[:4], labels.tolist())
+    ]
+    return panel(note_left_out(tiles, len(planes) - 4), columns=2)

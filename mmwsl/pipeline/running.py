@@ -1,79 +1,57 @@
-"""Running the stages of a pipeline."""
+"""Running the stages of a pipeline.
 
+A stage's folder holds ``started.json`` while it runs and ``stage.json`` once
+it is finished; both appear whole or not at all.
+"""
+
+import ctypes
+import hashlib
+import json
+import math
 import os
 import shlex
+import shutil
 import signal
+import subprocess
+import sys
 import time
-from enum import Enum
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
 
-from mmwsl.pipeline import records
-from mmwsl.pipeline.commands import (
+from filelock import FileLock, Timeout
+
+from mmwsl.apis import load_config
+from mmwsl.pipeline.page import (
+    Row,
+    clock,
+    metrics_text,
+    write_page,
+    write_summary,
+)
+from mmwsl.pipeline.stages import (
     EVALUATION,
+    Pipeline,
+    Stage,
     evaluation_command,
     fill_in,
     stage_command,
 )
-from mmwsl.pipeline.metrics import stage_metrics
-from mmwsl.pipeline.page import write_page
-from mmwsl.pipeline.processes import last_error, locked, run_logged
-from mmwsl.pipeline.stages import Pipeline, Stage
-from mmwsl.pipeline.summary import Row, clock, metrics_text, write_summary
+from mmwsl.utils.files import read_json, write_whole
 
-
-class State(Enum):
-    """How a stage is found, and what will be done with it."""
-
-    FINISHED = 'finished, skipped'
-    EVALUATE = 'finished, its evaluation changed'
-    BROKEN = 'goes on where it was broken off'
-    NEW = 'runs'
-    CHANGED = 'runs anew'
-
-
-class Plan(NamedTuple):
-    """What will be done with a stage, why, and what it is now."""
-
-    state: State
-    reasons: List[str]
-    identity: Dict[str, Any]
-
-
-def plan_stage(
-    pipeline: Pipeline, stage: Stage, renewed: Tuple[str, ...] = ()
-) -> Plan:
-    """Find out what is to be done with a stage.
-
-    Args:
-        pipeline: The pipeline.
-        stage: The stage.
-        renewed: Stages that will have run anew by then.
-
-    Raises:
-        ValueError: If its folder holds files that no stage made.
-    """
-    found = records.identity(pipeline, stage)
-    for name in stage.uses:
-        if name in renewed:
-            found['uses'][name] = 'to come'
-    record = records.finished_record(pipeline, stage.name)
-    note = record or records.started_record(pipeline, stage.name)
-    if note is None:
-        folder = pipeline.folder(stage.name)
-        if os.path.isdir(folder) and os.listdir(folder):
-            raise ValueError(
-                f'{folder}: holds files that are not of this pipeline; move '
-                'them or choose another --work-dir'
-            )
-        return Plan(State.NEW, [], found)
-    reasons = records.differences(note['identity'], found)
-    if reasons:
-        return Plan(State.CHANGED, reasons, found)
-    if record is None:
-        return Plan(State.BROKEN, [], found)
-    if record.get('evaluate') != stage.what.get('evaluate'):
-        return Plan(State.EVALUATE, [], found)
-    return Plan(State.FINISHED, [], found)
+# These change what is told of a stage, not what it makes.
+_TOLD = ('evaluate', 'pictures', 'optional')
+# Scalars of the runner that say nothing of quality.
+_PLAIN = {'base_lr', 'data_time', 'epoch', 'eta', 'grad_norm', 'iter', 'lr'}
+_PLAIN |= {'memory', 'step', 'time'}
+_LARGEST = 1e300
+_PR_SET_PDEATHSIG = 1
+FINISHED = 'finished, skipped'
+EVALUATE = 'finished, its evaluation changed'
+BROKEN = 'goes on where it was broken off'
+NEW = 'runs'
+CHANGED = 'runs anew'
 
 
 def run_pipeline(
@@ -91,18 +69,26 @@ def run_pipeline(
     Raises:
         ChildProcessError: If a stage fails.
         FileNotFoundError: If what a stage takes from others is missing.
+        OSError: If another pipeline runs in the folder.
         ValueError: If a stage is unknown, or a folder is not a stage's.
     """
     chosen = _chosen(pipeline, first, last)
-    with locked(pipeline.work_dir) as lock:
-        run = _Run(pipeline, lock, chosen)
+    folder = pipeline.work_dir
+    os.makedirs(folder, exist_ok=True)
+    states: Dict[str, str] = {}
+    start = time.monotonic()
+    try:
+        lock = FileLock(os.path.join(folder, '.lock')).acquire(timeout=0)
+    except Timeout as error:
+        message = f'{folder}: another pipeline is running there'
+        raise OSError(message) from error
+    with lock:
         try:
             for index in chosen:
-                run.stage(index)
+                _run_stage(pipeline, index, chosen, states, start)
         finally:
-            table = run.tell()
-            print(f'\n{table}', flush=True)
-    print(f'pictures: {os.path.join(pipeline.work_dir, "index.html")}')
+            print(f'\n{_tell(pipeline, states)}', flush=True)
+    print(f'pictures: {os.path.join(folder, "index.html")}')
 
 
 def show_plan(
@@ -111,17 +97,70 @@ def show_plan(
     last: Optional[str] = None,
 ) -> None:
     """Print what :func:`run_pipeline` would do; nothing is written."""
-    renewed: Tuple[str, ...] = ()
+    renewed: List[str] = []
     chosen = _chosen(pipeline, first, last)
     for index in chosen:
         stage = pipeline.stages[index]
         _check_inputs(pipeline, stage, chosen)
-        plan = plan_stage(pipeline, stage, renewed)
-        if plan.state in (State.NEW, State.CHANGED, State.BROKEN):
-            renewed += (stage.name,)
-        why = f' ({", ".join(plan.reasons)} changed)' if plan.reasons else ''
-        print(f'{_place(pipeline, index)}: {plan.state.value}{why}')
+        state, reasons, _ = _plan(pipeline, stage, renewed)
+        if state in (NEW, CHANGED, BROKEN):
+            renewed.append(stage.name)
+        why = f' ({", ".join(reasons)} changed)' if reasons else ''
+        print(f'{_place(pipeline, index)}: {state}{why}')
         print(f'    {shlex.join(stage_command(pipeline, stage, False))}')
+
+
+def _plan(
+    pipeline: Pipeline, stage: Stage, renewed: List[str]
+) -> Tuple[str, List[str], Dict[str, Any]]:
+    """Find out how a stage is, what of it changed, and what it is now.
+
+    That is its settings, a digest of its config with all bases, and which
+    runs of earlier stages it takes from, ``renewed`` ones being to come.
+    """
+    settings = {k: v for k, v in stage.what.items() if k not in _TOLD}
+    new: Dict[str, Any] = {'settings': settings, 'config': None, 'uses': {}}
+    if stage.kind != 'tool':
+        cfg = load_config(stage.program, stage.what.get('cfg_options'))
+        text = json.dumps(cfg.to_dict(), sort_keys=True, default=str)
+        new['config'] = hashlib.sha256(text.encode()).hexdigest()
+    for name in stage.uses:
+        run = (_record(pipeline, name) or {}).get('run')
+        new['uses'][name] = 'to come' if name in renewed else run
+    # As it comes back from disk.
+    new = json.loads(json.dumps(new, default=str))
+    record = _record(pipeline, stage.name)
+    note = record or _record(pipeline, stage.name, 'started.json')
+    if note is None:
+        folder = pipeline.folder(stage.name)
+        if os.path.isdir(folder) and os.listdir(folder):
+            raise ValueError(
+                f'{folder}: holds files that are not of this pipeline; move '
+                'them or choose another --work-dir'
+            )
+        return NEW, [], new
+    reasons = _differences(note['identity'], new)
+    if reasons:
+        return CHANGED, reasons, new
+    if record is None:
+        return BROKEN, [], new
+    same = record.get('evaluate') == stage.what.get('evaluate')
+    return (FINISHED if same else EVALUATE), [], new
+
+
+def _differences(old: Dict[str, Any], new: Dict[str, Any]) -> List[str]:
+    """What of a stage's identity is not as it was, in words."""
+    before, after = old['settings'], new['settings']
+    words = [
+        key for key in {**before, **after} if before.get(key) != after.get(key)
+    ]
+    if not words and old.get('config') != new['config']:
+        words.append('what the config file holds')
+    return words + [
+        f'the run of {name!r}'
+        for name, run in new['uses'].items()
+        if old['uses'].get(name) != run
+    ]
 
 
 def _chosen(
@@ -146,7 +185,7 @@ def _check_inputs(pipeline: Pipeline, stage: Stage, chosen: range) -> None:
         checkpoint = f'{{{name}.checkpoint}}'
         if checkpoint in str(stage.what):
             fill_in(pipeline, checkpoint, stage.name)
-        if records.finished_record(pipeline, name) is None:
+        if _record(pipeline, name) is None:
             raise FileNotFoundError(
                 f'stage {stage.name!r} needs stage {name!r}, which is not '
                 f'finished in {pipeline.folder(name)}; run it first'
@@ -159,99 +198,268 @@ def _place(pipeline: Pipeline, index: int) -> str:
     )
 
 
-class _Run:
-    """One call of the command."""
+def _run_stage(
+    pipeline: Pipeline,
+    index: int,
+    chosen: range,
+    states: Dict[str, str],
+    start: float,
+) -> None:
+    """Run a stage, or find that there is nothing to run."""
+    stage = pipeline.stages[index]
+    folder = pipeline.folder(stage.name)
 
-    def __init__(
-        self, pipeline: Pipeline, lock: Tuple[int, ...], chosen: range
-    ) -> None:
-        self.pipeline = pipeline
-        self.lock = lock
-        self.chosen = chosen
-        self.start = time.monotonic()
-        self.states: Dict[str, str] = {}
-
-    def say(self, index: int, text: str) -> None:
-        """Print where the pipeline is."""
-        elapsed = clock(time.monotonic() - self.start)
-        place = _place(self.pipeline, index)
+    def say(text: str) -> None:
+        elapsed = clock(time.monotonic() - start)
+        place = _place(pipeline, index)
         print(f'== {place}: {text} (elapsed {elapsed})', flush=True)
 
-    def stage(self, index: int) -> None:
-        """Run a stage, or find that there is nothing to run."""
-        pipeline, stage = self.pipeline, self.pipeline.stages[index]
-        _check_inputs(pipeline, stage, self.chosen)
-        plan = plan_stage(pipeline, stage)
-        if plan.state is State.FINISHED:
-            self.states[stage.name] = 'kept'
-            self.say(index, plan.state.value)
-            return
-        self.states[stage.name] = 'failed'
-        if plan.state is State.CHANGED:
-            changed = ', '.join(plan.reasons)
-            self.say(index, f'{changed} changed, its folder is cleared')
-            records.clear(pipeline, stage.name)
-        self.say(index, plan.state.value)
-        if plan.state is State.EVALUATE:
-            record = records.finished_record(pipeline, stage.name)
-            assert record is not None
-            note = record
-        else:
-            note = records.begin(pipeline, stage, plan.identity)
-            self.call(index, note, stage_command(pipeline, stage))
-        self.evaluate(index, note)
-        metrics = stage_metrics(pipeline.folder(stage.name), stage.kind)
-        record = records.finish(pipeline, stage, note, metrics)
-        self.states[stage.name] = 'done'
-        words = metrics_text(metrics)
-        spent = clock(record['seconds'])
-        self.say(index, f'done in {spent}{": " if words else ""}{words}')
-        self.tell()
+    _check_inputs(pipeline, stage, chosen)
+    state, reasons, identity = _plan(pipeline, stage, [])
+    if state == FINISHED:
+        states[stage.name] = 'kept'
+        say(state)
+        return
+    states[stage.name] = 'failed'
+    if state == CHANGED:
+        say(f'{", ".join(reasons)} changed, its folder is cleared')
+        _clear(folder)
+    say(state)
+    note = _record(pipeline, stage.name)
+    if note is None:
+        note = _begin(pipeline, stage, identity)
+        _call(stage, folder, note, stage_command(pipeline, stage))
+    scores = os.path.join(folder, EVALUATION)
+    if os.path.exists(scores):
+        os.remove(scores)
+    if stage.what.get('evaluate'):
+        _call(stage, folder, note, evaluation_command(pipeline, stage))
+    note.pop('began', None)
+    note['metrics'] = stage_metrics(folder, stage.kind)
+    note['seconds'] = round(note['seconds'], 1)
+    note.update(name=stage.name, evaluate=stage.what.get('evaluate'))
+    _write(os.path.join(folder, 'stage.json'), note)
+    Path(folder, 'started.json').unlink(missing_ok=True)
+    states[stage.name] = 'done'
+    words = metrics_text(note['metrics'])
+    say(f'done in {clock(note["seconds"])}{": " if words else ""}{words}')
+    _tell(pipeline, states)
 
-    def evaluate(self, index: int, note: Dict[str, Any]) -> None:
-        """Score the label maps of a stage, if it says so."""
-        stage = self.pipeline.stages[index]
-        path = os.path.join(self.pipeline.folder(stage.name), EVALUATION)
-        if os.path.exists(path):
-            os.remove(path)
-        if stage.what.get('evaluate'):
-            command = evaluation_command(self.pipeline, stage)
-            self.call(index, note, command)
 
-    def call(
-        self, index: int, note: Dict[str, Any], command: List[str]
-    ) -> None:
-        """Run a command of a stage and count its time."""
-        stage = self.pipeline.stages[index]
-        folder = self.pipeline.folder(stage.name)
-        log = os.path.join(folder, records.LOG)
-        with open(log, 'a', encoding='utf-8') as file:
-            file.write(f'$ {shlex.join(command)}\n')
-        start = time.monotonic()
-        code = run_logged(command, log, self.lock)
-        note['seconds'] += time.monotonic() - start
-        if code:
-            how = f'failed with exit code {code}'
-            if code < 0:
-                how = f'was killed by {signal.Signals(-code).name}'
-            raise ChildProcessError(
-                f'stage {stage.name!r} {how}: {last_error(log)}; its log is '
-                f'{log}'
-            )
+def _begin(
+    pipeline: Pipeline, stage: Stage, identity: Dict[str, Any]
+) -> Dict[str, Any]:
+    """Note that a stage begins, or goes on.
 
-    def tell(self) -> str:
-        """Write summary and page; return the table."""
-        rows = []
-        for stage in self.pipeline.stages:
-            record = records.finished_record(self.pipeline, stage.name)
-            state = self.states.get(stage.name, 'kept' if record else '-')
-            seconds = record['seconds'] if record else None
-            metrics = record['metrics'] if record else {}
-            rows.append(Row(stage.name, stage.kind, state, seconds, metrics))
-        table = write_summary(self.pipeline.work_dir, rows)
+    The time of a run that was killed counts until its last line of log.
+    """
+    folder = pipeline.folder(stage.name)
+    note = _record(pipeline, stage.name, 'started.json')
+    if note is None:
+        note = dict(run=uuid.uuid4().hex, seconds=0.0, attempts=0)
+    else:
+        log = os.path.join(folder, 'log.txt')
+        last = os.path.getmtime(log) if os.path.isfile(log) else 0.0
+        note['seconds'] += max(0.0, last - note['began'])
+    note.update(
+        began=time.time(), attempts=note['attempts'] + 1, identity=identity
+    )
+    _write(os.path.join(folder, 'started.json'), note)
+    return note
+
+
+def _clear(folder: str) -> None:
+    """Remove a stage's folder; a killed removal leaves nothing half."""
+    # No stage has a name with a dot.
+    old = f'{folder}.old'
+    shutil.rmtree(old, ignore_errors=True)
+    os.rename(folder, old)
+    shutil.rmtree(old)
+
+
+def _call(
+    stage: Stage, folder: str, note: Dict[str, Any], command: List[str]
+) -> None:
+    """Run a command of a stage and count its time."""
+    log = os.path.join(folder, 'log.txt')
+    with open(log, 'a', encoding='utf-8') as file:
+        file.write(f'$ {shlex.join(command)}\n')
+    start = time.monotonic()
+    code = run_logged(command, log)
+    note['seconds'] += time.monotonic() - start
+    if code:
+        how = f'failed with exit code {code}'
+        if code < 0:
+            how = f'was killed by {signal.Signals(-code).name}'
+        raise ChildProcessError(
+            f'stage {stage.name!r} {how}: {last_error(log)}; its log is {log}'
+        )
+
+
+def run_logged(command: List[str], log_file: str) -> int:
+    """Run a command that does not outlive this process; return its code.
+
+    What it prints goes to the terminal and to the end of a file.
+    """
+    parent = os.getpid()
+    linux = sys.platform.startswith('linux')
+    libc = ctypes.CDLL(None) if linux else None
+
+    def die_with_parent() -> None:
+        assert libc is not None
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    with open(log_file, 'a', encoding='utf-8') as log, subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=dict(os.environ, PYTHONUNBUFFERED='1'),
+        encoding='utf-8',
+        errors='replace',
+        preexec_fn=die_with_parent if linux else None,
+    ) as process:
+        assert process.stdout is not None
         try:
-            write_page(self.pipeline, rows)
-        # Hours of training do not depend on pictures.
-        except (OSError, ValueError) as error:
-            print(f'no page: {error}', flush=True)
-        return table
+            for line in process.stdout:
+                log.write(line)
+                log.flush()
+                print(line, end='', flush=True)
+        except BaseException:
+            process.kill()
+            raise
+    return process.returncode
+
+
+def last_error(log_file: str) -> str:
+    """The last line of a log that tells of an error, or the last line."""
+    with open(log_file, 'rb') as file:
+        file.seek(max(0, os.path.getsize(log_file) - 20000))
+        lines = file.read().decode('utf-8', 'replace').splitlines()
+    lines = [line.strip() for line in lines if line.strip()]
+    errors = [line for line in lines if line.startswith('error: ')]
+    found = (errors or lines or [''])[-1]
+    return found[len('error: ') :] if errors else found
+
+
+def stage_metrics(folder: str, kind: str) -> Dict[str, Optional[float]]:
+    """Collect the metrics of a stage; None for what is undefined.
+
+    Where ``metrics.json`` or the evaluation of label maps has a name of the
+    runner's, the runner's is called ``val/name`` or ``test/name``.
+    """
+    found: Dict[str, Any] = {}
+    if kind == 'train':
+        found = _training_scalars(folder)
+    elif kind == 'test':
+        files = sorted(Path(folder).glob('2*/2*.json'))
+        found = _read(str(files[-1])) if files else {}
+    found = {
+        key: value
+        for key, value in found.items()
+        if _is_number(value) and key.split('/')[-1] not in _PLAIN
+    }
+    for name in ('metrics.json', EVALUATION):
+        path = os.path.join(folder, name)
+        written = _read(path) if os.path.isfile(path) else {}
+        for key, value in written.items():
+            if value is not None and not _is_number(value):
+                raise ValueError(f'{path}: {key} is {value!r}, not a number')
+        for key in set(found) & set(written):
+            prefix = dict(train='val', test='test').get(kind, 'tool')
+            found[f'{prefix}/{key}'] = found[key]
+        found.update(written)
+    return {
+        key: value if value is not None and math.isfinite(value) else None
+        for key, value in found.items()
+    }
+
+
+def _training_scalars(folder: str) -> Dict[str, Any]:
+    """The last loss and what the last evaluation gave, over all attempts."""
+    found: Dict[str, Any] = {}
+    for path in sorted(Path(folder).glob('2*/vis_data/scalars.json')):
+        text = path.read_text(encoding='utf-8', errors='replace')
+        for line in text.splitlines():
+            entry = None
+            # A killed run ends anywhere.
+            with suppress(ValueError, RecursionError):
+                entry = json.loads(line)
+            if not isinstance(entry, dict):
+                continue
+            if 'lr' not in entry:
+                found.update(entry)
+            elif 'loss' in entry:
+                found['loss'] = entry['loss']
+    return found
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value of a JSON file is a number that a float can hold."""
+    # An integer of 400 digits is valid JSON.
+    return isinstance(value, float) or (
+        isinstance(value, int)
+        and not isinstance(value, bool)
+        and abs(value) < _LARGEST
+    )
+
+
+def _read(path: str) -> Dict[str, Any]:
+    """Read a JSON object."""
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise ValueError(f'{path}: does not hold a JSON object')
+    return content
+
+
+def _write(path: str, content: Dict[str, Any]) -> None:
+    text = json.dumps(content, indent=1, default=str)
+    write_whole(path, f'{text}\n'.encode())
+
+
+def _record(
+    pipeline: Pipeline, name: str, file: str = 'stage.json'
+) -> Optional[Dict[str, Any]]:
+    """What was kept of a stage, or None."""
+    path = os.path.join(pipeline.folder(name), file)
+    if not os.path.isfile(path):
+        return None
+    record = _read(path)
+    identity = record.get('identity')
+    parts = [identity, record.setdefault('metrics', {})]
+    if isinstance(identity, dict):
+        parts += [identity.get('settings'), identity.get('uses')]
+    numbers: List[Any] = [record.get('seconds'), record.get('attempts')]
+    if file == 'started.json':
+        numbers.append(record.get('began'))
+    if isinstance(record['metrics'], dict):
+        numbers += [x for x in record['metrics'].values() if x is not None]
+    if not (
+        isinstance(record.get('run'), str)
+        and all(isinstance(part, dict) for part in parts)
+        and all(_is_number(x) and math.isfinite(x) for x in numbers)
+    ):
+        raise ValueError(
+            f'{path}: is not what the pipeline writes; remove its folder to '
+            'run that stage again'
+        )
+    return record
+
+
+def _tell(pipeline: Pipeline, states: Dict[str, str]) -> str:
+    """Write summary and page; return the table."""
+    rows = []
+    for stage in pipeline.stages:
+        record = _record(pipeline, stage.name) or {}
+        state = states.get(stage.name, 'kept' if record else '-')
+        told = record.get('seconds'), record.get('metrics', {})
+        rows.append(Row(stage.name, stage.kind, state, *told))
+    table = write_summary(pipeline.work_dir, rows)
+    try:
+        write_page(pipeline, rows)
+    # Hours of training do not depend on pictures.
+    except (OSError, ValueError) as error:
+        print(f'no page: {error}', flush=True)
+    return table

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from mmwsl.pipeline.commands import (
+from mmwsl.pipeline.stages import (
     evaluation_command,
     find_checkpoint,
     stage_command,

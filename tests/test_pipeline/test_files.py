@@ -3,7 +3,7 @@
 import pytest
 
 from mmwsl.pipeline import read_pipeline, show_plan
-from mmwsl.pipeline.running import State
+from mmwsl.pipeline.running import NEW
 from stage1_data import CONFIG_DIR
 
 TOOLS = CONFIG_DIR.parent / 'tools'
@@ -26,7 +26,7 @@ def test_plan(name, tmp_path, capsys):
     )
     show_plan(pipeline)
     printed = capsys.readouterr().out
-    assert printed.count(f': {State.NEW.value}\n') == len(pipeline.stages)
+    assert printed.count(f': {NEW}\n') == len(pipeline.stages)
     # The page shows something, and masks judge something.
     for key in ('pictures', 'evaluate'):
         assert any(stage.what.get(key) for stage in pipeline.stages)

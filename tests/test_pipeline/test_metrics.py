@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from mmwsl.pipeline.metrics import stage_metrics
+from mmwsl.pipeline.running import stage_metrics
 
 
 def write(path, text):

@@ -7,8 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmwsl.pipeline.page import choose_images, write_page
-from mmwsl.pipeline.summary import Row
+from mmwsl.pipeline.page import Row, choose_images, write_page
 from mmwsl.visualization import class_colors
 from pipeline_files import LAST, USER, WRITER, read
 

@@ -3,11 +3,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmwsl.pipeline.pictures import (
+from mmwsl.pipeline.page import (
     LONGEST,
     PictureFolder,
     draw_file,
-    draw_labels,
     read_fitting,
     read_picture,
 )
@@ -50,31 +49,32 @@ def test_large_pictures_are_shrunk(tmp_path):
 def test_label_map(tmp_path):
     path = str(tmp_path / 'a.png')
     write_label_map(path, LABEL)
-    drawing = draw_file(path, IMAGE)
-    assert (drawing.image == draw_label_map(IMAGE, LABEL)).all()
-    assert drawing.classes == {0, 2, 255}
+    image, labels = draw_file(path, IMAGE)
+    assert (image == draw_label_map(IMAGE, LABEL)).all()
+    assert labels == {0, 2, 255}
 
 
-def test_label_map_without_image():
-    high = np.ones((2 * LONGEST, LONGEST), np.uint8)
-    drawing = draw_labels(high, None)
-    assert drawing.image.shape == (LONGEST, LONGEST // 2, 3)
+def test_label_map_without_image(tmp_path):
+    path = str(tmp_path / 'a.png')
+    write_label_map(path, np.ones((2 * LONGEST, LONGEST), np.uint8))
+    image, _ = draw_file(path, None)
+    assert image.shape == (LONGEST, LONGEST // 2, 3)
     mixed = 0.35 * 235 + 0.65 * class_colors()[0].astype(float)
-    assert np.abs(drawing.image - mixed).max() < 1
+    assert np.abs(image - mixed).max() < 1
 
 
 def test_heat_maps(tmp_path):
     path = str(tmp_path / 'a.npz')
     maps = np.linspace(0, 1, 3 * 600).reshape(3, 20, 30)
     np.savez(path, maps=maps[:1], labels=[1])
-    drawing = draw_file(path, IMAGE, ['cat', 'dog'])
-    assert (drawing.image == heatmap_overlay(IMAGE, maps[0])).all()
+    image, _ = draw_file(path, IMAGE, ['cat', 'dog'])
+    assert (image == heatmap_overlay(IMAGE, maps[0])).all()
     np.savez(path, maps=maps, labels=[1, 0, 7])
-    several = draw_file(path, IMAGE, ['cat', 'dog']).image
+    several = draw_file(path, IMAGE, ['cat', 'dog'])[0]
     # Two columns and two rows in about the width of one.
     assert several.shape[1] == 30 // 2 * 2 + 4
     np.savez(path, maps=maps[:0], labels=np.zeros(0, int))
-    assert (draw_file(path, IMAGE).image == IMAGE).all()
+    assert (draw_file(path, IMAGE)[0] == IMAGE).all()
 
 
 def test_regions(tmp_path):
@@ -84,17 +84,17 @@ def test_regions(tmp_path):
     write_regions(path, regions, np.array([0, 4]))
     flat = np.zeros((20, 30), np.uint8)
     flat[:5], flat[5:10], flat[10:15] = 1, 255, 5
-    drawing = draw_file(path, IMAGE)
-    assert (drawing.image == draw_label_map(IMAGE, flat)).all()
-    assert drawing.classes == {0, 1, 5, 255}
+    image, labels = draw_file(path, IMAGE)
+    assert (image == draw_label_map(IMAGE, flat)).all()
+    assert labels == {0, 1, 5, 255}
 
 
 def test_pictures_stay_as_they_are(tmp_path):
     path = str(tmp_path / 'a.png')
     cv2.imwrite(path, np.stack([LABEL] * 3, -1))
-    drawing = draw_file(path, IMAGE)
-    assert (drawing.image == np.stack([LABEL] * 3, -1)).all()
-    assert drawing.classes == set()
+    image, labels = draw_file(path, IMAGE)
+    assert (image == np.stack([LABEL] * 3, -1)).all()
+    assert labels == set()
 
 
 def test_unknown_arrays_name_the_file(tmp_path):

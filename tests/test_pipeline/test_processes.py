@@ -5,9 +5,11 @@ import sys
 import time
 
 import pytest
+from filelock import FileLock
 
-from mmwsl.pipeline import processes
-from mmwsl.pipeline.processes import last_error, locked, run_logged
+from mmwsl.pipeline import run_pipeline
+from mmwsl.pipeline.running import last_error, run_logged
+from pipeline_files import WRITER, read
 
 LINUX = pytest.mark.skipif(
     not sys.platform.startswith('linux'), reason='only Linux can'
@@ -47,7 +49,7 @@ def test_a_stage_dies_with_the_pipeline(tmp_path):
     )
     code = (
         'import sys\n'
-        'from mmwsl.pipeline.processes import run_logged\n'
+        'from mmwsl.pipeline.running import run_logged\n'
         'run_logged([sys.executable, *sys.argv[1:3]], sys.argv[3])\n'
     )
     pid_file = tmp_path / 'pid'
@@ -78,31 +80,16 @@ def wait_for(condition, seconds=60):
         time.sleep(0.02)
 
 
-def test_one_at_a_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(processes, 'LOCK_PATIENCE', 0.3)
-    folder = str(tmp_path / 'new')
-    with locked(folder) as fds:
-        assert all(os.get_inheritable(fd) is False for fd in fds)
-        message = 'another pipeline is running'
-        with pytest.raises(OSError, match=message), locked(folder):
-            pass
-    with locked(folder):
-        pass
-
-
-def test_a_survivor_keeps_the_lock(tmp_path, monkeypatch):
-    monkeypatch.setattr(processes, 'LOCK_PATIENCE', 0.0)
-    folder = str(tmp_path)
-    with locked(folder) as fds:
-        sleeper = subprocess.Popen(['sleep', '60'], pass_fds=fds)
-    try:
-        with pytest.raises(OSError, match='another'), locked(folder):
-            pass
-    finally:
-        sleeper.kill()
-        sleeper.wait()
-    with locked(folder):
-        pass
+def test_one_at_a_time(tmp_path):
+    pipeline = read(tmp_path, [WRITER])
+    os.makedirs(pipeline.work_dir)
+    lock = FileLock(os.path.join(pipeline.work_dir, '.lock'))
+    message = f'{pipeline.work_dir}: another pipeline is running'
+    with lock, pytest.raises(OSError, match=message):
+        run_pipeline(pipeline)
+    run_pipeline(pipeline)
+    # Also after it.
+    run_pipeline(pipeline)
 
 
 @pytest.mark.parametrize(

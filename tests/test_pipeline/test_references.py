@@ -1,6 +1,6 @@
 import pytest
 
-from mmwsl.pipeline.references import expand
+from mmwsl.pipeline.stages import expand
 
 VALUES = {'n': 3, 'root': '/data', 'one.dir': '/w/one', 'a-b': None}
 

@@ -154,7 +154,7 @@ def test_bad_variables_and_page(tmp_path):
     text = fails(tmp_path, [WRITER], first='{second}', second='x')
     assert '{second} is not known at this point' in text
     text = fails(tmp_path, [WRITER], page=dict(image_dir='{two.dir}'))
-    assert 'page: {two.dir} is no variable and no folder' in text
+    assert 'page: {two.dir}: no stage before it is named' in text
 
 
 def test_missing_file(tmp_path):

@@ -2,11 +2,10 @@ import json
 
 import pytest
 
-from mmwsl.pipeline.summary import (
+from mmwsl.pipeline.page import (
     Row,
     clock,
     number_text,
-    shared_metrics,
     summary_cells,
     write_summary,
 )
@@ -54,9 +53,9 @@ def test_many_metrics_take_several_lines(tmp_path):
 
 def test_columns():
     rows = [Row('a', 'tool', 'done', 1.0, dict.fromkeys('abcdef', 1.0))] * 2
-    assert shared_metrics(rows) == ['a', 'b', 'c', 'd']
+    assert summary_cells(rows)[0][4:-1] == ['a', 'b', 'c', 'd']
     alone = rows[0]._replace(metrics={'x': 1.0, 'mIoU': 2.0})
-    assert shared_metrics([alone]) == ['mIoU']
+    assert summary_cells([alone])[0][4:-1] == ['mIoU']
 
 
 @pytest.mark.parametrize(
