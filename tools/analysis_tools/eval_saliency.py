@@ -17,8 +17,10 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from mmwsl.apis.scoring import run_scoring
 from mmwsl.evaluation.files import find_map_files, read_ids
-from mmwsl.evaluation.functional.pixel_pr import pixel_histograms
-from mmwsl.evaluation.functional.saliency import saliency_scores
+from mmwsl.evaluation.functional.pixel_pr import (
+    pixel_histograms,
+    saliency_scores,
+)
 from mmwsl.saliency import read_saliency
 from mmwsl.utils.images import read_index_mask
 from mmwsl.utils.tables import percent

@@ -24,20 +24,18 @@ from mmwsl.evaluation.functional.counting import (
 )
 from mmwsl.evaluation.functional.instances import (
     ImageMatch,
+    assign_maps,
+    binned_means,
     instance_scores,
     instance_table,
     map_parts,
+    map_quality,
     match_instances,
+    mean_by_object,
 )
 from mmwsl.evaluation.functional.pixel_pr import (
     pixel_histograms,
     pixel_scores,
-)
-from mmwsl.evaluation.functional.prm_quality import (
-    assign_maps,
-    binned_means,
-    map_quality,
-    mean_by_object,
 )
 from mmwsl.evaluation.functional.seed_report import (
     best_index,

@@ -1,18 +1,23 @@
 """How well score maps tell an object's pixels from the others.
 
 As defined by "Evaluation for Weakly Supervised Object Localization"
-(https://arxiv.org/abs/2007.04178).
+(https://arxiv.org/abs/2007.04178); and how well saliency maps agree with what
+is salient.
 
-Shape shorthand: (H, W) a score map, T thresholds.
+Shape shorthand: (H, W) a score map, T thresholds, n images.
 """
 
 from __future__ import annotations
 
-from typing import Dict
+from typing import Dict, Sequence
 
 import numpy as np
 
 from mmwsl.evaluation.functional.boxes import Numbers, check_score_map
+
+# What favours precision, the square of beta ("Frequency-tuned Salient Region
+# Detection", CVPR 2009).
+BETA_SQUARED = 0.3
 
 
 def pixel_histograms(
@@ -92,3 +97,42 @@ def pixel_scores(histograms: np.ndarray) -> Dict[str, np.ndarray]:
     area = (np.where(predicted > 0, precision, 0) * steps).sum(-1)
     values = dict(precision=precision, recall=recall, iou=iou)
     return {'PxAP': area, **{k: v[..., :-1] for k, v in values.items()}}
+
+
+def saliency_scores(
+    histograms: np.ndarray, thresholds: Sequence[float]
+) -> Dict[str, float]:
+    """Compute the F-measure and the IoU at their best thresholds.
+
+    As usual in that literature the F-measure is that of the mean precision
+    and the mean recall of all images; an image in which nothing reaches a
+    threshold has precision 0 there. The IoU is that of all pixels together.
+
+    Args:
+        histograms (np.ndarray): (n, 2, T + 2), of :func:`pixel_histograms`.
+        thresholds (Sequence[float]): The T thresholds of these.
+
+    Returns:
+        dict: ``maxF`` and ``IoU``, fractions, and their thresholds
+        ``F_threshold`` and ``IoU_threshold``, of equal ones the lowest.
+        Images without anything salient count in the IoU alone; with only
+        such images all four are NaN.
+    """
+    objects = histograms[:, 1].sum(axis=1) > 0
+    if not objects.any():
+        names = ('maxF', 'F_threshold', 'IoU', 'IoU_threshold')
+        return dict.fromkeys(names, float('nan'))
+    single = pixel_scores(histograms[objects])
+    precision = np.nan_to_num(single['precision']).mean(axis=0)
+    recall = single['recall'].mean(axis=0)
+    weighted = BETA_SQUARED * precision + recall
+    f = (1 + BETA_SQUARED) * precision * recall
+    f = f / np.where(weighted > 0, weighted, 1)
+    iou = pixel_scores(histograms.sum(axis=0))['iou']
+    best_f, best_iou = int(f.argmax()), int(iou.argmax())
+    return dict(
+        maxF=float(f[best_f]),
+        F_threshold=float(thresholds[best_f]),
+        IoU=float(iou[best_iou]),
+        IoU_threshold=float(thresholds[best_iou]),
+    )

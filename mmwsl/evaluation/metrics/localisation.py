@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from mmengine.logging import print_log
 
-from mmwsl.evaluation.files import ClassScores, read_class_scores
+from mmwsl.evaluation.files import read_class_scores, rows_of_images
 from mmwsl.evaluation.functional import (
     THRESHOLDS,
     best_ious,
@@ -153,19 +153,11 @@ class MaxBoxAccMetric(WSLMetric):
 
     def _read_scores(self, path: str) -> Dict[str, np.ndarray]:
         """Scores of each image id in the order of the dataset's classes."""
-        given: ClassScores = read_class_scores(path)
-        classes = list((self.dataset_meta or {}).get('classes') or ())
+        given = read_class_scores(path)
+        classes = (self.dataset_meta or {}).get('classes')
         rows = given.scores
-        if classes and rows.shape[1] != len(classes):
-            raise ValueError(
-                f'{path}: {rows.shape[1]} scores for each image, but there '
-                f'are {len(classes)} classes'
-            )
-        if classes and given.classes:
-            unknown = sorted(set(given.classes) - set(classes))
-            if unknown:
-                raise ValueError(f'{path}: unknown class names {unknown}')
-            rows = rows[:, [given.classes.index(name) for name in classes]]
+        if classes:
+            rows = rows_of_images(given, given.ids, classes, path)
         return dict(zip(given.ids, rows))
 
     def score_all(self, results: List[dict]) -> Dict[str, float]:

@@ -15,7 +15,7 @@ from mmwsl.evaluation.functional import (
     mean_by_object,
     percent,
 )
-from mmwsl.evaluation.functional.prm_quality import MATCHES
+from mmwsl.evaluation.functional.instances import MATCHES
 from mmwsl.evaluation.metrics.base import (
     WSLMetric,
     field,

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
-from mmwsl.evaluation.functional.pixel_pr import pixel_histograms
-from mmwsl.evaluation.functional.saliency import saliency_scores
+from mmwsl.evaluation.functional.pixel_pr import (
+    pixel_histograms,
+    saliency_scores,
+)
 
 THRESHOLDS = (0.0, 0.5, 0.9)
 
