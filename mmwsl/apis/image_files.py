@@ -55,6 +55,7 @@ class ImageFiles(Dataset):
         write: Makes the file of an image, ``(path, img)``.
         read_settings: Returns what a file was made with, or None for a file
             of another program; raises ValueError for a broken one.
+        read_size: Returns the height and width of the image of a file.
         overwrite: Whether to make those again that are there.
     """
 
@@ -67,6 +68,7 @@ class ImageFiles(Dataset):
         settings: Dict[str, Any],
         write: Callable[[str, np.ndarray], None],
         read_settings: Callable[[str], Optional[Dict[str, Any]]],
+        read_size: Callable[[str], Tuple[int, int]],
         overwrite: bool = False,
     ) -> None:
         self.entries = entries
@@ -76,6 +78,7 @@ class ImageFiles(Dataset):
         self.settings = settings
         self.write = write
         self.read_settings = read_settings
+        self.read_size = read_size
         self.overwrite = overwrite
 
     def __len__(self) -> int:
@@ -88,11 +91,11 @@ class ImageFiles(Dataset):
         path = ''
         try:
             path = join_inside(self.folder, entry['img_id'], self.suffix)
+            img = (self.loader(dict(entry)) or {})['img']
             if os.path.exists(path) and not self.overwrite:
-                self._check(path)
+                self._check(path, img.shape[:2])
                 return path, True, ''
-            loaded = self.loader(dict(entry)) or {}
-            self.write(path, loaded['img'])
+            self.write(path, img)
             return path, False, ''
         except (ImportError, OSError, ValueError) as error:
             text = str(error)
@@ -100,7 +103,7 @@ class ImageFiles(Dataset):
             named = name in text or (path and path in text)
             return path, False, text if named else f'{name}: {text}'
 
-    def _check(self, path: str) -> None:
+    def _check(self, path: str, shape: Tuple[int, ...]) -> None:
         try:
             found = self.read_settings(path)
         except ValueError as error:
@@ -118,6 +121,13 @@ class ImageFiles(Dataset):
                     f'{path}: was made with {name}={found.get(name)!r}, not '
                     f'{value!r}; name another folder or say --overwrite'
                 )
+        size = self.read_size(path)
+        if tuple(size) != tuple(shape):
+            raise ValueError(
+                f'{path}: was made of an image of {size[1]} x {size[0]} '
+                f'pixels, not {shape[1]} x {shape[0]}; name another folder '
+                'or say --overwrite'
+            )
 
 
 def make_image_files(files: ImageFiles, num_workers: int) -> Tuple[int, int]:
@@ -226,8 +236,8 @@ def make_files(args: argparse.Namespace, what: str, **making: Any) -> None:
     Args:
         args: Of :func:`making_parser`.
         what: What to call the files.
-        **making: ``suffix``, ``settings``, ``write`` and ``read_settings``
-            of :class:`ImageFiles`.
+        **making: ``suffix``, ``settings``, ``write``, ``read_settings``
+            and ``read_size`` of :class:`ImageFiles`.
 
     Raises:
         ValueError: If files would lie among the images.

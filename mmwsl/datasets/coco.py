@@ -8,7 +8,7 @@ from typing import Any, Container, Dict, List, Optional, Set, Tuple, cast
 import numpy as np
 
 from mmwsl.datasets.base import DataInfo, WSLDataset
-from mmwsl.datasets.files import FileIndex, image_id
+from mmwsl.datasets.files import FileIndex, image_id, path_inside
 from mmwsl.registry import DATASETS
 from mmwsl.utils.files import read_json
 from mmwsl.utils.masks import check_boxes, decode_segmentation
@@ -128,19 +128,27 @@ class COCOImageLevelDataset(WSLDataset):
                 of_image[annotation['image_id']].append(annotation)
         files, entries = FileIndex(), []
         for image in content['images']:
-            path = os.path.join(
-                self.data_prefix['img_path'], image['file_name']
-            )
-            if files.exists(path):
-                found = of_image.get(image['id'], [])
-                truth = self._truth(image, found, label_of, holds)
-                entries.append(self._to_entry(path, found, label_of, truth))
+            try:
+                path = self._find_image(files, image)
+            except (FileNotFoundError, ValueError) as error:
+                if not self.collect_problems:
+                    raise
+                self._problem(*str(error).split(': ', 1))
                 continue
-            message = f'image {image["id"]} is {path}, which does not exist'
-            if not self.collect_problems:
-                raise FileNotFoundError(f'{self.ann_file}: {message}')
-            self._problem(self.ann_file, message)
+            found = of_image.get(image['id'], [])
+            truth = self._truth(image, found, label_of, holds)
+            entries.append(self._to_entry(path, found, label_of, truth))
         return entries
+
+    def _find_image(self, files: FileIndex, image: Dict[str, Any]) -> str:
+        """Return the path of an image, which must lie in its folder."""
+        place = f'{self.ann_file}: image {image["id"]}'
+        folder = self.data_prefix['img_path']
+        path = path_inside(place, folder, image['file_name'])
+        found = files.find_image(path)
+        if found is None:
+            raise FileNotFoundError(f'{place} {files.why_missing(path)}')
+        return found
 
     def _read(self) -> Dict[str, List[Dict[str, Any]]]:
         path = self.ann_file

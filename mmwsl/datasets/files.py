@@ -1,15 +1,11 @@
 """Finding image files on disk, and reading lists of text."""
 
-import logging
 import os
 from collections import Counter, defaultdict
 from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
-from mmengine.logging import print_log
-
+from mmwsl.utils.files import join_inside, say_once
 from mmwsl.utils.images import IMG_SUFFIXES
-
-_said: Set[str] = set()
 
 
 def find_files(
@@ -75,13 +71,6 @@ def files_by_id(
         kind = 'image' if images else f'{", ".join(suffixes)} file'
         raise ValueError(f'{folder}: holds no {kind}')
     return found
-
-
-def say_once(message: str) -> None:
-    """Print a warning, but only the first time in this process."""
-    if message not in _said:
-        _said.add(message)
-        print_log(message, logger='current', level=logging.WARNING)
 
 
 def _walk(
@@ -164,6 +153,18 @@ class FileIndex:
 def _rank(name: str) -> int:
     suffix = os.path.splitext(name)[1].lower()
     return IMG_SUFFIXES.index(suffix) if suffix in IMG_SUFFIXES else -1
+
+
+def path_inside(place: str, folder: str, name: str) -> str:
+    """Join a name of a list to its folder.
+
+    Raises:
+        ValueError: If it leaves the folder; begins with ``place``.
+    """
+    try:
+        return join_inside(folder, name, links=True)
+    except ValueError as error:
+        raise ValueError(f'{place}: {error}') from None
 
 
 def image_id(img_path: str, folder: str) -> str:

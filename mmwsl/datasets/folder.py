@@ -9,13 +9,13 @@ from mmwsl.datasets.files import (
     find_files,
     image_id,
     is_hidden,
-    say_once,
 )
 from mmwsl.datasets.label_lists import (
     parse_labels,
     read_label_file,
 )
 from mmwsl.registry import DATASETS
+from mmwsl.utils.files import say_once
 
 
 class _Row(NamedTuple):

@@ -6,9 +6,13 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from mmwsl.datasets.base import DataInfo, WSLDataset
-from mmwsl.datasets.files import FileIndex, read_lines, read_names
+from mmwsl.datasets.files import (
+    FileIndex,
+    path_inside,
+    read_lines,
+    read_names,
+)
 from mmwsl.registry import DATASETS
-from mmwsl.utils.files import join_inside
 from mmwsl.utils.images import IMG_SUFFIXES
 from mmwsl.utils.masks import check_boxes
 
@@ -280,18 +284,6 @@ def read_ids(path: str) -> List[Row]:
     if not rows:
         raise ValueError(f'{path}: list of images is empty')
     return rows
-
-
-def path_inside(place: str, folder: str, name: str) -> str:
-    """Join a name of a list to its folder.
-
-    Raises:
-        ValueError: If it leaves the folder; begins with ``place``.
-    """
-    try:
-        return join_inside(folder, name, links=True)
-    except ValueError as error:
-        raise ValueError(f'{place}: {error}') from None
 
 
 def read_rows(

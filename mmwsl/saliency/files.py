@@ -5,13 +5,14 @@ Shape shorthand: (H, W) the image.
 
 import io
 import json
+import os
 from typing import Any, Dict, Optional
 
 import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from mmwsl.utils.files import write_whole
+from mmwsl.utils.files import say_once, write_whole
 from mmwsl.utils.images import open_picture, read_plane
 
 # Where a picture keeps what its map was made with.
@@ -46,6 +47,13 @@ def read_saliency(path: str) -> np.ndarray:
             f'{path}: {_WHAT} holds {plane.dtype} values from {low:g} to '
             f'{high:g}, whose scale is not known; write it with 8 bits, 0 to '
             '255'
+        )
+    if scale == 255 and high == 1:
+        folder = os.path.dirname(path) or os.curdir
+        say_once(
+            f'{path}: a {_WHAT} of 8 bits has the maximum 1, which is read '
+            'as 1 / 255; write a mask of 0 and 1 with 0 and 255',
+            f'{folder}: dark',
         )
     saliency: np.ndarray = plane.astype(np.float32) / scale
     return saliency

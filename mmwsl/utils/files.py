@@ -1,6 +1,7 @@
 """Reading and writing files: whole, inside their folder, with named errors."""
 
 import json
+import logging
 import ntpath
 import os
 import re
@@ -8,8 +9,11 @@ import socket
 from contextlib import contextmanager, suppress
 from typing import Any, Iterator, Set
 
+from mmengine.logging import print_log
+
 # Folders from which stale temporary files have been removed.
 _tidied: Set[str] = set()
+_said: Set[str] = set()
 
 
 def join_inside(
@@ -165,3 +169,15 @@ def naming(place: str) -> Iterator[None]:
         if not isinstance(error, (ValueError, TypeError)):
             text = f'{type(error).__name__}: {text}'
         raise ValueError(f'{place}: {text}') from error
+
+
+def say_once(message: str, key: str = '') -> None:
+    """Print a warning, but only the first time in this process.
+
+    Args:
+        message (str): The warning.
+        key (str): What it is about, if the message alone does not tell.
+    """
+    if (key or message) not in _said:
+        _said.add(key or message)
+        print_log(message, logger='current', level=logging.WARNING)

@@ -33,7 +33,15 @@ def files(folder, names, settings=None, **kwargs):
         return json.loads(text) if text else None
 
     return ImageFiles(
-        entries, load, str(folder), '.json', settings, write, read, **kwargs
+        entries,
+        load,
+        str(folder),
+        '.json',
+        settings,
+        write,
+        read,
+        lambda path: (read(path).get('side', 2), 2),
+        **kwargs,
     )
 
 
@@ -61,3 +69,11 @@ def test_names_the_broken_image(tmp_path):
     with pytest.raises(ValueError, match=r'broken\.jpg: no picture'):
         make_image_files(files(tmp_path, ['a', 'broken', 'b']), 0)
     assert sorted(os.listdir(tmp_path)) == ['a.json']
+
+
+def test_refuses_files_of_another_size(tmp_path):
+    make_image_files(files(tmp_path, ['a']), 0)
+    (tmp_path / 'a.json').write_text('{"level": 1, "side": 3}')
+    with pytest.raises(ValueError, match=r'a\.json: .* 2 x 3 .* 2 x 2'):
+        make_image_files(files(tmp_path, ['a']), 0)
+    assert make_image_files(files(tmp_path, ['a'], overwrite=True), 0)[0] == 1

@@ -77,13 +77,36 @@ def test_own_classes(coco):
 def test_missing_image(coco):
     coco.content['images'][1]['file_name'] = 'x/none.jpg'
     config = coco.write()
-    with pytest.raises(
-        FileNotFoundError, match=r'ann.json: image 3 is .*none'
-    ):
+    with pytest.raises(FileNotFoundError, match=r'ann.json: image 3 .*none'):
         COCOImageLevelDataset(**config)
     data = COCOImageLevelDataset(collect_problems=True, **config)
     assert len(data) == 2
     assert 'none.jpg' in data.problems[0][1]
+
+
+@pytest.mark.parametrize('form', ['/{}', '../im/{}', 'x/../../{}', ''])
+def test_images_lie_in_their_folder(coco, form):
+    coco.content['images'][1]['file_name'] = form.format('x/2.jpg')
+    config = coco.write()
+    with pytest.raises(ValueError, match=r'ann.json: image 3: .* no name'):
+        COCOImageLevelDataset(**config)
+    data = COCOImageLevelDataset(collect_problems=True, **config)
+    assert len(data) == 2
+    assert 'image 3' in data.problems[0][1]
+
+
+@pytest.mark.parametrize('name', ['x/2.JPG', 'x/2', 'x/2.png'])
+def test_suffixes_are_those_of_lists(coco, name):
+    images = coco.content['images']
+    number = next(i for i in images if i['file_name'].startswith('x/2.'))
+    there, number['file_name'] = number['file_name'], name
+    config = coco.write()
+    if name.endswith('png') and not there.endswith('png'):
+        with pytest.raises(FileNotFoundError, match='x/2.png'):
+            COCOImageLevelDataset(**config)
+        return
+    paths = [i['img_path'] for i in infos(COCOImageLevelDataset(**config))]
+    assert [p.endswith(there) for p in paths].count(True) == 1
 
 
 @pytest.mark.parametrize(

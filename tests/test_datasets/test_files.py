@@ -84,7 +84,7 @@ def make(root, *names):
 def test_what_is_no_image_is_passed_over(tmp_path, monkeypatch):
     said = []
     monkeypatch.setattr(
-        'mmwsl.datasets.files.print_log', lambda text, **_: said.append(text)
+        'mmwsl.utils.files.print_log', lambda text, **_: said.append(text)
     )
     root = tmp_path / 'images'
     make(root, 'a.jfif', 'b/c.JPG', 'b/d.heic', 'b/e', 'b/.f.jpg', '.g/h.jpg')

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from mmwsl.datasets.transforms import LoadSaliency
-from mmwsl.saliency import read_settings, write_saliency
+from mmwsl.saliency import read_saliency, read_settings, write_saliency
 
 
 def test_maps_are_read_as_written(tmp_path):
@@ -44,3 +44,17 @@ def test_what_is_no_map_is_not_written(tmp_path, saliency):
     with pytest.raises(ValueError, match=r'a\.png: a saliency map is'):
         write_saliency(str(path), saliency, {})
     assert not list(tmp_path.iterdir())
+
+
+def test_says_that_a_mask_of_0_and_1_is_dark(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        'mmwsl.utils.files.print_log', lambda text, **_: said.append(text)
+    )
+    for name in ('a', 'b'):
+        path = str(tmp_path / f'{name}.png')
+        Image.fromarray(np.eye(4, dtype=np.uint8)).save(path)
+        assert read_saliency(path).max() == np.float32(1 / 255)
+    # Once for a folder.
+    assert len(said) == 1
+    assert str(tmp_path / 'a.png') in said[0]

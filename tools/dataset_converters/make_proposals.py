@@ -17,6 +17,7 @@ from mmwsl.apis.image_files import make_files, making_parser
 from mmwsl.proposals import (
     ProposalGenerator,
     read_parameters,
+    read_proposals,
     write_proposals,
 )
 
@@ -43,6 +44,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             settings=generator.parameters,
             write=write,
             read_settings=read_parameters,
+            read_size=lambda path: read_proposals(path).size,
         )
     return 0
 

@@ -15,6 +15,7 @@ from typing import Optional, Sequence
 from mmwsl.apis import friendly_errors
 from mmwsl.apis.image_files import make_files, making_parser
 from mmwsl.saliency import SaliencyGenerator, read_settings, write_saliency
+from mmwsl.utils.images import image_size
 
 import numpy as np
 
@@ -37,6 +38,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             settings=generator.settings,
             write=write,
             read_settings=read_settings,
+            read_size=image_size,
         )
     return 0
 

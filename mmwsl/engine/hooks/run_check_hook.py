@@ -1,5 +1,6 @@
 """Checks that every run needs."""
 
+import logging
 import math
 from typing import (
     Any,
@@ -10,21 +11,28 @@ from typing import (
     Mapping,
     Optional,
     Sequence,
+    Set,
     Tuple,
 )
 
 import torch
 from mmengine.dataset import InfiniteSampler
+from mmengine.dist import all_gather_object, is_distributed
 from mmengine.hooks import CheckpointHook, Hook
+from mmengine.logging import print_log
 from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
+from mmengine.structures import BaseDataElement
 from torch import nn
 
 from mmwsl.datasets import renumber_classes
 from mmwsl.models.channels import check_channels
 from mmwsl.models.heads import DensityHead
 from mmwsl.registry import HOOKS
+from mmwsl.structures import WSLDataSample
 from mmwsl.utils.checkpoints import first_not_finite, load_state, unwrap
 
+# In label maps: not compared.
+_IGNORED = 255
 CLASSES = ('same', 'by_name', 'any')
 # Of optimizers that have no others: one cannot go on from another's state.
 _OPTIMIZER_KEYS = ('betas', 'momentum', 'alpha', 'rho', 'etas', 'lambd')
@@ -46,7 +54,10 @@ class RunCheckHook(Hook):
       ``--resume`` also one without optimizer, schedulers or log history, or
       with those of another run;
     - classes of a checkpoint, or of the validation set, that are not those
-      of the data in this order.
+      of the data in this order;
+    - a validation or test set of which a data loader drops images, and one
+      whose label maps, for mmseg's metrics, hold a single class or unknown
+      ones. A line names those that show nothing but background.
 
     Python text in a checkpoint is thrown away before mmengine executes it.
 
@@ -70,6 +81,7 @@ class RunCheckHook(Hook):
             )
         self.classes = classes
         self.partial_load = partial_load
+        self._truth = ShownClasses()
 
     def before_run(self, runner: Runner) -> None:
         """Check channels and the length of an epoch before anything else."""
@@ -81,6 +93,8 @@ class RunCheckHook(Hook):
                 neck = getattr(model, 'neck', None)
                 head = getattr(model, name)
                 check_channels(head, name, neck, model.backbone)
+        for loop in _loops(runner):
+            check_all_images(loop)
         if isinstance(runner._train_loop, BaseLoop):
             check_batches(runner._train_loop.dataloader)
             if runner._train_loop.max_iters < 1:
@@ -139,6 +153,55 @@ class RunCheckHook(Hook):
         """Check the weights before they are saved."""
         self._check_weights(runner)
 
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Forget the label maps of another epoch."""
+        self._truth = ShownClasses()
+
+    def after_val_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Optional[Sequence[Any]] = None,
+    ) -> None:
+        """Look at the label maps that a segmentor is compared with."""
+        self._look(runner._val_loop, outputs)
+
+    def after_val_epoch(
+        self, runner: Runner, metrics: Optional[Dict[str, float]] = None
+    ) -> None:
+        """Refuse scores of one class alone."""
+        self._truth.check()
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Forget the label maps of another epoch."""
+        self._truth = ShownClasses()
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Optional[Sequence[Any]] = None,
+    ) -> None:
+        """Look at the label maps that a segmentor is compared with."""
+        self._look(runner._test_loop, outputs)
+
+    def after_test_epoch(
+        self, runner: Runner, metrics: Optional[Dict[str, float]] = None
+    ) -> None:
+        """Refuse scores of one class alone."""
+        self._truth.check()
+
+    def _look(self, loop: Any, samples: Optional[Sequence[Any]]) -> None:
+        number = len(_classes(loop.dataloader.dataset))
+        for sample in samples or ():
+            # The masks of ours are compared with labels where they are read.
+            if isinstance(sample, BaseDataElement) and not isinstance(
+                sample, WSLDataSample
+            ):
+                self._truth.add(sample, number)
+
     def _check_weights(self, runner: Runner) -> None:
         name = first_not_finite(unwrap(runner.model).state_dict())
         if name is not None:
@@ -187,6 +250,89 @@ def check_batches(loader: Any) -> None:
         + (' (drop_last=True)' if getattr(batches, 'drop_last', 0) else '')
         + ': no iteration would be run.'
     )
+
+
+def check_all_images(loop: BaseLoop) -> None:
+    """Refuse a loop of evaluation that does not see every image once.
+
+    Raises:
+        ValueError: With the name of the data loader and how many images it
+            drops.
+    """
+    loader = loop.dataloader
+    name = f'{type(loop).__name__[:-4].lower()}_dataloader'
+    if isinstance(getattr(loader, 'sampler', None), InfiniteSampler):
+        raise ValueError(f'{name}: InfiniteSampler has no end.')
+    batches = getattr(loader, 'batch_sampler', None)
+    if getattr(batches, 'drop_last', False):
+        size = getattr(batches, 'batch_size', loader.batch_size)
+        lost = len(loader.sampler) % size
+        if lost:
+            raise ValueError(
+                f'{name}: drop_last=True drops {lost} of '
+                f'{len(loader.sampler)} images (batches of {size}); metrics '
+                'need all of them.'
+            )
+
+
+class ShownClasses:
+    """The values of the label maps that a segmentor is compared with."""
+
+    def __init__(self) -> None:
+        self.values: Set[int] = set()
+        self.blank: List[str] = []
+        self.images = self.num_classes = 0
+        self.first = ''
+
+    def add(self, sample: Any, num_classes: int) -> None:
+        """Add the label map of a sample.
+
+        Raises:
+            ValueError: If it holds a value that is no class; names it.
+        """
+        if 'gt_sem_seg' not in sample:
+            return
+        keys = ('seg_map_path', 'img_path', 'img_id')
+        place = next((str(sample.get(k)) for k in keys if sample.get(k)), '')
+        values = set(sample.gt_sem_seg.data.unique().tolist()) - {_IGNORED}
+        wrong = sorted(value for value in values if value >= num_classes)
+        if wrong and num_classes:
+            raise ValueError(
+                f'{place}: mask holds the value {wrong[0]}, but with '
+                f'{num_classes} classes only 0 to {num_classes - 1} and '
+                f'{_IGNORED} mean something'
+            )
+        self.values |= values
+        self.images += 1
+        self.num_classes = num_classes
+        self.first = self.first or place
+        if not values - {0}:
+            self.blank.append(place)
+
+    def check(self) -> None:
+        """Say which maps show nothing, and refuse those of one class.
+
+        Raises:
+            ValueError: If a set of several classes shows one of them.
+        """
+        parts = all_gather_object(self) if is_distributed() else [self]
+        images = sum(part.images for part in parts)
+        values = set().union(*(part.values for part in parts))
+        if images and self.num_classes > 1 and len(values) < 2:
+            raise ValueError(
+                f'{self.first}: no mask shows a class: the {images} masks '
+                f'hold nothing but {sorted(values) or _IGNORED} and '
+                f'{_IGNORED}, which means ignored; class c is stored as its '
+                'index'
+            )
+        blank = [name for part in parts for name in part.blank]
+        if blank:
+            print_log(
+                f'{blank[0]}: mask shows no class beside that of index 0'
+                + (f', as {len(blank)} of {images} do' if blank[1:] else ''),
+                logger='current',
+                level=logging.WARNING,
+            )
 
 
 def _loops(runner: Runner) -> Iterable[BaseLoop]:

@@ -8,11 +8,16 @@ import pytest
 import torch
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
+from mmengine.structures import BaseDataElement, PixelData
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from mmwsl.engine.hooks import RunCheckHook
-from mmwsl.engine.hooks.run_check_hook import check_batches
+from mmwsl.engine.hooks.run_check_hook import (
+    ShownClasses,
+    check_all_images,
+    check_batches,
+)
 from mmwsl.utils.checkpoints import read_checkpoint
 
 
@@ -243,3 +248,83 @@ def test_order_of_classes_in_training_and_validation(tmp_path: Path) -> None:
         ).train()
     with pytest.raises(ValueError, match='classes'):
         RunCheckHook(classes='sorted')
+
+
+@pytest.mark.parametrize('split', ['val', 'test'])
+def test_evaluation_sees_every_image(tmp_path: Path, split: str) -> None:
+    def build(number: int) -> Runner:
+        loader = DataLoader(Points(number), batch_size=2, drop_last=True)
+        changes = {
+            f'{split}_dataloader': loader,
+            f'{split}_cfg': {},
+            f'{split}_evaluator': [],
+            'load_from': None,
+        }
+        return runner(tmp_path / str(number), **changes)
+
+    with pytest.raises(
+        ValueError, match=f'{split}_dataloader: drop_last.*1 of 5'
+    ):
+        getattr(build(5), 'train' if split == 'val' else 'test')()
+    # No image is lost.
+    check_all_images(
+        build(4).build_val_loop({})
+        if split == 'val'
+        else build(4).build_test_loop({})
+    )
+
+
+def label_maps(*maps: Sequence[int]) -> List[BaseDataElement]:
+    return [
+        BaseDataElement(
+            metainfo=dict(seg_map_path=f'{number}.png'),
+            gt_sem_seg=PixelData(data=torch.tensor(values)[None, None]),
+        )
+        for number, values in enumerate(maps)
+    ]
+
+
+@pytest.mark.parametrize(
+    ('maps', 'message'),
+    [
+        ([[0, 255], [0, 255]], '0.png: no mask shows a class: the 2 masks'),
+        ([[0, 0]], '0.png: no mask'),
+        ([[255, 255]], '0.png: no mask'),
+        ([[0, 1], [0, 128]], '1.png: mask holds the value 128, .* 2 classes'),
+    ],
+)
+def test_label_maps_of_one_class_are_not_scored(
+    maps: List[List[int]], message: str
+) -> None:
+    def score() -> None:
+        shown = ShownClasses()
+        for sample in label_maps(*maps):
+            shown.add(sample, 2)
+        shown.check()
+
+    with pytest.raises(ValueError, match=message):
+        score()
+
+
+def test_label_maps_without_a_class_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    samples = label_maps([0, 255], [0, 1], [0, 0])
+    model = Line()
+    model.forward = lambda *_, **__: samples  # type: ignore[method-assign]
+    loader = DataLoader(Points(1, classes=['background', 'crack']))
+    test = runner(
+        tmp_path,
+        model=model,
+        test_dataloader=loader,
+        test_cfg={},
+        test_evaluator=[],
+        log_level='WARNING',
+    )
+    test.logger.addHandler(caplog.handler)
+    test.test()
+    assert '0.png: mask shows no class' in caplog.text
+    assert '2 of 3' in caplog.text
+    del samples[1]
+    with pytest.raises(ValueError, match=r'0\.png: no mask'):
+        test.test()
