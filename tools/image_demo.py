@@ -19,7 +19,7 @@ from mmwsl.apis.errors import error_line
 from mmwsl.apis.inference import is_segmentor, label_indices, load_image
 from mmwsl.datasets.files import find_files
 from mmwsl.utils.images import IMG_SUFFIXES
-from mmwsl.visualization.visualizer import WSLVisualizer
+from mmwsl.visualization import WSLVisualizer
 
 import numpy as np
 from mmengine.device import get_device

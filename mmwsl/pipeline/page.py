@@ -48,10 +48,10 @@ from mmwsl.visualization import (
     draw_label_map,
     heatmap_overlay,
     letterbox,
+    note_left_out,
     panel,
     write_image,
 )
-from mmwsl.visualization.tiles import note_left_out
 
 LONGEST = 360
 _TEMPLATE = Path(__file__).with_name('page.html.j2')

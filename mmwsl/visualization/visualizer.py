@@ -1,29 +1,40 @@
-"""Pictures of image-level labels and what a model makes of them."""
+"""Draw image-level labels and what a model makes of them."""
 
 from __future__ import annotations
 
-from typing import Any, List, Optional
+from typing import Any, List, Mapping, Optional, Sequence
 
+import cv2
 import numpy as np
+import torch
 from mmengine.visualization import Visualizer
 
 from mmwsl.registry import VISUALIZERS
-from mmwsl.utils.arrays import array
-from mmwsl.visualization.boxes import draw_boxes
-from mmwsl.visualization.canvas import Canvas
-from mmwsl.visualization.density import density_tiles
-from mmwsl.visualization.heatmap import heat_map_tiles
-from mmwsl.visualization.instances import instance_tiles
-from mmwsl.visualization.label_map import draw_label_map
-from mmwsl.visualization.peaks import response_tiles
-from mmwsl.visualization.score_map import score_map_tiles
-from mmwsl.visualization.tiles import Tile, display_size, panel, resize
-from mmwsl.visualization.writing import write_image
+from mmwsl.visualization.drawing import (
+    Tile,
+    display_size,
+    panel,
+    resize,
+    write_image,
+)
+from mmwsl.visualization.samples import (
+    Canvas,
+    class_map_tiles,
+    density_tiles,
+    given_labels,
+    instance_tiles,
+    label_map_tiles,
+    response_tiles,
+    score_map_tiles,
+    truth_tiles,
+)
+
+_FLIP_AXES = {'horizontal': (1,), 'vertical': (0,), 'diagonal': (0, 1)}
 
 
 @VISUALIZERS.register_module()
 class WSLVisualizer(Visualizer):
-    """Draws one panel for each image, with OpenCV.
+    """Draws one panel for each image.
 
     After the input the panel shows what the sample has of: the ground truth
     (label map with boxes, instances), the predicted label map, the predicted
@@ -89,19 +100,9 @@ class WSLVisualizer(Visualizer):
         out_file: Optional[str] = None,
         step: int = 0,
     ) -> None:
-        """Draw a panel and write it, show it or hand it to the backends.
+        """Draw a panel and show it, write it or hand it to the backends.
 
-        Args:
-            name (str): Title of the window and name for the backends.
-            image (np.ndarray): (H, W, 3) uint8, RGB.
-            data_sample (WSLDataSample, optional): Labels and predictions.
-            draw_gt (bool): Whether to draw the ground truth.
-            draw_pred (bool): Whether to draw the prediction.
-            show (bool): Open a window.
-            wait_time (float): Seconds that the window waits, 0 for ever.
-            out_file (str, optional): File to write; without one and without
-                a window the panel goes to the backends.
-            step (int): Step for the backends.
+        The backends get it if there is neither a window nor a file.
         """
         tiles = self.draw_tiles(image, data_sample, draw_gt, draw_pred)
         picture = panel(tiles, self.columns)
@@ -120,90 +121,36 @@ class WSLVisualizer(Visualizer):
         draw_gt: bool = True,
         draw_pred: bool = True,
     ) -> List[Tile]:
-        """The tiles of an image's panel, at display size.
-
-        Args:
-            image (np.ndarray): (H, W, 3) uint8, RGB.
-            data_sample (WSLDataSample, optional): Labels and predictions.
-            draw_gt (bool): Whether to draw the ground truth.
-            draw_pred (bool): Whether to draw the prediction.
-
-        Returns:
-            list[Tile]: The input first.
-        """
+        """Draw the tiles of an image's panel at display size, input first."""
         sample = {} if data_sample is None else data_sample
-        canvas = self._canvas(image)
-        ground_truth = self._ground_truth(canvas, sample) if draw_gt else []
-        title = str(sample.get('img_id', 'input'))
-        labels = self._given_labels(canvas, sample)
-        if labels and not ground_truth and draw_gt:
-            title = f'{title}: {labels}'
-        tiles = [Tile(canvas.image, title, keep_end=True), *ground_truth]
-        if draw_pred:
-            tiles += self._prediction(canvas, sample, draw_gt)
-        return tiles
-
-    def _canvas(self, image: np.ndarray) -> Canvas:
-        """The image at display size, with the names of the classes."""
         height, width = image.shape[:2]
         size = display_size(height, width, self.shortest, self.longest)
         meta = self.dataset_meta or {}
-        return Canvas(
+        canvas = Canvas(
             resize(image, *size),
             size[0] / height,
             meta.get('classes') or (),
             meta.get('palette'),
         )
-
-    def _ground_truth(self, canvas: Canvas, sample: Any) -> List[Tile]:
-        drawn = canvas.image
-        if 'gt_sem_seg' in sample:
-            mask = array(sample.get('gt_sem_seg').data)[0]
-            drawn = draw_label_map(drawn, mask, canvas.palette)
-        tiles = []
-        if 'gt_instances' in sample:
-            instances = sample.get('gt_instances')
-            boxes, labels = instances.get('bboxes'), instances.get('labels')
-            tiles = instance_tiles(
-                canvas, instances, 'truth: ', self.max_instances
-            )
-            if not tiles and boxes is not None and labels is not None:
-                drawn = draw_boxes(
-                    drawn,
-                    array(boxes) * canvas.scale,
-                    array(labels),
-                    palette=canvas.palette,
-                )
-        if drawn is not canvas.image:
-            labels = self._given_labels(canvas, sample)
-            text = ': '.join(filter(None, ('truth', labels)))
-            tiles.insert(0, Tile(drawn, text))
-        return tiles
-
-    def _prediction(
-        self, canvas: Canvas, sample: Any, use_truth: bool
-    ) -> List[Tile]:
-        tiles = []
-        if 'pred_sem_seg' in sample:
-            label_map = array(sample.get('pred_sem_seg').data)[0]
-            drawn = draw_label_map(canvas.image, label_map, canvas.palette)
-            tiles.append(Tile(drawn, 'prediction'))
+        truth = []
+        title = str(sample.get('img_id', 'input'))
+        if draw_gt:
+            truth = truth_tiles(canvas, sample, self.max_instances)
+            labels = given_labels(canvas, sample)
+            if labels and not truth:
+                title = f'{title}: {labels}'
+        tiles = [Tile(canvas.image, title, keep_end=True), *truth]
+        if not draw_pred:
+            return tiles
+        tiles += label_map_tiles(canvas, sample)
         if 'pred_instances' in sample:
-            instances = sample.get('pred_instances')
-            tiles += instance_tiles(
-                canvas, instances, 'predicted: ', self.max_instances
-            )
-            tiles += response_tiles(canvas, instances, self.max_instances)
-        tiles += score_map_tiles(canvas, sample, use_truth, self.box_threshold)
-        tiles += heat_map_tiles(canvas, sample, use_truth, self.max_classes)
-        tiles += density_tiles(canvas, sample, use_truth, self.max_classes)
+            found, limit = sample.get('pred_instances'), self.max_instances
+            tiles += instance_tiles(canvas, found, 'predicted: ', limit)
+            tiles += response_tiles(canvas, found, limit)
+        tiles += score_map_tiles(canvas, sample, draw_gt, self.box_threshold)
+        tiles += class_map_tiles(canvas, sample, draw_gt, self.max_classes)
+        tiles += density_tiles(canvas, sample, draw_gt, self.max_classes)
         return tiles
-
-    def _given_labels(self, canvas: Canvas, sample: Any) -> str:
-        labels = sample.get('gt_label')
-        if labels is None:
-            return ''
-        return ', '.join(canvas.name(c) for c in labels.tolist())
 
 
 def _require_display() -> None:
@@ -216,3 +163,60 @@ def _require_display() -> None:
             'there is no display to show pictures in: write them to a folder '
             '(--show-dir) instead'
         )
+
+
+def batch_images(
+    data_batch: Mapping[str, Any], outputs: Sequence[Any]
+) -> List[np.ndarray]:
+    """Bring the images of a raw batch to their original sizes.
+
+    Args:
+        data_batch (Mapping): ``inputs`` as the data loader gives them: (N,
+            3, h, w) or N tensors (3, h, w), BGR in 0..255, before the data
+            preprocessor; with test-time augmentation by transforms one such
+            list for each augmentation, of which an unflipped one is taken.
+        outputs (Sequence): N predicted samples with ``ori_shape`` and, if
+            images were resized or padded, ``img_shape``.
+
+    Returns:
+        list[np.ndarray]: N images (H, W, 3), uint8, RGB.
+    """
+    inputs, samples = data_batch['inputs'], data_batch.get('data_samples')
+    if len(inputs) and getattr(inputs[0], 'ndim', 0) != 3:
+        views = samples or []
+        plain = [i for i, view in enumerate(views) if not view[0].get('flip')]
+        index = plain[0] if plain else 0
+        inputs, samples = inputs[index], views[index] if views else None
+    return [
+        original_image(image, sample, output)
+        for image, sample, output in zip(inputs, samples or outputs, outputs)
+    ]
+
+
+def original_image(
+    image: torch.Tensor, sample: Any, output: Any
+) -> np.ndarray:
+    """Undo padding, flip and resizing of one input (C, h, w), BGR in 0..255.
+
+    Args:
+        image (torch.Tensor): The input.
+        sample (WSLDataSample): With its ``img_shape`` and ``flip``.
+        output (WSLDataSample): With ``ori_shape``.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8, RGB.
+    """
+    array = input_image(image, sample)
+    if sample.get('flip'):
+        array = np.flip(array, _FLIP_AXES[sample.get('flip_direction')])
+    height, width = output.get('ori_shape', array.shape)[:2]
+    array = np.ascontiguousarray(array)
+    return cv2.resize(array, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def input_image(image: torch.Tensor, sample: Any) -> np.ndarray:
+    """Show one input as the network sees it, without its padding, in RGB."""
+    pixels = image.detach().cpu().float().clamp(0, 255).round().byte()
+    array = pixels.expand(3, -1, -1).permute(1, 2, 0).numpy()
+    height, width = sample.get('img_shape', array.shape)[:2]
+    return np.ascontiguousarray(array[:height, :width, ::-1])

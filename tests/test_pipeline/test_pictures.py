@@ -72,7 +72,7 @@ def test_heat_maps(tmp_path):
     np.savez(path, maps=maps, labels=[1, 0, 7])
     several = draw_file(path, IMAGE, ['cat', 'dog'])[0]
     # Two columns and two rows in about the width of one.
-    assert several.shape[1] == 30 // 2 * 2 + 4
+    assert several.shape[1] == 30 // 2 * 2 + 3 * 4
     np.savez(path, maps=maps[:0], labels=np.zeros(0, int))
     assert (draw_file(path, IMAGE)[0] == IMAGE).all()
 

@@ -17,10 +17,14 @@ from mmwsl.apis import (
 from mmwsl.datasets import set_epoch
 from mmwsl.registry import DATASETS
 from mmwsl.utils.files import join_inside
-from mmwsl.visualization.batch_images import original_image
-from mmwsl.visualization.tiles import Tile, contact_sheet, panel
-from mmwsl.visualization.visualizer import WSLVisualizer
-from mmwsl.visualization.writing import write_image
+from mmwsl.visualization import (
+    Tile,
+    WSLVisualizer,
+    contact_sheet,
+    original_image,
+    panel,
+    write_image,
+)
 
 import numpy as np
 from mmengine.config import Config

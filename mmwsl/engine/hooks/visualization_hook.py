@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, List, Mapping, Optional, Sequence
+from typing import Any, List, Optional, Sequence
 
 from mmengine.dist import get_dist_info
 from mmengine.hooks import Hook
@@ -66,22 +66,15 @@ class WSLVisualizationHook(Hook):
         self.max_images = max_images
         self.sheet_size = sheet_size
         self.suffix = suffix
-        self._reset()
+        self._before_epoch()
 
-    def _reset(self) -> None:
+    def _before_epoch(self, *args: Any, **kwargs: Any) -> None:
+        """Start counting."""
         self._seen = 0
         self._drawn = 0
         self._sheets = 0
         self._rows: List[Sequence[Tile]] = []
         self._counts = CountScatter()
-
-    def before_val_epoch(self, runner: Runner) -> None:
-        """Start counting."""
-        self._reset()
-
-    def before_test_epoch(self, runner: Runner) -> None:
-        """Start counting."""
-        self._reset()
 
     def _after_iter(
         self,
@@ -94,61 +87,59 @@ class WSLVisualizationHook(Hook):
         """Draw a batch of a validation or a test."""
         if not self.draw or mode == 'train':
             return
-        loader = getattr(runner, f'{mode}_dataloader')
-        folder = self._folder(runner, val=mode == 'val')
-        size = len(loader.dataset)
-        self._draw_batch(runner, data_batch, outputs or [], size, folder)
-
-    def after_val_epoch(
-        self, runner: Runner, metrics: Optional[Mapping[str, float]] = None
-    ) -> None:
-        """Write the last sheet and say where everything is."""
-        self._finish(runner, self._folder(runner, val=True))
-
-    def after_test_epoch(
-        self, runner: Runner, metrics: Optional[Mapping[str, float]] = None
-    ) -> None:
-        """Write the last sheet and say where everything is."""
-        self._finish(runner, self._folder(runner, val=False))
-
-    def _folder(self, runner: Runner, val: bool) -> Optional[str]:
-        """Where pictures go; None for nowhere."""
-        folder = self.out_dir
-        if folder is None:
-            if self.show:
-                return None
-            folder = os.path.join(runner.log_dir, 'pictures')
-        if val:
-            folder = os.path.join(folder, f'val_{runner.iter:06d}')
-        return folder
-
-    def _draw_batch(
-        self,
-        runner: Runner,
-        data_batch: Any,
-        outputs: Sequence[Any],
-        dataset_size: int,
-        folder: Optional[str],
-    ) -> None:
         rank, world_size = get_dist_info()
+        size = len(getattr(runner, f'{mode}_dataloader').dataset)
         chosen = []
-        for index in range(len(outputs)):
+        for index, output in enumerate(outputs or []):
             # mmengine's sampler deals images out to the processes in turn and
             # fills the last round up with images that were dealt already.
             position = self._seen * world_size + rank
             self._seen += 1
-            if position >= dataset_size:
+            if position >= size:
                 continue
-            self._counts.add(outputs[index])
+            self._counts.add(output)
             if position % self.interval == 0 and (
                 self.max_images is None or position < self.max_images
             ):
                 chosen.append(index)
-        if not chosen:
+        if not chosen or outputs is None:
             return
+        folder = self._folder(runner, mode)
         images = batch_images(data_batch, outputs)
         for index in chosen:
             self._draw(runner, images[index], outputs[index], folder)
+
+    def _after_epoch(self, runner: Runner, mode: str = 'train') -> None:
+        """Write counts and the last sheet, and say where everything is."""
+        if not self.draw or mode == 'train':
+            return
+        folder = self._folder(runner, mode)
+        if folder is None:
+            return
+        counts = self._counts.gather()
+        if counts.numbers and get_dist_info()[0] == 0:
+            meta = runner.visualizer.dataset_meta or {}
+            path = os.path.join(folder, 'counts.png')
+            picture = counts.draw(meta.get('classes'), meta.get('palette'))
+            write_image(path, picture)
+            print_log(f'counts are plotted in {path}', logger='current')
+        if self._rows:
+            self._write_sheet(folder)
+        if self._drawn:
+            print_log(
+                f'{self._drawn} pictures and {self._sheets} contact sheets '
+                f'are in {os.path.abspath(folder)}',
+                logger='current',
+            )
+
+    def _folder(self, runner: Runner, mode: str) -> Optional[str]:
+        """Where pictures go; None for nowhere."""
+        if self.out_dir is None and self.show:
+            return None
+        folder = self.out_dir or os.path.join(runner.log_dir, 'pictures')
+        if mode == 'val':
+            folder = os.path.join(folder, f'val_{runner.iter:06d}')
+        return folder
 
     def _draw(
         self, runner: Runner, image: Any, output: Any, folder: Optional[str]
@@ -161,16 +152,13 @@ class WSLVisualizationHook(Hook):
                 f'{type(visualizer).__name__}'
             )
         name = str(output.get('img_id', f'image_{self._seen}'))
-        out_file = None
-        if folder is not None:
-            out_file = join_inside(folder, name, self.suffix)
         visualizer.add_datasample(
             name,
             image,
             output,
             show=self.show,
             wait_time=self.wait_time,
-            out_file=out_file,
+            out_file=folder and join_inside(folder, name, self.suffix),
             step=runner.iter,
         )
         self._drawn += 1
@@ -186,27 +174,3 @@ class WSLVisualizationHook(Hook):
         write_image(os.path.join(folder, name), contact_sheet(self._rows))
         self._sheets += 1
         self._rows = []
-
-    def _write_counts(self, runner: Runner, folder: str) -> None:
-        counts = self._counts.gather()
-        if not counts.numbers or get_dist_info()[0] != 0:
-            return
-        meta = runner.visualizer.dataset_meta or {}
-        picture = counts.draw(meta.get('classes'), meta.get('palette'))
-        path = os.path.join(folder, 'counts.png')
-        write_image(path, picture)
-        print_log(f'counts are plotted in {path}', logger='current')
-
-    def _finish(self, runner: Runner, folder: Optional[str]) -> None:
-        if not self.draw or folder is None:
-            return
-        self._write_counts(runner, folder)
-        if not self._drawn:
-            return
-        if self._rows:
-            self._write_sheet(folder)
-        print_log(
-            f'{self._drawn} pictures and {self._sheets} contact sheets are '
-            f'in {os.path.abspath(folder)}',
-            logger='current',
-        )

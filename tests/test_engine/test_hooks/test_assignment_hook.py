@@ -109,7 +109,7 @@ def test_all_images_of_a_batch(tmp_path):
     train(tmp_path, Loss(), interval=6)
     assert pictures(tmp_path) == ['iter_000006.jpg']
     picture = cv2.imread(str(tmp_path / 'assignment/iter_000006.jpg'))
-    assert picture.shape[1] == 2 * 224 + 4
+    assert picture.shape[1] == 2 * 224 + 3 * 4
 
 
 def test_no_picture_before_the_loss_assigns(tmp_path):

@@ -204,7 +204,7 @@ def test_counts_of_two_processes(tmp_path, monkeypatch):
             batch = {'inputs': [data['inputs']]}
             hook.after_test_iter(runner, step, batch, outputs)
     monkeypatch.setattr(
-        'mmwsl.visualization.scatter.all_gather_object',
+        'mmwsl.visualization.counts.all_gather_object',
         lambda _: [hook._counts.numbers for hook in hooks],
     )
     # The image that fills up the last round counts once.

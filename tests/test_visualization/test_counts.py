@@ -1,11 +1,9 @@
-import math
-
 import numpy as np
 import pytest
 import torch
 
 from mmwsl.structures import WSLDataSample
-from mmwsl.visualization import CountScatter, scatter
+from mmwsl.visualization import CountScatter, counts
 
 PAIRS = [
     ([1, 0, 3], [1, 0, 2]),
@@ -52,7 +50,7 @@ def test_different_numbers_of_classes():
 def test_processes_are_added_up(monkeypatch):
     parts = [collect(PAIRS[0::2]), collect(PAIRS[1::2])]
     monkeypatch.setattr(
-        scatter, 'all_gather_object', lambda _: [x.numbers for x in parts]
+        counts, 'all_gather_object', lambda _: [x.numbers for x in parts]
     )
     merged = parts[0].gather()
     assert merged.numbers == collect().numbers
@@ -64,51 +62,62 @@ def test_alone_gathering_changes_nothing():
     assert collect().gather().numbers == collect().numbers
 
 
-def test_error_over_images_with_objects():
-    table = collect([([4], [2]), ([1], [1]), ([0], [9])]).table()
-    assert scatter._rmse(table) == pytest.approx(math.sqrt((4 + 0) / 2))
-    assert scatter._rmse(table[:1]) is None
-
-
 @pytest.fixture
-def panels(monkeypatch):
-    """What is drawn: title, table and colour of each panel."""
-    seen = []
+def draw(monkeypatch):
+    """Draw and return the figure instead of its picture."""
+    from matplotlib.backends import backend_agg
 
-    def plot(panels, left_out):
-        seen.append((panels, left_out))
-        return np.zeros((1, 1, 3), np.uint8)
+    figures = []
+    init = backend_agg.FigureCanvasAgg.__init__
 
-    monkeypatch.setattr(scatter, '_plot', plot)
-    return seen
+    def spy(self, figure):
+        figures.append(figure)
+        init(self, figure)
+
+    monkeypatch.setattr(backend_agg.FigureCanvasAgg, '__init__', spy)
+
+    def run(plot, *args, **kwargs):
+        plot.draw(*args, **kwargs)
+        return figures[-1]
+
+    return run
 
 
-def test_panels_of_the_most_frequent_classes(panels):
-    colors = [[1, 1, 1], [2, 2, 2], [3, 3, 3]]
-    collect().draw(('cat', 'dog', 'cow'), colors, max_panels=3)
-    ((all_classes, first, second), left_out) = panels[0]
+def titles(figure):
+    return [ax.get_title() for ax in figure.axes if ax.axison]
+
+
+def test_panels_of_the_most_frequent_classes(draw):
+    colors = [[1, 1, 1], [2, 2, 2], [3, 3, 51]]
+    figure = draw(collect(), ('cat', 'dog', 'cow'), colors, max_panels=3)
+    everything, first, second = titles(figure)
     # Six cows, two cats and two dogs: mean error of 0, 2 and 1.
-    assert all_classes[0] == (
-        'all classes: 5 times present\nmean RMSE-nz 1.00'
-    )
-    assert len(all_classes[1]) == 4
-    assert first[0] == 'cow: 2 times present\nRMSE-nz 1.00'
-    assert first[1].tolist() == [[2, 3, 2, 2]]
-    assert first[2] == (3, 3, 3)
-    assert second[0].startswith('cat: 2 times')
-    assert left_out == 1
+    assert everything == 'all classes: 5 times present\nmean RMSE-nz 1.00'
+    assert first == 'cow: 2 times present\nRMSE-nz 1.00'
+    assert second.startswith('cat: 2 times')
+    (bubbles,) = figure.axes[1].collections
+    assert bubbles.get_offsets().tolist() == [[3, 2]]
+    assert bubbles.get_facecolor()[0, 2] == pytest.approx(51 / 255)
+    assert '+1 more' in figure.get_suptitle()
 
 
-def test_one_class_needs_one_panel(panels):
-    collect([([2], [1])]).draw()
-    assert [len(x[0]) for x in panels] == [1]
-    assert panels[0][1] == 0
+def test_one_class_needs_one_panel(draw):
+    figure = draw(collect([([2], [1])]))
+    assert len(titles(figure)) == 1
+    assert 'more' not in figure.get_suptitle()
 
 
-def test_class_that_is_never_there(panels):
-    collect([([0, 1], [3, 1])]).draw()
-    titles = [x[0] for x in panels[0][0]]
-    assert titles[2] == 'class 0: 0 times present'
+def test_error_over_images_with_objects(draw):
+    # Errors of 2 and 0; the third image has no object.
+    (title,) = titles(draw(collect([([4], [2]), ([1], [1]), ([0], [9])])))
+    assert title.endswith('1.41')
+    (title,) = titles(draw(collect([([0], [9])])))
+    assert title == 'all classes: 0 times present'
+
+
+def test_class_that_is_never_there(draw):
+    figure = draw(collect([([0, 1], [3, 1])]))
+    assert titles(figure)[2] == 'class 0: 0 times present'
 
 
 def test_picture():

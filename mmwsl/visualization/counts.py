@@ -1,4 +1,4 @@
-"""Predicted against true counts of a whole test."""
+"""Plot predicted against true counts of a whole test."""
 
 from __future__ import annotations
 
@@ -9,14 +9,7 @@ import numpy as np
 from mmengine.dist import all_gather_object
 
 from mmwsl.utils.arrays import array
-from mmwsl.visualization.canvas import Canvas, rgb
-from mmwsl.visualization.label_map import class_colors
-
-Panel = Tuple[str, np.ndarray, Tuple[int, int, int]]
-
-_EVERYTHING = (70, 90, 110)
-# Points squared (1 / 72 inch), as matplotlib has areas.
-_BUBBLE_AREAS = (12, 420)
+from mmwsl.visualization.drawing import class_colors
 
 
 class CountScatter:
@@ -55,14 +48,14 @@ class CountScatter:
             self.numbers[label, int(truth[label]), value] += 1
 
     def gather(self) -> CountScatter:
-        """The counts of all processes; every process must call it."""
+        """Add up the counts of all processes; every process must call it."""
         result = CountScatter()
         for numbers in all_gather_object(self.numbers):
             result.numbers.update(numbers)
         return result
 
     def table(self) -> np.ndarray:
-        """All pairs as (n, 4): class, truth, prediction, number."""
+        """Return all pairs as (n, 4): class, truth, prediction, number."""
         rows = [(*key, number) for key, number in self.numbers.items()]
         return np.array(sorted(rows), np.float64).reshape(-1, 4)
 
@@ -80,30 +73,59 @@ class CountScatter:
 
         Args:
             classes (Sequence[str], optional): Names of the classes.
-            palette (Sequence, optional): RGB of the classes.
+            palette (Sequence, optional): Their colours.
             max_panels (int): Most panels; classes with most objects go
                 first.
-
-        Returns:
-            np.ndarray: (H, W, 3) uint8, RGB.
         """
+        # Without pyplot nothing global is touched: no backend, no open figure.
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
         table = self.table()
         labels = np.unique(table[:, 0]).astype(int).tolist()
-        parts = [table[table[:, 0] == label] for label in labels]
-        parts.sort(key=lambda part: -float(part[:, 1] @ part[:, 3]))
-        errors = [x for x in map(_rmse, parts) if x is not None]
-        mean = float(np.mean(errors)) if errors else None
-        title = _title('all classes', mean, table, 'mean ')
-        panels = [(title, table, _EVERYTHING)]
+        parts = {label: table[table[:, 0] == label] for label in labels}
+        labels.sort(key=lambda c: -float(parts[c][:, 1] @ parts[c][:, 3]))
+        errors = {label: _rmse(parts[label]) for label in labels}
+        known = [error for error in errors.values() if error is not None]
+        mean = float(np.mean(known)) if known else None
+        panels = [('all classes', table, mean, (70, 90, 110))]
         # A single class is what the first panel shows already.
-        shown = parts[: max_panels - 1] if len(parts) > 1 else []
+        shown = labels[: max_panels - 1] if len(labels) > 1 else []
         colors = class_colors(palette, max(labels, default=0) + 1)
-        canvas = Canvas(np.zeros((1, 1, 3), np.uint8), 1, classes or ())
-        for part in shown:
-            label = int(part[0, 0])
-            title = _title(canvas.name(label), _rmse(part), part)
-            panels.append((title, part, rgb(colors[label])))
-        return _plot(panels, len(parts) - len(shown) if shown else 0)
+        for label in shown:
+            name = dict(enumerate(classes or ())).get(label, f'class {label}')
+            error, color = errors[label], colors[label].tolist()
+            panels.append((name, parts[label], error, color))
+        columns = min(4, len(panels))
+        rows = -(-len(panels) // columns)
+        # A single panel is larger: the heading is wider than a small one.
+        side = 5.0 if len(panels) == 1 else 3.2
+        size = (side * columns, (side + 0.25) * rows + 0.6)
+        figure = Figure(size, dpi=100, layout='constrained')
+        backend = FigureCanvasAgg(figure)
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        for ax, (name, part, error, color) in zip(axes, panels):
+            _bubbles(ax, part, color)
+            kind = 'RMSE-nz' if part is not table else 'mean RMSE-nz'
+            number = int(part[part[:, 1] > 0, 3].sum())
+            ax.set_title(
+                f'{name}: {number} times present'
+                + ('' if error is None else f'\n{kind} {error:.2f}'),
+                fontsize=9,
+            )
+        for ax in axes[len(panels) :]:
+            ax.set_axis_off()
+        more = len(labels) - len(shown) if shown else 0
+        figure.suptitle(
+            'Predicted against true counts'
+            + (f' (+{more} more classes)' if more else '')
+            + '\nbubble area: number of images; where both are 0 is not shown',
+            fontsize=10,
+        )
+        figure.supxlabel('true count', fontsize=10)
+        figure.supylabel('predicted count', fontsize=10)
+        backend.draw()
+        return np.asarray(backend.buffer_rgba())[..., :3].copy()
 
 
 def _rmse(part: np.ndarray) -> Optional[float]:
@@ -115,45 +137,7 @@ def _rmse(part: np.ndarray) -> Optional[float]:
     return float(np.sqrt(np.average(squares, weights=part[:, 3])))
 
 
-def _title(
-    name: str, error: Optional[float], part: np.ndarray, kind: str = ''
-) -> str:
-    images = int(part[part[:, 1] > 0, 3].sum())
-    text = f'{name}: {images} times present'
-    return text if error is None else f'{text}\n{kind}RMSE-nz {error:.2f}'
-
-
-def _plot(panels: Sequence[Panel], left_out: int) -> np.ndarray:
-    """Draw the panels in rows of four at most."""
-    # Without pyplot nothing global is touched: no backend, no open figure.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    columns = min(4, len(panels))
-    rows = -(-len(panels) // columns)
-    # A single panel is larger: the heading is wider than a small one.
-    side = 5.0 if len(panels) == 1 else 3.2
-    size = (side * columns, (side + 0.25) * rows + 0.6)
-    figure = Figure(size, dpi=100, layout='constrained')
-    backend = FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for ax, (title, part, color) in zip(axes, panels):
-        _bubbles(ax, part, color)
-        ax.set_title(title, fontsize=9)
-    for ax in axes[len(panels) :]:
-        ax.set_axis_off()
-    heading = 'Predicted against true counts'
-    if left_out:
-        heading += f' (+{left_out} more classes)'
-    heading += '\nbubble area: number of images; where both are 0 is not shown'
-    figure.suptitle(heading, fontsize=10)
-    figure.supxlabel('true count', fontsize=10)
-    figure.supylabel('predicted count', fontsize=10)
-    backend.draw()
-    return np.asarray(backend.buffer_rgba())[..., :3].copy()
-
-
-def _bubbles(ax: Any, part: np.ndarray, color: Tuple[int, int, int]) -> None:
+def _bubbles(ax: Any, part: np.ndarray, color: Sequence[int]) -> None:
     """Draw one panel: bubbles over the diagonal of right counts."""
     from matplotlib.ticker import MaxNLocator
 
@@ -161,19 +145,11 @@ def _bubbles(ax: Any, part: np.ndarray, color: Tuple[int, int, int]) -> None:
     places, index = np.unique(part[:, 1:3], axis=0, return_inverse=True)
     numbers = np.bincount(index.ravel(), part[:, 3], len(places))
     top = max(4.0, float(places.max(initial=0))) + 0.7
-    smallest, largest = _BUBBLE_AREAS
-    areas = np.maximum(largest * numbers / numbers.max(initial=1), smallest)
+    # Points squared (1 / 72 inch), as matplotlib has areas.
+    areas = np.maximum(420 * numbers / numbers.max(initial=1), 12)
     ax.plot([-0.7, top], [-0.7, top], '--', color='0.6', linewidth=1)
-    ax.scatter(
-        places[:, 0],
-        places[:, 1],
-        s=areas,
-        color=np.array(color) / 255,
-        alpha=0.6,
-        linewidths=0.5,
-        edgecolors='black',
-        zorder=2,
-    )
+    look = dict(alpha=0.6, linewidths=0.5, edgecolors='black', zorder=2)
+    ax.scatter(*places.T, s=areas, color=np.array(color) / 255, **look)
     ax.set(xlim=(-0.7, top), ylim=(-0.7, top), aspect='equal')
     ax.grid(color='0.9')
     ax.set_axisbelow(True)

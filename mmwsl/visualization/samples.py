@@ -1,0 +1,339 @@
+"""Draw the fields of a data sample, each as the tiles of a panel."""
+
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from mmwsl.evaluation.functional import (
+    THRESHOLDS,
+    best_ious,
+    box_ious,
+    maps_to_boxes,
+    resize_boxes,
+    sweep_boxes,
+)
+from mmwsl.utils.arrays import array
+from mmwsl.visualization.drawing import (
+    BLACK,
+    WRONG,
+    Tile,
+    class_colors,
+    draw_boxes,
+    draw_density,
+    draw_instances,
+    draw_label_map,
+    draw_peak_responses,
+    draw_peaks,
+    draw_score_map,
+    heatmap_overlay,
+    note_left_out,
+)
+
+
+class Canvas(NamedTuple):
+    """An image at display size, and how to name and colour its classes.
+
+    Attributes:
+        image (np.ndarray): (h, w, 3) uint8, RGB, at display size.
+        scale (float): Display size through original size.
+        classes (Sequence[str]): Names of the classes, perhaps none.
+        palette (Sequence, optional): RGB of the classes.
+    """
+
+    image: np.ndarray
+    scale: float = 1.0
+    classes: Sequence[str] = ()
+    palette: Optional[Sequence[Sequence[int]]] = None
+
+    def name(self, label: int) -> str:
+        """The name of a class, or its number."""
+        if label < len(self.classes):
+            return self.classes[label]
+        return f'class {label}'
+
+
+def given_labels(canvas: Canvas, sample: Any) -> str:
+    """Names of the classes in ``gt_label`` (K,)."""
+    labels = sample.get('gt_label')
+    if labels is None:
+        return ''
+    return ', '.join(canvas.name(label) for label in labels.tolist())
+
+
+def truth_tiles(canvas: Canvas, sample: Any, limit: int) -> List[Tile]:
+    """Draw ``gt_sem_seg`` (1, H, W) and ``gt_instances``.
+
+    Boxes are drawn where instances have no masks.
+
+    Args:
+        canvas (Canvas): The image.
+        sample (WSLDataSample): What is known of it.
+        limit (int): Most instances shown.
+    """
+    drawn, tiles = canvas.image, []
+    if 'gt_sem_seg' in sample:
+        mask = array(sample.get('gt_sem_seg').data)[0]
+        drawn = draw_label_map(drawn, mask, canvas.palette)
+    instances = sample.get('gt_instances')
+    if instances is not None:
+        tiles = instance_tiles(canvas, instances, 'truth: ', limit)
+        boxes, labels = instances.get('bboxes'), instances.get('labels')
+        if not tiles and boxes is not None and labels is not None:
+            labels = array(labels)
+            colors = class_colors(
+                canvas.palette, int(labels.max(initial=0)) + 1
+            )
+            drawn = draw_boxes(
+                drawn, array(boxes) * canvas.scale, colors[labels]
+            )
+    if drawn is not canvas.image:
+        names = given_labels(canvas, sample)
+        tiles = [Tile(drawn, f'truth: {names}' if names else 'truth'), *tiles]
+    return tiles
+
+
+def label_map_tiles(canvas: Canvas, sample: Any) -> List[Tile]:
+    """Draw ``pred_sem_seg`` (1, H, W)."""
+    if 'pred_sem_seg' not in sample:
+        return []
+    label_map = array(sample.get('pred_sem_seg').data)[0]
+    drawn = draw_label_map(canvas.image, label_map, canvas.palette)
+    return [Tile(drawn, 'prediction')]
+
+
+def instance_tiles(
+    canvas: Canvas, instances: Any, title: str, limit: int
+) -> List[Tile]:
+    """Draw instances that have masks in one tile.
+
+    Args:
+        canvas (Canvas): The image.
+        instances (InstanceData): ``masks`` (M, H, W), ``labels`` (M,) and,
+            if known, ``scores`` (M,) and ``difficult`` (M,).
+        title (str): Written above, with the number of instances.
+        limit (int): Most instances shown, the first ones.
+    """
+    masks = instances.get('masks')
+    if masks is None:
+        return []
+    labels = array(instances.get('labels'))[:limit].tolist()
+    texts = [canvas.name(label) for label in labels]
+    scores, difficult = instances.get('scores'), instances.get('difficult')
+    for index in range(len(texts)):
+        if scores is not None:
+            texts[index] += f' {_score_text(float(scores[index]))}'
+        if difficult is not None and bool(difficult[index]):
+            texts[index] += ' (difficult)'
+    drawn = draw_instances(canvas.image, array(masks[:limit]), texts)
+    number = f'{len(texts)} instance{"" if len(texts) == 1 else "s"}'
+    return [Tile(drawn, f'{title}{number}{_more(len(masks) - len(texts))}')]
+
+
+def response_tiles(canvas: Canvas, instances: Any, limit: int) -> List[Tile]:
+    """Draw peak response maps in one tile, in the colours of the instances.
+
+    Args:
+        canvas (Canvas): The image.
+        instances (InstanceData): ``peak_response_maps`` (M, H, W) and, if
+            known, ``peaks`` (M, 2) of x, y in pixels of the original image.
+        limit (int): Most maps shown, the first ones.
+    """
+    responses = instances.get('peak_response_maps')
+    if responses is None or not len(responses):
+        return []
+    shown = array(responses[:limit])
+    drawn = draw_peak_responses(canvas.image, shown)
+    peaks = instances.get('peaks')
+    if peaks is not None:
+        drawn = draw_peaks(drawn, array(peaks[:limit]) * canvas.scale)
+    number = f'{len(shown)} peak response{"s" * (len(shown) > 1)}'
+    return [Tile(drawn, number + _more(len(responses) - len(shown)))]
+
+
+def score_map_tiles(
+    canvas: Canvas,
+    sample: Any,
+    use_truth: bool,
+    threshold: Optional[float] = None,
+) -> List[Tile]:
+    """Draw ``pred_score_map`` (1, h, w) in [0, 1] with boxes in one tile.
+
+    The box is that of ``pred_instances`` or, without one, the map's at a
+    threshold: the given one, or else the one that fits this image's true
+    boxes best, which the text then calls the best IoU. Overlaps are those of
+    the localisation metrics, on the pixels of the map.
+
+    Args:
+        canvas (Canvas): The image.
+        sample (WSLDataSample): The map and, if known, ``bboxes`` in
+            ``pred_instances`` and in ``gt_instances``, and ``gt_loc_mask``.
+        use_truth (bool): Whether to draw the true boxes and the mask.
+        threshold (float, optional): Threshold of the box in [0, 1].
+    """
+    if 'pred_score_map' not in sample:
+        return []
+    heat = array(sample.get('pred_score_map').data)[0]
+    shape = np.array(canvas.image.shape[:2])
+    size = sample.get('ori_shape', tuple(shape / canvas.scale))[:2]
+    truth = _boxes_of(sample, 'gt_instances')[: None if use_truth else 0]
+    on_map = resize_boxes(truth, size, heat.shape)
+    found = _boxes_of(sample, 'pred_instances')
+    if len(found):
+        boxes, text = resize_boxes(found, size, heat.shape), ''
+        if len(truth):
+            text = f', IoU {box_ious(boxes, on_map).max():.2f}'
+        found = found * canvas.scale
+    else:
+        boxes, text = _threshold_box(heat, on_map, threshold)
+        found = boxes * np.tile(shape[::-1] / heat.shape[::-1], 2)
+    mask = sample.get('gt_loc_mask') if use_truth else None
+    drawn = draw_score_map(
+        canvas.image,
+        heat,
+        found,
+        truth * canvas.scale,
+        None if mask is None else array(mask.data)[0],
+    )
+    labels, scores = sample.get('gt_label'), sample.get('pred_score')
+    title = 'score map'
+    if labels is not None and len(labels) == 1:
+        title = f'{canvas.name(int(labels[0]))} map'
+    elif scores is not None:
+        title = f'{canvas.name(int(scores.argmax()))} map'
+    return [Tile(drawn, title + text)]
+
+
+def _threshold_box(
+    heat: np.ndarray, truth: np.ndarray, threshold: Optional[float]
+) -> Tuple[np.ndarray, str]:
+    """The box (1, 4) of a map on its pixels, and what is said of it."""
+    name = ', IoU'
+    if threshold is None:
+        if not len(truth):
+            return np.zeros((0, 4)), ''
+        overlap, _ = best_ious(sweep_boxes(heat, THRESHOLDS), truth)
+        threshold, name = float(THRESHOLDS[overlap.argmax()]), ', best IoU'
+    (box,) = maps_to_boxes(heat, [threshold])
+    if not len(truth):
+        return box, f' at {threshold:.2f}'
+    return box, f'{name} {box_ious(box, truth).max():.2f} at {threshold:.2f}'
+
+
+def _boxes_of(sample: Any, name: str) -> np.ndarray:
+    """The boxes (n, 4) of a field of instances, perhaps none."""
+    boxes = sample.get(name, {}).get('bboxes')
+    boxes = array(() if boxes is None else boxes)
+    return boxes.reshape(-1, 4).astype(np.float64)
+
+
+def class_map_tiles(
+    canvas: Canvas, sample: Any, use_truth: bool, limit: int
+) -> List[Tile]:
+    """Draw a heat map for each class whose map was kept or has peaks.
+
+    The best score comes first. The peaks of a class are crosses in its map;
+    where none was kept it is the one on which they were found. The name of a
+    class that is not among the given labels is red.
+
+    Args:
+        canvas (Canvas): The image.
+        sample (WSLDataSample): With ``pred_maps`` (K, H, W),
+            ``pred_map_labels`` (K,) and, if known, ``pred_score`` (C,),
+            ``pred_peaks``, ``pred_class_maps`` and ``gt_label``.
+        use_truth (bool): Whether to look at the ground truth.
+        limit (int): Most tiles, the best scores.
+    """
+    if 'pred_maps' not in sample:
+        return []
+    maps = _maps_of_classes(sample)
+    labels = list(maps)
+    scores, peaks = sample.get('pred_score'), sample.get('pred_peaks')
+    given = sample.get('gt_label') if use_truth else None
+    if scores is not None:
+        values = array(scores)
+        labels.sort(key=lambda label: -float(values[label]))
+    tiles = []
+    for label in labels[:limit]:
+        text = canvas.name(label)
+        if scores is not None:
+            text = f'{text} {values[label]:.2f}'
+        drawn = heatmap_overlay(canvas.image, array(maps[label]))
+        if peaks is not None:
+            own = array(peaks.get('labels')) == label
+            points = array(peaks.get('points'))[own]
+            drawn = draw_peaks(drawn, points * canvas.scale)
+        wrong = given is not None and label not in given.tolist()
+        tiles.append(Tile(drawn, text, WRONG if wrong else BLACK))
+    return note_left_out(tiles, len(labels) - len(tiles))
+
+
+def _maps_of_classes(sample: Any) -> Dict[int, Any]:
+    """The kept maps, and those of the other classes that have peaks."""
+    labels = array(sample.get('pred_map_labels')).tolist()
+    maps = dict(zip(labels, sample.get('pred_maps').data))
+    peaks, logits = sample.get('pred_peaks'), sample.get('pred_class_maps')
+    if peaks is None or logits is None:
+        return maps
+    for label in np.unique(array(peaks.get('labels'))).tolist():
+        if label not in maps:
+            heat = array(logits.data[label]).clip(min=0)
+            maps[label] = heat / max(float(heat.max()), 1e-6)
+    return maps
+
+
+def density_tiles(
+    canvas: Canvas, sample: Any, use_truth: bool, limit: int
+) -> List[Tile]:
+    """Draw a density map for each class that was predicted or is given.
+
+    A count that is not the true one is red.
+
+    Args:
+        canvas (Canvas): The image.
+        sample (WSLDataSample): With ``pred_density`` (C, h, w) and, if
+            known, ``pred_count`` (C,), ``gt_count`` (C,), ``gt_label``.
+        use_truth (bool): Whether to look at the ground truth.
+        limit (int): Most tiles, the largest counts.
+    """
+    if 'pred_density' not in sample:
+        return []
+    maps = array(sample.get('pred_density').data)
+    raw = maps.sum(axis=(1, 2))
+    predicted = sample.get('pred_count')
+    counts = np.maximum(raw.round(), 0)
+    if predicted is not None:
+        counts = array(predicted)
+    truth = sample.get('gt_count') if use_truth else None
+    asked = np.zeros(len(maps), np.int64)
+    if truth is not None:
+        asked = array(truth)
+    given = np.zeros(len(maps), bool)
+    if use_truth and sample.get('gt_label') is not None:
+        given[array(sample.get('gt_label'))] = True
+    shown = np.flatnonzero((counts > 0) | (asked > 0) | given)
+    order = np.lexsort((-raw[shown], -np.maximum(counts, asked)[shown]))
+    tiles = []
+    for label in shown[order][:limit].tolist():
+        known = None if truth is None else int(asked[label])
+        count = float(counts[label])
+        # Adding 0 turns the -0 of a rounded negative number into 0.
+        total = round(float(raw[label]), 1) + 0.0
+        text = f'{canvas.name(label)}: {count + 0.0:.4g} (raw {total:.1f})'
+        wrong = known is not None and count != known
+        if known is not None:
+            text += f', truth {known}'
+        drawn = draw_density(canvas.image, maps[label])
+        tiles.append(Tile(drawn, text, WRONG if wrong else BLACK))
+    return note_left_out(tiles, len(shown) - len(tiles))
+
+
+def _score_text(score: float) -> str:
+    """A score in few letters: '0.83', '12.5', '2e-05'."""
+    if score == 0 or 0.01 <= abs(score) < 10:
+        return f'{score:.2f}'
+    return f'{score:.3g}' if abs(score) >= 10 else f'{score:.0e}'
+
+
+def _more(left_out: int) -> str:
+    """What a caption says of things that are not shown."""
+    return f' (+{left_out} more)' if left_out > 0 else ''
