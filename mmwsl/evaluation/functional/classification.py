@@ -145,9 +145,6 @@ def topk_hits(
 
     Returns:
         np.ndarray: bool, one entry for each k.
-
-    Raises:
-        ValueError: If ``label`` is no class or a score is NaN.
     """
     scores = np.asarray(scores)
     if not 0 <= label < len(scores):

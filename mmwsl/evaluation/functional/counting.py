@@ -50,18 +50,9 @@ def count_errors(pred: np.ndarray, gt: np.ndarray) -> Dict[str, float]:
 def class_count_errors(
     pred: np.ndarray, gt: np.ndarray
 ) -> Dict[str, np.ndarray]:
-    """Compute the errors of each class; see :func:`count_errors`.
+    """Compute the errors of each class as (C,) arrays, see above.
 
-    Args:
-        pred (np.ndarray): (n, C).
-        gt (np.ndarray): (n, C).
-
-    Returns:
-        dict: (C,) arrays ``RMSE``, ``RMSE-nz``, ``relRMSE``, ``relRMSE-nz``,
-        NaN where no image counts.
-
-    Raises:
-        ValueError: See there.
+    The keys are the values of ``CLASS_KEYS``; NaN where no image counts.
     """
     pred, gt = check_counts(pred, gt)
     squared = (pred - gt) ** 2
@@ -69,27 +60,17 @@ def class_count_errors(
     for suffix, chosen in (('', np.ones_like(gt, bool)), ('-nz', gt > 0)):
         # 0 / 0 is the NaN of a class without images.
         number = np.where(chosen.any(axis=0), chosen.sum(axis=0), np.nan)
-        for name, values in (
-            ('RMSE', squared),
-            ('relRMSE', squared / (gt + 1)),
-        ):
+        errors = {'RMSE': squared, 'relRMSE': squared / (gt + 1)}
+        for name, values in errors.items():
             total = np.where(chosen, values, 0).sum(axis=0)
             result[name + suffix] = np.sqrt(total / number)
     return result
 
 
 def count_correlation(pred: np.ndarray, gt: np.ndarray) -> np.ndarray:
-    """Compute Pearson's correlation of each class.
+    """Compute Pearson's correlation (C,) of each class.
 
-    Args:
-        pred (np.ndarray): (n, C).
-        gt (np.ndarray): (n, C).
-
-    Returns:
-        np.ndarray: (C,), NaN where either does not vary.
-
-    Raises:
-        ValueError: See :func:`count_errors`.
+    NaN where either of prediction and truth does not vary.
     """
     pred, gt = (x - x.mean(axis=0) for x in check_counts(pred, gt))
     norm = np.sqrt((pred**2).sum(axis=0) * (gt**2).sum(axis=0))
@@ -112,11 +93,8 @@ class CountGroup(NamedTuple):
     @property
     def name(self) -> str:
         """As text: '0', '1-4', '5+'."""
-        if self.high is None:
-            return f'{self.low}+'
-        if self.high == self.low:
-            return str(self.low)
-        return f'{self.low}-{self.high}'
+        last = '+' if self.high is None else f'-{self.high}'
+        return f'{self.low}{"" if self.high == self.low else last}'
 
 
 def count_breakdown(
@@ -130,43 +108,23 @@ def count_breakdown(
         pred (np.ndarray): (n, C).
         gt (np.ndarray): (n, C).
         groups (tuple): Lowest and highest true count of each group, None
-            for no highest.
-
-    Returns:
-        list[CountGroup]: One for each group; NaN where it is empty.
-
-    Raises:
-        ValueError: See :func:`count_errors`.
+            for no highest; an empty group has NaN.
     """
     pred, gt = check_counts(pred, gt)
     result = []
     for low, high in groups:
         chosen = (gt >= low) & (gt <= (np.inf if high is None else high))
         error = pred[chosen] - gt[chosen]
-        result.append(
-            CountGroup(
-                low,
-                high,
-                len(error),
-                _mean(gt[chosen]),
-                _mean(error),
-                float(np.sqrt(_mean(error**2))),
-            )
-        )
+        means = (_mean(gt[chosen]), _mean(error), _mean(error**2) ** 0.5)
+        result.append(CountGroup(low, high, len(error), *means))
     return result
 
 
 def simple_predictors(gt: np.ndarray, cap: int = 5) -> Dict[str, np.ndarray]:
-    """Make the predictions that others are compared with.
+    """Make the predictions (n, C) that others are compared with.
 
-    Args:
-        gt (np.ndarray): (n, C) true counts.
-        cap (int): Highest count that the third one knows.
-
-    Returns:
-        dict: (n, C) arrays: ``always-0`` and ``always-1`` predict 0 and 1
-        for every class of every image, ``capped`` knows the truth but for
-        counts above ``cap``, which it takes for ``cap``.
+    ``always-0`` and ``always-1`` for every class of every image, and
+    ``capped``, the truth but for counts above ``cap``, which become ``cap``.
     """
     gt = np.asarray(gt, dtype=np.float64)
     return {
@@ -177,11 +135,7 @@ def simple_predictors(gt: np.ndarray, cap: int = 5) -> Dict[str, np.ndarray]:
 
 
 def check_counts(pred: Any, gt: Any) -> Tuple[np.ndarray, np.ndarray]:
-    """Return counts (n, C) in double precision.
-
-    Raises:
-        ValueError: See :func:`count_errors`.
-    """
+    """Return counts (n, C) in double precision, if they are some."""
     pred = np.asarray(pred, dtype=np.float64)
     gt = np.asarray(gt, dtype=np.float64)
     if pred.ndim != 2 or pred.shape != gt.shape:

@@ -190,12 +190,9 @@ class MaxBoxAccMetric(WSLMetric):
     def _print(self, best: np.ndarray, values: np.ndarray) -> None:
         deltas = (KNOWN_IOU, *self.iou_thresholds)
         contours = ('largest', *['all'] * len(self.iou_thresholds))
-        rows = [
-            (kind, f'{delta:g}', f'{self.thresholds[index]:g}', float(value))
-            for kind, delta, index, value in zip(
-                contours, deltas, best, values
-            )
-        ]
+        thresholds = [f'{x:g}' for x in self.thresholds[best]]
+        sizes = [f'{delta:g}' for delta in deltas]
+        rows = [*zip(contours, sizes, thresholds, values.tolist())]
         header = ('contours', 'IoU', 'threshold', 'right')
         print_log(
             'boxes at the best threshold of each row (percent):\n'
@@ -303,11 +300,7 @@ class PxAPMetric(WSLMetric):
 
 
 def single_label(sample: Mapping[str, Any]) -> int:
-    """The class to localise.
-
-    Raises:
-        ValueError: If the image has not exactly one label.
-    """
+    """Return the class to localise, of which there must be one."""
     labels = label_indices(sample, 'gt_label')
     if len(labels) != 1:
         raise ValueError(
@@ -329,21 +322,11 @@ def check_label(
 def score_map(
     sample: Mapping[str, Any], size: Optional[int] = 224
 ) -> np.ndarray:
-    """The map of a sample's class, in [0, 1].
+    """Return the map of a sample's class in [0, 1]: (size, size) or as it is.
 
     ``pred_score_map`` (1, h, w), or without it the map of ``gt_label`` in
     ``pred_maps``. A map of another size is resized (bicubic), and it, or one
     from ``pred_maps``, min-max scaled; a constant one becomes 0.
-
-    Args:
-        sample (Mapping): A data sample as a dict.
-        size (int, optional): Height and width; None keeps the map's own.
-
-    Returns:
-        np.ndarray: (size, size) or (h, w), float.
-
-    Raises:
-        ValueError: If there is no map or it is not in [0, 1].
     """
     finished = sample.get('pred_score_map') is not None
     if finished:
@@ -382,7 +365,7 @@ def _class_map(sample: Mapping[str, Any]) -> np.ndarray:
 
 
 def gt_boxes(sample: Mapping[str, Any], inside: bool = True) -> np.ndarray:
-    """The boxes (G, 4) of a sample's class in pixels of the image.
+    """Return the boxes (G, 4) of a sample's class in pixels of the image.
 
     Objects marked difficult are left out, unless there are no others.
 
@@ -392,8 +375,7 @@ def gt_boxes(sample: Mapping[str, Any], inside: bool = True) -> np.ndarray:
             rounding may add.
 
     Raises:
-        ValueError: If there is no box, or one is not finite, inverted or
-            not inside the image.
+        ValueError: If there is no box, or one is broken.
     """
     instances = field(sample, 'gt_instances')
     boxes = array(instances['bboxes']).reshape(-1, 4)
@@ -419,17 +401,14 @@ def original_size(sample: Mapping[str, Any]) -> Any:
 def object_mask(
     sample: Mapping[str, Any], key: Optional[str], ignore_index: int
 ) -> np.ndarray:
-    """The mask of a sample's class: 1, 0 others, and ``ignore_index``.
+    """Return the mask (H, W) of a sample's class: 1, and 0 others.
 
     Args:
         sample (Mapping): A data sample as a dict.
         key (str, optional): ``gt_loc_mask``, which has these values already,
             or a mask of classes, where class c is c + 1. None for the
             former if it is there, else ``gt_sem_seg``.
-        ignore_index (int): Value of pixels left out.
-
-    Returns:
-        np.ndarray: (H, W).
+        ignore_index (int): Value of pixels left out, which they keep.
     """
     if key is None:
         ready = sample.get('gt_loc_mask') is not None
