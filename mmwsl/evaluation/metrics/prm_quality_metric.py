@@ -114,29 +114,21 @@ class PRMQualityMetric(WSLMetric):
         hit = np.flatnonzero(target >= 0)
         own = quality[hit, target[hit]]
         # Maps that do not respond inside the valid pixels say nothing.
-        hit, own = hit[~np.isnan(own)], own[~np.isnan(own)]
-        return dict(
-            quality=own,
-            size=_areas(truth)[target[hit]],
-            objects=np.full(len(hit), truth.num_objects),
-            single=self._compare(sample, truth, target[hit], own),
-            candidates=int(np.isin(labels, truth.labels).sum()),
-        )
+        hit, own = target[hit[~np.isnan(own)]], own[~np.isnan(own)]
+        single = self._compare(sample, truth, hit, own)
+        candidates = int(np.isin(labels, truth.labels).sum())
+        return _result(truth, hit, own, single, candidates)
 
     def _of_class_maps(
         self, sample: Mapping[str, Any], truth: InstanceTruth
     ) -> Dict[str, Any]:
         """Qualities of class maps, as of response maps."""
         values = _class_map_qualities(sample, truth)
-        own = np.array([x for x in values.values() if not np.isnan(x)])
-        kept = [index for index, x in values.items() if not np.isnan(x)]
-        return dict(
-            quality=own,
-            size=_areas(truth)[kept],
-            objects=np.full(len(kept), truth.num_objects),
-            single=np.stack([own, own], axis=1),
-            candidates=len(values),
-        )
+        known = {k: x for k, x in values.items() if not np.isnan(x)}
+        own = np.array([*known.values()], dtype=np.float64)
+        kept = np.array([*known], dtype=np.int64)
+        single = np.stack([own, own], axis=1)
+        return _result(truth, kept, own, single, len(values))
 
     def _compare(
         self,
@@ -207,12 +199,22 @@ def _class_map_qualities(
     }
 
 
-def _areas(truth: InstanceTruth) -> np.ndarray:
-    """Parts (n',) of the image that the instances cover."""
-    if not len(truth.masks):
-        return np.zeros(0)
-    areas: np.ndarray = truth.masks.mean(axis=(1, 2))
-    return areas
+def _result(
+    truth: InstanceTruth,
+    index: np.ndarray,
+    quality: np.ndarray,
+    single: np.ndarray,
+    candidates: int,
+) -> Dict[str, Any]:
+    """What is kept of the maps (k,) of instances ``index`` (k,)."""
+    areas = [mask.mean() for mask in truth.masks[index]]
+    return dict(
+        quality=quality,
+        size=np.array(areas, dtype=np.float64),
+        objects=np.full(len(index), truth.num_objects),
+        single=single,
+        candidates=candidates,
+    )
 
 
 def _countable(truth: InstanceTruth) -> InstanceTruth:
@@ -240,10 +242,6 @@ def _table(
     bins = [f'< {edges[0]:g}']
     bins += [f'{a:g} to < {b:g}' for a, b in zip(edges, edges[1:])]
     bins.append(f'>= {edges[-1]:g}')
-    rows = [
-        (text, number, mean)
-        for text, (number, mean) in zip(
-            bins, binned_means(values, keys, edges)
-        )
-    ]
+    means = binned_means(values, keys, edges)
+    rows = [(text, *mean) for text, mean in zip(bins, means)]
     return format_table((title, 'maps', name), rows)
