@@ -1,4 +1,4 @@
-"""Pictures of the target sample assigner at work."""
+"""Draw the subsets of the target sample assigner."""
 
 import os
 from typing import Any, Optional, Sequence, Tuple
@@ -22,7 +22,7 @@ from mmwsl.visualization import (
 
 @HOOKS.register_module()
 class AssignmentVisualizationHook(Hook):
-    """Draws the assigner's three subsets over images as training goes on.
+    """Draw the assigner's three subsets over images during training.
 
     Every ``interval`` iterations the first images of the batch, as they
     enter the data preprocessor, are written with their pixels' subsets to

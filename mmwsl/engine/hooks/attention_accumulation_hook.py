@@ -180,7 +180,7 @@ class AttentionAccumulationHook(Hook):
             _fuse(store, sample.img_id, label, plane.numpy())
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Merge what the processes have; the first one keeps it."""
+        """Merge the maps of all processes in the first one."""
         if get_world_size() > 1:
             stores = (self.attention, self._doubted)
             gathered = all_gather_object(stores)
@@ -204,7 +204,7 @@ class AttentionAccumulationHook(Hook):
         checkpoint['attention'] = arrays
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: Dict) -> None:
-        """Go on with the maps of a run that is resumed."""
+        """Take the maps of a run that is resumed."""
         # Weights that a new run starts from have no say in its attention.
         if not runner._resume or not is_main_process():
             return
@@ -255,7 +255,7 @@ def _merge(target: Attention, source: Attention) -> None:
 
 
 def _check_pipeline(dataset: Any) -> None:
-    """Refuse transforms that move the picture without a trace."""
+    """Refuse transforms that move the picture in its frame."""
     transforms = list(_flat([getattr(dataset, 'pipeline', None)]))
     names = [type(transform).__name__ for transform in transforms]
     for name in names:
@@ -266,11 +266,11 @@ def _check_pipeline(dataset: Any) -> None:
                 'of different epochs would not fit together; resize to one '
                 'size instead.'
             )
-    told: Sequence[str] = ()
+    meta_keys: Sequence[str] = ()
     for transform in transforms:
-        told = getattr(transform, 'meta_keys', told)
+        meta_keys = getattr(transform, 'meta_keys', meta_keys)
     flips: List[str] = [name for name in names if 'flip' in name.lower()]
-    if flips and 'flip_direction' not in told:
+    if flips and 'flip_direction' not in meta_keys:
         raise ValueError(
             f'AttentionAccumulationHook: {flips[0]} in the training pipeline '
             'can be undone only if PackWSLInputs has flip_direction among '

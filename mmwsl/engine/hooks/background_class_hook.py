@@ -1,4 +1,4 @@
-"""The class list that metrics of label maps read."""
+"""Add the background to the classes of mmseg's metrics."""
 
 from typing import Any, Dict, Mapping, Optional, Sequence
 
@@ -51,7 +51,7 @@ class BackgroundClassHook(Hook):
                 metric.dataset_meta = self._extended(evaluator.dataset_meta)
 
     def _extended(self, meta: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
-        """A copy of the meta information of a dataset with background."""
+        """Return a data set's meta information with the background first."""
         result = dict(meta or {})
         result['classes'] = (self.name, *result.get('classes', ()))
         if result.get('palette'):

@@ -1,4 +1,4 @@
-"""Refining predictions before they are measured, written and shown."""
+"""Refine predictions before they are measured, written and shown."""
 
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
@@ -66,13 +66,13 @@ class DenseCRFHook(Hook):
         self._test_step: Any = None
 
     def before_test(self, runner: Runner) -> None:
-        """Put the refinement behind the model's step."""
+        """Refine what the model's step returns."""
         self._test_step = runner.model.test_step
         # The attribute of this one object hides its class's method.
         runner.model.test_step = self._refined_step
 
     def after_test(self, runner: Runner) -> None:
-        """Take the refinement away."""
+        """Restore the model's step."""
         del runner.model.test_step
         self._test_step = None
 

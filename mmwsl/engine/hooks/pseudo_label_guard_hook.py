@@ -1,4 +1,4 @@
-"""Looking at the label maps before a training starts."""
+"""Check pseudo labels before a training starts."""
 
 import os
 from typing import Any, List, Optional, Sequence
@@ -58,7 +58,7 @@ class PseudoLabelGuardHook(Hook):
 
 
 def _num_values(dataset: Any) -> Optional[int]:
-    """How many values label maps may hold, besides 255, if that is known."""
+    """Return how many values label maps may hold besides 255, if known."""
     classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
     if not classes:
         return None

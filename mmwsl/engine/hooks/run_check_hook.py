@@ -1,4 +1,4 @@
-"""Checks that every run needs."""
+"""Check runs before and while they train."""
 
 import logging
 import math

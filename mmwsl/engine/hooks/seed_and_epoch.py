@@ -18,7 +18,7 @@ class EpochSeedHook(Hook):
 
     Before each epoch the random generators of this process (dropout, batch
     augmentations) are seeded from the run's seed, the epoch and the rank,
-    and the datasets are told the epoch, from which they seed the
+    and the epoch is set in the data sets, which seed from it the
     augmentations of each image. The same images are then made with any
     number of workers and processes, and after ``--resume``.
 
@@ -30,7 +30,7 @@ class EpochSeedHook(Hook):
     priority = 'HIGH'
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Seed the process and tell the datasets the epoch."""
+        """Seed the process and set the epoch of the data sets."""
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
             return
         _seed(runner)
@@ -58,7 +58,7 @@ def _seed(runner: Runner) -> None:
 
 @HOOKS.register_module()
 class HeadEpochHook(Hook):
-    """Tells the model the epoch, for losses that change with it.
+    """Set the epoch of heads and losses that change with it.
 
     Before an iteration that begins an epoch, and the first one of a run,
     ``set_epoch(epoch)`` of the head, of auxiliary losses and of all other
@@ -85,7 +85,7 @@ class HeadEpochHook(Hook):
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None
     ) -> None:
-        """Tell the modules the epoch if it is a new one."""
+        """Set the epoch of the modules if it is a new one."""
         epoch = runner.iter // len(runner.train_dataloader)
         if epoch != self._epoch:
             self._epoch = epoch
@@ -99,7 +99,7 @@ def _parts(runner: Runner) -> List[Any]:
 
 @HOOKS.register_module()
 class LastValidationHook(Hook):
-    """Validates a resumed run that has nothing left to train.
+    """Validate a resumed run that has nothing left to train.
 
     A run that is killed between its last checkpoint and the end of its last
     validation would otherwise never log the scores. ``tools/train.py`` uses
@@ -110,7 +110,7 @@ class LastValidationHook(Hook):
         self._at_end = False
 
     def before_train(self, runner: Runner) -> None:
-        """See whether training is over and should end with a validation."""
+        """Note whether training is over and should end with a validation."""
         loop = runner.train_loop
         by_epoch = isinstance(loop, EpochBasedTrainLoop)
         done = loop.epoch if by_epoch else loop.iter

@@ -1,4 +1,4 @@
-"""Pictures of a test or validation run."""
+"""Write pictures of a test or validation run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mmwsl.visualization import (
 
 @HOOKS.register_module()
 class WSLVisualizationHook(Hook):
-    """Writes a panel for each image and contact sheets of many images.
+    """Write a panel for each image and contact sheets of many images.
 
     Pictures are named after the image ids, sub-folders included. Of several
     processes each writes its own images, and together the same as one; their
@@ -133,7 +133,7 @@ class WSLVisualizationHook(Hook):
             )
 
     def _folder(self, runner: Runner, mode: str) -> Optional[str]:
-        """Where pictures go; None for nowhere."""
+        """Return the folder of pictures; None for no files."""
         if self.out_dir is None and self.show:
             return None
         folder = self.out_dir or os.path.join(runner.log_dir, 'pictures')
