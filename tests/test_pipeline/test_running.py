@@ -3,10 +3,16 @@
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
+from filelock import FileLock
 
 from mmwsl.pipeline import run_pipeline, show_plan
+from mmwsl.pipeline.running import last_error, run_logged, stage_metrics
 from pipeline_files import (
     LAST,
     TESTING,
@@ -242,3 +248,201 @@ def test_a_page_that_cannot_be_made_stops_nothing(tmp_path, capsys):
     folder = run(tmp_path, THREE, page=page)
     assert set(states(folder).values()) == {'done'}
     assert 'no page: ' in capsys.readouterr().out
+
+
+LINUX = pytest.mark.skipif(
+    not sys.platform.startswith('linux'), reason='only Linux can'
+)
+
+
+def python(code):
+    return [sys.executable, '-c', code]
+
+
+def test_output_goes_to_both(tmp_path, capsys):
+    log = tmp_path / 'log.txt'
+    log.write_text('first\n')
+    code = "import sys; print('ä'); print('b', file=sys.stderr); sys.exit(3)"
+    assert run_logged(python(code), str(log)) == 3
+    assert sorted(capsys.readouterr().out.splitlines()) == ['b', 'ä']
+    assert sorted(log.read_text(encoding='utf-8').splitlines()) == [
+        'b',
+        'first',
+        'ä',
+    ]
+
+
+def test_signal(tmp_path):
+    code = 'import os, signal; os.kill(os.getpid(), signal.SIGKILL)'
+    log = str(tmp_path / 'log.txt')
+    assert run_logged(python(code), log) == -signal.SIGKILL
+
+
+@LINUX
+def test_a_stage_dies_with_the_pipeline(tmp_path):
+    stage = tmp_path / 'stage.py'
+    stage.write_text(
+        'import os, sys, time\n'
+        "open(sys.argv[1], 'w').write(str(os.getpid()))\n"
+        'time.sleep(60)\n'
+    )
+    code = (
+        'import sys\n'
+        'from mmwsl.pipeline.running import run_logged\n'
+        'run_logged([sys.executable, *sys.argv[1:3]], sys.argv[3])\n'
+    )
+    pid_file = tmp_path / 'pid'
+    line = [*python(code), stage, pid_file, tmp_path / 'log.txt']
+    pipeline = subprocess.Popen(line)
+    try:
+        wait_for(lambda: pid_file.exists() and pid_file.read_text())
+    finally:
+        pipeline.kill()
+        pipeline.wait()
+    pid = int(pid_file.read_text())
+    wait_for(lambda: not runs(pid))
+
+
+def runs(pid):
+    """Whether a process is there and no zombie."""
+    try:
+        with open(f'/proc/{pid}/stat') as file:
+            return file.read().rsplit(')', 1)[1].split()[0] != 'Z'
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_one_at_a_time(tmp_path):
+    pipeline = read(tmp_path, [WRITER])
+    os.makedirs(pipeline.work_dir)
+    lock = FileLock(os.path.join(pipeline.work_dir, '.lock'))
+    message = f'{pipeline.work_dir}: another pipeline is running'
+    with lock, pytest.raises(OSError, match=message):
+        run_pipeline(pipeline)
+    run_pipeline(pipeline)
+    # Also after it.
+    run_pipeline(pipeline)
+
+
+@pytest.mark.parametrize(
+    ('text', 'expected'),
+    [
+        ('', ''),
+        ('a\n\nValueError: b\n \n', 'ValueError: b'),
+        ('error: x\nerror: y z\n(set MMWSL)\n', 'y z'),
+        ('error: x\n' + 'a\n' * 20000, 'a'),
+    ],
+)
+def test_last_error(tmp_path, text, expected):
+    (tmp_path / 'log.txt').write_text(text)
+    assert last_error(str(tmp_path / 'log.txt')) == expected
+
+
+def write_text(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def json_lines(*entries):
+    return '\n'.join(json.dumps(entry) for entry in entries) + '\n'
+
+
+def test_training_over_attempts(tmp_path):
+    scalars = '{}/vis_data/scalars.json'.format
+    write_text(
+        tmp_path / scalars('20260101_000000'),
+        json_lines(
+            {'lr': 1, 'loss': 3.0, 'epoch': 1}, {'mAP': 1.0, 'mIoU': 2.0}
+        )
+        + '{"lr": 0.1, "lo',
+    )
+    write_text(
+        tmp_path / scalars('20260101_000001'),
+        json_lines(
+            {'lr': 1, 'loss': 2.0, 'memory': 7},
+            {'mAP': 5.0, 'data_time': 1, 'time': 1, 'step': 4},
+            {'labelled': 60.5, 'name': 'x', 'flag': True},
+            {'lr': 1, 'loss': 1.0},
+        ),
+    )
+    assert stage_metrics(str(tmp_path), 'train') == {
+        'loss': 1.0,
+        'mAP': 5.0,
+        'mIoU': 2.0,
+        'labelled': 60.5,
+    }
+
+
+def test_the_last_test_counts(tmp_path):
+    for number, value in enumerate((1.0, float('nan'))):
+        stamp = f'20260101_00000{number}'
+        text = json.dumps({'mIoU': value, 'time': 2.0})
+        write_text(tmp_path / stamp / f'{stamp}.json', text)
+    assert stage_metrics(str(tmp_path), 'test') == {'mIoU': None}
+
+
+def test_tools_and_evaluation(tmp_path):
+    assert stage_metrics(str(tmp_path), 'tool') == {}
+    write_text(tmp_path / 'metrics.json', '{"boxes": 3, "mIoU": 1, "time": 2}')
+    write_text(tmp_path / 'evaluation.json', '{"mIoU": 50.5, "mRecall": null}')
+    assert stage_metrics(str(tmp_path), 'tool') == {
+        'tool/mIoU': 1,
+        'boxes': 3,
+        'mIoU': 50.5,
+        'time': 2,
+        'mRecall': None,
+    }
+
+
+def test_names_of_two_sources(tmp_path):
+    scores = tmp_path / '20260101_000000/vis_data/scalars.json'
+    write_text(scores, json_lines({'mIoU': 20.0, 'mAP': 1.0}))
+    write_text(tmp_path / 'evaluation.json', '{"mIoU": 50.5}')
+    assert stage_metrics(str(tmp_path), 'train') == {
+        'mIoU': 50.5,
+        'mAP': 1.0,
+        'val/mIoU': 20.0,
+    }
+
+
+@pytest.mark.parametrize('text', ['[1]', '{"a": "b"}', '{"a": {}}', '{'])
+def test_bad_metrics_name_the_file(tmp_path, text):
+    write_text(tmp_path / 'metrics.json', text)
+    with pytest.raises(ValueError, match=r'^\S*metrics.json: '):
+        stage_metrics(str(tmp_path), 'tool')
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        dict(run=3),
+        dict(identity=[]),
+        dict(identity=dict(settings={}, uses=None)),
+        dict(metrics=dict(mIoU='high')),
+        dict(seconds=None),
+        dict(attempts=float('inf')),
+    ],
+)
+@pytest.mark.parametrize('name', ['stage.json', 'started.json'])
+def test_notes_that_were_changed_are_named(tmp_path, change, name):
+    pipeline = read(tmp_path, [WRITER])
+    run_pipeline(pipeline)
+    path = tmp_path / 'work/one/stage.json'
+    note = {**json.loads(path.read_text()), 'began': 1.0, **change}
+    path.unlink()
+    path.with_name(name).write_text(json.dumps(note))
+    with pytest.raises(ValueError, match=f'^{path.with_name(name)}: '):
+        show_plan(pipeline)
+
+
+def test_scalars_that_are_none_are_passed_over(tmp_path):
+    text = '3\n[1]\n{"lr": 1, "loss": "x"}\n{"mAP": 2.0}\n' + '[' * 100000
+    write_text(tmp_path / '2026/vis_data/scalars.json', text)
+    assert stage_metrics(str(tmp_path), 'train') == {'mAP': 2.0}
