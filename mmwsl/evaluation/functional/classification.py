@@ -5,9 +5,25 @@ Shape shorthand: n: images, C: classes.
 
 from __future__ import annotations
 
-from typing import Dict, Optional, Sequence
+from typing import Dict, Optional, Sequence, Tuple
 
 import numpy as np
+
+
+def count_by_score(
+    scores: np.ndarray, positive: np.ndarray
+) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the different scores, falling, and what reaches each.
+
+    That is how many positives (n,) do and how many of all; equal scores
+    enter together.
+    """
+    values, place, number = np.unique(
+        -scores, return_inverse=True, return_counts=True
+    )
+    hits = np.zeros(len(values), dtype=np.int64)
+    np.add.at(hits, place.reshape(-1), positive)
+    return -values, hits.cumsum(), number.cumsum()
 
 
 def average_precision(
@@ -45,11 +61,7 @@ def average_precision(
         raise ValueError('scores must not contain NaN')
     if not positive.any():
         return float('nan')
-    order = np.argsort(-scores, kind='stable')
-    scores, positive = scores[order], positive[order]
-    last_of_tie = np.append(scores[1:] != scores[:-1], True)
-    hits = np.cumsum(positive)[last_of_tie]
-    shown = np.arange(1, len(scores) + 1)[last_of_tie]
+    _, hits, shown = count_by_score(scores, positive)
     steps = np.diff(hits, prepend=0) / hits[-1]
     return float(np.sum(steps * hits / shown))
 

@@ -21,6 +21,7 @@ from typing import (
 import cv2
 import numpy as np
 
+from mmwsl.evaluation.functional.classification import count_by_score
 from mmwsl.utils.tables import format_table
 
 # What became of a prediction.
@@ -151,12 +152,8 @@ def instance_scores(
 def _area(scores: np.ndarray, outcome: np.ndarray, positives: int) -> float:
     """Area under the curve of one class at one threshold."""
     counted = outcome != IGNORED
-    scores, outcome = scores[counted], outcome[counted]
-    order = np.argsort(-scores, kind='stable')
-    scores, outcome = scores[order], outcome[order]
-    last_of_tie = np.append(scores[1:] != scores[:-1], True)[: len(scores)]
-    hits = np.cumsum(outcome == TRUE)[last_of_tie]
-    shown = np.arange(1, len(scores) + 1)[last_of_tie]
+    found = outcome[counted] == TRUE
+    _, hits, shown = count_by_score(scores[counted], found)
     precision = np.maximum.accumulate((hits / shown)[::-1])[::-1]
     steps = np.diff(hits, prepend=0) / positives
     return float(np.sum(steps * precision))

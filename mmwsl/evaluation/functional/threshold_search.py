@@ -7,6 +7,8 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
+from mmwsl.evaluation.functional.classification import count_by_score
+
 
 class PeakValues(NamedTuple):
     """The peaks of the map of a class that an image shows."""
@@ -47,12 +49,8 @@ def best_score_threshold(
     values, positive = scores[~ignore], present[~ignore]
     if not positive.any():
         raise ValueError('no image shows a class')
-    order = np.argsort(-values, kind='stable')
-    values, positive = values[order], positive[order]
-    last_of_tie = np.append(values[1:] != values[:-1], True)
-    hits = np.cumsum(positive)
-    f1 = 2 * hits / (np.arange(1, len(values) + 1) + positive.sum())
-    f1 = np.where(last_of_tie, f1, -1)
+    values, hits, shown = count_by_score(values, positive)
+    f1 = 2 * hits / (shown + positive.sum())
     best = len(f1) - 1 - int(f1[::-1].argmax())
     below = values[best + 1] if best + 1 < len(values) else 0.0
     return float((values[best] + below) / 2), float(f1[best])
