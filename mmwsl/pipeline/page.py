@@ -357,9 +357,9 @@ def _heat_maps(
     if len(planes) < 2:
         return heatmap_overlay(base, planes[0]) if planes else base
     height, width = max(1, base.shape[0] // 2), max(1, base.shape[1] // 2)
-    names = [*classes, *(f'class {x}' for x in range(len(classes), 255))]
-    tiles = [
-        Tile(letterbox(heatmap_overlay(base, plane), height, width), names[x])
-        for plane, x in zip(planes[:4], labels.tolist())
-    ]
+    tiles = []
+    for plane, x in zip(planes[:4], labels.tolist()):
+        name = classes[x] if x < len(classes) else f'class {x}'
+        small = letterbox(heatmap_overlay(base, plane), height, width)
+        tiles.append(Tile(small, name))
     return panel(note_left_out(tiles, len(planes) - 4), columns=2)

@@ -341,7 +341,7 @@ def test_heat_maps(tmp_path):
     np.savez(path, maps=maps[:1], labels=[1])
     image, _ = draw_file(path, IMAGE, ['cat', 'dog'])
     assert (image == heatmap_overlay(IMAGE, maps[0])).all()
-    np.savez(path, maps=maps, labels=[1, 0, 7])
+    np.savez(path, maps=maps, labels=[1, 0, 700])
     several = draw_file(path, IMAGE, ['cat', 'dog'])[0]
     # Two columns and two rows in about the width of one.
     assert several.shape[1] == 30 // 2 * 2 + 3 * 4
