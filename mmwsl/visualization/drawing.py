@@ -46,6 +46,7 @@ _SUBSETS = {
     'fake source': (255, 200, 30),
     'target': (230, 50, 60),
 }
+_NO_BOXES = np.zeros((0, 4))
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -61,12 +62,9 @@ class Tile(NamedTuple):
 def class_colors(
     palette: Optional[Sequence[Sequence[int]]] = None, count: int = 255
 ) -> np.ndarray:
-    """Colours of foreground classes, those of VOC's masks by default.
+    """List colours of foreground classes, (n, 3) uint8, n >= ``count``.
 
-    Args:
-        palette (Sequence, optional): Colours to start with.
-        count (int): Fewest colours of the result (n, 3) uint8; VOC's 255
-            are repeated.
+    After those of the palette come VOC's 255, repeated.
     """
     given = np.array(palette or [], np.uint8).reshape(-1, 3)
     index = np.arange(len(given), max(count, len(given)))
@@ -74,14 +72,14 @@ def class_colors(
 
 
 def instance_colors(count: int) -> np.ndarray:
-    """Colours of an image's instances, (count, 3); twenty, then repeated."""
+    """List colours of instances, (count, 3); twenty, then repeated."""
     return _INSTANCE_COLORS[np.arange(count) % len(_INSTANCE_COLORS)]
 
 
 def display_size(
     height: int, width: int, shortest: int = 224, longest: int = 400
 ) -> Tuple[int, int]:
-    """Size at which an image is shown, its proportions kept.
+    """Choose the size at which an image is shown, its proportions kept.
 
     The shorter side is brought to at least ``shortest``, but the longer one
     to at most ``longest``, which goes first; each is at least 1.
@@ -259,15 +257,9 @@ def draw_label_map(
     opacity: float = 0.65,
     ignore_index: int = 255,
 ) -> np.ndarray:
-    """Colour the classes of a label map over an image.
+    """Colour the classes of a label map (h, w) over an image.
 
-    Args:
-        image (np.ndarray): The image.
-        label_map (np.ndarray): (h, w), 0 for background, which stays as it
-            is, and c + 1 for class c.
-        palette (Sequence, optional): Of the foreground classes.
-        opacity (float): Of the colours.
-        ignore_index (int): Label of pixels that are not scored.
+    It has 0 for background, which stays as it is, and c + 1 for class c.
     """
     height, width = image.shape[:2]
     labels = resize(label_map, height, width, nearest=True)
@@ -285,14 +277,9 @@ def draw_instances(
     texts: Sequence[str] = (),
     opacity: float = 0.5,
 ) -> np.ndarray:
-    """Colour instances over an image, with outlines and labels.
+    """Colour masks (M, h, w) over an image, with outlines and labels.
 
-    Args:
-        image (np.ndarray): The image.
-        masks (np.ndarray): (M, h, w) bool, best first; earlier ones are
-            drawn over later ones.
-        texts (Sequence[str]): M labels, written where the objects begin.
-        opacity (float): Of the colours inside the outlines.
+    Earlier ones are drawn over later ones; labels stand where objects begin.
     """
     size, colors = image.shape[:2], instance_colors(len(masks))
     resized = [resize(mask.astype(np.float32), *size) >= 0.5 for mask in masks]
@@ -325,7 +312,7 @@ def heatmap_overlay(
         image (np.ndarray): The image.
         heat (np.ndarray): (h, w), clipped to [0, 1]; NaN counts as 0.
         strength (float): Opacity at heat 1; at heat 0 it is half of it.
-        colormap (int): One of OpenCV's COLORMAP constants.
+        colormap (int): One of OpenCV's.
     """
     height, width = image.shape[:2]
     heat = np.clip(np.nan_to_num(heat.astype(np.float32)), 0, 1)
@@ -372,7 +359,7 @@ def draw_peak_responses(
     Args:
         image (np.ndarray): The image.
         responses (np.ndarray): (P, h, w) float >= 0.
-        darkness (float): How much of the image's light is taken away.
+        darkness (float): Share of the image's light that is taken away.
     """
     light = np.zeros(image.shape, np.float32)
     total = np.zeros(image.shape[:2], np.float32)
@@ -398,8 +385,8 @@ def draw_peak_responses(
 def draw_score_map(
     image: np.ndarray,
     score_map: np.ndarray,
-    boxes: np.ndarray,
-    gt_boxes: np.ndarray,
+    boxes: np.ndarray = _NO_BOXES,
+    gt_boxes: np.ndarray = _NO_BOXES,
     gt_mask: Optional[np.ndarray] = None,
 ) -> np.ndarray:
     """Lay a score map over an image, with predicted boxes and the truth.
@@ -407,11 +394,9 @@ def draw_score_map(
     Args:
         image (np.ndarray): The image.
         score_map (np.ndarray): (h, w) in [0, 1].
-        boxes (np.ndarray): (n, 4) of x1, y1, x2, y2 in pixels of the image,
-            drawn in white.
+        boxes (np.ndarray): (n, 4) in pixels of the image, drawn in white.
         gt_boxes (np.ndarray): (m, 4), drawn in magenta.
-        gt_mask (np.ndarray, optional): (h, w), 1 in objects, whose outlines
-            are drawn in magenta.
+        gt_mask (np.ndarray, optional): (h, w), 1 in outlined objects.
     """
     result = heatmap_overlay(image, score_map)
     if gt_mask is not None:
@@ -420,7 +405,7 @@ def draw_score_map(
         lines = [outline(mask, 5), outline(mask)]
         result = draw_masks(result, lines, [BLACK, TRUTH], 1)
     for shown, color in ((gt_boxes, TRUTH), (boxes, WHITE)):
-        rims = np.add(shown, [-1, -1, 1, 1])
+        rims = shown + np.array([-1, -1, 1, 1])
         result = draw_boxes(result, rims, [BLACK] * len(rims), 4)
         result = draw_boxes(result, shown, [color] * len(rims))
     for x, _, _, y in gt_boxes:
@@ -433,12 +418,12 @@ def draw_score_map(
 def draw_assignment(
     image: np.ndarray, assignment: Any, opacity: float = 0.5
 ) -> np.ndarray:
-    """Colour the three subsets of the target sample assigner over an image.
+    """Colour the target sample assigner's subsets over an image.
 
     Args:
         image (np.ndarray): The image; shown at display size.
         assignment (Tensor | np.ndarray): (h, w) of 0 universum, 1 fake
-            source, 2 target. The legend says the share of each.
+            source, 2 target; the legend says the share of each.
         opacity (float): Of the colours.
 
     Raises:
@@ -448,8 +433,7 @@ def draw_assignment(
     if cells.ndim != 2 or not np.isin(cells, range(len(_SUBSETS))).all():
         raise ValueError(
             'assignment must be a map (h, w) of 0 universum, 1 fake source '
-            f'and 2 target, got shape {cells.shape} with values from '
-            f'{cells.min(initial=0)} to {cells.max(initial=0)}.'
+            f'and 2 target, got shape {cells.shape} with {np.unique(cells)}'
         )
     shown = resize(image, *display_size(*image.shape[:2]))
     colors = list(_SUBSETS.values())
@@ -483,4 +467,4 @@ def _to_tensor(image: np.ndarray) -> torch.Tensor:
 
 
 def _to_image(image: torch.Tensor) -> np.ndarray:
-    return image.permute(1, 2, 0).contiguous().numpy().copy()
+    return np.array(image.permute(1, 2, 0).numpy(), order='C')

@@ -1,4 +1,9 @@
-"""Draw the fields of a data sample, each as the tiles of a panel."""
+"""Draw the fields of a data sample, each as the tiles of a panel.
+
+A field that a sample lacks makes no tile. ``use_truth`` says whether to look
+at the ground truth, ``limit`` how many things to show; the last caption or
+tile says how many are left out.
+"""
 
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -64,11 +69,6 @@ def truth_tiles(canvas: Canvas, sample: Any, limit: int) -> List[Tile]:
     """Draw ``gt_sem_seg`` (1, H, W) and ``gt_instances``.
 
     Boxes are drawn where instances have no masks.
-
-    Args:
-        canvas (Canvas): The image.
-        sample (WSLDataSample): What is known of it.
-        limit (int): Most instances shown.
     """
     drawn, tiles = canvas.image, []
     if 'gt_sem_seg' in sample:
@@ -104,14 +104,9 @@ def label_map_tiles(canvas: Canvas, sample: Any) -> List[Tile]:
 def instance_tiles(
     canvas: Canvas, instances: Any, title: str, limit: int
 ) -> List[Tile]:
-    """Draw instances that have masks in one tile.
+    """Draw ``masks`` (M, H, W) of instances, best first, in one tile.
 
-    Args:
-        canvas (Canvas): The image.
-        instances (InstanceData): ``masks`` (M, H, W), ``labels`` (M,) and,
-            if known, ``scores`` (M,) and ``difficult`` (M,).
-        title (str): Written above, with the number of instances.
-        limit (int): Most instances shown, the first ones.
+    They have ``labels`` (M,) and perhaps ``scores`` and ``difficult`` (M,).
     """
     masks = instances.get('masks')
     if masks is None:
@@ -121,7 +116,7 @@ def instance_tiles(
     scores, difficult = instances.get('scores'), instances.get('difficult')
     for index in range(len(texts)):
         if scores is not None:
-            texts[index] += f' {_score_text(float(scores[index]))}'
+            texts[index] += f' {float(scores[index]):.3g}'
         if difficult is not None and bool(difficult[index]):
             texts[index] += ' (difficult)'
     drawn = draw_instances(canvas.image, array(masks[:limit]), texts)
@@ -130,13 +125,9 @@ def instance_tiles(
 
 
 def response_tiles(canvas: Canvas, instances: Any, limit: int) -> List[Tile]:
-    """Draw peak response maps in one tile, in the colours of the instances.
+    """Draw ``peak_response_maps`` (M, H, W) in the colours of instances.
 
-    Args:
-        canvas (Canvas): The image.
-        instances (InstanceData): ``peak_response_maps`` (M, H, W) and, if
-            known, ``peaks`` (M, 2) of x, y in pixels of the original image.
-        limit (int): Most maps shown, the first ones.
+    Their ``peaks`` (M, 2), if known, are x, y in the original image.
     """
     responses = instances.get('peak_response_maps')
     if responses is None or not len(responses):
@@ -161,14 +152,8 @@ def score_map_tiles(
     The box is that of ``pred_instances`` or, without one, the map's at a
     threshold: the given one, or else the one that fits this image's true
     boxes best, which the text then calls the best IoU. Overlaps are those of
-    the localisation metrics, on the pixels of the map.
-
-    Args:
-        canvas (Canvas): The image.
-        sample (WSLDataSample): The map and, if known, ``bboxes`` in
-            ``pred_instances`` and in ``gt_instances``, and ``gt_loc_mask``.
-        use_truth (bool): Whether to draw the true boxes and the mask.
-        threshold (float, optional): Threshold of the box in [0, 1].
+    the localisation metrics, on the pixels of the map. The truth is the
+    boxes of ``gt_instances`` and ``gt_loc_mask``.
     """
     if 'pred_score_map' not in sample:
         return []
@@ -229,19 +214,11 @@ def _boxes_of(sample: Any, name: str) -> np.ndarray:
 def class_map_tiles(
     canvas: Canvas, sample: Any, use_truth: bool, limit: int
 ) -> List[Tile]:
-    """Draw a heat map for each class whose map was kept or has peaks.
+    """Draw ``pred_maps`` (K, H, W) of ``pred_map_labels`` (K,), best first.
 
-    The best score comes first. The peaks of a class are crosses in its map;
-    where none was kept it is the one on which they were found. The name of a
-    class that is not among the given labels is red.
-
-    Args:
-        canvas (Canvas): The image.
-        sample (WSLDataSample): With ``pred_maps`` (K, H, W),
-            ``pred_map_labels`` (K,) and, if known, ``pred_score`` (C,),
-            ``pred_peaks``, ``pred_class_maps`` and ``gt_label``.
-        use_truth (bool): Whether to look at the ground truth.
-        limit (int): Most tiles, the best scores.
+    ``pred_peaks`` of a class are crosses in its map; where none was kept it
+    is that of ``pred_class_maps``, on which they were found. The name of a
+    class that is not in ``gt_label`` is red.
     """
     if 'pred_maps' not in sample:
         return []
@@ -284,32 +261,21 @@ def _maps_of_classes(sample: Any) -> Dict[int, Any]:
 def density_tiles(
     canvas: Canvas, sample: Any, use_truth: bool, limit: int
 ) -> List[Tile]:
-    """Draw a density map for each class that was predicted or is given.
+    """Draw ``pred_density`` (C, h, w) of predicted and of given classes.
 
-    A count that is not the true one is red.
-
-    Args:
-        canvas (Canvas): The image.
-        sample (WSLDataSample): With ``pred_density`` (C, h, w) and, if
-            known, ``pred_count`` (C,), ``gt_count`` (C,), ``gt_label``.
-        use_truth (bool): Whether to look at the ground truth.
-        limit (int): Most tiles, the largest counts.
+    The largest of ``pred_count`` (C,) and ``gt_count`` (C,) come first; a
+    count that is not the true one is red.
     """
     if 'pred_density' not in sample:
         return []
     maps = array(sample.get('pred_density').data)
     raw = maps.sum(axis=(1, 2))
-    predicted = sample.get('pred_count')
-    counts = np.maximum(raw.round(), 0)
-    if predicted is not None:
-        counts = array(predicted)
+    counts = array(sample.get('pred_count', np.maximum(raw.round(), 0)))
     truth = sample.get('gt_count') if use_truth else None
-    asked = np.zeros(len(maps), np.int64)
-    if truth is not None:
-        asked = array(truth)
+    asked = np.zeros(len(maps)) if truth is None else array(truth)
     given = np.zeros(len(maps), bool)
-    if use_truth and sample.get('gt_label') is not None:
-        given[array(sample.get('gt_label'))] = True
+    if use_truth:
+        given[array(sample.get('gt_label', [])).astype(int)] = True
     shown = np.flatnonzero((counts > 0) | (asked > 0) | given)
     order = np.lexsort((-raw[shown], -np.maximum(counts, asked)[shown]))
     tiles = []
@@ -325,13 +291,6 @@ def density_tiles(
         drawn = draw_density(canvas.image, maps[label])
         tiles.append(Tile(drawn, text, WRONG if wrong else BLACK))
     return note_left_out(tiles, len(shown) - len(tiles))
-
-
-def _score_text(score: float) -> str:
-    """A score in few letters: '0.83', '12.5', '2e-05'."""
-    if score == 0 or 0.01 <= abs(score) < 10:
-        return f'{score:.2f}'
-    return f'{score:.3g}' if abs(score) >= 10 else f'{score:.0e}'
 
 
 def _more(left_out: int) -> str:

@@ -177,9 +177,6 @@ def batch_images(
             list for each augmentation, of which an unflipped one is taken.
         outputs (Sequence): N predicted samples with ``ori_shape`` and, if
             images were resized or padded, ``img_shape``.
-
-    Returns:
-        list[np.ndarray]: N images (H, W, 3), uint8, RGB.
     """
     inputs, samples = data_batch['inputs'], data_batch.get('data_samples')
     if len(inputs) and getattr(inputs[0], 'ndim', 0) != 3:
@@ -196,15 +193,12 @@ def batch_images(
 def original_image(
     image: torch.Tensor, sample: Any, output: Any
 ) -> np.ndarray:
-    """Undo padding, flip and resizing of one input (C, h, w), BGR in 0..255.
+    """Undo padding, flip and resizing of one input.
 
     Args:
-        image (torch.Tensor): The input.
+        image (torch.Tensor): (3, h, w) or (1, h, w), BGR in 0..255.
         sample (WSLDataSample): With its ``img_shape`` and ``flip``.
-        output (WSLDataSample): With ``ori_shape``.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8, RGB.
+        output (WSLDataSample): With its ``ori_shape``.
     """
     array = input_image(image, sample)
     if sample.get('flip'):

@@ -329,7 +329,7 @@ def test_boxes_lie_over_the_score_map():
     assert result[39, 50].tolist() == list(WHITE)
     assert result[46, 50].tolist() == list(TRUTH)
     np.testing.assert_array_equal(result[42], heatmap_overlay(image, heat)[42])
-    plain = draw_score_map(image, heat, NONE, NONE)
+    plain = draw_score_map(image, heat)
     np.testing.assert_array_equal(plain, heatmap_overlay(image, heat))
 
 

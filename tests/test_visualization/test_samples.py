@@ -47,7 +47,7 @@ def test_tile_names_the_instances():
     instances.difficult = torch.tensor([False, True])
     (tile,) = instance_tiles(CANVAS, instances, '', 10)
     named = draw_instances(
-        IMAGE, masks(), ['dog 0.76', 'cat 1e-04 (difficult)']
+        IMAGE, masks(), ['dog 0.756', 'cat 0.0001 (difficult)']
     )
     np.testing.assert_array_equal(tile.image, named)
 
@@ -78,11 +78,10 @@ def test_no_instance_is_said_and_no_mask_is_no_tile():
 @pytest.mark.parametrize(
     ('score', 'text'),
     [
-        (0.0, '0.00'),
-        (0.834, '0.83'),
-        (-1.5, '-1.50'),
-        (0.004, '4e-03'),
+        (0.0, '0'),
+        (0.8341, '0.834'),
         (12.345, '12.3'),
+        (2e-5, '2e-05'),
     ],
 )
 def test_scores_in_few_letters(score, text):
