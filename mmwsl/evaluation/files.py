@@ -363,6 +363,25 @@ def find_map_files(folder: str) -> Dict[str, str]:
     return files_by_id(folder, MAP_SUFFIXES, silent=True)
 
 
+def listed_map_files(folder: str, listed: Optional[str]) -> Dict[str, str]:
+    """Find the map file of each image of a list, or of all without one.
+
+    Raises:
+        FileNotFoundError: If an image of the list has no file.
+    """
+    files = find_map_files(folder)
+    if not listed:
+        return files
+    ids = read_ids(listed, files.__contains__)
+    missing = [img_id for img_id in ids if img_id not in files]
+    if missing:
+        raise FileNotFoundError(
+            f'{folder}: no file for {len(missing)} of {len(ids)} images of '
+            f'{listed}, the first is {missing[0]}'
+        )
+    return {img_id: files[img_id] for img_id in ids}
+
+
 def without_suffix(path: str) -> str:
     """An image id: the path without a suffix of images or maps."""
     stem, suffix = os.path.splitext(path)

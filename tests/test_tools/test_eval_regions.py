@@ -64,7 +64,7 @@ def test_images_of_a_list(tool, run, tmp_path, capsys):
     assert '"recall_step_1": 75.0' in capsys.readouterr().out
     names.write_text('a\nc\n')
     assert call(tool, *args, '--list', names) == 1
-    assert 'no regions of 1 of 2 images' in error(capsys.readouterr())
+    assert 'step_1: no file for 1 of 2 images' in error(capsys.readouterr())
 
 
 def test_bad_input(tool, run, tmp_path, capsys):

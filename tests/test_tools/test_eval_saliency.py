@@ -69,6 +69,9 @@ def test_a_list(tool, folder, capsys):
     args = [folder / 'maps', folder / 'other', '--list', folder / 'list.txt']
     assert call(tool, *args) == 1
     assert 'list.txt: names no image' in error(capsys.readouterr())
+    (folder / 'list.txt').write_text('a/1\na/9\n')
+    assert call(tool, *args) == 1
+    assert 'first is a/9' in error(capsys.readouterr())
 
 
 def test_errors(tool, folder, capsys):

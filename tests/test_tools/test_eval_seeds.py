@@ -204,7 +204,7 @@ def test_missing_files(tool, folder, capsys):
     assert 'masks/a/2.png: mask does not' in fails(tool, folder, capsys)
     (folder / 'list.txt').write_text('a/1\na/2\n')
     line = fails(tool, folder, capsys, '--list', str(folder / 'list.txt'))
-    assert 'no maps for 1 of 2 images' in line
+    assert 'maps: no file for 1 of 2 images' in line
     line = fails(tool, folder, capsys, '--classes', str(folder / 'no.txt'))
     assert 'no.txt: class list does not exist' in line
 

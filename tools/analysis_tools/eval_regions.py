@@ -14,9 +14,8 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from mmwsl.apis.scoring import run_scoring
 from mmwsl.evaluation.files import (
-    find_map_files,
+    listed_map_files,
     read_class_names,
-    read_ids,
 )
 from mmwsl.evaluation.functional import format_table, percent
 from mmwsl.evaluation.functional.regions import region_counts, region_scores
@@ -72,33 +71,13 @@ def read_steps(root: str) -> List[Tuple[float, bool]]:
     return steps
 
 
-def image_ids(args: argparse.Namespace) -> List[str]:
-    """Return the images to score."""
-    folder = step_folder(args.regions, 1)
-    files = find_map_files(folder)
-    if not args.list:
-        if not files:
-            raise ValueError(f'{folder}: holds no regions')
-        return list(files)
-    ids = read_ids(args.list, files.get)
-    if not ids:
-        raise ValueError(f'{args.list}: list of images is empty')
-    missing = [img_id for img_id in ids if img_id not in files]
-    if missing:
-        raise FileNotFoundError(
-            f'{args.regions}: no regions of {len(missing)} of {len(ids)} '
-            f'images of {args.list}, the first is {missing[0]}'
-        )
-    return ids
-
-
 def count(
     args: argparse.Namespace, steps: int, num_classes: int
 ) -> Tuple[np.ndarray, np.ndarray]:
     """Sum up all images: (steps, 3, C) for each step, and for unions."""
     single = np.zeros((steps, 3, num_classes), np.int64)
     union = np.zeros_like(single)
-    for img_id in image_ids(args):
+    for img_id in listed_map_files(step_folder(args.regions, 1), args.list):
         mask = read_index_mask(os.path.join(args.masks, f'{img_id}.png'))
         for step in range(1, steps + 1):
             path = region_file(step_folder(args.regions, step), img_id)

@@ -13,10 +13,10 @@ class in class masks, and pixels of 255 are left out.
 
 import argparse
 import os
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, Optional, Sequence, Tuple
 
 from mmwsl.apis.scoring import run_scoring
-from mmwsl.evaluation.files import find_map_files, read_ids
+from mmwsl.evaluation.files import listed_map_files
 from mmwsl.evaluation.functional.pixel_pr import (
     pixel_histograms,
     saliency_scores,
@@ -43,14 +43,6 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument('--list', help='text file of the image ids to score')
     parser.add_argument('--out', help='write the metrics to this .json')
     return parser.parse_args(argv)
-
-
-def image_ids(args: argparse.Namespace) -> List[str]:
-    """The images to score: those listed, or those of all maps."""
-    if not os.path.isdir(args.truth):
-        raise FileNotFoundError(f'{args.truth}: folder does not exist')
-    files = find_map_files(args.maps)
-    return read_ids(args.list, files.get) if args.list else list(files)
 
 
 def score_image(path: str, truth: str, masks: bool) -> Tuple[float, ...]:
@@ -81,7 +73,9 @@ def score_image(path: str, truth: str, masks: bool) -> Tuple[float, ...]:
 def evaluate(args: argparse.Namespace) -> Dict[str, float]:
     """Score as the command line says."""
     errors, histograms = [], []
-    ids = image_ids(args)
+    if not os.path.isdir(args.truth):
+        raise FileNotFoundError(f'{args.truth}: folder does not exist')
+    ids = list(listed_map_files(args.maps, args.list))
     for img_id in ids:
         path, truth = (
             os.path.join(folder, f'{img_id}.png')

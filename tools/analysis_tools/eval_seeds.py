@@ -24,9 +24,8 @@ from mmwsl.datasets.voc import VOC_CLASSES
 from mmwsl.evaluation import SeedIoUMetric
 from mmwsl.evaluation.files import (
     class_indices,
-    find_map_files,
+    listed_map_files,
     read_class_names,
-    read_ids,
     read_image_labels,
     read_maps,
 )
@@ -118,16 +117,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 def map_files(args: argparse.Namespace) -> Dict[str, str]:
     """The map file of each image to score."""
-    files = find_map_files(args.maps)
-    if args.list:
-        ids = read_ids(args.list, files.__contains__)
-        missing = [img_id for img_id in ids if img_id not in files]
-        if missing:
-            raise FileNotFoundError(
-                f'{args.maps}: no maps for {len(missing)} of {len(ids)} '
-                f'images of {args.list}, the first is {missing[0]}'
-            )
-        files = {img_id: files[img_id] for img_id in ids}
+    files = listed_map_files(args.maps, args.list)
     kinds = {os.path.splitext(path)[1] == '.png' for path in files.values()}
     if len(kinds) > 1:
         raise ValueError(f'{args.maps}: holds both class maps and label maps')
