@@ -3,7 +3,7 @@
 import os
 import reprlib
 from collections import Counter, defaultdict
-from typing import Any, Container, Dict, List, Optional, Set, Tuple, cast
+from typing import Any, Container, Dict, List, Optional, Set, Tuple
 
 import numpy as np
 
@@ -157,6 +157,9 @@ class COCOImageLevelDataset(WSLDataset):
             if not isinstance(content, dict) or key not in content:
                 raise ValueError(f'{path}: no {key!r} in the file')
             self._check_list(key, content[key], needed)
+        for item in content['categories']:
+            item['name'] = item['name'].strip()
+        self._check_doubles('categories', 'name', content['categories'])
         return content
 
     def _check_list(self, key: str, items: Any, needed: Dict) -> None:
@@ -301,9 +304,13 @@ class COCOImageLevelDataset(WSLDataset):
 
 def _size(image: Dict[str, Any]) -> Optional[Tuple[int, int]]:
     """Return height and width that a file gives of an image, if any."""
-    size = image.get('height'), image.get('width')
-    known = all(isinstance(side, int) and side > 0 for side in size)
-    return cast(Tuple[int, int], size) if known else None
+    try:
+        height, width = (float(image[key]) for key in ('height', 'width'))
+    except (KeyError, OverflowError, TypeError, ValueError):
+        return None
+    if not (0 < height < 2**31 and 0 < width < 2**31):
+        return None
+    return int(height), int(width)
 
 
 def _is_crowd(annotation: Annotation) -> bool:
@@ -333,9 +340,9 @@ def _box_fault(annotation: Annotation, size: Optional[Tuple[int, int]]) -> str:
     box = annotation['bbox']
     shown = f'has the bbox {reprlib.repr(box)}'
     numbers = isinstance(box, list) and all(
-        isinstance(value, (int, float)) for value in box
+        isinstance(value, (int, float)) and abs(value) < 2**31 for value in box
     )
-    if not numbers or len(box) != 4 or not np.isfinite(box).all():
+    if not numbers or len(box) != 4:
         return f'{shown}, expected four finite numbers'
     left, top, width, height = box
     if width < 0 or height < 0:

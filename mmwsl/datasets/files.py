@@ -7,13 +7,17 @@ from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple
 from mmwsl.utils.files import join_inside, say_once
 from mmwsl.utils.images import IMG_SUFFIXES
 
+# By archives of macOS, network drives and Windows.
+_LEFT_BEHIND = ('__MACOSX', '@eaDir', '$RECYCLE.BIN')
+
 
 def find_files(
     folder: str, suffixes: Sequence[str] = IMG_SUFFIXES, silent: bool = False
 ) -> List[str]:
     """Find the files of a folder and its sub-folders, sorted.
 
-    Names that begin with a dot and ``__MACOSX`` are passed over, and so are
+    Names that begin with a dot, and what archives and drives leave behind, are
+    passed over, and so are
     links to folders that are walked anyway. Files of other suffixes are
     counted, and a warning names these suffixes once.
 
@@ -91,7 +95,7 @@ def _walk(
 
 def is_hidden(name: str) -> bool:
     """Whether a name is what notebooks, archives and systems leave behind."""
-    return name.startswith('.') or name == '__MACOSX'
+    return name.startswith('.') or name in _LEFT_BEHIND
 
 
 class FileIndex:

@@ -181,14 +181,22 @@ class FolderDataset(WSLDataset):
         if not os.path.isdir(root):
             raise FileNotFoundError(f'{root}: folder of images does not exist')
         rows = []
+        beside: List[str] = []
         for path in find_files(root):
             folder, *inside = os.path.relpath(path, root).split(os.sep)
-            if inside:
+            if not inside:
+                beside.append(path)
+            else:
                 label = folder.strip()
                 rows.append(
                     _Row(os.path.join(root, folder), path, label, None)
                 )
         self._say_what_is_unused(root, rows)
+        if beside:
+            say_once(
+                f'{beside[0]}: lies in no folder of a class, as {len(beside)} '
+                'images do, and is passed over'
+            )
         return rows
 
     def _say_what_is_unused(self, root: str, rows: List[_Row]) -> None:

@@ -77,8 +77,9 @@ def read_label_file(path: str, what: str) -> LabelFile:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no text, a line has an open quote, or a table
-            names a class twice; names file and line.
+        ValueError: If it is no text, a line has an open quote, a table
+            names a class twice, or nothing says whether two numbers are a
+            class and its count; names file and line.
     """
     lines = read_csv(path, what)
     if not lines or lines[0][0] != 1:
@@ -99,7 +100,15 @@ def read_label_file(path: str, what: str) -> LabelFile:
             for cell in cells[1:]
         )
         return LabelFile(rows, header[1:], counted)
-    return LabelFile(rows if header[0] == 'path' else lines)
+    if header[0] == 'path':
+        return LabelFile(rows)
+    pairs = [[cell for cell in cells[1:] if cell] for _, cells in lines]
+    if all(len(p) == 2 and all(map(_looks_like_number, p)) for p in pairs):
+        raise ValueError(
+            f'{path}: lines of two numbers need a header: path,class,count, '
+            'or path and the name of the class of each column'
+        )
+    return LabelFile(lines)
 
 
 def _is_table(header: List[str], rows: List[List[str]]) -> bool:

@@ -48,12 +48,12 @@ def read_saliency(path: str) -> np.ndarray:
             f'{high:g}, whose scale is not known; write it with 8 bits, 0 to '
             '255'
         )
-    if scale == 255 and high == 1:
-        folder = os.path.dirname(path) or os.curdir
+    # A mask of 0 and 1, or 12 bits in 16.
+    if (scale == 255 and high == 1) or (deep and 0 < high < 4096):
         say_once(
-            f'{path}: a {_WHAT} of 8 bits has the maximum 1, which is read '
-            'as 1 / 255; write a mask of 0 and 1 with 0 and 255',
-            f'{folder}: dark',
+            f'{path}: a {_WHAT} of {plane.dtype} has no value above {high}, '
+            f'which is read as {high} / {scale}; write it with 0 to 255',
+            f'{os.path.dirname(path)}: dark',
         )
     saliency: np.ndarray = plane.astype(np.float32) / scale
     return saliency

@@ -299,3 +299,35 @@ def test_boxes_beyond_the_image(coco):
     coco.content['annotations'][1]['bbox'] = [2, 3, 40, 5]
     with pytest.raises(ValueError, match='ann.json: annotation 2 .* 16 x 12'):
         masks_of(coco)
+
+
+@pytest.mark.parametrize('form', [float, str, lambda side: f' {side}.0'])
+def test_sizes_of_any_form_are_compared(coco, form):
+    for image in coco.content['images']:
+        image.update(height=form(99), width=form(98))
+    data = COCOImageLevelDataset(
+        test_mode=True,
+        pipeline=[
+            dict(type='LoadWSLImage'),
+            dict(type='LoadEvalAnnotations', with_instances=True),
+        ],
+        **coco.write(),
+    )
+    with pytest.raises(ValueError, match='98 x 99'):
+        data[0]
+
+
+def test_numbers_beyond_all_pictures(coco):
+    coco.content['annotations'][0]['bbox'] = [0, 0, 10**400, 4]
+    with pytest.raises(ValueError, match='ann.json: annotation .* bbox'):
+        COCOImageLevelDataset(test_mode=True, **coco.write())
+
+
+def test_spaces_around_names_of_categories(coco):
+    categories = coco.content['categories']
+    for item in categories:
+        item['name'] = f' {item["name"]} '
+    assert COCOImageLevelDataset(**coco.write()).classes == ('bicycle', 'dog')
+    categories.append(dict(id=99, name='dog'))
+    with pytest.raises(ValueError, match="categories.* 'dog'"):
+        COCOImageLevelDataset(**coco.write())

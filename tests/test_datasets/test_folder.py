@@ -177,7 +177,7 @@ def test_a_table_names_all_classes(fruit):
 def test_folders_without_image_are_named(fruit, monkeypatch):
     said = []
     monkeypatch.setattr(
-        'mmwsl.datasets.files.print_log', lambda text, **_: said.append(text)
+        'mmwsl.utils.files.print_log', lambda text, **_: said.append(text)
     )
     (fruit / 'fig').mkdir()
     (fruit / 'fig' / 'a.heic').touch()
@@ -185,3 +185,15 @@ def test_folders_without_image_are_named(fruit, monkeypatch):
     assert 'fig' not in FolderDataset(data_root=str(fruit)).classes
     assert '1 .heic' in said[0]
     assert 'no image is in the folder fig' in said[1]
+
+
+def test_images_beside_the_folders_are_named(fruit, write_image, monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        'mmwsl.utils.files.print_log', lambda text, **_: said.append(text)
+    )
+    write_image(fruit / 'loose.png')
+    write_image(fruit / '@eaDir' / 'thumb.png')
+    data = FolderDataset(data_root=str(fruit))
+    assert '@eaDir' not in data.classes
+    assert [text for text in said if str(fruit / 'loose.png') in text]

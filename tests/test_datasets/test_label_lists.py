@@ -135,3 +135,13 @@ def test_broken_tables(tmp_path, text, message):
 
     with pytest.raises(ValueError, match=f'list.csv: {message}'):
         read()
+
+
+@pytest.mark.parametrize('lines', ['a.jpg,1,0\nb.jpg,0,1\n', 'a.jpg,3,1\n'])
+def test_two_numbers_need_a_header(tmp_path, lines):
+    path = tmp_path / 'labels.csv'
+    path.write_text(lines)
+    with pytest.raises(ValueError, match=r'labels\.csv: .*path,class,count'):
+        read_label_file(str(path), 'list')
+    path.write_text('path,class,count\n' + lines)
+    assert read_label_file(str(path), 'list').classes is None

@@ -55,6 +55,11 @@ def test_says_that_a_mask_of_0_and_1_is_dark(tmp_path, monkeypatch):
         path = str(tmp_path / f'{name}.png')
         Image.fromarray(np.eye(4, dtype=np.uint8)).save(path)
         assert read_saliency(path).max() == np.float32(1 / 255)
+    deep = str(tmp_path / 'deep' / 'c.png')
+    (tmp_path / 'deep').mkdir()
+    Image.fromarray(np.full((4, 4), 4095, np.uint16)).save(deep)
+    assert read_saliency(deep).max() == np.float32(4095 / 65535)
+    assert deep in said.pop()
     # Once for a folder.
     assert len(said) == 1
     assert str(tmp_path / 'a.png') in said[0]
