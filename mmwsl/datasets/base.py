@@ -415,7 +415,7 @@ def image_ids(dataset: Any) -> List[str]:
     """Return the ids of all images inside a data set, in its order.
 
     Args:
-        dataset: A data set of ours, or a wrapper of some.
+        dataset: A data set with image ids, or a wrapper of some.
 
     Raises:
         ValueError: If images of two data sets share an id, so that what is

@@ -9,8 +9,10 @@ from mmwsl.datasets.transforms.augment import (
 )
 from mmwsl.datasets.transforms.erasing import EraseRegions
 from mmwsl.datasets.transforms.eval_annotations import LoadEvalAnnotations
-from mmwsl.datasets.transforms.formatting import PackWSLInputs
-from mmwsl.datasets.transforms.labelled_seg import PackLabelledSegInputs
+from mmwsl.datasets.transforms.formatting import (
+    PackLabelledSegInputs,
+    PackWSLInputs,
+)
 from mmwsl.datasets.transforms.loading import (
     LoadAttention,
     LoadProposals,
