@@ -218,7 +218,7 @@ def _make_small(transform: Any, root: Path) -> None:
     if 'scale' in transform:
         square = isinstance(transform.scale, int)
         transform.scale = 64 if square else (96, 72)
-    if transform.type == 'RandomCrop':
+    if transform.type in ('RandomCrop', 'mmseg.RandomCrop'):
         # mmseg's own names it otherwise.
         if 'crop_size' in transform:
             transform.crop_size = (64, 64)
