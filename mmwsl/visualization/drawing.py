@@ -5,7 +5,15 @@ resized to it. The drawing functions return a copy unless they say otherwise.
 """
 
 import os
-from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import cv2
 import numpy as np
@@ -219,7 +227,7 @@ def contact_sheet(
 def draw_masks(
     image: np.ndarray,
     masks: Sequence[np.ndarray],
-    colors: Sequence[Sequence[int]],
+    colors: Union[np.ndarray, Sequence[Sequence[int]]],
     opacity: float,
 ) -> np.ndarray:
     """Colour masks (H, W) bool of an image's size; the last lies on top."""
@@ -235,7 +243,7 @@ def draw_masks(
 def draw_boxes(
     image: np.ndarray,
     boxes: np.ndarray,
-    colors: Sequence[Sequence[int]],
+    colors: Union[np.ndarray, Sequence[Sequence[int]]],
     width: int = 2,
 ) -> np.ndarray:
     """Draw boxes (n, 4) of x1, y1, x2, y2 in pixels; x2, y2 are exclusive."""
@@ -283,10 +291,9 @@ def draw_instances(
     """
     size, colors = image.shape[:2], instance_colors(len(masks))
     resized = [resize(mask.astype(np.float32), *size) >= 0.5 for mask in masks]
-    result = image.copy()
-    for mask, color in list(zip(resized, colors))[::-1]:
-        result = draw_masks(result, [mask], [color], opacity)
-        result = draw_masks(result, [outline(mask)], [color], 1)
+    result = draw_masks(image, resized[::-1], colors[::-1], opacity)
+    lines = [outline(mask) for mask in resized]
+    result = draw_masks(result, lines[::-1], colors[::-1], 1)
     for mask, color, text in list(zip(resized, colors, texts))[::-1]:
         top, left = divmod(int(mask.argmax()), mask.shape[1])
         draw_text(result, text, (left, top), color)
