@@ -3,7 +3,6 @@
 import math
 import os
 import pickle
-import sys
 import tarfile
 from collections import Counter, OrderedDict
 from functools import lru_cache
@@ -27,6 +26,8 @@ _METHODS = {
 _Python: Any = vars(pickle)['_Unpickler']
 # Stands for numpy.ndarray, which would take foreign memory if called.
 _ARRAY = object()
+# Stands for torch.UntypedStorage, which would do the same.
+_STORAGE = object()
 
 
 def read_checkpoint(
@@ -60,7 +61,7 @@ def read_checkpoint(
         return torch.load(
             file,
             map_location=map_location,
-            pickle_module=sys.modules[__name__],
+            pickle_module=_rules(_record_sizes(file)),
             # This module's unpickler is stricter.
             weights_only=False,
         )
@@ -208,10 +209,28 @@ def _check_kind(path: str) -> None:
         raise ValueError(f'{path} is no checkpoint (it begins with {text!r}).')
 
 
+def _record_sizes(file: Any) -> Optional[Dict[str, int]]:
+    """Return the number of bytes of each record of a zipped checkpoint."""
+    start = None if isinstance(file, str) else file.tell()
+    sizes = None
+    if is_zipfile(file):
+        infos = ZipFile(file).infolist()
+        # The first folder is a name that torch leaves out.
+        records = {i.filename.partition('/')[2]: i.file_size for i in infos}
+        if len(records) < len(infos):
+            raise pickle.UnpicklingError('two of its parts have one name')
+        sizes = records
+    if start is not None:
+        file.seek(start)
+    return sizes
+
+
 class Unpickler(_Python):
     """Build tensors, containers and what mmengine saves; nothing else."""
 
     dispatch: Dict[int, Callable] = dict(_Python.dispatch)
+    # Bytes of the records that storages are read from, where known.
+    sizes: Optional[Dict[str, int]] = None
 
     def find_class(self, module: str, name: str) -> Any:
         """Return what may stand for a name.
@@ -225,6 +244,12 @@ class Unpickler(_Python):
             raise pickle.UnpicklingError(
                 f'it names {module}.{name}, which no checkpoint needs'
             ) from None
+
+    def load_newobj_ex(self) -> None:
+        """Refuse what hands keywords over: no checkpoint has it."""
+        raise pickle.UnpicklingError('refused an object made with keywords')
+
+    dispatch[pickle.NEWOBJ_EX[0]] = load_newobj_ex
 
     def load_build(self) -> None:
         """Fill an object that has been made, if that is harmless."""
@@ -243,10 +268,37 @@ class Unpickler(_Python):
 
     dispatch[pickle.BUILD[0]] = load_build
 
+    def load_binpersid(self) -> None:
+        """Let torch read a storage that is as large as its record."""
+        pid = self.stack.pop()
+        if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != 'storage':
+            raise pickle.UnpicklingError(f'refused the reference {pid!r}')
+        kind, size = pid[1], torch.uint8.itemsize
+        if kind is _STORAGE:
+            kind = torch.UntypedStorage
+        else:
+            size = kind.dtype.itemsize
+        # torch before 2.10 would read memory beyond the record.
+        if self.sizes is not None and not (
+            0 <= pid[4] * size <= self.sizes.get(f'data/{pid[2]}', 0)
+        ):
+            raise pickle.UnpicklingError(
+                f'a tensor has not the {pid[4]} numbers that it names'
+            )
+        self.append(self.persistent_load((pid[0], kind, *pid[2:])))
+
+    dispatch[pickle.BINPERSID[0]] = load_binpersid
+
 
 def load(file: IO[bytes], **kwargs: Any) -> Any:
     """Unpickle one object; torch asks a pickle module for this function."""
     return Unpickler(file, **kwargs).load()
+
+
+def _rules(sizes: Optional[Dict[str, int]]) -> Any:
+    """Return what torch takes for a pickle module."""
+    limited = type('Unpickler', (Unpickler,), {'sizes': sizes})
+    return type('rules', (), {'Unpickler': limited, 'load': load})
 
 
 @lru_cache(maxsize=None)
@@ -257,7 +309,7 @@ def _allowed() -> Dict[str, Any]:
     """
     allowed: Dict[str, Any] = {
         'collections.OrderedDict': OrderedDict,
-        'torch.storage.UntypedStorage': torch.storage.UntypedStorage,
+        'torch.storage.UntypedStorage': _STORAGE,
         'numpy.ndarray': _ARRAY,
         'numpy.dtype': _dtype,
         '_codecs.encode': _encode,

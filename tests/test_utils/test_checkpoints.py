@@ -8,6 +8,7 @@ from collections import Counter
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -194,6 +195,61 @@ def test_arbitrary_pickles_are_refused(
     )
     with pytest.raises(ValueError, match='harm.pth'):
         CheckpointLoader.load_checkpoint(str(path), 'cpu')
+
+
+def write_zipped(path: Path, pickled: bytes) -> None:
+    """Write a checkpoint of one record of 16 bytes."""
+    with ZipFile(path, 'w') as file:
+        file.writestr('archive/data.pkl', pickled)
+        file.writestr('archive/version', '3\n')
+        file.writestr('archive/data/0', bytes(16))
+
+
+STORAGE = b'ctorch.storage\nUntypedStorage\n'
+
+
+@pytest.mark.parametrize(
+    'pickled',
+    [
+        # an allocator at an address of the file's choice
+        b'\x80\x04' + STORAGE + b')}\x8c\x09allocatorJABCDs\x92.',
+        # memory that nobody has filled
+        b'\x80\x02' + STORAGE + b'K\x10\x85R.',
+        b'\x80\x02' + STORAGE + b'K\x10\x85\x81.',
+        # other forms of calls and references
+        b'\x80\x02(ios\nsystem\n.',
+        b'\x80\x02(cos\nsystem\n\x8c\x02ido.',
+        b'\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x02id\x85R.',
+        b'\x80\x02\x82\x01.',
+        b'\x80\x02Pfoo\n.',
+        b'\x80\x02K\x05Q.',
+    ],
+)
+def test_opcodes_of_other_pickles_are_refused(
+    tmp_path: Path, pickled: bytes
+) -> None:
+    write_zipped(tmp_path / 'harm.pth', pickled)
+    with pytest.raises(ValueError, match='harm.pth'):
+        checkpoints.read_checkpoint(tmp_path / 'harm.pth')
+
+
+@pytest.mark.parametrize('count', [5, 1000, -1])
+def test_tensors_stay_in_their_record(tmp_path: Path, count: int) -> None:
+    """torch before 2.10 reads memory behind it."""
+    number = b'J' + count.to_bytes(4, 'little', signed=True)
+    names = b'\x8c\x07storagectorch\nFloatStorage\n\x8c\x010\x8c\x03cpu'
+    reference = b'(' + names + number + b'tQ'
+    write_zipped(tmp_path / 'harm.pth', b'\x80\x04' + reference + b'.')
+    with pytest.raises(ValueError, match=f'harm.pth.* {count} numbers'):
+        checkpoints.read_checkpoint(tmp_path / 'harm.pth')
+
+
+def test_two_records_of_one_name_are_refused(tmp_path: Path) -> None:
+    with ZipFile(tmp_path / 'harm.pth', 'w') as file:
+        file.writestr('a/data/0', b'')
+        file.writestr('b/data/0', b'')
+    with pytest.raises(ValueError, match='harm.pth'):
+        checkpoints.read_checkpoint(tmp_path / 'harm.pth')
 
 
 def test_arrays_own_as_many_numbers_as_they_say() -> None:
