@@ -2,13 +2,14 @@
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from mmwsl.registry import HOOKS, LOOPS, MODELS
-from stage1_data import segmentor_files, small_config, write_data
+from stage1_data import CONFIG_DIR, segmentor_files, small_config, write_data
 
 pytestmark = pytest.mark.filterwarnings('ignore')
 
@@ -49,7 +50,17 @@ def test_config(name, data_root):
         for batch in test_loader:
             samples = model.eval().test_step(batch)
             evaluator.process(samples, batch)
-    assert evaluator.evaluate(len(test_loader.dataset))
+    metrics = evaluator.evaluate(len(test_loader.dataset))
+    assert metrics
+    if cfg.test_evaluator == cfg.val_evaluator:
+        # The best checkpoint is that of the main value, and more than one
+        # validation looks for it.
+        checkpoints = HOOKS.build(cfg.default_hooks.checkpoint)
+        assert checkpoints.key_indicators == ['mIoU']
+        assert 'mIoU' in metrics
+        assert checkpoints.rules == ['greater']
+        shipped = Config.fromfile(CONFIG_DIR / name).train_cfg
+        assert shipped.val_interval <= shipped.max_epochs / 2
 
 
 @pytest.mark.parametrize('name', segmentor_files())

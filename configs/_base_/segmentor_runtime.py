@@ -11,10 +11,7 @@ default_hooks = dict(
         type='CheckpointHook',
         interval=1,
         max_keep_ckpts=2,
-        # The first value of the first metric is the main one.
-        save_best='auto',
-        greater_keys=['acc', 'top', 'mAP', 'mIoU', 'PxAP'],
-        less_keys=['RMSE', 'loss'],
+        save_best='mIoU',
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     sync_buffers=dict(type='SyncBuffersHook'),

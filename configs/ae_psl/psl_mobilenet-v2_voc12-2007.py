@@ -121,7 +121,7 @@ param_scheduler = [
     )
 ]
 log_processor = dict(by_epoch=True)
-train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=100)
+train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=4)
 custom_hooks = [
     dict(type='mmwsl.EpochSeedHook'),
     dict(type='mmwsl.PseudoLabelGuardHook'),

@@ -127,7 +127,7 @@ param_scheduler = [
     )
 ]
 log_processor = dict(by_epoch=True)
-train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=100)
+train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=3)
 # Tests refine by a CRF, validation during training does not. Pictures of 112
 # pixels need less smoothing: the kernel of neighbours would take the rims of
 # small objects.

@@ -18,7 +18,7 @@ from PIL import Image as Pillow
 from mmwsl.apis.config import check_config, load_config
 from mmwsl.registry import DATASETS, MODELS, TRANSFORMS
 from mmwsl.structures import WSLDataSample
-from mmwsl.utils.checkpoints import load_state
+from mmwsl.utils.checkpoints import check_form, load_state
 
 Image = Union[str, Path, np.ndarray, Pillow.Image]
 Label = Union[str, int]
@@ -223,6 +223,7 @@ def load_weights(model: BaseModel, path: str) -> Dict[str, Any]:
             the model; mmengine would go on with random weights.
     """
     loaded = CheckpointLoader.load_checkpoint(path, 'cpu')
+    check_form(loaded, path)
     load_state(model, loaded, path)
     return loaded.get('meta') or {}
 

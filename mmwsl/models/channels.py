@@ -2,6 +2,8 @@
 
 from typing import Any, Optional
 
+from torch import nn
+
 
 def check_channels(
     head: Any, name: str, neck: Optional[Any], backbone: Any
@@ -23,6 +25,33 @@ def check_channels(
     if neck is not None:
         _check(neck, 'neck', backbone)
     _check(head, name, backbone if neck is None else neck)
+
+
+def check_class_weights(model: nn.Module) -> None:
+    """Compare lengths of ``class_weight`` of losses with ``num_classes``.
+
+    Args:
+        model: A model; what it holds is checked.
+
+    Raises:
+        ValueError: Naming the part, the loss and both numbers.
+    """
+    for name, part in model.named_modules():
+        classes = getattr(part, 'num_classes', None)
+        if not isinstance(classes, int):
+            continue
+        for inner, loss in part.named_modules():
+            weight: Any = getattr(loss, 'class_weight', None)
+            # A decode head of two classes may have one output.
+            if hasattr(weight, '__len__') and len(weight) not in (
+                classes,
+                getattr(part, 'out_channels', classes),
+            ):
+                raise ValueError(
+                    f'class_weight of {type(loss).__name__} '
+                    f'(model.{name}.{inner}) has {len(weight)} values, but '
+                    f'num_classes is {classes}.'
+                )
 
 
 def _check(part: Any, name: str, source: Any) -> None:

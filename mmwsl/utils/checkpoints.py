@@ -29,6 +29,25 @@ _ARRAY = object()
 # Stands for torch.UntypedStorage, which would do the same.
 _STORAGE = object()
 
+# The kinds of what mmengine saves.
+_FORM: Dict[str, Any] = {
+    '': dict,
+    'state_dict': dict,
+    'meta': dict,
+    'meta.epoch': int,
+    'meta.iter': int,
+    'meta.dataset_meta': dict,
+    'meta.dataset_meta.classes': (list, tuple),
+    'message_hub': dict,
+    'message_hub.log_scalars': dict,
+    'message_hub.runtime_info': dict,
+    'message_hub.resumed_keys': dict,
+    'optimizer': dict,
+    'optimizer.param_groups': list,
+    'optimizer.state': dict,
+    'param_schedulers': (list, dict),
+}
+
 
 def read_checkpoint(
     file: Union[str, os.PathLike, IO[bytes]],
@@ -132,8 +151,12 @@ def load_state(
     state: Any = content
     if isinstance(content, dict):
         state = content.get('state_dict', content)
-    if not isinstance(state, dict):
-        raise ValueError(f'{path}: the checkpoint holds no weights.')
+    if not isinstance(state, dict) or not all(
+        isinstance(key, str) for key in state
+    ):
+        raise ValueError(
+            f'{path}: the checkpoint holds no weights (state_dict).'
+        )
     state = {
         k[len('module.') :] if k.startswith('module.') else k: v
         for k, v in state.items()
@@ -141,6 +164,12 @@ def load_state(
     broken = first_not_finite(state)
     if broken is not None:
         raise ValueError(f'{path}: {broken} is not finite in the checkpoint.')
+    for name in model.state_dict():
+        if not isinstance(state.get(name, torch.empty(0)), torch.Tensor):
+            raise ValueError(
+                f'{path}: {name} is a {type(state[name]).__name__} in the '
+                'checkpoint, not a tensor.'
+            )
     try:
         keys = model.load_state_dict(state, strict=False)
     except (RuntimeError, ValueError, AttributeError) as error:
@@ -163,6 +192,35 @@ def load_state(
             f'{path}: the checkpoint has {len(keys.unexpected_keys)} tensors '
             f'that the model lacks, the first is {keys.unexpected_keys[0]}.'
         )
+
+
+def check_form(content: Any, path: str, resume: bool = False) -> None:
+    """Check that what mmengine saves is what mmengine will take.
+
+    Args:
+        content: What :func:`read_checkpoint` returned.
+        path: Of the checkpoint, for messages.
+        resume: Whether more than weights and classes will be taken.
+
+    Raises:
+        ValueError: If a part is of another kind; names it.
+    """
+    for key, kinds in _FORM.items():
+        if not (resume or key in ('', 'state_dict') or 'meta' in key):
+            continue
+        part = content
+        for name in key.split('.') if key else ():
+            part = part.get(name) if isinstance(part, dict) else None
+        good = isinstance(part, kinds)
+        if kinds is int:
+            good = good and part >= 0
+        elif key.endswith('classes'):
+            good = good and all(isinstance(name, str) for name in part)
+        if not good and part is not None:
+            raise ValueError(
+                f'{path}: {key or "the content"} of the checkpoint is '
+                f'{repr(part)[:60]}, which no training saves.'
+            )
 
 
 def first_not_finite(state: Mapping[str, Any]) -> Optional[str]:

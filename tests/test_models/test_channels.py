@@ -4,8 +4,10 @@ from types import SimpleNamespace
 from typing import Any, Dict
 
 import pytest
+import torch
+from torch import nn
 
-from mmwsl.models.channels import check_channels
+from mmwsl.models.channels import check_channels, check_class_weights
 from mmwsl.registry import MODELS
 
 
@@ -53,6 +55,26 @@ def test_necks() -> None:
     neck = dict(type='LargeFOVNeck', in_channels=64)
     with pytest.raises(ValueError, match='neck.in_channels.*64.*512'):
         build({}, {}, neck=neck)
+    for kind in ('LargeFOVNeck', 'GraphReasoningNeck'):
+        neck = dict(type=kind, in_channels=512, channels=32)
+        with pytest.raises(ValueError, match='head.in_channels.*512.*32'):
+            build({}, {}, neck=neck)
+        assert build({}, dict(in_channels=32), neck=neck).neck
+
+
+@pytest.mark.parametrize('weights', [[1.0, 2.0], torch.ones(4)])
+def test_class_weights_of_losses(weights: Any) -> None:
+    model = nn.Module()
+    model.decode_head = nn.Module()
+    model.decode_head.num_classes = 3
+    model.decode_head.loss_decode = nn.Module()
+    model.decode_head.loss_decode.class_weight = weights
+    number = f'{len(weights)} values.* 3'
+    with pytest.raises(ValueError, match=f'decode_head.loss_decode.*{number}'):
+        check_class_weights(model)
+    for fitting in (None, 1.0, [1.0, 2.0, 3.0]):
+        model.decode_head.loss_decode.class_weight = fitting
+        check_class_weights(model)
 
 
 def test_features_of_siblings() -> None:

@@ -20,22 +20,30 @@ from mmengine.dataset import InfiniteSampler
 from mmengine.dist import all_gather_object, is_distributed
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import print_log
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
 from mmengine.structures import BaseDataElement
 from torch import nn
 
 from mmwsl.datasets import renumber_classes
-from mmwsl.models.channels import check_channels
+from mmwsl.models.channels import check_channels, check_class_weights
 from mmwsl.models.heads import DensityHead
 from mmwsl.registry import HOOKS
 from mmwsl.structures import WSLDataSample
-from mmwsl.utils.checkpoints import first_not_finite, load_state, unwrap
+from mmwsl.utils.checkpoints import (
+    check_form,
+    first_not_finite,
+    load_state,
+    unwrap,
+)
 
 # In label maps: not compared.
 _IGNORED = 255
 CLASSES = ('same', 'by_name', 'any')
 # Of optimizers that have no others: one cannot go on from another's state.
 _OPTIMIZER_KEYS = ('betas', 'momentum', 'alpha', 'rho', 'etas', 'lambd')
+# How what they keep of each parameter, in its shape, is called.
+_LIKE_WEIGHTS = ('exp_avg', 'momentum_buffer', 'max_exp_avg', 'square_avg')
 # Parts of names of transforms that lose or double parts of an image.
 _CUTTING = ('crop', 'mosaic', 'mixup', 'cutmix', 'affine', 'translate')
 
@@ -88,6 +96,7 @@ class RunCheckHook(Hook):
         model: Any = unwrap(runner.model)
         if isinstance(getattr(model, 'head', None), DensityHead):
             check_counting(runner.cfg)
+        check_class_weights(model)
         for name in ('decode_head', 'auxiliary_head'):
             if isinstance(getattr(model, name, None), nn.Module):
                 neck = getattr(model, 'neck', None)
@@ -109,6 +118,7 @@ class RunCheckHook(Hook):
         """Check that a checkpoint fits the run."""
         path = runner._load_from or find_latest_checkpoint(runner.work_dir)
         trains = isinstance(runner._train_loop, BaseLoop)
+        check_form(checkpoint, path, runner._resume)
         meta = checkpoint.get('meta') or {}
         if runner._resume:
             _check_complete(path, runner, checkpoint)
@@ -376,57 +386,79 @@ def _check_complete(
     wanted = ['meta', 'state_dict', 'message_hub', 'optimizer']
     if runner.param_schedulers:
         wanted.append('param_schedulers')
-    lacking = [key for key in wanted if key not in checkpoint]
+    lacking = [key for key in wanted if checkpoint.get(key) is None]
     lacking += [
         f'meta.{key}'
         for key in ('epoch', 'iter')
-        if key not in checkpoint.get('meta', {key: 0})
+        if (checkpoint.get('meta') or {}).get(key) is None
     ]
     if lacking:
         raise ValueError(
             f'{path} cannot be resumed from: it lacks {", ".join(lacking)}. '
             'load_from takes its weights alone.'
         )
-    _check_groups(
-        path, checkpoint['optimizer'], runner.optim_wrapper.state_dict()
-    )
+    _check_optimizer(path, checkpoint['optimizer'], runner.optim_wrapper)
     if runner.param_schedulers:
         _check_schedulers(
             path, checkpoint['param_schedulers'], runner.param_schedulers
         )
 
 
-def _check_groups(path: str, saved: Any, own: Any) -> None:
-    """Compare the parameter groups of optimizers."""
-    if 'param_groups' not in own:
-        # Several optimizers, by name.
-        for name, state in own.items():
-            if isinstance(state, dict):
-                _check_groups(path, saved.get(name, {}), state)
+def _check_optimizer(path: str, saved: Dict[str, Any], wrapper: Any) -> None:
+    """Compare the parameter groups and the state of optimizers."""
+    if isinstance(wrapper, OptimWrapperDict):
+        for name, inner in wrapper.optim_wrappers.items():
+            _check_optimizer(path, saved.get(name) or {}, inner)
         return
-    kinds = [
-        [
-            (len(group['params']), *(k for k in _OPTIMIZER_KEYS if k in group))
-            for group in state.get('param_groups', ())
+    own = wrapper.optimizer.param_groups
+    groups = saved.get('param_groups') or []
+    try:
+        kinds = [
+            [
+                (len(g['params']), *(k for k in _OPTIMIZER_KEYS if k in g))
+                for g in each
+            ]
+            for each in (groups, own)
         ]
-        for state in (saved, own)
-    ]
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f'{path} cannot be resumed from: optimizer.param_groups is none.'
+        ) from error
     if kinds[0] != kinds[1]:
         raise ValueError(
             f'{path} cannot be resumed from: its optimizer is another one '
             f'(number of parameters and settings of each group: {kinds[0]} '
             f'there, {kinds[1]} in optim_wrapper).'
         )
+    numbers = [number for group in groups for number in group['params']]
+    weights = [weight for group in own for weight in group['params']]
+    states = saved.get('state') or {}
+    if not states and any('betas' in group for group in own):
+        raise ValueError(
+            f'{path} cannot be resumed from: it lacks optimizer.state.'
+        )
+    for number, weight in zip(numbers, weights):
+        state = states.get(number, {})
+        if not isinstance(state, dict) or any(
+            value.shape != weight.shape
+            for key, value in state.items()
+            if key.startswith(_LIKE_WEIGHTS) and torch.is_tensor(value)
+        ):
+            raise ValueError(
+                f'{path} cannot be resumed from: optimizer.state.{number} '
+                f'does not fit its parameter of shape {tuple(weight.shape)}.'
+            )
 
 
 def _check_schedulers(path: str, saved: Any, own: Any) -> None:
     """Compare the kinds of schedulers."""
     if isinstance(own, dict):
         for name, schedulers in own.items():
-            _check_schedulers(path, saved.get(name, ()), schedulers)
+            part = saved.get(name) if isinstance(saved, dict) else None
+            _check_schedulers(path, part or (), schedulers)
         return
     kinds: List[List[List[str]]] = [
-        [sorted(state) for state in saved],
+        [sorted(s) if isinstance(s, dict) else [] for s in saved],
         [sorted(scheduler.state_dict()) for scheduler in own],
     ]
     if kinds[0] != kinds[1]:

@@ -11,7 +11,7 @@ from mmengine.dist import all_reduce, get_world_size
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from mmwsl.models.channels import check_channels
+from mmwsl.models.channels import check_channels, check_class_weights
 from mmwsl.models.normalisation import check_normalisation
 from mmwsl.registry import MODELS
 from mmwsl.structures import WSLDataSample
@@ -96,6 +96,7 @@ class WSLClassifier(BaseModel):
                     f'num_classes={part.num_classes}, but the head has '
                     f'num_classes={self.head.num_classes}.'
                 )
+        check_class_weights(self)
         self.scales, self.flip = _read_test_cfg(test_cfg or {})
         self.memory_format = (
             torch.channels_last if channels_last else torch.contiguous_format

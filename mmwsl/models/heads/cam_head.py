@@ -134,12 +134,6 @@ class CAMHead(BaseModule):
             'MultiLabelSoftMarginLoss' if multi_label else 'CrossEntropyLoss'
         )
         self.loss_module = MODELS.build(loss or dict(type=f'mmwsl.{kind}'))
-        weight = getattr(self.loss_module, 'class_weight', None)
-        if weight is not None and len(weight) != num_classes:
-            raise ValueError(
-                f'{type(self).__name__}: loss.class_weight has {len(weight)} '
-                f'values for num_classes={num_classes}.'
-            )
         self.last_class_maps: Optional[Tensor] = None
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:

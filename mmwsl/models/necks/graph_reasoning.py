@@ -147,6 +147,7 @@ class GraphReasoningNeck(BaseModule):
         self.relu = relu
         self.in_index = in_index
         self.in_channels = in_channels
+        self.out_channels = (channels,)
 
     def forward(self, feats: Sequence[Tensor]) -> Tuple[Tensor]:
         """Return the features (N, K, h, w) in a tuple."""

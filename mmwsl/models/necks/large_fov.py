@@ -86,6 +86,7 @@ class LargeFOVNeck(BaseModule):
         super().__init__(init_cfg)
         self.in_index = in_index
         self.in_channels = in_channels
+        self.out_channels = (channels,)
         self.layers = large_fov_layers(
             in_channels, channels, dilation, dropout_ratio, pools=()
         )

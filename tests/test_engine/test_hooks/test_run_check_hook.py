@@ -155,6 +155,52 @@ def test_refuses_to_resume_from_a_part(checkpoint: Path, key: str) -> None:
         resume(checkpoint, content)
 
 
+@pytest.mark.parametrize(
+    ('key', 'value'),
+    [
+        ('meta', [1]),
+        ('meta.epoch', 'two'),
+        ('meta.iter', -1),
+        ('meta.dataset_meta', ['cat']),
+        ('meta.dataset_meta', dict(classes=3)),
+        ('meta.dataset_meta', dict(classes=[1, 2])),
+        ('state_dict', [1]),
+        ('state_dict', {'model': torch.ones(1), 1: torch.ones(1)}),
+        ('state_dict.linear.bias', 'text'),
+        ('message_hub', None),
+        ('message_hub.log_scalars', 1),
+        ('optimizer', None),
+        ('optimizer.state', {0: 1}),
+        ('optimizer.state', {0: dict(momentum_buffer=torch.ones(9))}),
+        ('optimizer.param_groups', [1]),
+        ('optimizer.param_groups', 3),
+        ('param_schedulers', None),
+        ('param_schedulers', [1]),
+    ],
+)
+def test_forged_parts_are_named(
+    checkpoint: Path, key: str, value: Any
+) -> None:
+    content = read_checkpoint(checkpoint)
+    first, _, second = key.partition('.')
+    name = '' if second else first
+    if second:
+        content[first][second] = value
+    else:
+        content[first] = value
+    with pytest.raises(ValueError, match=f'changed.pth.*{name or second}'):
+        resume(checkpoint, content)
+
+
+def test_the_state_of_adam_is_needed(checkpoint: Path) -> None:
+    adam = dict(optim_wrapper=dict(optimizer=dict(type='Adam')))
+    content = read_checkpoint(checkpoint)
+    model = torch.nn.Linear(2, 1)
+    content['optimizer'] = torch.optim.Adam(model.parameters()).state_dict()
+    with pytest.raises(ValueError, match=r'changed.pth.*optimizer\.state'):
+        resume(checkpoint, content, **adam)
+
+
 @pytest.mark.parametrize('key', ['linear.bias', 'extra'])
 @pytest.mark.parametrize('resumes', [True, False])
 def test_tensors_that_do_not_fit(
