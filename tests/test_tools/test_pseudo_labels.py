@@ -258,7 +258,7 @@ def test_an_image_without_labels(tool, complete):
 
 def test_missing_folders(tool, complete, capsys):
     assert run(tool, complete, 'initial', 'no', 'saliency', 'out') == 1
-    assert 'no: folder of maps does not exist' in error(capsys.readouterr())
+    assert 'no: folder does not exist' in error(capsys.readouterr())
     (complete / 'empty').mkdir()
     assert run(tool, complete, 'initial', 'empty', 'saliency', 'out') == 1
     assert 'empty: holds no ' in error(capsys.readouterr())

@@ -83,6 +83,10 @@ def _cluster(
     variance = lengths.square().mean(dim=1) - mean.square().sum(dim=1)
     limit = tolerance * variance.clamp(min=0) / features
     valid = longest.isfinite() & centers.flatten(1).isfinite().all(dim=1)
+    if not valid.all():
+        # Nothing can be compared with what is missing.
+        points = points.masked_fill(~valid[:, None, None], 0)
+        centers = centers.masked_fill(~valid[:, None, None], 0)
     moving, settled = valid, torch.zeros_like(valid)
     for _ in range(max_rounds):
         found = _nearest(points, centers, longest)
