@@ -19,6 +19,7 @@ from mmwsl.apis import (
     load_config,
 )
 from mmwsl.datasets import WSLDataset
+from mmwsl.datasets.files import read_lines
 from mmwsl.registry import DATASETS
 from mmwsl.utils.images import read_image, read_plane
 
@@ -207,6 +208,9 @@ def check_label_maps(
     """
     try:
         dataset = DATASETS.build({**config, 'pipeline': [], 'lazy_init': True})
+        listed = dataset.ann_file if config.get('ann_file') else ''
+        if listed and not any(map(str.strip, read_lines(listed, 'list'))):
+            raise ValueError(f'{listed}: list is empty')
         dataset.full_init()
     except (AssertionError, OSError, TypeError, ValueError) as error:
         return [_split(error)], []
@@ -218,7 +222,10 @@ def check_label_maps(
             labels = _read_labels(dataset.get_data_info(index), len(classes))
             images[labels] += 1
         except (OSError, ValueError) as error:
-            problems.append(_split(error))
+            place, message = _split(error)
+            if listed and isinstance(error, FileNotFoundError):
+                message += f', and {listed} names it'
+            problems.append((place, message))
     lines = [f'{len(dataset)} images']
     lines += [f'{n}: in {c} images' for n, c in zip(classes, images.tolist())]
     lines += [

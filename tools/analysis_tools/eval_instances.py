@@ -22,7 +22,12 @@ import numpy as np
 import torch
 
 Result = Dict[str, Any]
-_KEYS = ('image_id', 'category_id', 'segmentation', 'score')
+_KINDS: Dict[str, Any] = {
+    'image_id': (str, int, float),
+    'category_id': (str, int, float),
+    'segmentation': object,
+    'score': (int, float),
+}
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -64,15 +69,16 @@ def read_results(path: str) -> List[Result]:
     for number, result in enumerate(results):
         missing = [
             key
-            for key in _KEYS
+            for key in _KINDS
             if not isinstance(result, dict) or key not in result
         ]
         if missing:
             raise ValueError(f'{path}: result {number} has no {missing[0]!r}')
-        if not isinstance(result['score'], (int, float)):
-            raise ValueError(
-                f'{path}: result {number} has the score {result["score"]!r}'
-            )
+        for key, kinds in _KINDS.items():
+            if not isinstance(result[key], kinds):
+                raise ValueError(
+                    f'{path}: result {number} has the {key} {result[key]!r}'
+                )
     return results
 
 

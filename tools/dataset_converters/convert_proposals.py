@@ -20,7 +20,7 @@ from mmwsl.proposals import (
     write_proposals,
 )
 from mmwsl.structures import Proposals
-from mmwsl.utils.files import join_inside, read_json
+from mmwsl.utils.files import join_inside, naming, read_json
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -79,7 +79,8 @@ def convert(args: argparse.Namespace) -> int:
         return len(proposals)
     number = 0
     for img_id, masks in read_all(args):
-        path = join_inside(args.target, img_id, args.to)
+        with naming(args.source):
+            path = join_inside(args.target, img_id, args.to)
         write_proposals(path, masks)
         number += 1
     return number
