@@ -25,8 +25,10 @@ from mmwsl.models.heads.maps import (
 from mmwsl.models.layers import find_peaks, peak_response_maps
 from mmwsl.models.layers.peak_stimulation import Threshold
 from mmwsl.models.task_modules import ProposalRetrieval
+from mmwsl.models.task_modules.peak_growth import GRID
 from mmwsl.registry import TASK_UTILS
 from mmwsl.structures import WSLDataSample
+from mmwsl.utils.arrays import bounded_size, resize
 from mmwsl.utils.masks import boxes_of_masks
 
 
@@ -361,35 +363,45 @@ class PeakInstances:
             class_maps = upsample_maps(class_maps[None], self.choice.upsample)
             class_maps = class_maps[0]
         density = sample.get('pred_density')
+        size = (int(sample.ori_shape[0]), int(sample.ori_shape[1]))
+        # Proposals have the size of the image; growing needs no such stack.
+        grid = size if 'proposals' in sample else bounded_size(size, GRID)
         found = make(
-            restore_responses(responses, sample).cpu().numpy(),
+            restore_responses(responses, sample, grid).cpu().numpy(),
             peaks.labels.cpu().numpy(),
             class_maps.cpu().numpy(),
             sample.get('proposals'),
             density=None if density is None else density.data.cpu().numpy(),
         )
-        return _to_instance_data(found, peaks.points)
+        return _to_instance_data(found, peaks.points, size)
 
 
-def restore_responses(responses: Tensor, sample: WSLDataSample) -> Tensor:
+def restore_responses(
+    responses: Tensor, sample: WSLDataSample, size: Optional[Size] = None
+) -> Tensor:
     """Bring peak response maps to the original image.
 
     Args:
         responses: (P, h', w') >= 0, of a scaled input.
         sample: The sample, for the sizes and the mirroring.
+        size: Height and width of the result, by default (H, W).
 
     Returns:
-        (P, H, W). Each sums to 1, or to 0 if nothing of it is in the image.
+        (P, H, W) or of ``size``. Each sums to 1, or to 0 if nothing of it
+        is in the image.
     """
     img_shape, _ = input_shapes(sample)
     input_shape = sample.get('batch_input_shape', responses.shape[-2:])
-    size = tuple(sample.ori_shape[:2])
+    size = size or tuple(sample.ori_shape[:2])
     if len(responses) == 0:
         return responses.new_zeros((0, *size))
     maps = _resized(responses, input_shape)
     maps = _resized(maps[:, : img_shape[0], : img_shape[1]], size)
     total = maps.sum(dim=(1, 2), keepdim=True)
-    maps = maps / total.clamp(min=torch.finfo(maps.dtype).tiny)
+    total = total.clamp(min=torch.finfo(maps.dtype).tiny)
+    own = maps.data_ptr() != responses.data_ptr()
+    # A second stack of a large image would fill gigabytes.
+    maps = maps.div_(total) if own else maps / total
     return unflip(maps, sample.get('flip_direction'))
 
 
@@ -397,24 +409,57 @@ def _resized(maps: Tensor, size: Tuple[int, ...]) -> Tensor:
     """Bring maps (P, h, w) to another size, if it is another."""
     if tuple(maps.shape[-2:]) == tuple(size):
         return maps
+    # Of cells of several pixels the mean, not the one at their centre.
+    smaller = maps.shape[-1] > size[1]
     return F.interpolate(
-        maps[None], size=size, mode='bilinear', align_corners=False
+        maps[None],
+        size=size,
+        mode='bilinear',
+        align_corners=False,
+        antialias=smaller,
     )[0]
 
 
-def _to_instance_data(found: Dict[str, Any], points: Tensor) -> InstanceData:
-    """Turn what a task module found into tensors on the points' device."""
+def _to_instance_data(
+    found: Dict[str, Any], points: Tensor, size: Size
+) -> InstanceData:
+    """Turn what a task module found into tensors on the points' device.
+
+    Args:
+        found: Its result, on a grid that may be smaller than the image.
+        points: (P, 2).
+        size: (H, W).
+    """
     masks = np.asarray(found['masks'], dtype=bool)
+    prms = np.asarray(found['prms'], dtype=np.float32)
     # Without a pixel there is no box.
     kept = np.flatnonzero(masks.any(axis=(1, 2)))
-    masks, device = masks[kept], points.device
+    if len(kept) < len(masks):
+        masks, prms = masks[kept], prms[kept]
+    device = points.device
+    if masks.shape[1:] != size:
+        masks, prms = _scaled(masks, prms, size)
     index = torch.from_numpy(np.asarray(found['peak_index'])[kept]).long()
     arrays = dict(
         labels=np.asarray(found['labels'], dtype=np.int64)[kept],
         scores=np.asarray(found['scores'], dtype=np.float32)[kept],
         masks=masks,
         bboxes=boxes_of_masks(masks),
-        peak_response_maps=np.asarray(found['prms'], dtype=np.float32)[kept],
+        peak_response_maps=prms,
     )
     tensors = {k: torch.from_numpy(v).to(device) for k, v in arrays.items()}
     return InstanceData(peaks=points[index.to(device)], **tensors)
+
+
+def _scaled(
+    masks: np.ndarray, prms: np.ndarray, size: Size
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Scale masks, and response maps with their sum 1, to an image."""
+    large = np.zeros((len(masks), *size), dtype=bool)
+    maps = np.zeros((len(prms), *size), dtype=np.float32)
+    for index, (mask, prm) in enumerate(zip(masks, prms)):
+        large[index] = resize(mask.astype(np.float32), size) > 0.5
+        maps[index] = resize(prm, size)
+        total = maps[index].sum(dtype=np.float64)
+        maps[index] /= total if total > 0 else 1
+    return large, maps

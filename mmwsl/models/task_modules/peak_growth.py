@@ -15,7 +15,7 @@ from mmwsl.utils.arrays import bounded_size, resize
 from mmwsl.utils.masks import mask_iou
 
 # Masks grow on a grid of at most so many points.
-_GRID_PIXELS = 1 << 18
+GRID = 1 << 18
 
 
 @TASK_UTILS.register_module()
@@ -102,7 +102,7 @@ class PeakGrowth:
             for value in checked_peaks(prms, classes, class_maps)
         )
         size = prms.shape[1:]
-        grid = bounded_size(size, _GRID_PIXELS)
+        grid = bounded_size(size, GRID)
         small = prms
         if grid != size:
             small = np.zeros((len(prms), *grid), prms.dtype)

@@ -155,28 +155,34 @@ def proposal_scores(
         bg_factor,
         map_resize,
     )
-    responses = prms.flatten(1)
-    inside = alpha * responses - beta * background.flatten(1)[class_of_peak]
-    # The last row is for the areas.
-    inside = torch.cat([inside, responses.new_ones(1, responses.shape[1])])
-    scores = responses.new_empty(len(prms), len(masks))
-    areas = responses.new_empty(len(masks))
-    step = max(1, _PIXELS // max(1, responses.shape[1]))
-    for start in range(0, len(masks), step):
-        part, rows = masks[start : start + step], slice(start, start + step)
-        sums = inside @ part.flatten(1).to(inside.dtype).T
-        contour = contours(part).flatten(1).to(inside.dtype)
-        scores[:, rows] = sums[:-1] + responses @ contour.T
-        areas[rows] = sums[-1]
+    height, width = prms.shape[1:]
+    scores = prms.new_zeros((len(prms), len(masks)), dtype=torch.float64)
+    areas = prms.new_zeros(len(masks), dtype=torch.float64)
+    # Some rows of all masks at once: a large image is read only once.
+    step = max(1, _PIXELS // max(1, len(masks) * width))
+    for top in range(0, height, step):
+        rows = slice(top, top + step)
+        responses = prms[:, rows].flatten(1)
+        cost = background[:, rows].flatten(1)[class_of_peak]
+        inside = alpha * responses - beta * cost
+        part = masks[:, rows].flatten(1).to(inside.dtype)
+        scores += inside @ part.T
+        # Contours need two more rows on both sides.
+        first = max(0, top - 2)
+        edges = contours(masks[:, first : top + step + 2])
+        edges = edges[:, top - first :][:, : min(step, height - top)]
+        scores += responses @ edges.flatten(1).to(inside.dtype).T
+        areas += part.sum(dim=1)
     if cells is not None:
         scores -= gamma * (1 - _on_grid(masks, cells)).abs()
     if not scores.isfinite().all():
         raise ValueError(
             'peak response maps or density maps hold NaN or infinity'
         )
-    low, high = (part * responses.shape[1] for part in area_range)
+    low, high = (share * height * width for share in area_range)
     scores[:, (areas < low) | (areas > high)] = -torch.inf
-    return scores.double().cpu().numpy()
+    found: np.ndarray = scores.cpu().numpy()
+    return found
 
 
 def checked_peaks(
@@ -399,8 +405,10 @@ def merge_maps(maps: np.ndarray, owner: np.ndarray, count: int) -> np.ndarray:
 def to_unit_sum(maps: np.ndarray) -> np.ndarray:
     """Divide every map (P, H, W) by its sum; maps of zeros stay zero."""
     total = maps.sum(axis=(1, 2), keepdims=True, dtype=np.float64)
-    scaled: np.ndarray = maps / np.where(total > 0, total, 1)
-    return scaled.astype(maps.dtype)
+    scaled: np.ndarray = maps / np.where(total > 0, total, 1).astype(
+        maps.dtype
+    )
+    return scaled
 
 
 @TASK_UTILS.register_module()

@@ -5,6 +5,7 @@ What the instances are is tested with the heads that predict them.
 
 import json
 from pathlib import Path
+from typing import Any, Optional
 
 import numpy as np
 import pytest
@@ -99,3 +100,27 @@ def test_visualizer(sample: WSLDataSample) -> None:
     # Something of each class's colour where its instance lies.
     assert drawn[:4, 4:8, 0].max() > 0
     assert drawn[12:, 8:12, 1].max() > 0
+
+
+@pytest.mark.parametrize('flip', [None, 'horizontal'])
+def test_instances_of_large_images_are_scaled(flip: Optional[str]) -> None:
+    def predict(side: int) -> Any:
+        maps = torch.full((1, 2, 4, 4), -1.0)
+        maps[0, 0, 0, 1] = maps[0, 1, 3, 2] = 5.0
+        image = maps.repeat_interleave(4, 2).repeat_interleave(4, 3)
+        meta = dict(ori_shape=(side, side), img_shape=(16, 16))
+        if flip:
+            meta.update(flip=True, flip_direction=flip)
+        sample = WSLDataSample(metainfo=meta).set_gt_label([0, 1], 2)
+        head = PRMHead(2, 2, peaks=dict(min_ratio=0.5), **stub_cfg())
+        head.predict_views([maps], [sample])
+        head.predict_instances(Enlarge(), image, [sample])
+        return sample.pred_instances
+
+    small, large = predict(128), predict(640)
+    assert large.masks.shape == (len(small), 640, 640)
+    sums = large.peak_response_maps.sum(dim=(1, 2))
+    torch.testing.assert_close(sums, torch.ones(len(small)))
+    same = large.masks[:, 2::5, 2::5] == small.masks
+    assert same.float().mean() > 0.99
+    torch.testing.assert_close(large.labels, small.labels)

@@ -166,7 +166,7 @@ def test_large_images_grow_on_a_grid(monkeypatch):
     maps = rng.normal(1, 2, (2, 12, 16)).astype(np.float32)
     grow = build(trust=0.3)
     want = grow(prms, np.array([0, 0, 1, 1]), maps)
-    monkeypatch.setattr(peak_growth, '_GRID_PIXELS', 120 * 160)
+    monkeypatch.setattr(peak_growth, 'GRID', 120 * 160)
     got = grow(prms, np.array([0, 0, 1, 1]), maps)
     assert got['peak_index'].tolist() == want['peak_index'].tolist()
     assert (got['masks'] != want['masks']).mean() < 0.003

@@ -347,3 +347,18 @@ def test_maps_are_divided_by_their_sums():
     assert scaled.dtype == np.float32
     assert scaled.tolist() == [[[0.25, 0.75]], [[0, 0]], [[1, 0]]]
     assert to_unit_sum(maps[:0]).shape == (0, 1, 2)
+
+
+def test_rows_at_a_time_give_the_same(monkeypatch):
+    rng = np.random.default_rng(0)
+    args = (
+        rng.random((3, 23, 17), dtype=np.float32) / 391,
+        np.array([0, 1, 1]),
+        rng.random((2, 5, 4), dtype=np.float32),
+        rng.random((6, 23, 17)) > 0.6,
+    )
+    whole = proposal_scores(*args)
+    monkeypatch.setattr(
+        'mmwsl.models.task_modules.retrieval._PIXELS', 4 * 6 * 17
+    )
+    np.testing.assert_allclose(proposal_scores(*args), whole, rtol=1e-5)
