@@ -331,11 +331,11 @@ class Unpickler(_Python):
         pid = self.stack.pop()
         if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != 'storage':
             raise pickle.UnpicklingError(f'refused the reference {pid!r}')
-        kind, size = pid[1], torch.uint8.itemsize
+        kind, size = pid[1], 1
         if kind is _STORAGE:
             kind = torch.UntypedStorage
         else:
-            size = kind.dtype.itemsize
+            size = torch._utils._element_size(kind.dtype)
         # torch before 2.10 would read memory beyond the record.
         if self.sizes is not None and not (
             0 <= pid[4] * size <= self.sizes.get(f'data/{pid[2]}', 0)

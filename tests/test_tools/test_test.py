@@ -1,5 +1,6 @@
 """The test command: predictions, pictures, and one line for bad input."""
 
+import json
 import pickle
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
+from mmwsl.apis import init_model
 from mmwsl.registry import MODELS
 from mmwsl.utils.checkpoints import read_checkpoint
 from stage1_data import small_config, write_data
@@ -161,3 +163,52 @@ def test_broken_and_incomplete_checkpoints(
     assert call(tool, CONFIG, path, *args) == 1
     message = capsys.readouterr().err
     assert f'{path}: the checkpoint lacks 1 of the tensors' in message
+
+
+def test_classes_in_another_order(tool, tmp_path, capsys):
+    """Of two classes the score in the wrong order is the other share."""
+    for name in ('cat/1', 'cat/2', 'dog/3'):
+        path = tmp_path / 'val' / f'{name}.png'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shade = np.full((32, 32, 3), 60 * int(name[-1]), np.uint8)
+        Image.fromarray(shade).save(path)
+    config = tmp_path / 'config.py'
+    config.write_text(f"""
+_base_ = ['mmwsl::_base_/models/cam_r18_scratch.py',
+          'mmwsl::_base_/datasets/own_folder.py',
+          'mmwsl::_base_/schedules/adamw_4e.py',
+          'mmwsl::_base_/default_runtime.py']
+test_dataloader = dict(dataset=dict(
+    data_root={str(tmp_path)!r}, metainfo=dict(classes=('dog', 'cat')),
+    pipeline=[dict(type='LoadWSLImage'), dict(type='PackWSLInputs')]))
+model = dict(head=dict(num_classes=2, multi_label=False, keep='predicted'))
+""")
+    torch.manual_seed(0)
+    model = init_model(config)
+    path = tmp_path / 'weights.pth'
+    scores = []
+    for names, classes in (
+        (['dog', 'cat'], 'same'),
+        (['cat', 'dog'], 'any'),
+        (['cat', 'dog'], 'by_name'),
+    ):
+        state = model.state_dict()
+        if classes == 'by_name':
+            # The same model, trained with the classes in another order.
+            state = dict(state)
+            for part in ('weight', 'bias'):
+                key = f'head.classifier.{part}'
+                state[key] = state[key].flip(0)
+        meta = dict(dataset_meta=dict(classes=names))
+        torch.save(dict(state_dict=state, meta=meta), path)
+        work_dir = tmp_path / classes
+        check = f'default_hooks.checks.classes={classes}'
+        command = [config, path, '--work-dir', work_dir, *options(check)]
+        assert call(tool, *command) == 0
+        (found,) = work_dir.glob('*/*.json')
+        scores.append(json.loads(found.read_text())['top1'])
+    assert scores[2] == scores[0] == scores[1]
+    check = 'default_hooks.checks.classes=same'
+    command = [config, path, '--work-dir', tmp_path / 'x', *options(check)]
+    assert call(tool, *command) == 1
+    assert 'weights.pth' in capsys.readouterr().err
