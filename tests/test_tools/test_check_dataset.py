@@ -237,6 +237,12 @@ def test_label_maps_of_segmentors(tool, tmp_path, broken, capsys):
     parts = ('cut.jpg', 'alien.png', 'mask.png', 'gone.jpg')
     assert [any(part in x for x in found) for part in parts] == [True] * 4
     assert len(found) == 4
+    # Objects stored as 255.
+    labels[3:] = 0
+    cv2.imwrite(str(broken / 'SegmentationClass/ok.png'), labels)
+    (broken / 'list.txt').write_text('ok')
+    assert tool.main([str(config)]) == 1
+    assert 'ok.png: shows no class beside' in capsys.readouterr().out
     (broken / 'list.txt').write_text('')
     assert tool.main([str(config)]) == 1
     (broken / 'list.txt').unlink()

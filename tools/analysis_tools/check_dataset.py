@@ -217,10 +217,14 @@ def check_label_maps(
     classes = dataset.metainfo['classes'] or ()
     problems: List[Problem] = []
     images = np.zeros(len(classes), dtype=np.int64)
+    blank: List[str] = []
     for index in range(len(dataset)):
         try:
-            labels = _read_labels(dataset.get_data_info(index), len(classes))
+            info = dataset.get_data_info(index)
+            labels = _read_labels(info, len(classes))
             images[labels] += 1
+            if not labels.any():
+                blank.append(info['seg_map_path'])
         except (OSError, ValueError) as error:
             place, message = _split(error)
             if listed and isinstance(error, FileNotFoundError):
@@ -233,6 +237,12 @@ def check_label_maps(
         for name, count in zip(classes, images)
         if not count
     ]
+    if blank and len(classes) > 1:
+        text = f'shows no class beside {classes[0]!r}, as {len(blank)} do'
+        if images[1:].any():
+            lines.append(f'warning: {blank[0]}: {text}')
+        else:
+            problems.append((blank[0], text))
     if not len(dataset):
         problems.append((str(config.get('ann_file')), 'no image is listed'))
     return problems, lines
