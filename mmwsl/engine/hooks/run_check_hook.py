@@ -300,7 +300,8 @@ class ShownClasses:
         Raises:
             ValueError: If it holds a value that is no class; names it.
         """
-        if 'gt_sem_seg' not in sample:
+        # Packers of mmdet call it otherwise, and others compare no maps.
+        if 'data' not in sample.get('gt_sem_seg', ()):
             return
         keys = ('seg_map_path', 'img_path', 'img_id')
         place = next((str(sample.get(k)) for k in keys if sample.get(k)), '')
