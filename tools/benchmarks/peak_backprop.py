@@ -21,15 +21,12 @@ import time
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from mmwsl.models.backbones import TorchvisionBackbone
-from mmwsl.models.layers import (
-    find_peaks,
-    peak_mode,
-    peak_response_maps,
-)
+from mmwsl.models.layers import find_peaks, peak_response_maps
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 
 class ClassMaps(nn.Module):
@@ -93,14 +90,29 @@ class PlainRule(torch.autograd.Function):
         return flow * ctx.shifted, None, None, None, None
 
 
+class PlainMode(TorchFunctionMode):
+    """Inside, convolutions follow the plain rule, all else is as ever."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Call ``func`` in its stead."""
+        if func is not F.conv2d:
+            return func(*args, **(kwargs or {}))
+        inputs, weight, bias, stride, padding, dilation, groups = args
+        shifted = inputs - inputs.amin()
+        settings: Dict[str, Any] = dict(
+            stride=stride, padding=padding, dilation=dilation, groups=groups
+        )
+        return PlainRule.apply(
+            inputs, weight, bias, shifted.detach(), settings
+        )
+
+
 def trace(model: nn.Module, image: Tensor) -> Tensor:
     """Return class maps whose autograd graph has the top-down rules."""
-    rule, peak_mode.TopDownConv = peak_mode.TopDownConv, PlainRule
-    try:
-        with peak_mode.TopDownMode(image, {}):
-            return model(image)
-    finally:
-        peak_mode.TopDownConv = rule
+    with PlainMode():
+        return model(image)
 
 
 def response(maps: Tensor, image: Tensor, peak: Sequence[int]) -> Tensor:

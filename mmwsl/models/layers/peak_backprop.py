@@ -10,13 +10,12 @@ Shape shorthand: N images of (H, W) pixels and K channels, C classes, P peaks,
 
 import sys
 from contextlib import ExitStack, contextmanager, nullcontext
-from typing import Any, ContextManager, Iterator, Optional, Sequence, Tuple
+from typing import Any, ContextManager, Iterator, List, Optional, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from mmwsl.models.layers import peak_rules
-from mmwsl.models.layers.peak_mode import TopDownMode, parameter_names
 
 # How many values the gradients of a layer may have if peaks go together,
 # 256 MiB, with so many channels at the size of the image in the largest one.
@@ -24,7 +23,7 @@ _BUDGET = 1 << 26
 _CHANNELS = 32
 
 # Class, row and column.
-Peak = Tuple[int, int, int]
+Peak = Sequence[int]
 
 
 def peak_response_maps(
@@ -81,84 +80,59 @@ def peak_response_maps(
         stack.enter_context(torch.autocast(inputs.device.type, enabled=False))
         stack.enter_context(_uncompiled())
         stack.enter_context(_eval_mode(model))
-        result = torch.zeros(
-            (len(rows), *inputs.shape[2:]),
-            dtype=_precision(model, inputs),
-            device=inputs.device,
+        result = inputs.new_zeros(
+            len(rows), *inputs.shape[2:], dtype=_precision(model, inputs)
         )
         for number in sorted({row[0] for row in rows}):
             own = [i for i, row in enumerate(rows) if row[0] == number]
             image = inputs[number : number + 1].detach().to(result.dtype)
-            found = [
-                (row[1], row[2], row[3]) for row in (rows[i] for i in own)
-            ]
-            _trace(model, image.clone(), found, own, result, chunk_size)
+            found = [rows[i][1:] for i in own]
+            traced = _trace(model, image.clone(), found, chunk_size)
+            for i, grad in zip(own, traced):
+                result[i] = _normalize(grad)
     return result
 
 
 def _trace(
-    model: nn.Module,
-    image: Tensor,
-    peaks: Sequence[Peak],
-    places: Sequence[int],
-    result: Tensor,
-    chunk_size: Optional[int],
-) -> None:
-    """Fill in the peak response maps of one image.
-
-    Args:
-        model: As in :func:`peak_response_maps`, in eval mode.
-        image: (1, K, H, W), free for use.
-        peaks: Class, row and column of each.
-        places: Where each peak's map goes.
-        result: (P, H, W).
-        chunk_size: As in :func:`peak_response_maps`.
-    """
+    model: nn.Module, image: Tensor, peaks: Sequence[Peak], size: Optional[int]
+) -> Iterator[Tensor]:
+    """Yield the gradient of an image (1, K, H, W) for each of its peaks."""
     image.requires_grad_()
-    with torch.enable_grad(), TopDownMode(image, parameter_names(model)):
+    names = {id(value): name for name, value in model.named_parameters()}
+    with torch.enable_grad(), peak_rules.TopDownMode(image, names):
         # Layers may work in place, which a leaf does not allow.
         maps = model(image.clone())
     _check_maps(maps, peaks)
     _check_graph(maps)
-    step = chunk_size or max(1, _BUDGET // (_CHANNELS * image[0, 0].numel()))
+    step = size or max(1, _BUDGET // (_CHANNELS * image[0, 0].numel()))
     if image.device.type in peak_rules.ONE_BY_ONE:
         step = 1
     for start in range(0, len(peaks), step):
-        grads = _gradients(maps, image, peaks[start : start + step])
-        for place, grad in zip(places[start : start + step], grads):
-            result[place] = _normalize(grad)
-
-
-def _gradients(maps: Tensor, image: Tensor, peaks: Sequence[Peak]) -> Tensor:
-    """Return the gradients (P, 1, K, H, W) of the image for some peaks."""
-    starts = maps.new_zeros(len(peaks), *maps.shape)
-    for start, peak in zip(starts, peaks):
-        start[(0, *peak)] = 1
-    alone = len(peaks) == 1
-    (grads,) = torch.autograd.grad(
-        maps,
-        image,
-        starts[0] if alone else starts,
-        retain_graph=True,
-        is_grads_batched=not alone,
-    )
-    return grads[None] if alone else grads
+        some = peaks[start : start + step]
+        starts = maps.new_zeros(len(some), *maps.shape)
+        for one, peak in zip(starts, some):
+            one[(0, *peak)] = 1
+        batched = len(some) > 1
+        starts = starts if batched else starts[0]
+        (grads,) = torch.autograd.grad(
+            maps, image, starts, retain_graph=True, is_grads_batched=batched
+        )
+        yield from grads.view(len(some), *image.shape)
 
 
 def _check_graph(maps: Tensor) -> None:
     """Refuse what asks for its own backward pass."""
-    nodes, seen = [maps.grad_fn], set()
-    while nodes:
-        node = nodes.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
+    nodes: List[Any] = [maps.grad_fn]
+    seen = set(nodes)
+    for node in nodes:
         if node.name() == 'CheckpointFunctionBackward':
             raise TypeError(
                 'peak back-propagation cannot go through activation '
                 'checkpointing; switch it off in the model.'
             )
-        nodes.extend(below for below, _ in node.next_functions)
+        below = {node for node, _ in node.next_functions} - seen - {None}
+        seen |= below
+        nodes += below
 
 
 def _normalize(grad: Tensor) -> Tensor:
@@ -201,12 +175,7 @@ def _precision(model: nn.Module, inputs: Tensor) -> torch.dtype:
     return torch.float64 if torch.float64 in types else torch.float32
 
 
-def _check(
-    model: nn.Module,
-    inputs: Tensor,
-    peaks: Tensor,
-    chunk_size: Optional[int],
-) -> None:
+def _check(model: Any, inputs: Tensor, peaks: Tensor, size: Any) -> None:
     if not isinstance(model, nn.Module):
         raise TypeError(f'model must be a module, got {type(model).__name__}.')
     for name, module in model.named_modules():
@@ -231,8 +200,8 @@ def _check(
             raise ValueError(
                 f'peak {row} is in no image, the batch has {len(inputs)}.'
             )
-    if chunk_size is not None and chunk_size < 1:
-        raise ValueError(f'chunk_size must be at least 1, got {chunk_size}.')
+    if size is not None and size < 1:
+        raise ValueError(f'chunk_size must be at least 1, got {size}.')
 
 
 def _check_maps(maps: Any, peaks: Sequence[Peak]) -> None:

@@ -50,6 +50,63 @@ def test_padding_before_a_convolution_is_its_own():
         assert torch.allclose(maps, expected, rtol=1e-5, atol=1e-8)
 
 
+class Leaky(nn.Module):
+    """Leaky ReLU by its own function, or by products with its slopes."""
+
+    def __init__(self, plain, inplace):
+        super().__init__()
+        self.plain, self.inplace = plain, inplace
+
+    def forward(self, x):
+        if not self.plain:
+            return F.leaky_relu(x, 0.3, inplace=self.inplace)
+        slope = torch.where(x > 0, 1.0, 0.3)
+        return x.mul_(slope) if self.inplace else x * slope
+
+
+class Reuse(nn.Module):
+    """Use tensors again after they, or what they come from, has changed."""
+
+    def __init__(self, plain, inplace):
+        super().__init__()
+        self.act = Leaky(plain, inplace)
+        self.convs = nn.ModuleList(
+            nn.Conv2d(3, 3, 3, 1 + (i == 2), padding=1) for i in range(5)
+        )
+        self.norm = nn.BatchNorm2d(3).eval()
+        self.norm.running_mean += torch.tensor([0.1, -0.2, 0.3])
+        self.norm.weight.data = torch.tensor([2.0, -1.0, 0.5])
+
+    def forward(self, x):
+        x = x * 1.5
+        early = self.convs[0](x)
+        x += early
+        x = self.act(x)
+        y = self.norm(self.convs[1](x))
+        z = self.act(y)
+        left, right = self.convs[2](z)[:, :1], self.convs[2](x)
+        z = self.act(right[:, 1:])
+        x = torch.cat([left, z], 1)
+        y = self.act(x)
+        x = y + right
+        after = self.act(x * 1)
+        before = x + 1
+        x *= 3
+        return self.convs[4](after + self.convs[3](x) + before)
+
+
+@pytest.mark.parametrize('inplace', [False, True])
+def test_layers_whose_slopes_are_kept_are_as_others(inplace):
+    results = []
+    for plain in (True, False):
+        torch.manual_seed(3)
+        net = Reuse(plain, inplace)
+        images, peaks = draw(net)
+        results.append(peak_response_maps(net, images, peaks))
+    assert results[0].amax() > 0
+    assert torch.allclose(*results, rtol=1e-4, atol=1e-8)
+
+
 def test_surroundings_change_nothing():
     net = build(resnet)
     images, peaks = draw(net)
