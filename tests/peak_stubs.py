@@ -3,6 +3,7 @@
 from typing import Any, Dict, List
 
 import numpy as np
+from torch import Tensor
 
 from mmwsl.registry import TASK_UTILS
 
@@ -16,15 +17,16 @@ class HalfMaximum:
 
     def __call__(
         self,
-        prms: np.ndarray,
-        classes: np.ndarray,
-        class_maps: np.ndarray,
+        prms: Tensor,
+        classes: Tensor,
+        class_maps: Tensor,
         proposals: Any = None,
         density: Any = None,
     ) -> Dict[str, np.ndarray]:
         self.calls.append(
             dict(class_maps=class_maps, proposals=proposals, density=density)
         )
+        prms, classes = prms.numpy(), classes.numpy()
         top = prms.max(axis=(1, 2), initial=0)[:, None, None]
         # The worst first, to see whether the index is followed.
         index = np.arange(len(prms))[::-1]

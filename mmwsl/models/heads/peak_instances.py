@@ -367,11 +367,11 @@ class PeakInstances:
         # Proposals have the size of the image; growing needs no such stack.
         grid = size if 'proposals' in sample else bounded_size(size, GRID)
         found = make(
-            restore_responses(responses, sample, grid).cpu().numpy(),
-            peaks.labels.cpu().numpy(),
-            class_maps.cpu().numpy(),
+            restore_responses(responses, sample, grid),
+            peaks.labels,
+            class_maps,
             sample.get('proposals'),
-            density=None if density is None else density.data.cpu().numpy(),
+            density=None if density is None else density.data,
         )
         return _to_instance_data(found, peaks.points, size)
 

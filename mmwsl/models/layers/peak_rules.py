@@ -201,14 +201,15 @@ class Rule:
         if values.device.type not in ONE_BY_ONE or self.groups > 1:
             settings.update(stride=strides, groups=self.groups)
             return F.conv_transpose2d(values, weight, **settings)
-        if strides == (1, 1) and reach != (0, 0):
+        pointwise = reach == (0, 0)
+        if strides == (1, 1) and not pointwise and values[0, 0].numel() > 32:
             # Torch convolves faster on CPUs than it convolves transposed.
             if self.flipped is None:
                 self.flipped = weight.transpose(0, 1).flip(2, 3)
             return F.conv2d(values, self.flipped, padding=reach, **settings)
-        # A folded product of matrices is the faster way for strides.
+        # A folded product of matrices is faster for strides and few cells.
         product = (weight.flatten(1).t() @ values[0].flatten(1))[None]
-        if strides == (1, 1):
+        if strides == (1, 1) and pointwise:
             return product.unflatten(2, values.shape[2:])
         rows, columns = (
             (cells - 1) * stride + beyond + 1
@@ -312,8 +313,8 @@ class TopDownMode(TorchFunctionMode):
                 shifted = _shift(input)
             positive = weight.clamp(min=0)
             total = F.conv2d(shifted, positive, None, **settings)
-            infinite = total < SMALLEST_SUM
-            inverse = total.reciprocal_().masked_fill_(infinite, 0)
+            inverse = F.threshold_(total, SMALLEST_SUM, float('inf'))
+            inverse = inverse.reciprocal_()
             if factor is not None:
                 shifted = shifted * factor
         base = Passing.apply(base, value, shifted, Rule(positive, settings))
