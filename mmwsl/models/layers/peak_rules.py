@@ -313,7 +313,7 @@ class TopDownMode(TorchFunctionMode):
                 shifted = _shift(input)
             positive = weight.clamp(min=0)
             total = F.conv2d(shifted, positive, None, **settings)
-            inverse = F.threshold_(total, SMALLEST_SUM, float('inf'))
+            inverse = torch.threshold_(total, SMALLEST_SUM, float('inf'))
             inverse = inverse.reciprocal_()
             if factor is not None:
                 shifted = shifted * factor
