@@ -15,6 +15,7 @@ import traceback
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
+import cv2
 import pytest
 
 from broken_files import (
@@ -262,6 +263,9 @@ def run(command: str, root: Path, out: Path) -> Outcome:
     name, *args = COMMANDS[command].split()
     there = [x.replace('OUT', str(out)) for x in args]
     log = out.with_name('log.txt')
+    # A fork lacks the threads of OpenCV and would wait for them; at one, not
+    # at zero, OpenCV ends them at once.
+    cv2.setNumThreads(1)
     begin = time.monotonic()
     child = os.fork()
     if not child:
