@@ -163,43 +163,24 @@ class RunCheckHook(Hook):
         """Check the weights before they are saved."""
         self._check_weights(runner)
 
-    def before_val_epoch(self, runner: Runner) -> None:
+    # Of validations and tests; the methods above are those of trainings.
+    def _before_epoch(self, runner: Runner, mode: str = 'train') -> None:
         """Forget the label maps of another epoch."""
         self._truth = ShownClasses()
 
-    def after_val_iter(
+    def _after_iter(
         self,
         runner: Runner,
         batch_idx: int,
         data_batch: Any = None,
         outputs: Optional[Sequence[Any]] = None,
+        mode: str = 'train',
     ) -> None:
         """Look at the label maps that a segmentor is compared with."""
-        self._look(runner._val_loop, outputs)
+        loop = runner._val_loop if mode == 'val' else runner._test_loop
+        self._look(loop, outputs)
 
-    def after_val_epoch(
-        self, runner: Runner, metrics: Optional[Dict[str, float]] = None
-    ) -> None:
-        """Refuse scores of one class alone."""
-        self._truth.check()
-
-    def before_test_epoch(self, runner: Runner) -> None:
-        """Forget the label maps of another epoch."""
-        self._truth = ShownClasses()
-
-    def after_test_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Optional[Sequence[Any]] = None,
-    ) -> None:
-        """Look at the label maps that a segmentor is compared with."""
-        self._look(runner._test_loop, outputs)
-
-    def after_test_epoch(
-        self, runner: Runner, metrics: Optional[Dict[str, float]] = None
-    ) -> None:
+    def _after_epoch(self, runner: Runner, mode: str = 'train') -> None:
         """Refuse scores of one class alone."""
         self._truth.check()
 
