@@ -19,8 +19,6 @@ FLOORS = (
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 # Imports upwards that there are; this list may only become shorter.
 EXCEPTIONS = {
-    # Its public name is mmwsl.evaluation.functional.retrieve_instances.
-    ('evaluation', 'models'),
     ('pipeline', 'apis'),
 }
 

@@ -1,4 +1,4 @@
-"""Object proposals: files, a generator, and how good they are."""
+"""Object proposals: files, a generator, their quality, instances of them."""
 
 from mmwsl.proposals.files import (
     PROPOSAL_SUFFIXES,

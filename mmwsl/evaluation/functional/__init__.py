@@ -51,7 +51,7 @@ from mmwsl.evaluation.functional.seeds import (
     seed_histograms,
     seed_scores,
 )
-from mmwsl.models.task_modules.retrieval import (
+from mmwsl.proposals.retrieval import (
     proposal_scores,
     retrieve_instances,
 )

@@ -9,7 +9,7 @@ from typing import Dict, Optional
 import cv2
 import numpy as np
 
-from mmwsl.models.task_modules.retrieval import checked_peaks, suppress
+from mmwsl.proposals.retrieval import checked_peaks, suppress
 from mmwsl.registry import TASK_UTILS
 from mmwsl.utils.arrays import bounded_size, resize
 from mmwsl.utils.masks import mask_iou

@@ -8,7 +8,7 @@ from mmwsl.evaluation.functional import (
     proposal_scores,
     retrieve_instances,
 )
-from mmwsl.models.task_modules.retrieval import (
+from mmwsl.proposals.retrieval import (
     background_masks,
     contours,
     merge_maps,
@@ -358,7 +358,5 @@ def test_rows_at_a_time_give_the_same(monkeypatch):
         rng.random((6, 23, 17)) > 0.6,
     )
     whole = proposal_scores(*args)
-    monkeypatch.setattr(
-        'mmwsl.models.task_modules.retrieval._PIXELS', 4 * 6 * 17
-    )
+    monkeypatch.setattr('mmwsl.proposals.retrieval._PIXELS', 4 * 6 * 17)
     np.testing.assert_allclose(proposal_scores(*args), whole, rtol=1e-5)
