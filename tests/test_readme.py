@@ -13,7 +13,7 @@ LINK = re.compile(r'\]\(([^)#\s]+)\)')
 
 def pages(root: Path) -> List[Path]:
     """All pages of documentation."""
-    found = [*root.glob('*.md'), *root.glob('docs/*.md')]
+    found = [*root.glob('*.md'), *root.glob('docs/**/*.md')]
     return sorted([*found, *root.glob('configs/*/README.md')])
 
 
