@@ -13,19 +13,23 @@ from importlib import metadata
 from importlib.util import find_spec
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple
 
+TORCH = 'pip install torch==2.11.0 torchvision==0.26.0'
+MMCV = (
+    'CFLAGS=-g0 MMCV_WITH_OPS=1 pip install --no-cache-dir '
+    '--no-build-isolation mmcv==2.1.0'
+)
+
 
 class Requirement(NamedTuple):
     """A package that mmwsl cannot do without.
 
     Attributes:
         module: The import name.
-        distributions: The names under which package indices know it. The
-            maintained fork of OpenMMLab keeps the import names and prefixes
-            its distributions with ``onedl-``.
+        distributions: Its names on package indices; the maintained fork of
+            OpenMMLab prefixes them with ``onedl-``.
         minimum: The first version that works.
         below: The first version that is no longer accepted.
-        cure: The command that installs the version that mmwsl is tested
-            with.
+        cure: The command that installs the tested version.
     """
 
     module: str
@@ -36,20 +40,8 @@ class Requirement(NamedTuple):
 
 
 REQUIREMENTS: Tuple[Requirement, ...] = (
-    Requirement(
-        'torch',
-        ('torch',),
-        '2.1.0',
-        '3',
-        'pip install torch==2.11.0 torchvision==0.26.0',
-    ),
-    Requirement(
-        'torchvision',
-        ('torchvision',),
-        '0.16.0',
-        '1',
-        'pip install torch==2.11.0 torchvision==0.26.0',
-    ),
+    Requirement('torch', ('torch',), '2.1.0', '3', TORCH),
+    Requirement('torchvision', ('torchvision',), '0.16.0', '1', TORCH),
     Requirement(
         'mmengine',
         ('mmengine', 'mmengine-lite', 'onedl-mmengine'),
@@ -58,25 +50,15 @@ REQUIREMENTS: Tuple[Requirement, ...] = (
         'pip install mmengine==0.10.7',
     ),
     Requirement(
-        'mmcv',
-        ('mmcv', 'mmcv-lite', 'onedl-mmcv'),
-        '2.0.0',
-        '3',
-        'CFLAGS=-g0 MMCV_WITH_OPS=1 pip install --no-cache-dir '
-        '--no-build-isolation mmcv==2.1.0',
+        'mmcv', ('mmcv', 'mmcv-lite', 'onedl-mmcv'), '2.0.0', '3', MMCV
     ),
 )
 
 
 def release(version: str) -> Tuple[int, ...]:
-    """Return the numbers at the start of a version.
+    """Return the numbers at the start of a version, (2, 11, 0) of 2.11.0+cpu.
 
-    Args:
-        version: For example ``'2.11.0+cu128'``.
-
-    Returns:
-        For example ``(2, 11, 0)``. Suffixes of pre-releases and local builds
-        are dropped: a nightly build counts as its release.
+    A nightly build counts as its release.
     """
     match = re.match(r'\d+(\.\d+)*', version)
     return tuple(map(int, match.group().split('.'))) if match else ()
@@ -112,15 +94,7 @@ def installed_versions() -> Dict[str, str]:
 def requirement_error(
     requirement: Requirement, version: Optional[str]
 ) -> Optional[str]:
-    """Say in one sentence what is wrong with a required package.
-
-    Args:
-        requirement: The package.
-        version: The version found, None if it is missing.
-
-    Returns:
-        The sentence, or None if the version fits.
-    """
+    """Say in one sentence what is wrong with a version, or a missing one."""
     if version is not None:
         lower, upper = map(release, (requirement.minimum, requirement.below))
         if lower <= release(version) < upper:
@@ -137,17 +111,14 @@ def check_requirements(versions: Optional[Mapping[str, str]] = None) -> None:
     """Check the packages that mmwsl cannot do without.
 
     Args:
-        versions: Versions by import name. What is installed by default.
+        versions: Versions by import name; by default what is installed.
 
     Raises:
         ImportError: If one is missing or of a version that does not fit.
     """
-    if versions is None:
-        versions = installed_versions()
+    found = installed_versions() if versions is None else versions
     for requirement in REQUIREMENTS:
-        error = requirement_error(
-            requirement, versions.get(requirement.module)
-        )
+        error = requirement_error(requirement, found.get(requirement.module))
         if error is not None:
             raise ImportError(error)
 

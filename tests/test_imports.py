@@ -14,7 +14,7 @@ FLOORS = (
     ('evaluation',),
     ('datasets',),
     ('pseudo_labels', 'proposals', 'saliency'),
-    ('structures', 'utils', 'registry', 'compat', 'version', 'known_breaks'),
+    ('structures', 'utils', 'registry', 'compat', 'version'),
 )
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 # Imports upwards that there are; this list may only become shorter.
