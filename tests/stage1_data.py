@@ -14,10 +14,10 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmwsl.apis import load_config
-from mmwsl.apis.config import apply_options
 from mmwsl.proposals import write_proposals
 from mmwsl.pseudo_labels.attention import write_attention
 from mmwsl.structures import Proposals
+from mmwsl.utils.config import apply_options
 from wsol_data import write_wsol
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / 'configs'

@@ -6,7 +6,6 @@ from typing import Optional, Sequence
 from mmwsl.apis import (
     build_runner,
     friendly_errors,
-    keep_freed_memory,
     mend_last_checkpoint,
     parse_runner_args,
     read_config,
@@ -75,7 +74,6 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Train as the command line says."""
     args = parse_args(argv)
     with friendly_errors():
-        keep_freed_memory()
         cfg = build_config(args)
         runner = build_runner(cfg)
         if cfg.resume:

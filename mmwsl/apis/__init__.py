@@ -3,16 +3,17 @@
 from mmwsl.apis.command_line import (
     add_cfg_options,
     build_runner,
+    keep_freed_memory,
+    mend_last_checkpoint,
     parse_runner_args,
     read_config,
     runner_parser,
+    setup_cpu_distributed,
+    with_progress,
 )
-from mmwsl.apis.config import check_config, dataset_config, load_config
-from mmwsl.apis.distributed import setup_cpu_distributed
 from mmwsl.apis.errors import friendly_errors
 from mmwsl.apis.inference import inference_model, init_model, load_weights
-from mmwsl.apis.memory import keep_freed_memory
-from mmwsl.apis.resuming import mend_last_checkpoint
+from mmwsl.utils.config import check_config, dataset_config, load_config
 
 __all__ = [
     'add_cfg_options',
@@ -30,4 +31,5 @@ __all__ = [
     'read_config',
     'runner_parser',
     'setup_cpu_distributed',
+    'with_progress',
 ]

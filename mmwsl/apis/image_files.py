@@ -1,53 +1,35 @@
-"""Making a file for every image, as commands over data sets do."""
+"""Make a file for every image, as commands over data sets do."""
 
 import argparse
 import os
 import sys
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import cv2
 import numpy as np
-from mmengine.utils import ProgressBar
 from torch.utils.data import DataLoader, Dataset
 
-from mmwsl.apis.command_line import add_cfg_options
-from mmwsl.apis.config import dataset_config, load_config
+from mmwsl.apis.command_line import add_cfg_options, with_progress
 from mmwsl.registry import DATASETS
+from mmwsl.utils.config import dataset_config, load_config
 from mmwsl.utils.files import join_inside
 
 # Path of the file, whether it was there, what went wrong.
 Done = Tuple[str, bool, str]
 
 
-class ImageEntries:
-    """The entries of a data set, each made when it is asked for.
-
-    Args:
-        dataset: A data set of ours, initialised.
-    """
-
-    def __init__(self, dataset: Any) -> None:
-        self.dataset = dataset
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> Dict[str, Any]:
-        """Return the entry of an image."""
-        entry: Dict[str, Any] = self.dataset.get_data_info(index)
-        return entry
-
-
+@dataclass
 class ImageFiles(Dataset):
     """Makes the file of one image when its index is asked for.
 
     As a data set, so that a data loader's workers share the work.
 
     Args:
-        entries: ``img_id``, ``img_path`` and what ``loader`` needs of each
-            image: a list of dicts, or :class:`ImageEntries`.
+        number: Of images.
+        entry_of: Returns ``img_id``, ``img_path`` and what ``loader`` needs
+            of the image of an index.
         loader: Transform that adds ``img`` to an entry.
         folder: Where ``<image id><suffix>`` are written.
         suffix: Of the files.
@@ -59,44 +41,34 @@ class ImageFiles(Dataset):
         overwrite: Whether to make those again that are there.
     """
 
-    def __init__(
-        self,
-        entries: Any,
-        loader: Callable[[Dict[str, Any]], Optional[Dict[str, Any]]],
-        folder: str,
-        suffix: str,
-        settings: Dict[str, Any],
-        write: Callable[[str, np.ndarray], None],
-        read_settings: Callable[[str], Optional[Dict[str, Any]]],
-        read_size: Callable[[str], Tuple[int, int]],
-        overwrite: bool = False,
-    ) -> None:
-        self.entries = entries
-        self.loader = loader
-        self.folder = folder
-        self.suffix = suffix
-        self.settings = settings
-        self.write = write
-        self.read_settings = read_settings
-        self.read_size = read_size
-        self.overwrite = overwrite
+    number: int
+    entry_of: Callable[[int], Dict[str, Any]]
+    loader: Callable[[Dict[str, Any]], Optional[Dict[str, Any]]]
+    folder: str
+    suffix: str
+    settings: Dict[str, Any]
+    write: Callable[[str, np.ndarray], None]
+    read_settings: Callable[[str], Optional[Dict[str, Any]]]
+    read_size: Callable[[str], Tuple[int, int]]
+    overwrite: bool = False
 
     def __len__(self) -> int:
         """Return the number of images."""
-        return len(self.entries)
+        return self.number
 
     def __getitem__(self, index: int) -> Done:
         """Make one file; errors are returned, workers would garble them."""
-        entry = self.entries[index]
+        entry = self.entry_of(index)
         path = ''
         try:
             path = join_inside(self.folder, entry['img_id'], self.suffix)
             img = (self.loader(dict(entry)) or {})['img']
-            if os.path.exists(path) and not self.overwrite:
+            there = os.path.exists(path) and not self.overwrite
+            if there:
                 self._check(path, img.shape[:2])
-                return path, True, ''
-            self.write(path, img)
-            return path, False, ''
+            else:
+                self.write(path, img)
+            return path, there, ''
         except (ImportError, OSError, ValueError) as error:
             text = str(error)
             name = entry['img_path'] or entry['img_id']
@@ -104,6 +76,7 @@ class ImageFiles(Dataset):
             return path, False, text if named else f'{name}: {text}'
 
     def _check(self, path: str, shape: Tuple[int, ...]) -> None:
+        other = 'name another folder or say --overwrite'
         try:
             found = self.read_settings(path)
         except ValueError as error:
@@ -111,22 +84,18 @@ class ImageFiles(Dataset):
                 f'{error}; delete the file or say --overwrite'
             ) from error
         if found is None:
-            raise ValueError(
-                f'{path}: was not made by this command; name another folder '
-                'or say --overwrite'
-            )
+            raise ValueError(f'{path}: was not made by this command; {other}')
         for name, value in self.settings.items():
             if found.get(name) != value:
                 raise ValueError(
                     f'{path}: was made with {name}={found.get(name)!r}, not '
-                    f'{value!r}; name another folder or say --overwrite'
+                    f'{value!r}; {other}'
                 )
         size = self.read_size(path)
         if tuple(size) != tuple(shape):
             raise ValueError(
                 f'{path}: was made of an image of {size[1]} x {size[0]} '
-                f'pixels, not {shape[1]} x {shape[0]}; name another folder '
-                'or say --overwrite'
+                f'pixels, not {shape[1]} x {shape[0]}; {other}'
             )
 
 
@@ -143,61 +112,21 @@ def make_image_files(files: ImageFiles, num_workers: int) -> Tuple[int, int]:
     Raises:
         ValueError: If an image or a file is broken; names it.
     """
-    loader = DataLoader(files, num_workers=num_workers, collate_fn=_first)
-    # Nobody watches a bar in a log file, and it would fill the file.
-    show = sys.stderr.isatty()
-    bar = ProgressBar(len(files), file=sys.stderr) if show else None
+    loader = DataLoader(files, batch_size=None, num_workers=num_workers)
     written = present = 0
     # One thread a process, and none when processes are forked: a fork would
     # wait for ever for the threads of OpenCV that it has not got.
     with _opencv_threads(0 if num_workers else cv2.getNumThreads()):
-        for path, there, problem in loader:
+        for path, there, problem in with_progress(loader, len(files)):
             if problem:
                 raise ValueError(problem)
             written += not there
             present += there
-            if bar is not None:
-                bar.update()
-            elif not there and written % 100 == 0:
+            silent = there or written % 100 or sys.stderr.isatty()
+            if not silent:
                 done = written + present
                 print(f'{done} of {len(files)}: {path}', flush=True)
-    if show:
-        print(file=sys.stderr)
     return written, present
-
-
-def split_datasets(
-    config: str, options: Optional[Dict[str, Any]], splits: List[str]
-) -> Iterator[Tuple[str, Any, Any]]:
-    """Build the data sets of a config.
-
-    Args:
-        config: Config file.
-        options: What the command line changes in it.
-        splits: Of 'train', 'val' and 'test'.
-
-    Yields:
-        The split, a data set of ours and the LoadWSLImage of its pipeline,
-        which knows whether images are turned.
-
-    Raises:
-        ValueError: If the config lacks a split.
-    """
-    # Data sets are slow to import, and most commands do without.
-    from mmwsl.datasets import base_datasets
-    from mmwsl.datasets.transforms import LoadWSLImage
-
-    cfg = load_config(config, options)
-    for split in splits:
-        settings = dataset_config(cfg, split)
-        for dataset in base_datasets(DATASETS.build(settings)):
-            dataset.full_init()
-            loaders = [
-                transform
-                for transform in dataset.pipeline.transforms
-                if isinstance(transform, LoadWSLImage)
-            ]
-            yield split, dataset, loaders[0] if loaders else LoadWSLImage()
 
 
 def making_parser(
@@ -240,8 +169,29 @@ def make_files(args: argparse.Namespace, what: str, **making: Any) -> None:
             and ``read_size`` of :class:`ImageFiles`.
 
     Raises:
-        ValueError: If files would lie among the images.
+        ValueError: If files would lie among the images, or if the config
+            lacks a split.
     """
+    for name, number, entry_of, loader in _sources(args):
+        files = ImageFiles(
+            number,
+            entry_of,
+            loader,
+            args.folder,
+            overwrite=args.overwrite,
+            **making,
+        )
+        written, present = make_image_files(files, args.num_workers)
+        print(
+            f'{args.folder}: {name}: {written} {what} written, {present} were '
+            'there'
+        )
+
+
+def _sources(args: argparse.Namespace) -> Iterator[Tuple[str, int, Any, Any]]:
+    """Yield name, number, entries and loader of each set of images."""
+    # Data sets are slow to import, and most commands do without.
+    from mmwsl.datasets import base_datasets
     from mmwsl.datasets.files import files_by_id
     from mmwsl.datasets.transforms import LoadWSLImage
 
@@ -249,24 +199,23 @@ def make_files(args: argparse.Namespace, what: str, **making: Any) -> None:
         if os.path.realpath(args.source) == os.path.realpath(args.folder):
             raise ValueError(f'{args.folder}: is the folder of the images')
         found = files_by_id(args.source).items()
-        entries: Any = [dict(img_id=key, img_path=path) for key, path in found]
-        sources: Any = [(args.source, entries, LoadWSLImage(min_size=1))]
-    else:
-        sources = (
-            (split, ImageEntries(dataset), loader)
-            for split, dataset, loader in split_datasets(
-                args.source, args.cfg_options, args.splits
-            )
-        )
-    for name, entries, loader in sources:
-        files = ImageFiles(
-            entries, loader, args.folder, overwrite=args.overwrite, **making
-        )
-        written, present = make_image_files(files, args.num_workers)
-        print(
-            f'{args.folder}: {name}: {written} {what} written, {present} were '
-            'there'
-        )
+        entries = [dict(img_id=key, img_path=path) for key, path in found]
+        loader = LoadWSLImage(min_size=1)
+        yield args.source, len(entries), entries.__getitem__, loader
+        return
+    cfg = load_config(args.source, args.cfg_options)
+    for split in args.splits:
+        settings = dataset_config(cfg, split)
+        for dataset in base_datasets(DATASETS.build(settings)):
+            dataset.full_init()
+            # That of the pipeline knows whether images are turned.
+            loaders = [
+                transform
+                for transform in dataset.pipeline.transforms
+                if isinstance(transform, LoadWSLImage)
+            ]
+            loader = loaders[0] if loaders else LoadWSLImage()
+            yield split, len(dataset), dataset.get_data_info, loader
 
 
 @contextmanager
@@ -277,7 +226,3 @@ def _opencv_threads(number: int) -> Iterator[None]:
         yield
     finally:
         cv2.setNumThreads(before)
-
-
-def _first(items: List[Done]) -> Done:
-    return items[0]

@@ -15,10 +15,10 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
 from PIL import Image as Pillow
 
-from mmwsl.apis.config import check_config, load_config
 from mmwsl.registry import DATASETS, MODELS, TRANSFORMS
 from mmwsl.structures import WSLDataSample
 from mmwsl.utils.checkpoints import check_form, load_state
+from mmwsl.utils.config import check_config, load_config
 
 Image = Union[str, Path, np.ndarray, Pillow.Image]
 Label = Union[str, int]

@@ -5,10 +5,10 @@ import json
 from typing import Any, Callable, Dict, Optional, Sequence
 
 from mmwsl.apis.command_line import add_cfg_options
-from mmwsl.apis.config import dataset_config, load_config
 from mmwsl.apis.errors import friendly_errors
 from mmwsl.evaluation.files import write_metrics
 from mmwsl.registry import DATASETS
+from mmwsl.utils.config import dataset_config, load_config
 
 
 def add_truth_options(

@@ -22,7 +22,6 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from filelock import FileLock, Timeout
 
-from mmwsl.apis import load_config
 from mmwsl.pipeline.page import (
     Row,
     clock,
@@ -38,6 +37,7 @@ from mmwsl.pipeline.stages import (
     fill_in,
     stage_command,
 )
+from mmwsl.utils.config import load_config
 from mmwsl.utils.files import read_json, write_whole
 
 # These change what is told of a stage, not what it makes.

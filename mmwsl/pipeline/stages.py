@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Union
 from mmengine.config import DictAction
 
 import mmwsl
-from mmwsl.apis import load_config
+from mmwsl.utils.config import load_config
 
 EVALUATION = 'evaluation.json'
 # '{name}' or '{stage.what}'; other braces are left as they are.

@@ -1,18 +1,26 @@
-"""Options that the train and the test command share."""
+"""Options that the train and the test command share, and their runner."""
 
+import datetime
 import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmwsl.apis import (
     build_runner,
+    command_line,
+    keep_freed_memory,
+    mend_last_checkpoint,
     parse_runner_args,
     read_config,
     runner_parser,
+    setup_cpu_distributed,
 )
 
 
@@ -137,3 +145,234 @@ def test_options_that_are_none_are_named(text, capsys):
         parser.parse_args(['config.py', '--cfg-options', 'b=1', text])
     assert stop.value.code == 2
     assert repr(text) in capsys.readouterr().err
+
+
+VARIABLES = (
+    'RANK',
+    'LOCAL_RANK',
+    'WORLD_SIZE',
+    'LOCAL_WORLD_SIZE',
+    'MASTER_ADDR',
+    'MASTER_PORT',
+    'OMP_NUM_THREADS',
+    'SLURM_NNODES',
+)
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Process groups that would have been started, and a clean slate."""
+    for name in VARIABLES:
+        # Set first, so that what the function sets is undone as well.
+        monkeypatch.setenv(name, '')
+        monkeypatch.delenv(name)
+    calls = []
+    monkeypatch.setattr(
+        command_line.dist,
+        'init_process_group',
+        lambda *args, **kwargs: calls.append((args, kwargs)),
+    )
+    monkeypatch.setattr(command_line, 'get_device', lambda: 'cpu')
+    monkeypatch.setattr(torch, 'get_num_threads', lambda: 8)
+    monkeypatch.setattr(torch, 'set_num_threads', calls.append)
+    return calls
+
+
+@pytest.mark.parametrize('cfg', [{}, {'launcher': 'none'}])
+def test_nothing_without_launcher(started, cfg):
+    config = Config(cfg)
+    setup_cpu_distributed(config)
+    assert not started
+    assert 'model_wrapper_cfg' not in config
+
+
+def test_nothing_with_an_accelerator(started, monkeypatch):
+    monkeypatch.setattr(command_line, 'get_device', lambda: 'cuda')
+    config = Config(dict(launcher='pytorch'))
+    setup_cpu_distributed(config)
+    assert not started
+    assert 'model_wrapper_cfg' not in config
+
+
+@pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
+def test_missing_environment(started, launcher):
+    for name in ('SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'):
+        assert name not in os.environ
+    with pytest.raises(ValueError, match=launcher) as error:
+        setup_cpu_distributed(Config(dict(launcher=launcher)))
+    assert "['RANK', 'WORLD_SIZE']" in str(error.value)
+    assert 'dist_train.sh' in str(error.value)
+    assert not started
+
+
+@pytest.mark.parametrize(
+    ('launcher', 'environment'),
+    [
+        ('pytorch', ('RANK', 'LOCAL_RANK', 'WORLD_SIZE')),
+        ('slurm', ('SLURM_PROCID', 'SLURM_LOCALID', 'SLURM_NTASKS')),
+        (
+            'mpi',
+            (
+                'OMPI_COMM_WORLD_RANK',
+                'OMPI_COMM_WORLD_LOCAL_RANK',
+                'OMPI_COMM_WORLD_SIZE',
+            ),
+        ),
+    ],
+)
+def test_environment_of_launchers(started, monkeypatch, launcher, environment):
+    for name, value in zip(environment, '314'):
+        monkeypatch.setenv(name, value)
+    setup_cpu_distributed(Config(dict(launcher=launcher)))
+    assert [os.environ[n] for n in VARIABLES[:3]] == ['3', '1', '4']
+    assert os.environ['MASTER_ADDR'] == '127.0.0.1'
+    assert os.environ['MASTER_PORT'] == '29500'
+    (args, kwargs), threads = started
+    assert args == ('gloo',)
+    assert kwargs['timeout'] == datetime.timedelta(seconds=1800)
+    # Four processes share the eight threads.
+    assert threads == 2
+
+
+def _start(monkeypatch, cfg):
+    monkeypatch.setenv('RANK', '0')
+    monkeypatch.setenv('WORLD_SIZE', '1')
+    config = Config(dict(launcher='pytorch', **cfg))
+    setup_cpu_distributed(config)
+    return config
+
+
+def test_wrapper_without_devices(started, monkeypatch):
+    wrapper = _start(monkeypatch, {}).model_wrapper_cfg
+    assert wrapper.type == 'MMDistributedDataParallel'
+    assert wrapper.get('device_ids') is None
+    assert wrapper.broadcast_buffers is False
+
+
+def test_config_has_the_last_word(started, monkeypatch):
+    cfg = dict(
+        model_wrapper_cfg=dict(find_unused_parameters=True),
+        env_cfg=dict(dist_cfg=dict(timeout=7)),
+    )
+    wrapper = _start(monkeypatch, cfg).model_wrapper_cfg
+    assert wrapper.find_unused_parameters is True
+    assert wrapper.type == 'MMDistributedDataParallel'
+    assert started[0][1]['timeout'] == datetime.timedelta(seconds=7)
+
+
+def test_threads_that_the_user_set(started, monkeypatch):
+    monkeypatch.setenv('OMP_NUM_THREADS', '3')
+    _start(monkeypatch, {})
+    # The process group alone: the number of threads is left as it is.
+    assert len(started) == 1
+
+
+def test_several_nodes_need_an_address(started, monkeypatch):
+    for name in ('SLURM_PROCID', 'SLURM_LOCALID'):
+        monkeypatch.setenv(name, '0')
+    for name in ('SLURM_NTASKS', 'SLURM_NNODES'):
+        monkeypatch.setenv(name, '2')
+    config = Config(dict(launcher='slurm'))
+    with pytest.raises(ValueError, match=r"\['MASTER_ADDR'\]"):
+        setup_cpu_distributed(config)
+    assert not started
+    monkeypatch.setenv('MASTER_ADDR', 'node1')
+    setup_cpu_distributed(config)
+    assert os.environ['MASTER_ADDR'] == 'node1'
+
+
+def test_launcher_wins_over_an_older_environment(started, monkeypatch):
+    monkeypatch.setenv('RANK', '9')
+    monkeypatch.setenv('SLURM_PROCID', '3')
+    monkeypatch.setenv('SLURM_NTASKS', '4')
+    setup_cpu_distributed(Config(dict(launcher='slurm')))
+    assert os.environ['RANK'] == '3'
+
+
+def test_group_that_runs_is_left_alone(started, monkeypatch):
+    monkeypatch.setattr(command_line.dist, 'is_initialized', lambda: True)
+    _start(monkeypatch, {})
+    assert started == [8]
+
+
+# Prints the page faults of allocating and freeing 64 MB nine times, before
+# and after the call; the first time after it fills the heap.
+PROGRAM = """
+import ctypes, resource
+from mmwsl.apis import keep_freed_memory
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.free.argtypes = [ctypes.c_void_p]
+
+def faults():
+    start = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(9):
+        block = libc.malloc(ctypes.c_size_t(64 << 20))
+        ctypes.memset(block, 1, 64 << 20)
+        libc.free(block)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - start
+
+before = faults()
+assert keep_freed_memory()
+faults()
+print(before, faults())
+"""
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith('linux'), reason='for glibc only'
+)
+def test_freed_memory_is_reused():
+    line = [sys.executable, '-c', PROGRAM]
+    before, after = subprocess.check_output(line, text=True).split()[-2:]
+    assert int(after) * 10 < int(before)
+
+
+def test_nothing_happens_with_an_accelerator(monkeypatch):
+    monkeypatch.setattr('mmwsl.apis.command_line.get_device', lambda: 'cuda')
+    assert keep_freed_memory() is False
+
+
+def test_names_the_newest_checkpoint(tmp_path):
+    assert not mend_last_checkpoint(tmp_path)
+    assert not list(tmp_path.iterdir())
+    for number, name in enumerate(('epoch_10', 'epoch_9', 'best_x_epoch_8')):
+        torch.save({}, tmp_path / f'{name}.pth')
+        os.utime(tmp_path / f'{name}.pth', (100 - number, 100 - number))
+    path = tmp_path / 'last_checkpoint'
+    newest = str(tmp_path / 'epoch_10.pth')
+    # Nothing written yet, and half a name.
+    for content in ('', newest[:-5]):
+        path.write_text(content)
+        assert mend_last_checkpoint(tmp_path)
+        assert path.read_text() == newest
+    # What is whole stays.
+    path.write_text(str(tmp_path / 'epoch_9.pth'))
+    assert mend_last_checkpoint(tmp_path)
+    assert path.read_text().endswith('epoch_9.pth')
+
+
+def test_iterations_and_nothing(tmp_path):
+    path = tmp_path / 'last_checkpoint'
+    path.write_text('')
+    assert not mend_last_checkpoint(tmp_path)
+    assert not path.exists()
+    torch.save({}, tmp_path / 'iter_5.pth')
+    path.write_text('')
+    mend_last_checkpoint(tmp_path)
+    assert path.read_text() == str(tmp_path / 'iter_5.pth')
+
+
+def test_half_a_checkpoint(tmp_path):
+    """Killed while the only checkpoint was replaced."""
+    torch.save(dict(weight=torch.ones(99)), tmp_path / 'epoch_3.pth')
+    content = (tmp_path / 'epoch_3.pth').read_bytes()
+    (tmp_path / 'epoch_3.pth').write_bytes(content[:-30])
+    path = tmp_path / 'last_checkpoint'
+    path.write_text(str(tmp_path / 'epoch_2.pth'))
+    mend_last_checkpoint(tmp_path)
+    assert not path.exists()
+    (tmp_path / 'epoch_1.pth').write_bytes(content)
+    path.write_text(str(tmp_path / 'epoch_2.pth'))
+    mend_last_checkpoint(tmp_path)
+    assert path.read_text() == str(tmp_path / 'epoch_1.pth')

@@ -33,7 +33,8 @@ def files(folder, names, settings=None, **kwargs):
         return json.loads(text) if text else None
 
     return ImageFiles(
-        entries,
+        len(entries),
+        entries.__getitem__,
         load,
         str(folder),
         '.json',

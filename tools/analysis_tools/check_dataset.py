@@ -7,7 +7,6 @@ anything is broken.
 import argparse
 import copy
 import inspect
-import sys
 from collections import Counter
 from itertools import combinations
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
@@ -17,6 +16,7 @@ from mmwsl.apis import (
     dataset_config,
     friendly_errors,
     load_config,
+    with_progress,
 )
 from mmwsl.datasets import WSLDataset
 from mmwsl.datasets.files import read_lines
@@ -25,7 +25,6 @@ from mmwsl.utils.images import read_image, read_plane
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.utils import ProgressBar
 
 Problem = Tuple[str, str]
 
@@ -271,10 +270,7 @@ def _read_labels(info: Dict[str, Any], num_classes: int) -> np.ndarray:
 
 def _read_all(dataset: WSLDataset, statistics: Statistics) -> List[Problem]:
     problems = []
-    # Nobody watches a bar in a log file, and it would fill the file.
-    show = sys.stderr.isatty()
-    bar = ProgressBar(len(dataset), file=sys.stderr) if show else None
-    for index in range(len(dataset)):
+    for index in with_progress(range(len(dataset)), len(dataset)):
         try:
             info = dataset[index]
         except Exception as error:
@@ -282,10 +278,6 @@ def _read_all(dataset: WSLDataset, statistics: Statistics) -> List[Problem]:
         else:
             statistics.add_labels(info)
             statistics.sizes.append(info['ori_shape'])
-        if bar is not None:
-            bar.update()
-    if show:
-        print(file=sys.stderr)
     return problems
 
 
