@@ -13,6 +13,7 @@ from tool_calls import ROOT, call, load_tool
 TOOLS = sorted(
     path.relative_to(ROOT / 'tools').as_posix()
     for path in (ROOT / 'tools').rglob('*.py')
+    if '__main__' in path.read_text()
 )
 # Stands for packages whose import takes seconds.
 SLOW_IMPORT = """

@@ -7,10 +7,7 @@ process: with the functions behind ``MaxBoxAccMetric``, and by the loop of the
 definition. It stops if they disagree.
 """
 
-import argparse
-import statistics
-import time
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Optional, Sequence, Tuple
 
 from mmwsl.evaluation.functional import (
     THRESHOLDS,
@@ -21,6 +18,8 @@ from mmwsl.evaluation.functional import (
 
 import cv2
 import numpy as np
+
+from timing import compare, make_parser, set_threads
 
 SIZE = 224
 DELTAS = (0.3, 0.5, 0.7)
@@ -74,48 +73,32 @@ def ours(image: Image) -> np.ndarray:
     return np.stack([every >= delta for delta in DELTAS])
 
 
-def compare(
-    ways: Dict[str, Callable[[Image], np.ndarray]],
-    images: Sequence[Image],
-    rounds: int,
-) -> Dict[str, float]:
-    """Time the ways turn by turn; return the median seconds of a round."""
-    times: Dict[str, List[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, way in ways.items():
-            start = time.perf_counter()
-            for image in images:
-                way(image)
-            times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(t) for name, t in times.items()}
+def check(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> None:
+    """Stop if the ways disagree."""
+    if not np.array_equal(found, expected):
+        raise SystemExit('the two ways disagree')
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run the comparison and print the ratios."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = make_parser(__doc__, rounds=5)
     parser.add_argument('--images', type=int, default=20)
-    parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument(
         '--noise', type=float, default=0.1, help='against blobs of about 1'
     )
     args = parser.parse_args(argv)
-    cv2.setNumThreads(1)
+    set_threads(args)
     rng = np.random.default_rng(0)
-    ways = {'thousand times': naive, 'mmwsl': ours}
     for cells in (7, 14, 28):
         images = [
             make_image(rng, cells, args.noise) for _ in range(args.images)
         ]
-        for image in images:
-            if not np.array_equal(naive(image), ours(image)):
-                raise RuntimeError('the two ways disagree')
-        seconds = compare(ways, images, args.rounds)
-        words = ', '.join(
-            f'{name} {1000 * value / args.images:.2f} ms an image'
-            for name, value in seconds.items()
-        )
-        ratio = seconds['thousand times'] / seconds['mmwsl']
-        print(f'{cells} x {cells} cells: {words}: {ratio:.2f} times as fast')
+        print(f'{cells} x {cells} cells, {args.images} images:')
+        ways = {
+            'mmwsl': lambda images=images: [ours(x) for x in images],
+            'thousand times': lambda images=images: [naive(x) for x in images],
+        }
+        compare(args, ways, check)
     return 0
 
 

@@ -6,19 +6,12 @@ turn by turn in one process:
 
 - ``mmwsl``: ``peak_response_maps``;
 - ``backward passes``: one forward pass with the same rules as plain functions
-  of autograd, and one backward pass through the graph for each peak;
-- ``both passes``: forward and backward once for each peak
-  (``--both-passes``).
+  of autograd, and one backward pass through the graph for each peak.
 
-It checks that the maps agree and prints the ratios of the times. By default
-that is the time of the process, summed over its threads, which other programs
-disturb less than the time on the clock (``--clock``).
+It checks that the maps agree.
 """
 
-import argparse
-import statistics
-import time
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 from mmwsl.models.backbones import TorchvisionBackbone
 from mmwsl.models.layers import find_peaks, peak_response_maps
@@ -27,6 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
+
+from timing import compare, make_parser, set_threads
 
 
 class ClassMaps(nn.Module):
@@ -109,71 +104,37 @@ class PlainMode(TorchFunctionMode):
         )
 
 
-def trace(model: nn.Module, image: Tensor) -> Tensor:
-    """Return class maps whose autograd graph has the top-down rules."""
-    with PlainMode():
-        return model(image)
-
-
-def response(maps: Tensor, image: Tensor, peak: Sequence[int]) -> Tensor:
-    """Return the peak response map (H, W) of one peak by autograd."""
-    (grad,) = torch.autograd.grad(maps[tuple(peak)], image, retain_graph=True)
-    flow = grad[0].sum(dim=0).clamp(min=0)
-    return flow / flow.sum()
-
-
 def backward_passes(model: nn.Module, image: Tensor, peaks: Tensor) -> Tensor:
-    """Go forward once and backward once for each peak."""
-    maps = trace(model, image)
-    return torch.stack([response(maps, image, p) for p in peaks.tolist()])
+    """Go forward once, and backward once for each peak."""
+    with PlainMode():
+        maps = model(image)
+    responses = []
+    for peak in peaks.tolist():
+        (grad,) = torch.autograd.grad(
+            maps[tuple(peak)], image, retain_graph=True
+        )
+        flow = grad[0].sum(dim=0).clamp(min=0)
+        responses.append(flow / flow.sum())
+    return torch.stack(responses)
 
 
-def both_passes(model: nn.Module, image: Tensor, peaks: Tensor) -> Tensor:
-    """Go forward and backward once for each peak."""
-    return torch.stack(
-        [response(trace(model, image), image, p) for p in peaks.tolist()]
-    )
-
-
-def compare(
-    ways: Dict[str, Callable[[], Tensor]],
-    rounds: int,
-    timer: Callable[[], float],
-) -> Dict[str, float]:
-    """Time the ways turn by turn; return the median seconds of each.
-
-    Raises:
-        RuntimeError: If their maps differ.
-    """
-    times: Dict[str, List[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        expected = None
-        for name, way in ways.items():
-            start = timer()
-            maps = way()
-            times[name].append(timer() - start)
-            expected = maps if expected is None else expected
-            error = (maps - expected).abs().amax((1, 2))
-            if (error > 1e-5 * expected.amax((1, 2))).any():
-                raise RuntimeError(f'{name}: the maps differ by {error}')
-    return {name: statistics.median(t) for name, t in times.items()}
+def check(found: Tensor, expected: Tensor) -> None:
+    """Stop if the maps differ."""
+    error = (found - expected).abs().amax((1, 2))
+    if (error > 1e-5 * expected.amax((1, 2))).any():
+        raise SystemExit(f'the maps differ by {error}')
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run the comparison and print the ratios."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = make_parser(__doc__)
     parser.add_argument('--arch', default='resnet50')
     parser.add_argument('--size', type=int, default=448)
     parser.add_argument('--peaks', type=int, default=16)
     parser.add_argument('--central', action='store_true')
-    parser.add_argument('--both-passes', action='store_true')
-    parser.add_argument('--clock', action='store_true')
-    parser.add_argument('--threads', type=int)
-    parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--device', default='cpu')
     args = parser.parse_args(argv)
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    set_threads(args)
     torch.manual_seed(0)
     model = ClassMaps(args.arch).eval().requires_grad_(False)
     model.to(args.device)
@@ -181,23 +142,11 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     with torch.no_grad():
         peaks = choose_peaks(model(image), args.peaks, args.central)
     image.requires_grad_()
-    ways: Dict[str, Callable[[], Tensor]] = {
+    ways = {
         'mmwsl': lambda: peak_response_maps(model, image, peaks),
         'backward passes': lambda: backward_passes(model, image, peaks),
     }
-    if args.both_passes:
-        ways['both passes'] = lambda: both_passes(model, image, peaks)
-
-    def clock() -> float:
-        if image.is_cuda:
-            torch.cuda.synchronize()
-            return time.perf_counter()
-        return time.perf_counter() if args.clock else time.process_time()
-
-    seconds = compare(ways, args.rounds, clock)
-    for name, value in seconds.items():
-        ratio = value / seconds['mmwsl']
-        print(f'{name}: {value:.2f} s, {ratio:.2f} of the time of mmwsl')
+    compare(args, ways, check)
     return 0
 
 

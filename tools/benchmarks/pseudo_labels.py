@@ -1,16 +1,13 @@
 """Compare the making of pseudo labels with plain numpy.
 
 ``python tools/benchmarks/pseudo_labels.py`` makes NSROM's label maps of
-random smooth maps on one core in two ways, image by image and turn by turn:
-with the functions of ``mmwsl.pseudo_labels``, and with numpy as the method
-was published, which scores all classes of the data set at every pixel. It
-checks that the label maps are equal and reports images per second and the
-ratio.
+random smooth maps in two ways, image by image and turn by turn: with the
+functions of ``mmwsl.pseudo_labels``, and with numpy as the method was
+published, which scores all classes of the data set at every pixel. It checks
+that the label maps are equal.
 """
 
-import argparse
-import time
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Dict, List, NamedTuple, Optional, Sequence
 
 from mmwsl.pseudo_labels import (
     ignore_if_small,
@@ -21,7 +18,8 @@ from mmwsl.pseudo_labels import (
 
 import cv2
 import numpy as np
-import torch
+
+from timing import compare, make_parser, set_threads
 
 NUM_CLASSES = 20
 
@@ -118,34 +116,26 @@ def plain(image: Image) -> np.ndarray:
     return drop_small(result)
 
 
+def check(found: List[np.ndarray], expected: List[np.ndarray]) -> None:
+    """Stop if the ways disagree."""
+    if not np.array_equal(found, expected):
+        raise SystemExit('the label maps differ')
+
+
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run the comparison and print the ratio."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = make_parser(__doc__)
     parser.add_argument('--images', type=int, default=60)
     parser.add_argument('--size', type=int, nargs=2, default=(375, 500))
-    parser.add_argument('--rounds', type=int, default=3)
     args = parser.parse_args(argv)
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
+    set_threads(args)
     images = random_images(args.images, *args.size)
-    ways: Dict[str, Callable[[Any], np.ndarray]] = {
-        'plain numpy': plain,
-        'mmwsl': ours,
+    ways = {
+        'mmwsl': lambda: [ours(image) for image in images],
+        'plain numpy': lambda: [plain(image) for image in images],
     }
-    for image in images:
-        if not np.array_equal(ours(image), plain(image)):
-            raise SystemExit('the label maps differ')
-    seconds = dict.fromkeys(ways, float('inf'))
-    for _ in range(args.rounds):
-        for name, way in ways.items():
-            start = time.process_time()
-            for image in images:
-                way(image)
-            seconds[name] = min(seconds[name], time.process_time() - start)
-    for name, value in seconds.items():
-        print(f'{name}: {len(images) / value:.1f} images/s per core')
-    ratio = seconds['plain numpy'] / seconds['mmwsl']
-    print(f'mmwsl / plain numpy: {ratio:.1f} times the images per second')
+    for name, seconds in compare(args, ways, check).items():
+        print(f'{name}: {len(images) / seconds:.1f} images/s')
     return 0
 
 

@@ -1,18 +1,12 @@
 """Compare the training step with a bare loop over the same network.
 
 ``python tools/benchmarks/train_step.py`` trains MobileNetV2 (or ``--arch``)
-on random images in two ways, turn by turn in one process, and reports the
-ratio of the times: through ``WSLClassifier.train_step`` with its data
-preprocessor, and as plain torch. ``--memory-format`` compares the two memory
-layouts of the bare loop instead. Both ways keep freed memory, as
-``tools/train.py`` does; ``--plain-malloc`` leaves the C library as it is,
-which makes all times longer and the ratio unsteady.
+on random images in two ways, turn by turn in one process: through
+``WSLClassifier.train_step`` with its data preprocessor, and as plain torch.
+Both ways keep freed memory, as ``tools/train.py`` does.
 """
 
-import argparse
-import statistics
-import time
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import Callable, Dict, Optional, Sequence
 
 from mmwsl.apis import keep_freed_memory
 from mmwsl.registry import MODELS
@@ -24,6 +18,8 @@ import torchvision
 from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
+
+from timing import compare, make_parser, set_threads
 
 NUM_CLASSES = 20
 
@@ -43,24 +39,23 @@ class BareModel(nn.Module):
         with torch.no_grad():
             channels = self.features.eval()(torch.zeros(1, 3, 64, 64)).shape[1]
         self.classifier = nn.Conv2d(channels, NUM_CLASSES, 1)
-        self.train()
+        self.train().to(memory_format=torch.channels_last)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return scores (N, C)."""
         return self.classifier(self.features(inputs)).mean((2, 3))
 
 
-def bare_step(arch: str, batch: Dict, channels_last: bool) -> Callable:
+def bare_step(arch: str, batch: Dict) -> Callable:
     """Return a function that trains the bare model once."""
     model = BareModel(arch)
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    model.to(memory_format=layout)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
     targets = torch.stack([s.gt_score for s in batch['data_samples']])
 
     def step() -> None:
         inputs = torch.stack(batch['inputs']).flip(1).float()
-        inputs = ((inputs - 127.5) / 127.5).contiguous(memory_format=layout)
+        inputs = (inputs - 127.5) / 127.5
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
         loss = F.multilabel_soft_margin_loss(model(inputs), targets)
         optimizer.zero_grad()
         loss.backward()
@@ -89,61 +84,34 @@ def our_step(arch: str, batch: Dict) -> Callable:
     model.train()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
     wrapper = OptimWrapper(optimizer)
-
-    def step() -> None:
-        logged = model.train_step(dict(batch), wrapper)
-        logged['loss'].item()
-
-    return step
-
-
-def compare(steps: Dict[str, Callable], rounds: int) -> Dict[str, float]:
-    """Time functions turn by turn; return the median seconds of each."""
-    times: Dict[str, List[float]] = {name: [] for name in steps}
-    for number in range(rounds + 2):
-        for name, step in steps.items():
-            start = time.perf_counter()
-            step()
-            # The first two rounds fill caches.
-            if number >= 2:
-                times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(t) for name, t in times.items()}
+    return lambda: model.train_step(dict(batch), wrapper)['loss'].item()
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run the comparison and print the ratio."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = make_parser(__doc__, rounds=15)
     parser.add_argument('--arch', default='mobilenet_v2')
     parser.add_argument('--batch-size', type=int, default=16)
     parser.add_argument('--size', type=int, default=224)
-    parser.add_argument('--rounds', type=int, default=15)
-    parser.add_argument('--memory-format', action='store_true')
-    parser.add_argument('--plain-malloc', action='store_true')
     args = parser.parse_args(argv)
-    if not args.plain_malloc:
-        keep_freed_memory()
-    shape = (3, args.size, args.size)
+    set_threads(args)
+    keep_freed_memory()
+    shape = (args.batch_size, 3, args.size, args.size)
     batch = dict(
-        inputs=[
-            torch.randint(0, 256, shape, dtype=torch.uint8)
-            for _ in range(args.batch_size)
-        ],
+        inputs=list(torch.randint(0, 256, shape, dtype=torch.uint8)),
         data_samples=[
             WSLDataSample().set_gt_label([n % NUM_CLASSES], NUM_CLASSES)
             for n in range(args.batch_size)
         ],
     )
-    steps = {'bare loop': bare_step(args.arch, batch, True)}
-    if args.memory_format:
-        steps['contiguous'] = bare_step(args.arch, batch, False)
-    else:
-        steps['mmwsl'] = our_step(args.arch, batch)
-    seconds = compare(steps, args.rounds)
+    steps = {
+        'mmwsl': our_step(args.arch, batch),
+        'bare loop': bare_step(args.arch, batch),
+    }
+    # The first two rounds fill caches.
+    seconds = compare(args, steps, warm_up=2)
     for name, value in seconds.items():
         print(f'{name}: {args.batch_size / value:.2f} images/s')
-    first, second = seconds
-    ratio = seconds[second] / seconds[first]
-    print(f'{second} / {first}: {ratio:.3f} of the time')
     return 0
 
 
