@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from mmwsl.structures import Proposals
-from mmwsl.utils.masks import mask_iou
+from mmwsl.utils.arrays import mask_iou
 from mmwsl.utils.tables import format_table
 
 

@@ -7,7 +7,7 @@ P: peaks. C: classes. K: proposals. M: instances. (h, w): grid of a map.
 (H, W): size of the image in pixels.
 """
 
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, Optional, Tuple, Union
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mmwsl.registry import TASK_UTILS
 from mmwsl.structures import Proposals
-from mmwsl.utils.masks import mask_iou
+from mmwsl.utils.arrays import mask_iou, suppress
 
 Array = Union[np.ndarray, Tensor]
 MAP_RESIZES = ('bilinear', 'released')
@@ -354,37 +354,6 @@ def _on_grid(masks: Tensor, cells: Tensor) -> Tensor:
     )
     grid = masks[:, y[:, None], x].to(cells.dtype)
     return cells.flatten(1) @ grid.flatten(1).T
-
-
-def suppress(
-    scores: np.ndarray, ious: np.ndarray, threshold: float
-) -> Tuple[np.ndarray, np.ndarray]:
-    """Keep the best of masks that overlap.
-
-    Masks are taken by falling score, of equal ones the first; each one that
-    is still there suppresses all later ones whose overlap with it is above
-    the threshold.
-
-    Args:
-        scores (np.ndarray): (P,).
-        ious (np.ndarray): (P, P) intersection over union.
-        threshold (float): In [0, 1].
-
-    Returns:
-        tuple: int64 arrays ``kept`` (M,), best first, and ``owner`` (P,),
-        the position in ``kept`` of the mask itself or of the one that
-        suppressed it.
-    """
-    owner = np.full(len(scores), -1, dtype=np.int64)
-    kept: List[int] = []
-    for index in np.argsort(-scores, kind='stable'):
-        if owner[index] >= 0:
-            continue
-        owner[(owner < 0) & (ious[index] > threshold)] = len(kept)
-        # An empty mask does not overlap even itself.
-        owner[index] = len(kept)
-        kept.append(int(index))
-    return np.array(kept, dtype=np.int64), owner
 
 
 def merge_maps(maps: np.ndarray, owner: np.ndarray, count: int) -> np.ndarray:

@@ -1,7 +1,6 @@
 """From class maps to label maps, as pure functions."""
 
 from mmwsl.pseudo_labels.attention import accumulate_attention
-from mmwsl.pseudo_labels.background import background_score, maps_to_label
 from mmwsl.pseudo_labels.crf import dense_crf
 from mmwsl.pseudo_labels.regions import mine_regions, regions_to_label
 from mmwsl.pseudo_labels.salient_labels import (
@@ -11,6 +10,7 @@ from mmwsl.pseudo_labels.salient_labels import (
     non_salient_region_masking,
     potential_object_mining,
 )
+from mmwsl.utils.arrays import background_score, maps_to_label
 
 __all__ = [
     'accumulate_attention',

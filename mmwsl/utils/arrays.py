@@ -1,18 +1,24 @@
-"""Arrays of tensors, and arithmetic of planes.
+"""Arithmetic of planes: class maps, label maps and masks.
 
-(H, W): height and width of a plane.
+(H, W): height and width of a plane. K: classes. P: masks.
 """
 
-from typing import Any, Tuple
+from typing import Any, List, Optional, Tuple
 
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
+
+BACKGROUNDS = ('constant', 'power', 'saliency')
+# Values converted to float32 at once, 4 MB. A chunk never has the 2^24 pixels
+# above which float32 does not hold every integer.
+_CHUNK = 1 << 20
 
 
 def array(value: Any) -> np.ndarray:
     """Return a tensor, or anything like an array, as a numpy array."""
-    if isinstance(value, torch.Tensor):
+    if isinstance(value, Tensor):
         value = value.detach().cpu()
         # numpy has no bfloat16, which mixed precision may leave behind.
         if value.is_floating_point() and value.dtype != torch.float64:
@@ -51,3 +57,176 @@ def resize(plane: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
     way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
     out: np.ndarray = cv2.resize(plane, size[::-1], interpolation=way)
     return out
+
+
+def unflip(planes: Any, direction: Optional[str]) -> Any:
+    """Mirror planes (..., H, W), or mirror them back.
+
+    Args:
+        planes: Tensor or array.
+        direction: 'horizontal', 'vertical', 'diagonal' (both), or None.
+    """
+    if direction is None:
+        return planes
+    axes = dict(horizontal=(-1,), vertical=(-2,), diagonal=(-2, -1))[direction]
+    if isinstance(planes, Tensor):
+        return planes.flip(axes)
+    return np.flip(planes, axes)
+
+
+def background_score(
+    maps: Tensor,
+    mode: str = 'constant',
+    value: float = 0.3,
+    saliency: Optional[Tensor] = None,
+) -> Tensor:
+    """Score of the background at every pixel.
+
+    Args:
+        maps: Class maps (K, H, W) in [0, 1].
+        mode: 'constant' is ``value`` everywhere; 'power' is
+            ``(1 - max over classes) ** value``; 'saliency' is
+            ``1 - saliency``.
+        value: The constant, or the exponent.
+        saliency: (H, W) in [0, 1], for 'saliency' only.
+
+    Returns:
+        (H, W) in [0, 1].
+
+    Raises:
+        ValueError: If the mode is unknown, or the saliency missing or not
+            in [0, 1].
+    """
+    if mode == 'constant':
+        return maps.new_full(maps.shape[1:], value)
+    if mode == 'power':
+        if len(maps) == 0:
+            return maps.new_ones(maps.shape[1:])
+        return (1 - maps.amax(dim=0)) ** value
+    if mode == 'saliency':
+        if saliency is None:
+            raise ValueError(
+                "The background 'saliency' needs a saliency map: put "
+                "dict(type='LoadSaliency', ...) into the pipeline."
+            )
+        if not ((saliency >= 0) & (saliency <= 1)).all():
+            raise ValueError('saliency must be in [0, 1]')
+        return 1 - saliency.to(maps)
+    raise ValueError(f"background must be one of {BACKGROUNDS}, got '{mode}'.")
+
+
+def maps_to_label(maps: Tensor, labels: Tensor, background: Tensor) -> Tensor:
+    """Choose the best of background and classes at every pixel.
+
+    Args:
+        maps: Class maps (K, H, W) in [0, 1].
+        labels: Their class indices (K,).
+        background: Background score (H, W); it wins where it is equal.
+
+    Returns:
+        Long (H, W): 0 is background, class c is written as c + 1.
+
+    Raises:
+        ValueError: If a map or the background is not finite.
+    """
+    scores = torch.cat([background[None], maps])
+    if not scores.isfinite().all():
+        raise ValueError('maps or background hold values that are not finite')
+    best = scores.argmax(dim=0)
+    values = torch.cat([labels.new_zeros(1), labels + 1])
+    return values[best]
+
+
+def mask_intersections(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Count the pixels that two masks share, for all pairs.
+
+    One matrix product over pixels; float32 is exact there as long as a
+    product counts fewer than 2^24 pixels, so larger images go in parts.
+
+    Args:
+        a (np.ndarray): bool (P, H, W).
+        b (np.ndarray): bool (K, H, W).
+
+    Returns:
+        np.ndarray: float64 (P, K), whole numbers.
+
+    Raises:
+        ValueError: If the masks are of different sizes or no stacks.
+    """
+    a, b = _flatten(a, b)
+    total = np.zeros((len(a), len(b)))
+    # Few pixels at a time: the float copies then stay in the cache.
+    chunk = max(1 << 10, _CHUNK // (len(a) + len(b) + 1))
+    for start in range(0, a.shape[1], chunk):
+        part = slice(start, start + chunk)
+        total += a[:, part].astype(np.float32) @ b[:, part].T.astype(
+            np.float32
+        )
+    return total
+
+
+def mask_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Intersection over union of two sets of masks, for all pairs.
+
+    Args:
+        a (np.ndarray): bool (P, H, W).
+        b (np.ndarray): bool (K, H, W).
+
+    Returns:
+        np.ndarray: float64 (P, K) in [0, 1]; 0 where both masks are empty.
+
+    Raises:
+        ValueError: If the masks are of different sizes or no stacks.
+    """
+    intersections = mask_intersections(a, b)
+    a, b = _flatten(a, b)
+    areas_a, areas_b = (
+        np.count_nonzero(m, axis=1).astype(np.float64) for m in (a, b)
+    )
+    unions = areas_a[:, None] + areas_b[None] - intersections
+    iou: np.ndarray = intersections / np.maximum(unions, 1)
+    return iou
+
+
+def _flatten(a: np.ndarray, b: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    if a.ndim != 3 or b.ndim != 3 or a.shape[1:] != b.shape[1:]:
+        raise ValueError(
+            'masks must be two stacks of the same height and width, got '
+            f'shapes {a.shape} and {b.shape}'
+        )
+    pixels = a.shape[1] * a.shape[2]
+    return (
+        np.asarray(a, dtype=bool).reshape(len(a), pixels),
+        np.asarray(b, dtype=bool).reshape(len(b), pixels),
+    )
+
+
+def suppress(
+    scores: np.ndarray, ious: np.ndarray, threshold: float
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Keep the best of masks that overlap.
+
+    Masks are taken by falling score, of equal ones the first; each one that
+    is still there suppresses all later ones whose overlap with it is above
+    the threshold.
+
+    Args:
+        scores (np.ndarray): (P,).
+        ious (np.ndarray): (P, P) intersection over union.
+        threshold (float): In [0, 1].
+
+    Returns:
+        tuple: int64 arrays ``kept`` (M,), best first, and ``owner`` (P,),
+        the position in ``kept`` of the mask itself or of the one that
+        suppressed it.
+    """
+    owner = np.full(len(scores), -1, dtype=np.int64)
+    kept: List[int] = []
+    for index in np.argsort(-scores, kind='stable'):
+        if owner[index] >= 0:
+            continue
+        owner[(owner < 0) & (ious[index] > threshold)] = len(kept)
+        # An empty mask does not overlap even itself.
+        owner[index] = len(kept)
+        kept.append(int(index))
+    return np.array(kept, dtype=np.int64), owner

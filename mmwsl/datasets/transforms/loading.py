@@ -15,11 +15,11 @@ from mmwsl.proposals import ProposalGenerator, ProposalList, read_proposals
 from mmwsl.pseudo_labels.attention import Attention, read_attention
 from mmwsl.registry import TRANSFORMS
 from mmwsl.saliency import read_saliency
+from mmwsl.utils.arrays import unflip
 from mmwsl.utils.files import join_inside, naming
 from mmwsl.utils.images import as_image, read_stored, turned
 
 # Axes of maps (K, h, w) by mmcv's names of flips.
-_FLIPS = {'horizontal': (2,), 'vertical': (1,), 'diagonal': (1, 2)}
 
 
 @TRANSFORMS.register_module()
@@ -296,9 +296,7 @@ class LoadAttention(BaseTransform):
         stack = np.zeros((len(labels), *self._shape), np.float32)
         for row, label in zip(stack, labels):
             row[:] = maps[label]
-        direction = sample.get('flip_direction')
-        if direction:
-            stack = np.flip(stack, _FLIPS[direction])
+        stack = unflip(stack, sample.get('flip_direction'))
         sample.attention = PixelData(
             data=torch.from_numpy(np.ascontiguousarray(stack))
         )

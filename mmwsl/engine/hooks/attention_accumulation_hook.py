@@ -11,7 +11,6 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from mmwsl.datasets import base_datasets, image_ids
 from mmwsl.models.heads import CAMHead
-from mmwsl.models.heads.maps import unflip
 from mmwsl.pseudo_labels.attention import (
     Attention,
     attention_maps,
@@ -20,6 +19,7 @@ from mmwsl.pseudo_labels.attention import (
     write_attention,
 )
 from mmwsl.registry import HOOKS
+from mmwsl.utils.arrays import unflip
 from mmwsl.utils.checkpoints import unwrap
 
 # Parts of names of transforms after which a map no longer lies on its image.
@@ -173,9 +173,7 @@ class AttentionAccumulationHook(Hook):
                 )
             if not good and not last:
                 continue
-            direction = sample.get('flip_direction')
-            if direction:
-                plane = unflip(plane[None], direction)[0]
+            plane = unflip(plane, sample.get('flip_direction'))
             store = self.attention if good else self._doubted
             _fuse(store, sample.img_id, label, plane.numpy())
 

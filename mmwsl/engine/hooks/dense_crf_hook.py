@@ -13,9 +13,9 @@ from torch import Tensor
 
 from mmwsl.evaluation.metrics.base import naming_image
 from mmwsl.pseudo_labels import background_score, dense_crf
-from mmwsl.pseudo_labels.background import BACKGROUNDS
 from mmwsl.pseudo_labels.checks import IGNORE
 from mmwsl.registry import HOOKS
+from mmwsl.utils.arrays import BACKGROUNDS
 from mmwsl.utils.images import read_stored, turned
 
 

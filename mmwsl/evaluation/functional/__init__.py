@@ -55,7 +55,7 @@ from mmwsl.proposals.retrieval import (
     proposal_scores,
     retrieve_instances,
 )
-from mmwsl.utils.masks import mask_intersections, mask_iou
+from mmwsl.utils.arrays import mask_intersections, mask_iou
 from mmwsl.utils.tables import format_table, percent
 
 __all__ = [

@@ -262,14 +262,6 @@ def _disable_inplace(model: nn.Module, node: fx.Node) -> None:
         node.kwargs = {**node.kwargs, 'inplace': False}
 
 
-class Block(nn.Module):
-    """A part of a traced network, called with its result for hooks."""
-
-    def forward(self, result: Any) -> Any:
-        """Return the result as it is."""
-        return result
-
-
 def call_blocks(net: fx.GraphModule) -> None:
     """Call each part of a network, such as ``layer3``, with its result.
 
@@ -285,7 +277,7 @@ def call_blocks(net: fx.GraphModule) -> None:
         # What merely holds other modules became a plain one.
         if not name or type(module) is not nn.Module or not inside:
             continue
-        module.__class__ = Block
+        module.__class__ = nn.Identity
         with net.graph.inserting_after(inside[-1]):
             net.graph.call_module(name, (inside[-1],))
     net.recompile()

@@ -15,13 +15,16 @@ from mmwsl.models.heads.maps import (
     merge_views,
     normalize_maps,
     score_map,
-    unflip,
     valid_cells,
 )
-from mmwsl.pseudo_labels import background_score, maps_to_label
-from mmwsl.pseudo_labels.background import BACKGROUNDS
 from mmwsl.registry import MODELS
 from mmwsl.structures import WSLDataSample
+from mmwsl.utils.arrays import (
+    BACKGROUNDS,
+    background_score,
+    maps_to_label,
+    unflip,
+)
 
 # Which classes of an image: those of its labels, the predicted ones, all.
 KEEPS = ('given', 'predicted', 'all')

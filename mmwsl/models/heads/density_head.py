@@ -18,13 +18,13 @@ from mmwsl.models.heads.label_utils import (
 from mmwsl.models.heads.maps import (
     average_views,
     input_shapes,
-    unflip,
     valid_cells,
 )
 from mmwsl.models.heads.prm_head import PRMHead
 from mmwsl.models.layers import top_peaks
 from mmwsl.registry import MODELS
 from mmwsl.structures import WSLDataSample
+from mmwsl.utils.arrays import unflip
 
 REDUCTIONS = ('sum', 'mean')
 _INIT_CFG = dict(

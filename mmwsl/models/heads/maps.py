@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmwsl.structures import WSLDataSample
+from mmwsl.utils.arrays import unflip
 
 Size = Tuple[int, int]
 
@@ -127,19 +128,6 @@ def valid_cells(maps: Tensor, img_shape: Size, input_shape: Size) -> Tensor:
     return maps[..., :height, :width]
 
 
-def unflip(maps: Tensor, direction: Optional[str]) -> Tensor:
-    """Turn the maps (K, H, W) of a mirrored image back.
-
-    Args:
-        maps: The maps.
-        direction: 'horizontal', 'vertical', 'diagonal', or None.
-    """
-    if direction is None:
-        return maps
-    axes = {'horizontal': [2], 'vertical': [1], 'diagonal': [1, 2]}
-    return maps.flip(axes[direction])
-
-
 def normalize_maps(maps: Tensor) -> Tensor:
     """Divide every map by its maximum.
 
@@ -190,7 +178,7 @@ def score_map(
         )[0]
         for view in views
     ]
-    merged = unflip(torch.stack(resized).mean(dim=0), flip_direction)[0]
+    merged = unflip(torch.stack(resized).mean(dim=0)[0], flip_direction)
     low, high = merged.min(), merged.max()
     spread = high - low
     # Less than that is the rounding of a constant map.

@@ -19,7 +19,6 @@ from mmwsl.models.heads.maps import (
     Size,
     average_views,
     input_shapes,
-    unflip,
     valid_cells,
 )
 from mmwsl.models.layers import find_peaks, peak_response_maps
@@ -28,7 +27,7 @@ from mmwsl.models.task_modules import ProposalRetrieval
 from mmwsl.models.task_modules.peak_growth import GRID
 from mmwsl.registry import TASK_UTILS
 from mmwsl.structures import WSLDataSample
-from mmwsl.utils.arrays import bounded_size, resize
+from mmwsl.utils.arrays import bounded_size, resize, unflip
 from mmwsl.utils.masks import boxes_of_masks
 
 

@@ -9,10 +9,9 @@ from typing import Dict, Optional
 import cv2
 import numpy as np
 
-from mmwsl.proposals.retrieval import checked_peaks, suppress
+from mmwsl.proposals.retrieval import checked_peaks
 from mmwsl.registry import TASK_UTILS
-from mmwsl.utils.arrays import bounded_size, resize
-from mmwsl.utils.masks import mask_iou
+from mmwsl.utils.arrays import bounded_size, mask_iou, resize, suppress
 
 # Masks grow on a grid of at most so many points.
 GRID = 1 << 18

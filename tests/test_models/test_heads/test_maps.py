@@ -13,7 +13,6 @@ from mmwsl.models.heads.maps import (
     merge_views,
     normalize_maps,
     score_map,
-    unflip,
     valid_cells,
 )
 from mmwsl.structures import WSLDataSample
@@ -48,14 +47,6 @@ def test_an_image_that_ends_inside_a_cell_keeps_its_geometry() -> None:
 def test_cells_that_see_the_image(image: int, cells: int) -> None:
     maps = torch.zeros(3, 2, 10)
     assert valid_cells(maps, (64, image), (64, 320)).shape == (3, 2, cells)
-
-
-def test_mirrored_maps_are_turned_back() -> None:
-    maps = torch.arange(4.0).reshape(1, 2, 2)
-    assert unflip(maps, None).tolist() == maps.tolist()
-    assert unflip(maps, 'horizontal').tolist() == [[[1.0, 0.0], [3.0, 2.0]]]
-    assert unflip(maps, 'vertical').tolist() == [[[2.0, 3.0], [0.0, 1.0]]]
-    assert unflip(maps, 'diagonal').tolist() == [[[3.0, 2.0], [1.0, 0.0]]]
 
 
 def test_resizing_interpolates() -> None:
