@@ -4,6 +4,7 @@ import pytest
 
 from mmwsl.datasets.transforms import LoadSaliency
 from mmwsl.saliency import read_settings
+from mmwsl.saliency.network import FAMILIES
 from tool_calls import call, error, load_tool
 from toy_run import CONFIG
 
@@ -113,3 +114,69 @@ def test_errors(tool, images, tmp_path, capsys):
     options = ['--cfg-options', 'val_dataloader=None']
     assert call(tool, CONFIG, tmp_path, '--splits', 'val', *options) == 1
     assert 'has no val_dataloader' in error(capsys.readouterr())
+
+
+def write_network(path, side, constant=False):
+    """Write a network whose first output is the red channel."""
+    import torch
+
+    class Red(torch.nn.Module):
+        def forward(self, images):
+            red = images[:, :1]
+            return (red * 0 if constant else red), images[:, 1:2]
+
+    options = dict(dynamo=False)
+    image = torch.zeros(1, 3, side, side)
+    names = dict(input_names=['x'], output_names=['d0', 'd1'])
+    torch.onnx.export(Red(), (image,), str(path), **names, **options)
+
+
+@pytest.mark.parametrize('family', ['u2net', 'isnet'])
+def test_networks(tool, images, tmp_path, capsys, family):
+    """The size of the input tells the family, and red is salient."""
+    network = tmp_path / 'net.onnx'
+    write_network(network, FAMILIES[family]['size'])
+    out = tmp_path / 'maps'
+    assert call(tool, images, out, '--onnx', network) == 0
+    assert '3 maps written' in capsys.readouterr().out
+    img = cv2.imread(str(images / '3.jpg'))
+    entry = dict(img_id='3', ori_shape=img.shape[:2])
+    saliency = LoadSaliency(str(out))(entry)['saliency']
+    red = img[..., 2].astype(np.float32)
+    expected = (red - red.min()) / (red.max() - red.min())
+    assert np.abs(saliency - expected).mean() < 0.03
+    settings = read_settings(str(out / '3.png'))
+    assert settings['size'] == FAMILIES[family]['size']
+    assert settings['mean'] == list(FAMILIES[family]['mean'])
+    # Maps of the generator do not go on.
+    assert call(tool, images, out) == 1
+    assert '3.png: was made with' in error(capsys.readouterr())
+    assert call(tool, images, out, '--onnx', network) == 0
+
+
+def test_networks_by_options(tool, images, tmp_path, capsys):
+    network = tmp_path / 'net.onnx'
+    write_network(network, 64, constant=True)
+    line = [images, tmp_path / 'maps', '--onnx', network]
+    assert call(tool, *line) == 1
+    assert '--family' in error(capsys.readouterr())
+    more = ['--family', 'isnet', '--mean', 0, 0, 0, '--std', 1, 1, 1]
+    assert call(tool, *line, *more) == 0
+    settings = read_settings(str(tmp_path / 'maps/3.png'))
+    assert (settings['size'], settings['mean']) == (64, [0, 0, 0])
+    # Nothing stands out in a constant map.
+    assert not cv2.imread(str(tmp_path / 'maps/3.png')).any()
+
+
+def test_networks_that_are_none(tool, images, tmp_path, capsys):
+    line = [images, tmp_path / 'maps', '--onnx']
+    assert call(tool, *line, tmp_path / 'no.onnx') == 1
+    assert 'no.onnx' in error(capsys.readouterr())
+    (tmp_path / 'text.onnx').write_text('no network')
+    assert call(tool, *line, tmp_path / 'text.onnx') == 1
+    assert 'text.onnx' in error(capsys.readouterr())
+    write_network(tmp_path / 'net.onnx', 320)
+    wrong = ['--size', '64']
+    assert call(tool, *line, tmp_path / 'net.onnx', *wrong) == 1
+    assert 'net.onnx' in capsys.readouterr().err
+    assert call(tool, images, tmp_path / 'maps', '--family', 'isnet') == 2

@@ -7,26 +7,69 @@
 
 writes ``<image id>.png`` for ``LoadSaliency``; in a folder, an image's id is
 its path there without suffix. A run that was stopped goes on where it was;
-maps of other programs and those made with other settings are refused.
+maps of other programs and those made with other settings are refused. With
+``--onnx FILE`` a network makes them.
 """
 
-from typing import Optional, Sequence
+from typing import Optional, Sequence, Union
 
 from mmwsl.apis import friendly_errors
 from mmwsl.apis.image_files import make_files, making_parser
-from mmwsl.saliency import SaliencyGenerator, read_settings, write_saliency
+from mmwsl.saliency import (
+    NetworkSaliency,
+    SaliencyGenerator,
+    read_settings,
+    write_saliency,
+)
+from mmwsl.saliency.network import FAMILIES
 from mmwsl.utils.images import image_size
 
 import numpy as np
+
+NETWORK_OPTIONS = ('family', 'size', 'mean', 'std')
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Make the maps and say how many."""
     parser = making_parser('Make saliency maps', '.png', ['train'])
-    parser.add_argument('--num-superpixels', type=int, default=300)
+    parser.add_argument(
+        '--num-superpixels',
+        type=int,
+        help='of the generator without a network, by default 300',
+    )
+    parser.add_argument(
+        '--onnx', metavar='FILE', help='network that makes the maps'
+    )
+    parser.add_argument(
+        '--family',
+        choices=FAMILIES,
+        help="how the network's images are prepared; by default as the size "
+        'of its input says, 320 for u2net and 1024 for isnet',
+    )
+    parser.add_argument(
+        '--size', type=int, help="side of its input, by default the family's"
+    )
+    for name in ('mean', 'std'):
+        parser.add_argument(
+            f'--{name}',
+            type=float,
+            nargs=3,
+            metavar=('R', 'G', 'B'),
+            help=f"{name} of RGB in [0, 1], by default the family's",
+        )
     args = parser.parse_args(argv)
+    given = {key: getattr(args, key) for key in NETWORK_OPTIONS}
+    given = {key: value for key, value in given.items() if value is not None}
+    if args.onnx is None and given:
+        parser.error(f'--{", --".join(given)}: only with --onnx FILE')
+    if args.onnx is not None and args.num_superpixels is not None:
+        parser.error('--num-superpixels: only without --onnx')
     with friendly_errors():
-        generator = SaliencyGenerator(args.num_superpixels)
+        generator: Union[NetworkSaliency, SaliencyGenerator]
+        if args.onnx is None:
+            generator = SaliencyGenerator(args.num_superpixels or 300)
+        else:
+            generator = NetworkSaliency(args.onnx, **given)
 
         def write(path: str, img: np.ndarray) -> None:
             write_saliency(path, generator(img), generator.settings)
