@@ -34,7 +34,7 @@ from mmwsl.pseudo_labels import (
     potential_object_mining,
 )
 from mmwsl.pseudo_labels.guard import check_origin
-from mmwsl.pseudo_labels.label_files import read_label_map, write_label_map
+from mmwsl.pseudo_labels.labels import read_label_map, write_label_map
 
 import numpy as np
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from mmwsl.datasets.files import files_by_id, read_lines, read_names
 from mmwsl.datasets.label_lists import parse_labels, read_csv, read_label_file
-from mmwsl.pseudo_labels.checks import check_classes, check_range
+from mmwsl.pseudo_labels.labels import check_classes, check_range
 from mmwsl.utils.files import naming, write_whole
 from mmwsl.utils.images import IMG_SUFFIXES
 from mmwsl.utils.masks import whole_numbers

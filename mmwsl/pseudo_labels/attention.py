@@ -9,19 +9,18 @@ Shape shorthand: I images, P maps of all images, (h, w) a map.
 import io
 import math
 import os
-from typing import Any, Dict, Mapping, Optional, Union
+from typing import Any, Dict, Mapping, Optional
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mmwsl.pseudo_labels.checks import check_range
+from mmwsl.pseudo_labels.labels import Array, check_range
 from mmwsl.utils.files import naming, write_whole
 
-Array = Union[np.ndarray, Tensor]
 # Image id -> class index -> float32 (h, w).
 Attention = Dict[str, Dict[int, np.ndarray]]
-_KEYS = {'ids', 'counts', 'labels', 'shapes', 'values'}
+_KEYS = ('ids', 'counts', 'labels', 'shapes', 'values')
 
 
 def attention_maps(maps: Tensor) -> Tensor:
@@ -73,12 +72,12 @@ def accumulate_attention(
     """
     if map.ndim != 2:
         raise ValueError(f'map must have shape (h, w), got {map.shape}')
-    if accumulated is not None and accumulated.shape != map.shape:
-        raise ValueError(
-            f'the accumulated map has shape {tuple(accumulated.shape)}, but '
-            f'the new one {tuple(map.shape)}'
-        )
     if accumulated is not None:
+        if accumulated.shape != map.shape:
+            raise ValueError(
+                f'the accumulated map has shape {tuple(accumulated.shape)}, '
+                f'but the new one {tuple(map.shape)}'
+            )
         kept = torch.as_tensor(accumulated)
         if not ((kept >= 0) & (kept <= 1)).all():
             raise ValueError('the accumulated map is not in [0, 1]')
@@ -101,9 +100,6 @@ def accumulate_attention(
 def pack_attention(attention: Attention) -> Dict[str, np.ndarray]:
     """Turn attention into a few arrays.
 
-    Args:
-        attention: Maps float32 (h, w) by image id and class index.
-
     Returns:
         ``ids`` (I,), ``counts`` (I,) maps an image, ``labels`` (P,),
         ``shapes`` (P, 2), and ``values`` with all pixels one after another.
@@ -116,9 +112,9 @@ def pack_attention(attention: Attention) -> Dict[str, np.ndarray]:
         counts=np.array([len(attention[i]) for i in ids], np.int64),
         labels=np.array([label for label, _ in entries], np.int64),
         shapes=np.array([m.shape for m in maps], np.int64).reshape(-1, 2),
-        values=np.concatenate([m.ravel() for m in maps])
-        if maps
-        else np.zeros(0, np.float32),
+        values=np.concatenate(
+            [np.zeros(0, np.float32), *(m.ravel() for m in maps)]
+        ),
     )
 
 
@@ -135,28 +131,8 @@ def unpack_attention(
         ValueError: If the arrays do not fit together, or values are not in
             [0, 1].
     """
-    check_attention(arrays, name)
-    values = np.asarray(arrays['values'])
-    shapes = np.asarray(arrays['shapes'])
-    ends = np.cumsum(shapes.prod(axis=1))
-    maps = [
-        values[end - height * width : end].reshape(height, width)
-        for end, (height, width) in zip(ends, shapes.tolist())
-    ]
-    entries = zip(np.asarray(arrays['labels']).tolist(), maps)
-    return {
-        str(img_id): dict(next(entries) for _ in range(count))
-        for img_id, count in zip(
-            arrays['ids'], np.asarray(arrays['counts']).tolist()
-        )
-    }
-
-
-def check_attention(arrays: Mapping[str, Any], name: str) -> None:
-    """Raise ValueError unless arrays are what :func:`pack_attention` makes."""
     ids, counts, labels, shapes, values = (
-        np.asarray(arrays[key])
-        for key in ('ids', 'counts', 'labels', 'shapes', 'values')
+        np.asarray(arrays[key]) for key in _KEYS
     )
     whole = all(x.dtype.kind in 'iu' for x in (counts, labels, shapes))
     images, maps = len(ids) if ids.ndim == 1 else -1, len(labels)
@@ -181,6 +157,16 @@ def check_attention(arrays: Mapping[str, Any], name: str) -> None:
     if maps and labels.min() < 0:
         raise ValueError(f'{name}: {labels.min()} is no class index')
     check_range(values, name, 0, 1)
+    ends = np.cumsum(shapes.prod(axis=1))
+    planes = [
+        values[end - height * width : end].reshape(height, width)
+        for end, (height, width) in zip(ends, shapes.tolist())
+    ]
+    entries = zip(labels.tolist(), planes)
+    return {
+        str(img_id): dict(next(entries) for _ in range(count))
+        for img_id, count in zip(ids, counts.tolist())
+    }
 
 
 def write_attention(path: str, attention: Attention) -> None:
@@ -188,13 +174,10 @@ def write_attention(path: str, attention: Attention) -> None:
 
     Args:
         path: File to write; its folder is created.
-        attention: Maps float32 (h, w) by image id and class index.
-
-    Raises:
-        ValueError: If values are not in [0, 1].
+        attention: Maps in [0, 1].
     """
     arrays: Dict[str, Any] = dict(pack_attention(attention))
-    check_attention(arrays, f'{path}: attention')
+    unpack_attention(arrays, f'{path}: attention')
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     write_whole(path, buffer.getvalue())
@@ -213,8 +196,8 @@ def read_attention(path: str) -> Attention:
             'AttentionAccumulationHook writes it at the end of a training'
         )
     with naming(path), np.load(path, allow_pickle=False) as file:
-        arrays = {key: file[key] for key in _KEYS & set(file)}
-        if set(arrays) != _KEYS:
+        arrays = {key: file[key] for key in _KEYS if key in file}
+        if len(arrays) < len(_KEYS):
             raise ValueError(
                 f'expected the arrays {sorted(_KEYS)}, found {sorted(arrays)}'
             )

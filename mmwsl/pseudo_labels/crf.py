@@ -4,16 +4,15 @@ Shape shorthand: (H, W) the image, (h, w) its grid of n points, L labels,
 d dimensions, M lattice nodes.
 """
 
-from typing import Callable, List, Tuple, Union
+from typing import Callable, List, Tuple
 
 import cv2
 import numpy as np
 from scipy import sparse
-from torch import Tensor
 
-from mmwsl.utils.arrays import bounded_size, resize
+from mmwsl.pseudo_labels.labels import Array, check_range
+from mmwsl.utils.arrays import array, bounded_size, resize
 
-Array = Union[np.ndarray, Tensor]
 Sum = Callable[[np.ndarray], np.ndarray]
 METHODS = ('auto', 'exact', 'lattice', 'pydensecrf')
 # Up to so many pixels the sum over all pairs is quick.
@@ -76,7 +75,25 @@ def dense_crf(
         ValueError: If shapes, types or settings do not fit.
         ImportError: If pydensecrf is asked for but missing.
     """
-    image, probs = _check(image, probs, gaussian, bilateral, method)
+    image, probs = array(image), array(probs).astype(np.float32, copy=False)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(
+            'image must be uint8 of shape (H, W, 3), got '
+            f'{image.dtype} {image.shape}'
+        )
+    if probs.ndim != 3 or probs.shape[1:] != image.shape[:2]:
+        raise ValueError(
+            f'probs must have shape (L, {image.shape[0]}, {image.shape[1]}) '
+            f'as the image, got {probs.shape}'
+        )
+    if not min(gaussian[1], *bilateral[1:]) > 0:
+        raise ValueError(
+            'the sigmas of gaussian and bilateral must be positive, got '
+            f'{gaussian} and {bilateral}'
+        )
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {METHODS}, got '{method}'")
+    check_range(probs, 'probs')
     refined = np.zeros(probs.shape, np.float32)
     if not probs.size:
         return refined
@@ -92,15 +109,8 @@ def dense_crf(
     logits = np.stack([resize(probs[label], grid) for label in present])
     np.log(np.clip(logits, clip, None, out=logits), out=logits)
     run = _by_package if method == 'pydensecrf' else _mean_field
-    field = run(
-        resize(image, grid),
-        logits,
-        iterations,
-        gaussian,
-        bilateral,
-        scale,
-        method,
-    )
+    image = resize(image, grid)
+    field = run(image, logits, iterations, gaussian, bilateral, scale, method)
     for label, plane in zip(present, field):
         refined[label] = resize(plane, size)
     return refined
@@ -116,7 +126,10 @@ def _mean_field(
     method: str,
 ) -> np.ndarray:
     """Return the probabilities (L, h, w) of logits (L, h, w)."""
-    points = _points(image, *bilateral[1:], scale)
+    places = np.mgrid[: image.shape[0], : image.shape[1]].transpose(1, 2, 0)
+    points = np.concatenate(
+        [places / scale / bilateral[1], image / bilateral[2]], axis=-1
+    ).reshape(-1, 5)
     if method == 'auto':
         method = 'exact' if len(points) <= _EXACT_PIXELS else 'lattice'
     pair_sum = _pair_sum if method == 'exact' else _lattice_sum
@@ -171,19 +184,6 @@ def _blur(
         return total.reshape(values.shape)
 
     return kernel_sum
-
-
-def _points(
-    image: np.ndarray,
-    sigma: float,
-    sigma_rgb: float,
-    scale: Tuple[float, float],
-) -> np.ndarray:
-    """Return position and colour (n, 5) in standard deviations."""
-    height, width = image.shape[:2]
-    places = np.mgrid[:height, :width].transpose(1, 2, 0) / scale
-    points = np.concatenate([places / sigma, image / sigma_rgb], axis=-1)
-    return points.reshape(-1, 5)
 
 
 def _pair_sum(points: np.ndarray) -> Sum:
@@ -264,10 +264,9 @@ def _enclosing_simplex(
 ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Find the simplex around every point.
 
-    Returns:
-        Barycentric weights float32 (n, d + 1) of the corners, corner with
-        remainder 0 first; that corner's coordinates int64 (n, d + 1); and
-        the rank (n, d + 1) of each coordinate's distance from it.
+    Returns barycentric weights float32 (n, d + 1) of the corners, corner
+    with remainder 0 first; that corner's coordinates int64 (n, d + 1); and
+    the rank (n, d + 1) of each coordinate's distance from it.
     """
     number, dims = points.shape
     corners = dims + 1
@@ -298,11 +297,10 @@ def _enclosing_simplex(
 def _corner_keys(
     rest: np.ndarray, rank: np.ndarray
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """Number the corners of the simplices.
+    """Number the corners of the simplices, keys int64 (n, d + 1).
 
-    Returns:
-        Keys int64 (n, d + 1), and the stride (d,) that a step in each
-        coordinate adds to a key. Keys of their neighbours are unique, too.
+    A step in each coordinate adds the stride (d,), which is returned as well,
+    to a key. Keys of their neighbours are unique, too.
     """
     corners = rest.shape[1]
     # A corner, and a neighbour of it, are that far from ``rest`` at most.
@@ -357,38 +355,3 @@ def _by_package(
     )
     refined = np.asarray(field.inference(iterations), np.float32)
     return refined.reshape(logits.shape)
-
-
-def _check(
-    image: Array,
-    probs: Array,
-    gaussian: Tuple[float, float],
-    bilateral: Tuple[float, float, float],
-    method: str,
-) -> Tuple[np.ndarray, np.ndarray]:
-    """Return image and probabilities as numpy arrays."""
-    image, probs = (
-        np.asarray(a.detach().cpu() if isinstance(a, Tensor) else a)
-        for a in (image, probs)
-    )
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(
-            'image must be uint8 of shape (H, W, 3), got '
-            f'{image.dtype} {image.shape}'
-        )
-    if probs.ndim != 3 or probs.shape[1:] != image.shape[:2]:
-        raise ValueError(
-            f'probs must have shape (L, {image.shape[0]}, {image.shape[1]}) '
-            f'as the image, got {probs.shape}'
-        )
-    if not min(gaussian[1], *bilateral[1:]) > 0:
-        raise ValueError(
-            'the sigmas of gaussian and bilateral must be positive, got '
-            f'{gaussian} and {bilateral}'
-        )
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {METHODS}, got '{method}'")
-    probs = probs.astype(np.float32, copy=False)
-    if probs.size and not np.isfinite([probs.min(), probs.max()]).all():
-        raise ValueError('probs holds values that are not finite')
-    return image, probs

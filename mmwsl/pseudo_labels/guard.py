@@ -6,6 +6,7 @@ from typing import Optional, Sequence
 
 import numpy as np
 
+from mmwsl.pseudo_labels.labels import IGNORE
 from mmwsl.utils.images import image_size, read_index_mask, read_plane
 
 # Folders of masks in the data sets that we know.
@@ -15,7 +16,6 @@ TRUTH_NAMES = (
     'SegmentationObject',
     'SegmentationBody',
 )
-IGNORE = 255
 # Share of equal pixels from which a label map is a copied mask.
 _EQUAL = 0.999
 
@@ -52,17 +52,10 @@ def check_source(
 def check_origin(
     folder: str, paths: Sequence[str], truth: Sequence[str], samples: int = 50
 ) -> None:
-    """Refuse label maps that are ground truth, see :func:`check_source`.
+    """Refuse ground truth as :func:`check_source` does.
 
-    Args:
-        folder: Folder of the label maps.
-        paths: Label maps under ``folder``; masks are found by the same names.
-            Files that do not exist are passed over.
-        truth: Folders of masks that supervision does not have.
-        samples: How many label maps are compared with masks.
-
-    Raises:
-        ValueError: If they are ground truth.
+    Label maps that do not exist are passed over, and masks are found by the
+    label maps' names under ``folder``.
     """
     paths = [path for path in paths if os.path.isfile(path)]
     # Files may be links as well.
@@ -94,10 +87,7 @@ def nearly_equal(label: np.ndarray, mask: np.ndarray) -> bool:
     Pixels that either of them ignores do not count, as masks of which some
     pixels have been taken out are masks still. A label map that shows less
     than half of the objects' pixels is none: few pixels may well be right.
-
-    Args:
-        label: uint8 (H, W), the label map.
-        mask: uint8 (H, W), which shows an object.
+    The mask must show an object.
     """
     if label.shape != mask.shape:
         return False
@@ -133,7 +123,23 @@ def check_label_maps(
     """
 
     def check(image: str, path: str) -> None:
-        _check_label_map(image, path, num_values)
+        height, width = image_size(image)
+        label = read_plane(path, 'pseudo label')
+        if label.shape != (height, width):
+            raise ValueError(
+                f'{path}: the pseudo label is {label.shape[1]} x '
+                f'{label.shape[0]} pixels, but its image {image} is {width} x '
+                f'{height}'
+            )
+        if num_values is None:
+            return
+        unknown = (label >= num_values) & (label != IGNORE)
+        if unknown.any():
+            raise ValueError(
+                f'{path}: the pseudo label holds {label[unknown][0]}, which '
+                f'is no class: there are 0..{num_values - 1}, and {IGNORE} '
+                'is ignored'
+            )
 
     # Pillow decodes without Python's lock.
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
@@ -141,37 +147,12 @@ def check_label_maps(
             pass
 
 
-def _check_label_map(image: str, path: str, num_values: Optional[int]) -> None:
-    """Check one label map, see :func:`check_label_maps`."""
-    height, width = image_size(image)
-    label = read_plane(path, 'pseudo label')
-    if label.shape != (height, width):
-        raise ValueError(
-            f'{path}: the pseudo label is {label.shape[1]} x '
-            f'{label.shape[0]} pixels, but its image {image} is {width} x '
-            f'{height}'
-        )
-    if num_values is None:
-        return
-    unknown = (label >= num_values) & (label != IGNORE)
-    if unknown.any():
-        raise ValueError(
-            f'{path}: the pseudo label holds {label[unknown][0]}, which is '
-            f'no class: there are 0..{num_values - 1}, and {IGNORE} is '
-            'ignored'
-        )
-
-
 def check_place(path: str, truth: Sequence[str] = ()) -> None:
     """Refuse a folder that is, or lies in, one of ground truth.
 
-    Args:
-        path: The folder.
-        truth: Folders of ground truth, besides those with the names that
-            data sets give them.
-
     Raises:
-        ValueError: If it is one.
+        ValueError: If it is in one of ``truth``, or in one with a name that
+            data sets give it.
     """
     real = os.path.realpath(path)
     inside = any(

@@ -16,11 +16,11 @@ from typing import Dict, Optional, Sequence, Tuple
 
 import numpy as np
 
-from mmwsl.pseudo_labels.checks import (
+from mmwsl.pseudo_labels.labels import (
     IGNORE,
     Array,
     check_classes,
-    check_map,
+    check_plane,
     check_range,
 )
 from mmwsl.utils.files import join_inside, write_whole
@@ -56,7 +56,7 @@ def mine_regions(
         raise ValueError(f"mode must be one of {MODES}, got '{mode}'")
     if not 0 <= fraction <= 1:
         raise ValueError(f'fraction must be in [0, 1], got {fraction}')
-    map = check_map(map, 'map')
+    map = check_plane(map, 'map', kind='floats')
     number = int(fraction * map.size + 0.5)
     if not map.size or (mode == 'top' and not number):
         return np.zeros(map.shape, bool)
@@ -88,11 +88,11 @@ def regions_to_label(
         saliency_threshold: Saliency below it is background.
 
     Returns:
-        uint8 (H, W): 0 background, c + 1 class c, 255 ignored.
+        A label map uint8 (H, W).
 
     Raises:
-        ValueError: If the sizes differ, the saliency is outside [0, 1] or
-            the labels are not different classes of a label map.
+        ValueError: If sizes differ, the saliency is outside [0, 1] or labels
+            are not different classes of a label map.
     """
     if regions.shape[1:] != saliency.shape or len(regions) != len(labels):
         raise ValueError(
@@ -117,10 +117,7 @@ def write_regions(path: str, regions: np.ndarray, labels: np.ndarray) -> None:
     Args:
         path: File to write, a ``.npz``; its folder is created.
         regions: bool (K, H, W).
-        labels: Their class indices (K,).
-
-    Raises:
-        ValueError: If the labels are not different classes.
+        labels: Their class indices (K,), all different.
     """
     labels = check_classes(labels, f'{path}: labels', len(regions))
     buffer = io.BytesIO()
@@ -138,16 +135,10 @@ def read_regions(
 ) -> Tuple[np.ndarray, np.ndarray]:
     """Read what :func:`write_regions` wrote.
 
-    Args:
-        path: The file.
-        size: Height and width that the regions must have.
-
-    Returns:
-        Regions bool (K, H, W) and their class indices (K,).
-
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is broken or of another size.
+        ValueError: If it is broken, or ``size``, height and width, is
+            another one.
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(f'{path}: the file of regions does not exist')
@@ -177,14 +168,7 @@ def region_file(folder: str, img_id: str) -> str:
 
 
 def digest_regions(folder: str, img_ids: Sequence[str]) -> str:
-    """Return a digest of all regions of a step.
-
-    Args:
-        folder: The folder of the step.
-        img_ids: The images that it must hold.
-
-    Returns:
-        SHA-256 in hexadecimal digits.
+    """Return a digest of the regions of images in the folder of a step.
 
     Raises:
         FileNotFoundError: If images are missing.
@@ -206,12 +190,7 @@ def digest_regions(folder: str, img_ids: Sequence[str]) -> str:
 def check_digests(
     root: str, digests: Sequence[str], img_ids: Sequence[str]
 ) -> None:
-    """Check that the regions of steps are still what they were.
-
-    Args:
-        root: The folder of the steps.
-        digests: What :func:`digest_regions` gave for each step.
-        img_ids: The images.
+    """Check that regions have the digests that each step had.
 
     Raises:
         FileNotFoundError: If images are missing.
@@ -229,12 +208,7 @@ def check_digests(
 def merge_steps(
     root: str, steps: int, img_id: str
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """Return the union of an image's regions over steps.
-
-    Args:
-        root: The folder of the steps.
-        steps: How many of them, at least 1.
-        img_id: The image.
+    """Return the union of an image's regions over the first steps.
 
     Returns:
         Regions bool (K, H, W) and their class indices (K,), ascending.
@@ -243,14 +217,14 @@ def merge_steps(
         FileNotFoundError: If a step lacks the image.
         ValueError: If a file is broken, or of another size than the first.
     """
-    path = region_file(step_folder(root, 1), img_id)
-    size = read_regions(path)[0].shape[1:]
+    size: Optional[Tuple[int, int]] = None
     union: Dict[int, np.ndarray] = {}
     for step in range(1, steps + 1):
         path = region_file(step_folder(root, step), img_id)
-        for region, label in zip(*read_regions(path, (size[0], size[1]))):
-            known = union.get(int(label))
-            union[int(label)] = region if known is None else known | region
-    labels = np.array(sorted(union), np.int64)
-    regions = [union[label] for label in labels.tolist()]
-    return np.array(regions, bool).reshape(len(labels), *size), labels
+        regions, labels = read_regions(path, size)
+        size = regions.shape[1], regions.shape[2]
+        for region, label in zip(regions, labels.tolist()):
+            union[label] = region | union.get(label, False)
+    merged = np.array([union[label] for label in sorted(union)], bool)
+    shape = len(union), *regions.shape[1:]
+    return merged.reshape(shape), np.array(sorted(union), np.int64)

@@ -23,7 +23,7 @@ from mmwsl.pipeline.page import (
     write_page,
     write_summary,
 )
-from mmwsl.pseudo_labels.label_files import write_label_map
+from mmwsl.pseudo_labels.labels import write_label_map
 from mmwsl.pseudo_labels.regions import write_regions
 from mmwsl.visualization import class_colors, draw_label_map, heatmap_overlay
 from pipeline_files import LAST, USER, WRITER, read

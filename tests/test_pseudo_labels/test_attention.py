@@ -11,6 +11,7 @@ from mmwsl.pseudo_labels.attention import (
     attention_maps,
     pack_attention,
     read_attention,
+    unpack_attention,
     write_attention,
 )
 
@@ -135,20 +136,49 @@ def test_bad_files(tmp_path):
         read_attention(str(tmp_path / 'other.npz'))
 
 
+@pytest.mark.parametrize('value', [np.nan, np.inf, -0.1, 1.5])
+def test_values_out_of_range(tmp_path, value):
+    path = str(tmp_path / 'attention.npz')
+    plane = np.array([[0.2, value, 1.0]], np.float32)
+    bad = {'a': {0: plane}}
+    with pytest.raises(ValueError, match=r'attention\.npz'):
+        write_attention(path, bad)
+    assert not list(tmp_path.iterdir())
+    np.savez(path, **pack_attention(bad))
+    with pytest.raises(ValueError, match=r'attention\.npz'):
+        read_attention(path)
+    # As a checkpoint holds it.
+    with pytest.raises(ValueError, match='attention'):
+        unpack_attention(pack_attention(bad))
+    with pytest.raises(ValueError, match=r'in \[0, 1\]'):
+        accumulate_attention(plane, np.ones((1, 3)), 1.0)
+
+
 @pytest.mark.parametrize(
-    ('key', 'value'),
+    'change',
     [
-        ('labels', np.int64(3)),
-        ('counts', np.array([1.5])),
-        ('values', np.zeros((2, 2), np.float32)),
-        ('shapes', np.zeros(3, np.int64)),
-        ('ids', np.array('a')),
-        ('ids', np.zeros((2, 2))),
+        dict(counts=np.array([2])),
+        dict(counts=np.array([1.5])),
+        dict(counts=np.array([[1]])),
+        dict(labels=np.int64(3)),
+        dict(labels=np.array([-1])),
+        dict(labels=np.array([0.5])),
+        dict(shapes=np.zeros(3, np.int64)),
+        dict(shapes=np.array([[1, 4]])),
+        dict(shapes=np.array([[-1, -3]])),
+        dict(shapes=np.array([[2**62, 4]])),
+        dict(values=np.zeros((2, 2), np.float32)),
+        dict(values=np.array([['a', 'b', 'c']])),
+        dict(values=np.array([1, 1, 1])),
+        dict(ids=np.array(5)),
+        dict(ids=np.array('a')),
+        dict(ids=np.zeros((2, 2))),
+        dict(ids=np.array(['a', 'a']), counts=np.array([1, 0])),
     ],
 )
-def test_inconsistent_arrays_name_the_file(tmp_path, key, value):
+def test_inconsistent_arrays_name_the_file(tmp_path, change):
     path = tmp_path / 'a.npz'
-    arrays = pack_attention({'a': {0: np.ones((1, 1), np.float32)}})
-    np.savez(path, **{**arrays, key: value})
+    arrays = pack_attention({'a': {0: np.ones((1, 3), np.float32)}})
+    np.savez(path, **{**arrays, **change})
     with pytest.raises(ValueError, match=f'^{path}: '):
         read_attention(str(path))

@@ -11,7 +11,7 @@ from mmwsl.pseudo_labels.guard import (
     check_source,
     nearly_equal,
 )
-from mmwsl.pseudo_labels.label_files import write_label_map
+from mmwsl.pseudo_labels.labels import write_label_map
 
 NAMES = ('a/1.png', 'a/2.png', 'b/1.png', 'b/2.png')
 

@@ -55,6 +55,16 @@ def test_bad_arguments():
         mine_regions(np.ones((1, 1)), fraction=20)
 
 
+@pytest.mark.parametrize('value', [np.nan, np.inf, -0.1])
+def test_values_that_make_no_region(value):
+    plane = np.array([[0.2, value, 1.0]])
+    with pytest.raises(ValueError, match='finite|in \\[0, 1\\]'):
+        regions_to_label(plane[None] > 0.4, np.zeros(1), plane)
+    if not np.isfinite(value):
+        with pytest.raises(ValueError, match='finite'):
+            mine_regions(plane)
+
+
 def test_label_map_by_hand():
     regions = np.array([[[1, 1, 1, 0, 0, 0]], [[0, 1, 0, 1, 0, 0]]], bool)
     saliency = np.array([[0.9, 0.9, 0.0, 0.06, 0.05, 0.7]])
@@ -85,6 +95,19 @@ def test_files(tmp_path):
     (tmp_path / 'x.npz').write_bytes(b'no')
     with pytest.raises(ValueError, match='cannot be read'):
         read_regions(str(tmp_path / 'x.npz'))
+
+
+@pytest.mark.parametrize('labels', [[254], [0, 1], [np.nan]])
+def test_files_hold_different_classes(labels, tmp_path):
+    path, region = str(tmp_path / 'a.npz'), np.ones((1, 1, 3), bool)
+    with pytest.raises(ValueError, match=r'a\.npz'):
+        write_regions(path, region, np.array(labels))
+    write_regions(path, region, np.array([253]))
+    with np.load(path) as file:
+        content = dict(file)
+    np.savez(path, **{**content, 'labels': np.array(labels)})
+    with pytest.raises(ValueError, match=r'a\.npz'):
+        read_regions(path)
 
 
 def write(root, step, img_id, regions, labels):

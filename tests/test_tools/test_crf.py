@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from mmwsl.pseudo_labels import dense_crf
-from mmwsl.pseudo_labels.label_files import write_label_map
+from mmwsl.pseudo_labels.labels import write_label_map
 from mmwsl.utils.images import read_index_mask
 from tool_calls import call, error, load_tool
 

@@ -9,7 +9,7 @@ from mmwsl.pseudo_labels import (
     non_salient_region_masking,
     potential_object_mining,
 )
-from mmwsl.pseudo_labels.label_files import write_label_map
+from mmwsl.pseudo_labels.labels import write_label_map
 from mmwsl.utils.images import read_index_mask
 from tool_calls import call, error, load_tool
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmwsl.pseudo_labels.label_files import write_label_map
+from mmwsl.pseudo_labels.labels import write_label_map
 from tool_calls import call, error, load_tool
 
 SHAPE = (40, 50)

@@ -1,5 +1,7 @@
 """Tests of the arithmetic of planes."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -97,6 +99,16 @@ def test_label_map_takes_the_best_and_background_on_ties() -> None:
     assert label.tolist() == [[0, 8, 8]]
     empty = maps_to_label(MAPS[:0], labels[:0], background)
     assert empty.tolist() == [[0, 0, 0]]
+
+
+@pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf, -0.1])
+def test_only_numbers_become_labels(value) -> None:
+    bad = torch.tensor([[0.2, value, 1.0]])
+    with pytest.raises(ValueError, match=r'in \[0, 1\]'):
+        background_score(MAPS, 'saliency', saliency=bad)
+    if not math.isfinite(value):
+        with pytest.raises(ValueError, match='finite'):
+            maps_to_label(bad[None], torch.tensor([3]), MAPS[0])
 
 
 def test_iou_by_hand() -> None:

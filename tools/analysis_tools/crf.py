@@ -13,10 +13,14 @@ from mmwsl.apis import friendly_errors
 from mmwsl.datasets.files import FileIndex
 from mmwsl.evaluation.files import find_map_files, read_class_maps
 from mmwsl.pseudo_labels import background_score, dense_crf
-from mmwsl.pseudo_labels.checks import IGNORE, check_range
 from mmwsl.pseudo_labels.crf import METHODS
 from mmwsl.pseudo_labels.guard import check_origin
-from mmwsl.pseudo_labels.label_files import read_label_map, write_label_map
+from mmwsl.pseudo_labels.labels import (
+    IGNORE,
+    check_range,
+    read_label_map,
+    write_label_map,
+)
 from mmwsl.utils.images import read_image
 
 import numpy as np

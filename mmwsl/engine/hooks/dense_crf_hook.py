@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mmwsl.evaluation.metrics.base import naming_image
 from mmwsl.pseudo_labels import background_score, dense_crf
-from mmwsl.pseudo_labels.checks import IGNORE
+from mmwsl.pseudo_labels.labels import IGNORE
 from mmwsl.registry import HOOKS
 from mmwsl.utils.arrays import BACKGROUNDS
 from mmwsl.utils.images import read_stored, turned

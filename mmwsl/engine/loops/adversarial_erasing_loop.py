@@ -28,7 +28,7 @@ from mmwsl.datasets.transforms import EraseRegions, LoadSaliency
 from mmwsl.evaluation.functional import format_table
 from mmwsl.pseudo_labels import mine_regions, regions_to_label
 from mmwsl.pseudo_labels.guard import check_place
-from mmwsl.pseudo_labels.label_files import write_label_map
+from mmwsl.pseudo_labels.labels import write_label_map
 from mmwsl.pseudo_labels.regions import (
     IGNORE,
     MODES,

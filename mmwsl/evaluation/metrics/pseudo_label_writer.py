@@ -22,14 +22,14 @@ from mmwsl.evaluation.metrics.base import (
     label_indices,
     pixels,
 )
-from mmwsl.pseudo_labels.checks import (
+from mmwsl.pseudo_labels.labels import (
     IGNORE,
     LARGEST_CLASS,
     check_label,
     check_range,
+    ignore_if_small,
+    write_label_map,
 )
-from mmwsl.pseudo_labels.label_files import write_label_map
-from mmwsl.pseudo_labels.salient_labels import ignore_if_small
 from mmwsl.registry import METRICS
 from mmwsl.utils.arrays import array
 from mmwsl.utils.files import join_inside, write_whole

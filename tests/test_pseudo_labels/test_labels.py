@@ -1,17 +1,27 @@
-"""Tests of NSROM's label maps against slow references."""
+"""Tests of label maps, NSROM's against slow references, and of their files."""
 
 import statistics
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mmwsl.pseudo_labels import (
     ignore_if_small,
     initial_label,
+    keep_ignored,
     non_salient_region_masking,
     potential_object_mining,
 )
+from mmwsl.pseudo_labels.labels import (
+    check_classes,
+    read_label_map,
+    write_label_map,
+)
+from mmwsl.utils.images import read_index_mask
+
+LABEL = np.array([[0, 1, 15], [20, 255, 2]], np.uint8)
 
 
 def slow_scale(plane):
@@ -220,6 +230,28 @@ def test_masking_by_hand():
     assert non_salient_region_masking(empty, empty, empty, 2).shape == (0, 4)
 
 
+def test_what_was_ignored_stays_so():
+    label = np.array([[0, 0, 3, 255, 0]], np.uint8)
+    earlier = np.array([[0, 255, 255, 4, 4]], np.uint8)
+    got = keep_ignored(label, torch.from_numpy(earlier))
+    assert got.tolist() == [[0, 255, 3, 255, 0]]
+    assert label.tolist() == [[0, 0, 3, 255, 0]]
+    with pytest.raises(ValueError, match='earlier is 4 x 1 pixels'):
+        keep_ignored(label, earlier[:, :4])
+
+
+def test_small_objects():
+    label = np.zeros((10, 10), np.uint8)
+    label[0, :7] = 3
+    label[1:] = 255
+    np.testing.assert_array_equal(ignore_if_small(label, 0.07), label)
+    label[0, 0] = 0
+    assert (ignore_if_small(label, 0.07) == 255).all()
+    assert (label == 255).sum() == 90
+    assert (ignore_if_small(torch.zeros(3, 3).byte()) == 255).all()
+    assert ignore_if_small(np.zeros((0, 3), np.uint8)).shape == (0, 3)
+
+
 @pytest.mark.parametrize(
     ('call', 'error', 'match'),
     [
@@ -279,3 +311,83 @@ def test_other_integers_within_the_range():
     assert potential_object_mining(label, {}).tolist() == label.tolist()
     empty = np.zeros((0, 3), np.int64)
     assert ignore_if_small(empty).shape == (0, 3)
+
+
+GOOD = np.array([[0.2, 0.5, 1.0]])
+CALLS = {
+    'initial saliency': lambda x: initial_label(x, {0: GOOD}),
+    'initial map': lambda x: initial_label(GOOD, {0: x}),
+    'mining': lambda x: potential_object_mining(LABEL[:1], {0: x}),
+    'masking': lambda x: non_salient_region_masking(
+        LABEL[:1], LABEL[:1], x, 2
+    ),
+}
+# Maps are logits, or of any scale.
+ANY_SIGN = {'initial map', 'mining'}
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf, -0.1])
+@pytest.mark.parametrize('name', CALLS)
+def test_only_numbers_become_labels(name, value):
+    CALLS[name](GOOD)
+    bad = np.array([[0.2, value, 1.0]])
+    if value == -0.1 and name in ANY_SIGN:
+        CALLS[name](bad)
+        return
+    with pytest.raises(ValueError, match='finite|in \\[0, 1\\]|>= 0'):
+        CALLS[name](bad)
+
+
+@pytest.mark.parametrize('value', [256, 300, -1, 65535])
+def test_labels_do_not_wrap(value):
+    label = LABEL.astype(np.int64)
+    label[0, 1] = value
+    for call in (
+        ignore_if_small,
+        lambda x: keep_ignored(x, LABEL),
+        lambda x: keep_ignored(LABEL, x),
+        lambda x: potential_object_mining(x, {}),
+    ):
+        with pytest.raises(ValueError, match=str(value)):
+            call(label)
+
+
+def test_indices_and_colours_of_voc(tmp_path):
+    path = tmp_path / 'a' / 'b.png'
+    write_label_map(str(path), LABEL)
+    np.testing.assert_array_equal(read_index_mask(str(path)), LABEL)
+    colours = np.array(Image.open(path).convert('RGB'))
+    assert colours[0, 1].tolist() == [128, 0, 0]
+    assert colours[0, 2].tolist() == [192, 128, 128]
+    assert colours[1, 1].tolist() == [224, 224, 192]
+    assert [p.name for p in path.parent.iterdir()] == ['b.png']
+
+
+@pytest.mark.parametrize('label', [LABEL.astype(np.int64), LABEL[None]])
+def test_something_else(tmp_path, label):
+    with pytest.raises(ValueError, match=r'a\.png: a label map is uint8'):
+        write_label_map(str(tmp_path / 'a.png'), label)
+
+
+@pytest.mark.parametrize('dtype', [np.uint16, np.int32, np.float32])
+@pytest.mark.parametrize('value', [2, 255, 300])
+def test_label_maps_of_other_types(tmp_path, dtype, value):
+    path = str(tmp_path / 'picture.tif')
+    Image.fromarray(np.array([[0, value]], dtype)).save(path)
+    if dtype != np.float32 and value <= 255:
+        found = read_label_map(path)
+        assert found.dtype == np.uint8
+        assert found.tolist() == [[0, value]]
+        return
+    with pytest.raises(ValueError, match='label map') as error:
+        read_label_map(path)
+    assert str(error.value).startswith(path)
+
+
+@pytest.mark.parametrize(
+    'labels', [[254], [-1], [0, 1], [0.5], [[0]], [np.nan], ['0']]
+)
+def test_classes_of_label_maps(labels):
+    with pytest.raises(ValueError, match='labels'):
+        check_classes(np.array(labels), 'labels', 1)
+    assert check_classes(torch.tensor([3.0]), 'labels', 1).tolist() == [3]
