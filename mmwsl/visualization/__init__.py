@@ -18,7 +18,6 @@ from mmwsl.visualization.drawing import (
     letterbox,
     note_left_out,
     panel,
-    resize,
     tile_images,
     write_image,
 )
@@ -51,7 +50,6 @@ __all__ = [
     'note_left_out',
     'original_image',
     'panel',
-    'resize',
     'tile_images',
     'write_image',
 ]

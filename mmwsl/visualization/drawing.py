@@ -5,15 +5,7 @@ resized to it. The drawing functions return a copy unless they say otherwise.
 """
 
 import os
-from typing import (
-    Any,
-    List,
-    NamedTuple,
-    Optional,
-    Sequence,
-    Tuple,
-    Union,
-)
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -25,6 +17,7 @@ from torchvision.utils import (
     make_grid,
 )
 
+from mmwsl.utils.arrays import resize
 from mmwsl.utils.files import write_whole
 from mmwsl.utils.images import voc_color_map
 
@@ -97,16 +90,10 @@ def display_size(
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def resize(
-    image: np.ndarray, height: int, width: int, nearest: bool = False
-) -> np.ndarray:
-    """Resize an image or a map without aliasing, or labels unmixed."""
-    shrinks = height * width < image.shape[0] * image.shape[1]
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    if nearest:
-        image, how = image.astype(np.int32), cv2.INTER_NEAREST
-    image = np.ascontiguousarray(image)
-    return cv2.resize(image, (width, height), interpolation=how)
+def _nearest(labels: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+    """Resize a map (h, w) of labels without mixing them."""
+    values = labels.astype(np.int32)
+    return cv2.resize(values, size[::-1], interpolation=cv2.INTER_NEAREST)
 
 
 def letterbox(image: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -269,8 +256,7 @@ def draw_label_map(
 
     It has 0 for background, which stays as it is, and c + 1 for class c.
     """
-    height, width = image.shape[:2]
-    labels = resize(label_map, height, width, nearest=True)
+    labels = _nearest(label_map, image.shape[:2])
     shown = np.setdiff1d(labels, [0, ignore_index])
     colors = class_colors(palette, int(shown.max(initial=0)))[shown - 1]
     masks = [labels == label for label in shown]
@@ -290,7 +276,7 @@ def draw_instances(
     Earlier ones are drawn over later ones; labels stand where objects begin.
     """
     size, colors = image.shape[:2], instance_colors(len(masks))
-    resized = [resize(mask.astype(np.float32), *size) >= 0.5 for mask in masks]
+    resized = [resize(mask.astype(np.float32), size) >= 0.5 for mask in masks]
     result = draw_masks(image, resized[::-1], colors[::-1], opacity)
     lines = [outline(mask) for mask in resized]
     result = draw_masks(result, lines[::-1], colors[::-1], 1)
@@ -372,7 +358,7 @@ def draw_peak_responses(
     total = np.zeros(image.shape[:2], np.float32)
     for response, color in zip(responses, instance_colors(len(responses))):
         plane = np.nan_to_num(response.astype(np.float32)).clip(0)
-        plane = resize(plane, *image.shape[:2])
+        plane = resize(plane, image.shape[:2])
         sigma = max(1.0, max(image.shape[:2]) / 250)
         plane = cv2.GaussianBlur(plane, (0, 0), sigma)
         top = float(np.quantile(plane, 0.998)) or float(plane.max())
@@ -407,8 +393,7 @@ def draw_score_map(
     """
     result = heatmap_overlay(image, score_map)
     if gt_mask is not None:
-        height, width = image.shape[:2]
-        mask = resize(gt_mask, height, width, nearest=True) == 1
+        mask = _nearest(gt_mask, image.shape[:2]) == 1
         lines = [outline(mask, 5), outline(mask)]
         result = draw_masks(result, lines, [BLACK, TRUTH], 1)
     for shown, color in ((gt_boxes, TRUTH), (boxes, WHITE)):
@@ -442,7 +427,7 @@ def draw_assignment(
             'assignment must be a map (h, w) of 0 universum, 1 fake source '
             f'and 2 target, got shape {cells.shape} with {np.unique(cells)}'
         )
-    shown = resize(image, *display_size(*image.shape[:2]))
+    shown = resize(image, display_size(*image.shape[:2]))
     colors = list(_SUBSETS.values())
     parts = [draw_label_map(shown, cells + 1, colors, opacity)]
     for index, (name, color) in enumerate(_SUBSETS.items()):

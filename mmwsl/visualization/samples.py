@@ -1,8 +1,7 @@
 """Draw the fields of a data sample, each as the tiles of a panel.
 
-A field that a sample lacks makes no tile. ``use_truth`` says whether to look
-at the ground truth, ``limit`` how many things to show; the last caption or
-tile says how many are left out.
+A field that a sample lacks makes no tile; the last caption or tile says how
+many things are left out.
 """
 
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
@@ -36,19 +35,26 @@ from mmwsl.visualization.drawing import (
 
 
 class Canvas(NamedTuple):
-    """An image at display size, and how to name and colour its classes.
+    """An image at display size, and how to draw on it.
 
     Attributes:
         image (np.ndarray): (h, w, 3) uint8, RGB, at display size.
         scale (float): Display size through original size.
         classes (Sequence[str]): Names of the classes, perhaps none.
         palette (Sequence, optional): RGB of the classes.
+        use_truth (bool): Whether predictions are compared with the truth.
+        max_instances, max_classes (int): How many are drawn at most.
+        box_threshold (float, optional): Of score maps without a box.
     """
 
     image: np.ndarray
     scale: float = 1.0
     classes: Sequence[str] = ()
     palette: Optional[Sequence[Sequence[int]]] = None
+    use_truth: bool = True
+    max_instances: int = 10
+    max_classes: int = 8
+    box_threshold: Optional[float] = None
 
     def name(self, label: int) -> str:
         """The name of a class, or its number."""
@@ -65,7 +71,7 @@ def given_labels(canvas: Canvas, sample: Any) -> str:
     return ', '.join(canvas.name(label) for label in labels.tolist())
 
 
-def truth_tiles(canvas: Canvas, sample: Any, limit: int) -> List[Tile]:
+def truth_tiles(canvas: Canvas, sample: Any) -> List[Tile]:
     """Draw ``gt_sem_seg`` (1, H, W) and ``gt_instances``.
 
     Boxes are drawn where instances have no masks.
@@ -76,7 +82,7 @@ def truth_tiles(canvas: Canvas, sample: Any, limit: int) -> List[Tile]:
         drawn = draw_label_map(drawn, mask, canvas.palette)
     instances = sample.get('gt_instances')
     if instances is not None:
-        tiles = instance_tiles(canvas, instances, 'truth: ', limit)
+        tiles = instance_tiles(canvas, instances, 'truth: ')
         boxes, labels = instances.get('bboxes'), instances.get('labels')
         if not tiles and boxes is not None and labels is not None:
             labels = array(labels)
@@ -101,9 +107,7 @@ def label_map_tiles(canvas: Canvas, sample: Any) -> List[Tile]:
     return [Tile(drawn, 'prediction')]
 
 
-def instance_tiles(
-    canvas: Canvas, instances: Any, title: str, limit: int
-) -> List[Tile]:
+def instance_tiles(canvas: Canvas, instances: Any, title: str) -> List[Tile]:
     """Draw ``masks`` (M, H, W) of instances, best first, in one tile.
 
     They have ``labels`` (M,) and perhaps ``scores`` and ``difficult`` (M,).
@@ -111,6 +115,7 @@ def instance_tiles(
     masks = instances.get('masks')
     if masks is None:
         return []
+    limit = canvas.max_instances
     labels = array(instances.get('labels'))[:limit].tolist()
     texts = [canvas.name(label) for label in labels]
     scores, difficult = instances.get('scores'), instances.get('difficult')
@@ -124,7 +129,7 @@ def instance_tiles(
     return [Tile(drawn, f'{title}{number}{_more(len(masks) - len(texts))}')]
 
 
-def response_tiles(canvas: Canvas, instances: Any, limit: int) -> List[Tile]:
+def response_tiles(canvas: Canvas, instances: Any) -> List[Tile]:
     """Draw ``peak_response_maps`` (M, H, W) in the colours of instances.
 
     Their ``peaks`` (M, 2), if known, are x, y in the original image.
@@ -132,6 +137,7 @@ def response_tiles(canvas: Canvas, instances: Any, limit: int) -> List[Tile]:
     responses = instances.get('peak_response_maps')
     if responses is None or not len(responses):
         return []
+    limit = canvas.max_instances
     shown = array(responses[:limit])
     drawn = draw_peak_responses(canvas.image, shown)
     peaks = instances.get('peaks')
@@ -141,26 +147,22 @@ def response_tiles(canvas: Canvas, instances: Any, limit: int) -> List[Tile]:
     return [Tile(drawn, number + _more(len(responses) - len(shown)))]
 
 
-def score_map_tiles(
-    canvas: Canvas,
-    sample: Any,
-    use_truth: bool,
-    threshold: Optional[float] = None,
-) -> List[Tile]:
+def score_map_tiles(canvas: Canvas, sample: Any) -> List[Tile]:
     """Draw ``pred_score_map`` (1, h, w) in [0, 1] with boxes in one tile.
 
-    The box is that of ``pred_instances`` or, without one, the map's at a
-    threshold: the given one, or else the one that fits this image's true
-    boxes best, which the text then calls the best IoU. Overlaps are those of
-    the localisation metrics, on the pixels of the map. The truth is the
-    boxes of ``gt_instances`` and ``gt_loc_mask``.
+    The box is that of ``pred_instances`` or, without one, the map's at the
+    canvas' threshold, or else at the one that fits this image's true boxes
+    best, which the text then calls the best IoU. Overlaps are those of the
+    localisation metrics, on the pixels of the map. The truth is the boxes of
+    ``gt_instances`` and ``gt_loc_mask``.
     """
     if 'pred_score_map' not in sample:
         return []
     heat = array(sample.get('pred_score_map').data)[0]
     shape = np.array(canvas.image.shape[:2])
     size = sample.get('ori_shape', tuple(shape / canvas.scale))[:2]
-    truth = _boxes_of(sample, 'gt_instances')[: None if use_truth else 0]
+    truth = _boxes_of(sample, 'gt_instances')
+    truth = truth if canvas.use_truth else truth[:0]
     on_map = resize_boxes(truth, size, heat.shape)
     found = _boxes_of(sample, 'pred_instances')
     if len(found):
@@ -169,9 +171,9 @@ def score_map_tiles(
             text = f', IoU {box_ious(boxes, on_map).max():.2f}'
         found = found * canvas.scale
     else:
-        boxes, text = _threshold_box(heat, on_map, threshold)
+        boxes, text = _threshold_box(heat, on_map, canvas.box_threshold)
         found = boxes * np.tile(shape[::-1] / heat.shape[::-1], 2)
-    mask = sample.get('gt_loc_mask') if use_truth else None
+    mask = sample.get('gt_loc_mask') if canvas.use_truth else None
     drawn = draw_score_map(
         canvas.image,
         heat,
@@ -211,9 +213,7 @@ def _boxes_of(sample: Any, name: str) -> np.ndarray:
     return boxes.reshape(-1, 4).astype(np.float64)
 
 
-def class_map_tiles(
-    canvas: Canvas, sample: Any, use_truth: bool, limit: int
-) -> List[Tile]:
+def class_map_tiles(canvas: Canvas, sample: Any) -> List[Tile]:
     """Draw ``pred_maps`` (K, H, W) of ``pred_map_labels`` (K,), best first.
 
     ``pred_peaks`` of a class are crosses in its map; where none was kept it
@@ -225,12 +225,12 @@ def class_map_tiles(
     maps = _maps_of_classes(sample)
     labels = list(maps)
     scores, peaks = sample.get('pred_score'), sample.get('pred_peaks')
-    given = sample.get('gt_label') if use_truth else None
+    given = sample.get('gt_label') if canvas.use_truth else None
     if scores is not None:
         values = array(scores)
         labels.sort(key=lambda label: -float(values[label]))
     tiles = []
-    for label in labels[:limit]:
+    for label in labels[: canvas.max_classes]:
         text = canvas.name(label)
         if scores is not None:
             text = f'{text} {values[label]:.2f}'
@@ -258,9 +258,7 @@ def _maps_of_classes(sample: Any) -> Dict[int, Any]:
     return maps
 
 
-def density_tiles(
-    canvas: Canvas, sample: Any, use_truth: bool, limit: int
-) -> List[Tile]:
+def density_tiles(canvas: Canvas, sample: Any) -> List[Tile]:
     """Draw ``pred_density`` (C, h, w) of predicted and of given classes.
 
     The largest of ``pred_count`` (C,) and ``gt_count`` (C,) come first; a
@@ -271,15 +269,15 @@ def density_tiles(
     maps = array(sample.get('pred_density').data)
     raw = maps.sum(axis=(1, 2))
     counts = array(sample.get('pred_count', np.maximum(raw.round(), 0)))
-    truth = sample.get('gt_count') if use_truth else None
+    truth = sample.get('gt_count') if canvas.use_truth else None
     asked = np.zeros(len(maps)) if truth is None else array(truth)
     given = np.zeros(len(maps), bool)
-    if use_truth:
+    if canvas.use_truth:
         given[array(sample.get('gt_label', [])).astype(int)] = True
     shown = np.flatnonzero((counts > 0) | (asked > 0) | given)
     order = np.lexsort((-raw[shown], -np.maximum(counts, asked)[shown]))
     tiles = []
-    for label in shown[order][:limit].tolist():
+    for label in shown[order][: canvas.max_classes].tolist():
         known = None if truth is None else int(asked[label])
         count = float(counts[label])
         # Adding 0 turns the -0 of a rounded negative number into 0.

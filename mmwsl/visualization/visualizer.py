@@ -10,11 +10,11 @@ import torch
 from mmengine.visualization import Visualizer
 
 from mmwsl.registry import VISUALIZERS
+from mmwsl.utils.arrays import resize
 from mmwsl.visualization.drawing import (
     Tile,
     display_size,
     panel,
-    resize,
     write_image,
 )
 from mmwsl.visualization.samples import (
@@ -127,15 +127,19 @@ class WSLVisualizer(Visualizer):
         size = display_size(height, width, self.shortest, self.longest)
         meta = self.dataset_meta or {}
         canvas = Canvas(
-            resize(image, *size),
+            resize(image, size),
             size[0] / height,
             meta.get('classes') or (),
             meta.get('palette'),
+            draw_gt,
+            self.max_instances,
+            self.max_classes,
+            self.box_threshold,
         )
         truth = []
         title = str(sample.get('img_id', 'input'))
         if draw_gt:
-            truth = truth_tiles(canvas, sample, self.max_instances)
+            truth = truth_tiles(canvas, sample)
             labels = given_labels(canvas, sample)
             if labels and not truth:
                 title = f'{title}: {labels}'
@@ -144,12 +148,11 @@ class WSLVisualizer(Visualizer):
             return tiles
         tiles += label_map_tiles(canvas, sample)
         if 'pred_instances' in sample:
-            found, limit = sample.get('pred_instances'), self.max_instances
-            tiles += instance_tiles(canvas, found, 'predicted: ', limit)
-            tiles += response_tiles(canvas, found, limit)
-        tiles += score_map_tiles(canvas, sample, draw_gt, self.box_threshold)
-        tiles += class_map_tiles(canvas, sample, draw_gt, self.max_classes)
-        tiles += density_tiles(canvas, sample, draw_gt, self.max_classes)
+            found = sample.get('pred_instances')
+            tiles += instance_tiles(canvas, found, 'predicted: ')
+            tiles += response_tiles(canvas, found)
+        for draw in (score_map_tiles, class_map_tiles, density_tiles):
+            tiles += draw(canvas, sample)
         return tiles
 
 

@@ -18,7 +18,9 @@ from mmwsl.visualization.samples import (
 WHITE, MAGENTA = [255, 255, 255], [255, 60, 255]
 IMAGE = np.full((40, 60, 3), 100, np.uint8)
 CANVAS = Canvas(IMAGE, 2.0, ('cat', 'dog', 'cow'))
+ONE = CANVAS._replace(max_instances=1)
 WIDE = Canvas(np.full((80, 100, 3), 90, np.uint8), 2.0, ('cat', 'dog'))
+BLIND = WIDE._replace(use_truth=False)
 
 
 def test_names_of_classes():
@@ -38,14 +40,14 @@ def test_tile_names_the_instances():
     instances = InstanceData(
         masks=torch.from_numpy(masks()), labels=torch.tensor([1, 0])
     )
-    (tile,) = instance_tiles(CANVAS, instances, 'truth: ', 10)
+    (tile,) = instance_tiles(CANVAS, instances, 'truth: ')
     assert tile.text == 'truth: 2 instances'
     named = draw_instances(IMAGE, masks(), ['dog', 'cat'])
     np.testing.assert_array_equal(tile.image, named)
     assert (named != plain).any()
     instances.scores = torch.tensor([0.756, 1e-4])
     instances.difficult = torch.tensor([False, True])
-    (tile,) = instance_tiles(CANVAS, instances, '', 10)
+    (tile,) = instance_tiles(CANVAS, instances, '')
     named = draw_instances(
         IMAGE, masks(), ['dog 0.756', 'cat 0.0001 (difficult)']
     )
@@ -56,7 +58,7 @@ def test_only_the_best_instances():
     instances = InstanceData(
         masks=torch.from_numpy(masks(6)), labels=torch.zeros(6).long()
     )
-    (tile,) = instance_tiles(CANVAS, instances, '', 1)
+    (tile,) = instance_tiles(ONE, instances, '')
     assert tile.text == '1 instance (+5 more)'
     expected = draw_instances(IMAGE, masks(1), ['cat'])
     np.testing.assert_array_equal(tile.image, expected)
@@ -68,11 +70,11 @@ def test_no_instance_is_said_and_no_mask_is_no_tile():
         labels=torch.zeros(0).long(),
         scores=torch.zeros(0),
     )
-    (tile,) = instance_tiles(CANVAS, empty, 'predicted: ', 10)
+    (tile,) = instance_tiles(CANVAS, empty, 'predicted: ')
     assert tile.text == 'predicted: 0 instances'
     np.testing.assert_array_equal(tile.image, IMAGE)
     boxes = InstanceData(bboxes=torch.zeros(1, 4), labels=torch.tensor([0]))
-    assert instance_tiles(CANVAS, boxes, '', 10) == []
+    assert instance_tiles(CANVAS, boxes, '') == []
 
 
 @pytest.mark.parametrize(
@@ -90,7 +92,7 @@ def test_scores_in_few_letters(score, text):
         labels=torch.tensor([0]),
         scores=torch.tensor([score]),
     )
-    (tile,) = instance_tiles(CANVAS, one, '', 1)
+    (tile,) = instance_tiles(ONE, one, '')
     expected = draw_instances(IMAGE, masks(1), [f'cat {text}'])
     np.testing.assert_array_equal(tile.image, expected)
 
@@ -134,22 +136,22 @@ def test_tile_shows_the_first_maps_with_their_peaks():
     maps = torch.from_numpy(blobs(2)[:, ::2, ::2].copy())
     peaks = torch.tensor([[6.0, 8.0], [20.0, 8.0]])
     instances = InstanceData(peak_response_maps=maps, peaks=peaks)
-    (both,) = response_tiles(CANVAS, instances, 2)
+    (both,) = response_tiles(CANVAS, instances)
     assert both.text == '2 peak responses'
     assert (both.image[16, [12, 40]] == 255).all()
-    (one,) = response_tiles(CANVAS, instances, 1)
+    (one,) = response_tiles(ONE, instances)
     assert one.text == '1 peak response (+1 more)'
     assert (one.image[16, 12] == 255).all()
     assert (one.image[16, 40] < 100).all()
     instances.pop('peaks')
-    (plain,) = response_tiles(CANVAS, instances, 2)
+    (plain,) = response_tiles(CANVAS, instances)
     assert not (plain.image == 255).all(-1).any()
 
 
 def test_no_response_is_no_tile():
-    assert response_tiles(CANVAS, InstanceData(), 9) == []
+    assert response_tiles(CANVAS, InstanceData()) == []
     empty = InstanceData(peak_response_maps=torch.zeros(0, 40, 60))
-    assert response_tiles(CANVAS, empty, 9) == []
+    assert response_tiles(CANVAS, empty) == []
 
 
 @pytest.fixture
@@ -169,7 +171,7 @@ def peaky():
 
 def test_peaks_are_in_the_maps_of_their_classes(peaky):
     canvas = CANVAS._replace(classes='abc')
-    tiles = class_map_tiles(canvas, peaky, True, 9)
+    tiles = class_map_tiles(canvas, peaky)
     assert [x.text for x in tiles] == ['b 0.75', 'c 0.50', 'a 0.25']
     white = [(x.image == 255).all(-1) for x in tiles]
     assert [x[10, 10] for x in white] == [True, False, False]
@@ -187,7 +189,7 @@ def test_classes_with_peaks_are_shown_without_a_kept_map(peaky):
     peaky.pred_class_maps = PixelData(data=logits)
     peaky.set_gt_label([2], 3)
     canvas = CANVAS._replace(classes='abc')
-    tiles = class_map_tiles(canvas, peaky, True, 9)
+    tiles = class_map_tiles(canvas, peaky)
     assert [x.text for x in tiles] == ['b 0.75', 'c 0.50', 'a 0.25']
     assert [x.color == WRONG for x in tiles] == [True, False, True]
     white = [(x.image == 255).all(-1) for x in tiles]
@@ -200,9 +202,9 @@ def test_classes_with_peaks_are_shown_without_a_kept_map(peaky):
 
 
 def test_only_the_best_classes(peaky):
-    canvas = CANVAS._replace(classes='abc')
+    canvas = CANVAS._replace(classes='abc', max_classes=2)
     peaky.pop('pred_peaks')
-    tiles = class_map_tiles(canvas, peaky, True, 2)
+    tiles = class_map_tiles(canvas, peaky)
     assert [x.text for x in tiles] == ['b 0.75', 'c 0.50']
     # "+1 more" stands in the corner of the last one.
     white = [(x.image == 255).all(-1).any() for x in tiles]
@@ -226,12 +228,12 @@ def score_sample():
 
 
 def test_tile_with_a_predicted_box():
-    (tile,) = score_map_tiles(WIDE, score_sample(), True)
+    (tile,) = score_map_tiles(WIDE, score_sample())
     # Last pixels belong to boxes: 21 x 11 of 21 x 21.
     assert tile.text == 'dog map, IoU 0.52'
     assert tile.image[39, 58].tolist() == WHITE
     assert tile.image[59, 30].tolist() == MAGENTA
-    (tile,) = score_map_tiles(WIDE, score_sample(), False)
+    (tile,) = score_map_tiles(BLIND, score_sample())
     assert tile.text == 'dog map'
     assert not (tile.image == MAGENTA).all(-1).any()
 
@@ -252,7 +254,7 @@ def plateaus():
 
 
 def test_box_at_the_best_threshold():
-    (tile,) = score_map_tiles(WIDE, plateaus(), True)
+    (tile,) = score_map_tiles(WIDE, plateaus())
     # 0.5 becomes the byte 127, above which the box of 0.8 is left: x from 4
     # to 13 and y from 4 to 9. The metric counts the last ones, 10 x 6
     # pixels, so the truth, 4 to 12 and 4 to 8, covers 45 of 60.
@@ -260,16 +262,16 @@ def test_box_at_the_best_threshold():
     top, left, right = 16, 16, 52
     for y, x in ((top, 36), (30, left), (30, right - 1)):
         assert tile.image[y, x].tolist() == WHITE
-    (tile,) = score_map_tiles(WIDE, plateaus(), False)
+    (tile,) = score_map_tiles(BLIND, plateaus())
     assert tile.text == 'dog map'
     assert not (tile.image == WHITE).all(-1).any()
 
 
 def test_box_at_a_given_threshold():
-    (tile,) = score_map_tiles(WIDE, plateaus(), True, 0.9)
+    (tile,) = score_map_tiles(WIDE._replace(box_threshold=0.9), plateaus())
     # 2 x 2 pixels of 9 x 5.
     assert tile.text == 'dog map, IoU 0.09 at 0.90'
-    (tile,) = score_map_tiles(WIDE, plateaus(), False, 0.2)
+    (tile,) = score_map_tiles(BLIND._replace(box_threshold=0.2), plateaus())
     assert tile.text == 'dog map at 0.20'
     assert tile.image[8, 40].tolist() == WHITE
 
@@ -279,15 +281,15 @@ def test_map_alone_and_none():
     one = score_sample()
     for name in ('pred_instances', 'gt_instances', 'gt_label'):
         one.pop(name)
-    (tile,) = score_map_tiles(canvas, one, True)
+    (tile,) = score_map_tiles(canvas, one)
     assert tile.text == 'score map'
     one.set_pred_score([0.1, 0.2, 0.7])
     one.pred_instances = InstanceData(
         bboxes=torch.zeros(0, 4), labels=torch.zeros(0).long()
     )
-    (tile,) = score_map_tiles(canvas, one, True)
+    (tile,) = score_map_tiles(canvas, one)
     assert tile.text == 'class 2 map'
-    assert score_map_tiles(canvas, WSLDataSample(), True) == []
+    assert score_map_tiles(canvas, WSLDataSample()) == []
 
 
 def test_outline_of_a_true_mask():
@@ -298,7 +300,7 @@ def test_outline_of_a_true_mask():
     mask[:, 5:15, 5:15] = 1
     mask[:, :3] = 255
     one.gt_loc_mask = PixelData(data=mask)
-    (tile,) = score_map_tiles(WIDE, one, True)
+    (tile,) = score_map_tiles(WIDE, one)
     magenta = (tile.image == MAGENTA).all(-1)
     # Four and five pixels of the image for one of the mask.
     assert magenta[20, 50]
@@ -306,7 +308,7 @@ def test_outline_of_a_true_mask():
     assert magenta[50, 25]
     assert not magenta[25:55, 30:70].any()
     assert not magenta[:18].any()
-    (tile,) = score_map_tiles(WIDE, one, False)
+    (tile,) = score_map_tiles(BLIND, one)
     assert not (tile.image == MAGENTA).all(-1).any()
 
 
@@ -328,12 +330,12 @@ def density_sample(raw, counts=None, truth=None):
 
 def test_predicted_or_given_classes_only_largest_first():
     one = density_sample([2.7, 0.2, 1.1], [3, 0, 1], [4, 0, 1])
-    tiles = density_tiles(CANVAS, one, True, 9)
+    tiles = density_tiles(CANVAS, one)
     assert [(x.text, x.color) for x in tiles] == [
         ('cat: 3 (raw 2.7), truth 4', WRONG),
         ('cow: 1 (raw 1.1), truth 1', BLACK),
     ]
-    tiles = density_tiles(CANVAS, one, False, 9)
+    tiles = density_tiles(CANVAS._replace(use_truth=False), one)
     assert [(x.text, x.color) for x in tiles] == [
         ('cat: 3 (raw 2.7)', BLACK),
         ('cow: 1 (raw 1.1)', BLACK),
@@ -344,21 +346,20 @@ def test_missed_and_difficult_classes_are_shown():
     one = density_sample([0.1, 0.2, 0.3], [0, 0, 0], [0, 2, 0])
     # An image may be labelled with a class of difficult objects only.
     one.set_gt_label([0, 1], 3)
-    texts = [x.text for x in density_tiles(CANVAS, one, True, 9)]
+    texts = [x.text for x in density_tiles(CANVAS, one)]
     assert texts == ['dog: 0 (raw 0.2), truth 2', 'cat: 0 (raw 0.1), truth 0']
 
 
 def test_without_counts_the_rounded_sums_are_them():
     texts = [
-        x.text
-        for x in density_tiles(CANVAS, density_sample([1.6, -3.0]), True, 9)
+        x.text for x in density_tiles(CANVAS, density_sample([1.6, -3.0]))
     ]
     assert texts == ['cat: 2 (raw 1.6)']
 
 
 def test_bright_where_the_density_is_and_faint_below_one_object():
     one = density_sample([3.0, 1.0, 0.1], [3, 1, 1])
-    cat, dog, cow = (x.image for x in density_tiles(CANVAS, one, True, 9))
+    cat, dog, cow = (x.image for x in density_tiles(CANVAS, one))
     np.testing.assert_array_equal(cat, dog)
     light = [int(image[2, 2].max()) for image in (cat, cow)]
     assert light[0] > 180 > light[1]
@@ -368,19 +369,19 @@ def test_bright_where_the_density_is_and_faint_below_one_object():
 
 def test_many_classes():
     names = tuple(f'c{i}' for i in range(8))
-    canvas = CANVAS._replace(classes=names)
+    canvas = CANVAS._replace(classes=names, max_classes=3)
     one = density_sample(
         [float(8 - i) for i in range(8)], [8 - i for i in range(8)]
     )
-    tiles = density_tiles(canvas, one, True, 3)
+    tiles = density_tiles(canvas, one)
     assert [x.text[:2] for x in tiles] == ['c0', 'c1', 'c2']
-    (alone,) = density_tiles(canvas, density_sample([6.0], [6]), True, 3)
+    (alone,) = density_tiles(canvas, density_sample([6.0], [6]))
     # A note in the corner of the last one says "+5 more".
     assert (tiles[2].image[-5:, -5:] != alone.image[-5:, -5:]).any()
     np.testing.assert_array_equal(tiles[2].image[:20], alone.image[:20])
 
 
 def test_nothing_to_show():
-    assert density_tiles(CANVAS, WSLDataSample(), True, 9) == []
-    assert density_tiles(CANVAS, density_sample([0.3, 0.0]), True, 9) == []
-    assert density_tiles(CANVAS, density_sample([float('nan')], [1]), True, 9)
+    assert density_tiles(CANVAS, WSLDataSample()) == []
+    assert density_tiles(CANVAS, density_sample([0.3, 0.0])) == []
+    assert density_tiles(CANVAS, density_sample([float('nan')], [1]))
