@@ -59,12 +59,8 @@ def read_checkpoint(
     Besides tensors and plain containers it may hold what mmengine saves:
     log histories, numbers and numeric arrays of numpy, and the functions of
     one-cycle schedules. torch's own allow-list is neither used nor changed,
-    and the rules are the same under every version of torch.
-
-    Args:
-        file: A path, or an open file.
-        map_location: Of :func:`torch.load`.
-        **_: Other arguments of :func:`torch.load`, which have no effect.
+    and the rules are the same under every version of torch. Arguments of
+    :func:`torch.load` other than ``map_location`` have no effect.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -102,15 +98,7 @@ def read_url(
     progress: bool = True,
     **_: Any,
 ) -> Any:
-    """Download a checkpoint to torch's cache and read it from there.
-
-    Args:
-        url: Where it is.
-        model_dir: Folder of the cache.
-        map_location: Of :func:`torch.load`.
-        progress: Whether a bar is shown.
-        **_: Other arguments of torch's loader, which have no effect.
-    """
+    """Download a checkpoint to torch's cache, and read it from there."""
     folder = model_dir or os.path.join(torch.hub.get_dir(), 'checkpoints')
     path = os.path.join(folder, os.path.basename(urlparse(url).path))
     if not os.path.isfile(path):
@@ -291,11 +279,7 @@ class Unpickler(_Python):
     sizes: Optional[Dict[str, int]] = None
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what may stand for a name.
-
-        Raises:
-            pickle.UnpicklingError: If a checkpoint has no need of it.
-        """
+        """Return what may stand for a name; others are refused."""
         try:
             return _allowed()[f'{module}.{name}']
         except KeyError:

@@ -1,4 +1,4 @@
-"""Reading config files."""
+"""Read config files, and set what a command line says of them."""
 
 import inspect
 import traceback
@@ -63,9 +63,6 @@ def load_config(
             package carries, such as ``mmwsl::cam/cam_r18_toy.py``.
         cfg_options: Dotted keys and values, as from mmengine's DictAction.
 
-    Returns:
-        The config.
-
     Raises:
         FileNotFoundError: If there is no such file.
         ImportError: If the package is not installed.
@@ -95,13 +92,9 @@ def load_config(
 def check_config(cfg: Config, *needed: str) -> None:
     """Check the keys of a config that commands read.
 
-    Args:
-        cfg: The config.
-        needed: Top-level keys that it must have.
-
     Raises:
-        ValueError: If a key is missing or holds something else than is read
-            from it; names the file and the key.
+        ValueError: If a ``needed`` key is missing, or one holds something
+            else than is read from it; names the file and the key.
     """
     place = cfg.filename or 'the config'
     for key in needed:
@@ -137,12 +130,9 @@ def _check_types(node: Any, place: str) -> None:
 def dataset_config(cfg: Config, split: str) -> Dict[str, Any]:
     """Return the data set of a split, and take the config's scope.
 
-    Args:
-        cfg: The config.
-        split: 'train', 'val' or 'test'.
-
     Raises:
-        ValueError: If the config has none; names the file and the key.
+        ValueError: If there is none of 'train', 'val' or 'test'; names the
+            file and the key.
     """
     init_default_scope(cfg.get('default_scope') or 'mmwsl')
     key = f'{split}_dataloader'
@@ -212,18 +202,7 @@ def _naming_file(path: str) -> Iterator[None]:
 def apply_options(
     cfg: Config, cfg_options: Optional[Dict[str, Any]] = None
 ) -> Config:
-    """Merge options into a config that has been read.
-
-    Args:
-        cfg: The config, which may be changed.
-        cfg_options: As of :func:`load_config`.
-
-    Returns:
-        The config with the options.
-
-    Raises:
-        ValueError: If an option would have no effect.
-    """
+    """Merge options into a config that has been read, as load_config does."""
     options = cfg_options or {}
     # What is nested deeper wins.
     options = {k: options[k] for k in sorted(options, key=_depth)}
@@ -248,12 +227,7 @@ def _depth(key: str) -> int:
 
 
 class _Variables:
-    """The top-level variables that options change, and their uses.
-
-    Args:
-        content: What the file says.
-        options: Dotted keys and values, those of variables first.
-    """
+    """The top-level variables that options change, and their uses."""
 
     def __init__(
         self, content: Dict[str, Any], options: Dict[str, Any]

@@ -22,14 +22,11 @@ def join_inside(
     """Join a name that comes from a file to a folder that it must not leave.
 
     Args:
-        folder (str): The folder, which may be a link itself.
-        name (str): Such as an image id: a relative path with slashes.
-        suffix (str): Appended to the name.
-        links (bool): Whether links in the folder may lead out of it: for
-            what users have laid there, not for what is written.
-
-    Returns:
-        str: The path.
+        folder: The folder, which may be a link itself.
+        name: Such as an image id: a relative path with slashes.
+        suffix: Appended to the name.
+        links: Whether links in the folder may lead out of it: for what users
+            have laid there, not for what is written.
 
     Raises:
         ValueError: If the name is empty, absolute or has a drive letter,
@@ -56,10 +53,8 @@ def join_inside(
 def write_whole(path: str, content: bytes) -> None:
     """Write a file that appears whole or not at all.
 
-    Args:
-        path (str): File to write; its folder is created, and temporary files
-            that killed processes have left there are removed.
-        content (bytes): What it will hold.
+    Its folder is created, and temporary files that killed processes have
+    left there are removed.
     """
     folder = os.path.dirname(os.path.abspath(path))
     os.makedirs(folder, exist_ok=True)
@@ -100,11 +95,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def read_json(path: str, what: str = 'file') -> Any:
-    """Read a JSON file.
-
-    Args:
-        path (str): The file.
-        what (str): What it is, for the errors.
+    """Read a JSON file, whose kind ``what`` is for the errors.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -123,15 +114,7 @@ def read_json(path: str, what: str = 'file') -> Any:
 
 
 def read_bytes(path: str, what: str = 'file') -> bytes:
-    """Read a whole file.
-
-    Args:
-        path (str): The file.
-        what (str): What it is, for the error.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-    """
+    """Read a whole file; FileNotFoundError says what is missing."""
     if not os.path.isfile(path):
         raise FileNotFoundError(f'{path}: {what} does not exist')
     with naming(path), open(path, 'rb') as file:
@@ -143,8 +126,7 @@ def naming(place: str) -> Iterator[None]:
     """Name a place in whatever broken content raises.
 
     Args:
-        place (str): Where the content is from: a file, maybe with the part
-            of it.
+        place: Where the content is from: a file, maybe with the part of it.
 
     Raises:
         ValueError: In one line that begins with ``place``.
@@ -174,9 +156,7 @@ def naming(place: str) -> Iterator[None]:
 def say_once(message: str, key: str = '') -> None:
     """Print a warning, but only the first time in this process.
 
-    Args:
-        message (str): The warning.
-        key (str): What it is about, if the message alone does not tell.
+    ``key`` says what it is about, if the message alone does not tell.
     """
     if (key or message) not in _said:
         _said.add(key or message)

@@ -1,6 +1,9 @@
 """Opening pictures, the one way for everything.
 
-(H, W): height and width of a picture.
+(H, W): height and width of a picture. ``what`` is what to call it in errors.
+Every reader raises FileNotFoundError if there is no such file, and a
+ValueError that names it if it is empty, truncated, broken, or has more pixels
+than the environment variable MMWSL_MAX_PIXELS says, by default 50 million.
 """
 
 import io
@@ -15,38 +18,12 @@ import numpy as np
 from PIL import Image
 
 # Suffixes of the formats below, in lower case, the most usual first.
-IMG_SUFFIXES = (
-    '.jpg',
-    '.jpeg',
-    '.png',
-    '.bmp',
-    '.tif',
-    '.tiff',
-    '.webp',
-    '.ppm',
-    '.pgm',
-    '.gif',
-    '.jpe',
-    '.jfif',
-    '.jp2',
-    '.avif',
-    '.pbm',
-    '.pnm',
-    '.dib',
+IMG_SUFFIXES: Tuple[str, ...] = tuple(
+    '.jpg .jpeg .png .bmp .tif .tiff .webp .ppm .pgm .gif .jpe .jfif .jp2 '
+    '.avif .pbm .pnm .dib'.split()
 )
 # Of all that Pillow knows: its reader of EPS starts another program.
-_FORMATS = (
-    'JPEG',
-    'PNG',
-    'BMP',
-    'DIB',
-    'TIFF',
-    'WEBP',
-    'PPM',
-    'GIF',
-    'JPEG2000',
-    'AVIF',
-)
+_FORMATS = 'JPEG PNG BMP DIB TIFF WEBP PPM GIF JPEG2000 AVIF'.split()
 LIMIT_VARIABLE = 'MMWSL_MAX_PIXELS'
 _DEFAULT_LIMIT = 50_000_000
 # Tag of a camera's orientation.
@@ -64,23 +41,15 @@ _OPENING = threading.Lock()
 def read_image(
     path: str, exif_orientation: bool = True, what: str = 'image'
 ) -> np.ndarray:
-    """Read a picture as an image.
+    """Read a picture as an image, uint8 (H, W, 3), BGR.
 
     Grey and palette pictures become three channels, 16 bits become 8, alpha
-    is dropped.
+    is dropped. Values that are no colours are refused.
 
     Args:
         path: The picture.
         exif_orientation: Whether to turn it as its EXIF entry says.
-        what: What it is, for the errors.
-
-    Returns:
-        np.ndarray: uint8 (H, W, 3), BGR.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is empty, truncated, broken, too large or of values
-            that are no colours.
+        what: See above.
     """
     image, orientation = read_stored(path, what)
     return turned(image, orientation) if exif_orientation else image
@@ -116,16 +85,12 @@ def read_plane(path: str, what: str, indices: bool = True) -> np.ndarray:
     Args:
         path: A palette, grey or black and white picture, or one of colours
             that are all grey, as some programs write masks.
-        what: What it is, for the errors.
+        what: See above.
         indices: Whether a palette picture gives its indices. Otherwise it
             gives its colours, which must be grey.
 
     Returns:
         np.ndarray: (H, W), bool, uint8, uint16, int32 or float32.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is broken, too large or a colour picture.
     """
     with open_picture(path, what) as picture:
         mode = picture.mode
@@ -145,19 +110,11 @@ def read_plane(path: str, what: str, indices: bool = True) -> np.ndarray:
 
 
 def read_index_mask(path: str) -> np.ndarray:
-    """Read a mask that holds one index a pixel.
-
-    Args:
-        path (str): A palette picture, or a grey one.
+    """Read a palette or grey picture of indices below 65536.
 
     Returns:
         np.ndarray: uint8 or uint16 (H, W), the indices, not the colours, of
         a palette.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is broken, a colour picture, or holds what are no
-            indices below 65536.
     """
     mask = read_plane(path, 'mask')
     low, high = mask.min(), mask.max()
@@ -170,12 +127,7 @@ def read_index_mask(path: str) -> np.ndarray:
 
 
 def image_size(path: str, exif_orientation: bool = True) -> Tuple[int, int]:
-    """Return height and width of a picture; reads its head alone.
-
-    Args:
-        path: The picture.
-        exif_orientation: Whether it is turned as its EXIF entry says.
-    """
+    """Return H and W of a picture, turned or not; reads its head alone."""
     with open_picture(path, 'picture', decode=False) as picture:
         width, height = picture.size
         swapped = exif_orientation and _orientation(picture) > 4
@@ -201,13 +153,8 @@ def open_picture(
 
     Args:
         path: The picture.
-        what: What it is, for the errors.
+        what: See above.
         decode: Whether to decode it, which finds out whether it is whole.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is broken or has more pixels than the environment
-            variable MMWSL_MAX_PIXELS says, by default 50 million.
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(f'{path}: {what} does not exist')
@@ -270,13 +217,8 @@ def _complete(content: bytes, path: str, what: str) -> Tuple[bytes, bytes]:
     Decoders of JPEG fill up what is missing before the end marker, and say
     nothing. Without the marker they refuse the picture. That cannot be done
     with several scans: there, other bytes before the end marker change the
-    picture if they are needed.
-
-    Returns:
-        tuple: What to decode, and what must give the same picture, if any.
-
-    Raises:
-        ValueError: If the end is missing.
+    picture if they are needed. Returns what to decode, and what must give
+    the same picture, if any.
     """
     if content.startswith(b'\x89PNG') and content.rfind(b'IEND') < 0:
         raise ValueError(f'{path}: truncated PNG (no end chunk)')
@@ -341,13 +283,10 @@ def _orientation(picture: Image.Image) -> int:
 
 
 def voc_color_map(size: int = 256) -> List[Tuple[int, int, int]]:
-    """Return the RGB colours of indexed masks, as VOC has them.
+    """Return the RGB colours of indexed masks, at most 256, as VOC has them.
 
     Three bits of the index at a time go to the highest free bits of red,
     green and blue, so that neighbouring indices look different.
-
-    Args:
-        size (int): Number of colours, at most 256.
     """
     colors = []
     for index in range(size):

@@ -26,11 +26,7 @@ def pack_masks(masks: np.ndarray) -> np.ndarray:
 
 
 def unpack_masks(bits: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
-    """Unpack what :func:`pack_masks` packed.
-
-    Args:
-        bits: uint8 (K, ceil(H W / 8)).
-        size: (H, W).
+    """Unpack what :func:`pack_masks` packed of masks of (H, W) pixels.
 
     Returns:
         np.ndarray: bool (K, H, W).
@@ -53,11 +49,7 @@ def unpack_masks(bits: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
 
 
 def encode_mask(mask: np.ndarray) -> Dict[str, Any]:
-    """Write a mask bool (H, W) as COCO's compressed run lengths.
-
-    Returns:
-        dict: ``size`` [H, W] and ``counts``, a text.
-    """
+    """Write a mask bool (H, W) as COCO's run lengths: size and counts."""
     runs = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
     return dict(size=list(mask.shape), counts=runs['counts'].decode())
 
@@ -68,7 +60,7 @@ def decode_segmentation(
     name: str,
     allow_empty: bool = False,
 ) -> np.ndarray:
-    """Decode a COCO segmentation.
+    """Decode a COCO segmentation to bool (H, W).
 
     Args:
         segmentation: Polygons as lists of x, y, or run lengths as in COCO.
@@ -76,9 +68,6 @@ def decode_segmentation(
         shape: Height and width of the image.
         name: What to call it in an error.
         allow_empty: Whether run lengths may mark nothing.
-
-    Returns:
-        np.ndarray: bool (H, W).
 
     Raises:
         ValueError: If it is malformed, of another size, or marks nothing.
@@ -145,16 +134,13 @@ def _mark_middle(mask: np.ndarray, polygons: List[List[float]]) -> None:
 def decode_mask(
     segmentation: Any, name: str, shape: Optional[Sequence[int]] = None
 ) -> np.ndarray:
-    """Read run lengths, compressed or not.
+    """Read run lengths, compressed or not, to bool (H, W).
 
     Args:
         segmentation: ``size`` [H, W] and ``counts``, a text or a list of
             whole numbers (600.0 is one, 600.5 is not).
         name: What to call it in errors.
         shape: Height and width that the mask must have, if that is known.
-
-    Returns:
-        np.ndarray: bool (H, W).
 
     Raises:
         ValueError: If it is not that, or the runs do not fill the mask.
@@ -269,13 +255,13 @@ def check_boxes(
     outside: bool = True,
     margin: float = 0.0,
 ) -> None:
-    """Refuse boxes that no image can have.
+    """Refuse boxes (G, 4) that no image can have.
 
     Args:
-        boxes (np.ndarray): (G, 4).
-        size (tuple[int]): Height H and width W of the image.
-        outside (bool): Whether a box must lie in 0..W and 0..H.
-        margin (float): By how many pixels it may leave them.
+        boxes: The boxes.
+        size: Height H and width W of the image.
+        outside: Whether a box must lie in 0..W and 0..H.
+        margin: By how many pixels it may leave them.
 
     Raises:
         ValueError: If a box is not finite, inverted or, with ``outside``,
