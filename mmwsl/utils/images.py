@@ -18,12 +18,38 @@ import numpy as np
 from PIL import Image
 
 # Suffixes of the formats below, in lower case, the most usual first.
-IMG_SUFFIXES: Tuple[str, ...] = tuple(
-    '.jpg .jpeg .png .bmp .tif .tiff .webp .ppm .pgm .gif .jpe .jfif .jp2 '
-    '.avif .pbm .pnm .dib'.split()
+IMG_SUFFIXES = (
+    '.jpg',
+    '.jpeg',
+    '.png',
+    '.bmp',
+    '.tif',
+    '.tiff',
+    '.webp',
+    '.ppm',
+    '.pgm',
+    '.gif',
+    '.jpe',
+    '.jfif',
+    '.jp2',
+    '.avif',
+    '.pbm',
+    '.pnm',
+    '.dib',
 )
 # Of all that Pillow knows: its reader of EPS starts another program.
-_FORMATS = 'JPEG PNG BMP DIB TIFF WEBP PPM GIF JPEG2000 AVIF'.split()
+_FORMATS = (
+    'JPEG',
+    'PNG',
+    'BMP',
+    'DIB',
+    'TIFF',
+    'WEBP',
+    'PPM',
+    'GIF',
+    'JPEG2000',
+    'AVIF',
+)
 LIMIT_VARIABLE = 'MMWSL_MAX_PIXELS'
 _DEFAULT_LIMIT = 50_000_000
 # Tag of a camera's orientation.
