@@ -31,7 +31,6 @@ import numpy as np
 from mmwsl.datasets.files import FileIndex, find_files, image_id
 from mmwsl.datasets.voc import VOC_CLASSES
 from mmwsl.evaluation.files import read_class_names, read_ids, read_maps
-from mmwsl.evaluation.functional import format_table
 from mmwsl.pipeline.stages import Pipeline, fill_in
 from mmwsl.pseudo_labels.regions import read_regions
 from mmwsl.utils.files import join_inside, write_whole
@@ -42,6 +41,7 @@ from mmwsl.utils.images import (
     read_image,
     read_index_mask,
 )
+from mmwsl.utils.tables import format_table
 from mmwsl.visualization import (
     Tile,
     class_colors,

@@ -230,3 +230,18 @@ def suppress(
         owner[index] = len(kept)
         kept.append(int(index))
     return np.array(kept, dtype=np.int64), owner
+
+
+def mean(values: np.ndarray) -> np.ndarray:
+    """Average over the last axis; of nothing that is NaN."""
+    if values.shape[-1]:
+        return values.mean(axis=-1)
+    return np.full(values.shape[:-1], np.nan)
+
+
+def mean_without_nan(values: np.ndarray) -> np.ndarray:
+    """Average what is not NaN over the last axis; of nothing that is NaN."""
+    known = ~np.isnan(values)
+    total = np.where(known, values, 0).sum(-1)
+    number = known.sum(-1)
+    return np.where(number > 0, total / np.maximum(number, 1), np.nan)

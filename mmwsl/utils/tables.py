@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from typing import Any, List, Sequence, Union
+from typing import Any, List, Mapping, Sequence, Union
 
 import numpy as np
 
@@ -36,6 +36,11 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
         ]
         text.append('| ' + ' | '.join(cells) + ' |')
     return '\n'.join([rule, text[0], rule, *text[1:], rule])
+
+
+def format_columns(columns: Mapping[str, Sequence[Any]]) -> str:
+    """Align columns, of one length, under their titles, see above."""
+    return format_table(list(columns), list(zip(*columns.values())))
 
 
 def _cell(value: Any) -> str:

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from mmwsl.datasets import ToyDataset
-from mmwsl.evaluation.functional import mask_iou
 from mmwsl.proposals import ProposalGenerator
 from mmwsl.proposals.generator import (
     Criterion,
@@ -26,6 +25,7 @@ from mmwsl.proposals.regions import (
     region_graph,
     to_lab,
 )
+from mmwsl.utils.arrays import mask_iou
 
 FEW_CRITERIA = (
     Criterion(color=1.0),

@@ -20,7 +20,6 @@ from mmwsl.apis import (
     init_model,
     load_config,
 )
-from mmwsl.evaluation.functional import format_table
 from mmwsl.evaluation.functional.threshold_search import (
     PeakThresholds,
     PeakValues,
@@ -29,6 +28,7 @@ from mmwsl.evaluation.functional.threshold_search import (
     value_candidates,
 )
 from mmwsl.registry import DATASETS
+from mmwsl.utils.tables import format_table
 
 import numpy as np
 import torch

@@ -21,7 +21,7 @@ from mmwsl.evaluation.files import (
     rows_of_images,
     without_suffix,
 )
-from mmwsl.evaluation.functional import is_count
+from mmwsl.evaluation.functional.counting import is_count
 from mmwsl.evaluation.metrics.count_metric import mean_counts
 
 import numpy as np

@@ -17,9 +17,11 @@ from mmwsl.evaluation.files import (
     listed_map_files,
     read_class_names,
 )
-from mmwsl.evaluation.functional import format_table, percent
-from mmwsl.evaluation.functional.regions import region_counts, region_scores
-from mmwsl.evaluation.functional.seeds import check_shown
+from mmwsl.evaluation.functional.seeds import (
+    check_shown,
+    region_counts,
+    region_scores,
+)
 from mmwsl.pseudo_labels.regions import (
     merge_steps,
     read_regions,
@@ -28,6 +30,7 @@ from mmwsl.pseudo_labels.regions import (
 )
 from mmwsl.utils.files import naming
 from mmwsl.utils.images import read_index_mask
+from mmwsl.utils.tables import format_table, percent
 
 import numpy as np
 

@@ -29,15 +29,17 @@ from mmwsl.evaluation.files import (
     read_image_labels,
     read_maps,
 )
-from mmwsl.evaluation.functional import (
+from mmwsl.evaluation.functional.seeds import (
+    check_shown,
     label_map_histograms,
+    seed_means,
     seed_scores,
-    seed_summary,
     seed_table,
 )
-from mmwsl.evaluation.functional.seeds import check_shown, mean_without_nan
+from mmwsl.utils.arrays import mean_without_nan
 from mmwsl.utils.files import join_inside
 from mmwsl.utils.images import read_index_mask
+from mmwsl.utils.tables import format_columns
 
 import numpy as np
 import torch
@@ -224,13 +226,13 @@ def evaluate_label_maps(
     check_shown(scores['gt_pixels'][1:], args.masks)
     if args.ignored == 'wrong':
         scores = without_last_class(scores)
-    print(seed_table(scores, 0, classes))
+    print(format_columns(seed_table(scores, 0, classes)))
     coverage = round(100 * labelled / max(total, 1), 2)
     print(
         f'ignored pixels (255) of the label maps: {100 - coverage:.2f} % of '
         f'those that the masks judge, {IGNORED[args.ignored]} (--ignored)'
     )
-    return {**seed_summary(scores, 0), 'coverage': coverage}
+    return {**seed_means(scores, 0), 'coverage': coverage}
 
 
 def evaluate(args: argparse.Namespace) -> Dict[str, float]:

@@ -25,7 +25,6 @@ from torch.utils.data import DataLoader
 
 from mmwsl.datasets import base_datasets, image_ids
 from mmwsl.datasets.transforms import EraseRegions, LoadSaliency
-from mmwsl.evaluation.functional import format_table
 from mmwsl.pseudo_labels import mine_regions, regions_to_label
 from mmwsl.pseudo_labels.guard import check_place
 from mmwsl.pseudo_labels.labels import write_label_map
@@ -42,6 +41,7 @@ from mmwsl.pseudo_labels.regions import (
 from mmwsl.registry import LOOPS
 from mmwsl.utils.checkpoints import read_checkpoint, unwrap
 from mmwsl.utils.files import join_inside, write_whole
+from mmwsl.utils.tables import format_table
 
 INITIAL_WEIGHTS = 'initial_weights.pth'
 _KEY = 'adversarial_erasing'

@@ -3,9 +3,9 @@
 As defined by "Evaluating Weakly Supervised Object Localization Methods
 Right" (https://arxiv.org/abs/2001.07437).
 
-Shape shorthand: (H, W) a score map, T thresholds, L distinct masks that they
-give, B boxes of all these masks, G ground-truth boxes of an image. Boxes are
-x1, y1, x2, y2 in pixels.
+(H, W): a score map. T: thresholds. L: distinct masks that they give. B: boxes
+of all these masks. G: true boxes of an image. Boxes are x1, y1, x2, y2 in
+pixels, of which the last ones belong to them.
 """
 
 from __future__ import annotations
@@ -22,20 +22,12 @@ Numbers = Union[Sequence[float], np.ndarray]
 
 
 class BoxSweep(NamedTuple):
-    """The boxes of one score map at all thresholds.
+    """The boxes of one score map at all thresholds."""
 
-    Attributes:
-        level (np.ndarray): (T,) number of each threshold's mask, 0 to L - 1.
-        boxes (np.ndarray): int64 (B, 4), those of mask 0 first.
-        start (np.ndarray): (L,) where the boxes of each mask begin.
-        largest (np.ndarray): (L,) index in ``boxes`` of the box of each
-            mask's contour with the largest area.
-    """
-
-    level: np.ndarray
-    boxes: np.ndarray
-    start: np.ndarray
-    largest: np.ndarray
+    level: np.ndarray  # (T,) number of each threshold's mask, 0 to L - 1
+    boxes: np.ndarray  # int64 (B, 4), those of mask 0 first
+    start: np.ndarray  # (L,) where the boxes of each mask begin
+    largest: np.ndarray  # (L,) which box has the contour of largest area
 
 
 def maps_to_boxes(
@@ -76,17 +68,8 @@ def sweep_boxes(score_map: np.ndarray, thresholds: Numbers) -> BoxSweep:
     """Find the boxes of all distinct masks of a score map once.
 
     A map has at most 256 values, so T thresholds give far fewer masks:
-    thresholds between which no pixel lies give the same one.
-
-    Args:
-        score_map (np.ndarray): (H, W) in [0, 1].
-        thresholds (Sequence[float]): T thresholds, in any order.
-
-    Returns:
-        BoxSweep: The boxes.
-
-    Raises:
-        ValueError: See :func:`maps_to_boxes`.
+    thresholds between which no pixel lies give the same one. Arguments and
+    errors are those of :func:`maps_to_boxes`.
     """
     check_score_map(score_map)
     values = np.asarray(thresholds, dtype=np.float64)
@@ -181,14 +164,7 @@ def _largest(
 
 
 def box_ious(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Intersection over union of boxes whose last pixels belong to them.
-
-    Args:
-        boxes (np.ndarray): (B, 4).
-        others (np.ndarray): (G, 4).
-
-    Returns:
-        np.ndarray: (B, G).
+    """Intersection over union (B, G) of boxes (B, 4) and others (G, 4).
 
     Raises:
         ValueError: If a box ends before it begins.
@@ -217,28 +193,17 @@ def best_ious(
         of the best box of all contours.
     """
     best = box_ious(sweep.boxes, gt_boxes).max(axis=1)
-    largest, every = (
-        best[sweep.largest],
-        np.maximum.reduceat(best, sweep.start),
-    )
-    return largest[sweep.level], every[sweep.level]
+    every = np.maximum.reduceat(best, sweep.start)
+    return best[sweep.largest][sweep.level], every[sweep.level]
 
 
 def resize_boxes(
     boxes: np.ndarray, size: Tuple[int, int], new_size: Tuple[int, int]
 ) -> np.ndarray:
-    """Bring boxes from an image to a score map; fractions are cut off.
+    """Bring boxes (G, 4) from an image to a score map; fractions are cut off.
 
-    Args:
-        boxes (np.ndarray): (G, 4) in pixels of the image.
-        size (tuple[int]): Height and width of the image.
-        new_size (tuple[int]): Height and width of the score map.
-
-    Returns:
-        np.ndarray: int64 (G, 4).
+    Sizes are height and width, first that of the image.
     """
-    old, new = (
-        np.array([*x[::-1], *x[::-1]], float) for x in (size, new_size)
-    )
+    old, new = (np.array([*x[::-1]] * 2, float) for x in (size, new_size))
     scaled: np.ndarray = np.asarray(boxes, dtype=np.float64) * new / old
     return scaled.astype(np.int64)

@@ -1,6 +1,6 @@
 """Scores of multi-label and single-label classification.
 
-Shape shorthand: n: images, C: classes.
+n: images. C: classes.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Dict, Optional, Sequence, Tuple
 
 import numpy as np
+
+from mmwsl.utils.arrays import mean
 
 
 def count_by_score(
@@ -83,7 +85,7 @@ def multilabel_scores(
         scores (np.ndarray): (n, C) scores.
         targets (np.ndarray): (n, C) true where the class is present.
         ignore (np.ndarray, optional): (n, C) true for pairs left out.
-        threshold (float): Score from which a class counts as predicted.
+        threshold (float): See above.
 
     Returns:
         dict: Fractions in [0, 1] or NaN: (C,) arrays ``ap``, ``precision``,
@@ -102,33 +104,20 @@ def multilabel_scores(
             'have shape (n, C)'
         )
     skip = np.zeros_like(targets) if ignore is None else ignore.astype(bool)
-    ap = [
-        average_precision(scores[:, c], targets[:, c], skip[:, c])
-        for c in range(scores.shape[1])
-    ]
+    columns = zip(scores.T, targets.T, skip.T)
+    ap = np.array([average_precision(*column) for column in columns])
     predicted = (scores >= threshold) & ~skip
     targets = targets & ~skip
     hits, shown, present = (
         x.sum(0) for x in (predicted & targets, predicted, targets)
     )
-    result = {'ap': np.array(ap), 'num_images': present}
-    per_class = _precision_recall(hits, shown, present)
+    result = _precision_recall(hits, shown, present)
     micro = _precision_recall(hits.sum(), shown.sum(), present.sum())
-    for name, values in per_class.items():
-        result[name] = values
-        result['micro_' + name] = micro[name]
-    for name, key in _MACRO.items():
-        values = result[key][present > 0]
-        result[name] = values.mean() if len(values) else np.float64('nan')
+    result.update({f'micro_{name}': value for name, value in micro.items()})
+    result.update(ap=ap, num_images=present)
+    for name in ('AP', 'Precision', 'Recall', 'F1'):
+        result[f'm{name}'] = mean(result[name.lower()][present > 0])
     return result
-
-
-_MACRO = {
-    'mAP': 'ap',
-    'mPrecision': 'precision',
-    'mRecall': 'recall',
-    'mF1': 'f1',
-}
 
 
 def _precision_recall(
@@ -146,17 +135,14 @@ def _precision_recall(
 def topk_hits(
     scores: np.ndarray, label: int, topk: Sequence[int]
 ) -> np.ndarray:
-    """Whether one image's label is among the k highest scores.
-
-    Among equal scores the lower class index ranks first.
-
-    Args:
-        scores (np.ndarray): (C,) scores.
-        label (int): The class of the image.
-        topk (Sequence[int]): The values of k.
+    """Whether one image's label is among the k highest scores (C,).
 
     Returns:
-        np.ndarray: bool, one entry for each k.
+        np.ndarray: bool, one entry for each k. Among equal scores the lower
+        class index ranks first.
+
+    Raises:
+        ValueError: If the label is no class or a score is NaN.
     """
     scores = np.asarray(scores)
     if not 0 <= label < len(scores):

@@ -3,12 +3,14 @@
 Defined in LC (https://arxiv.org/abs/1903.02494) and, before, by Chattopadhyay
 et al. (https://arxiv.org/abs/1604.03505).
 
-n: images. C: classes.
+n: images. C: classes. Predicted counts are not necessarily whole.
 """
 
 from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
+
+from mmwsl.utils.arrays import mean
 
 # Class-wise value of each of the four metrics.
 CLASS_KEYS = {
@@ -17,7 +19,6 @@ CLASS_KEYS = {
     'm-relRMSE': 'relRMSE',
     'm-relRMSE-nz': 'relRMSE-nz',
 }
-COUNT_GROUPS = ((0, 0), (1, 4), (5, None))
 
 
 def count_errors(pred: np.ndarray, gt: np.ndarray) -> Dict[str, float]:
@@ -29,7 +30,7 @@ def count_errors(pred: np.ndarray, gt: np.ndarray) -> Dict[str, float]:
     has no -nz value and is left out of these means.
 
     Args:
-        pred (np.ndarray): (n, C) predicted counts, not necessarily whole.
+        pred (np.ndarray): (n, C) predicted counts p.
         gt (np.ndarray): (n, C) true counts t.
 
     Returns:
@@ -42,7 +43,7 @@ def count_errors(pred: np.ndarray, gt: np.ndarray) -> Dict[str, float]:
     """
     errors = class_count_errors(pred, gt)
     return {
-        key: _mean(errors[name][~np.isnan(errors[name])])
+        key: float(mean(errors[name][~np.isnan(errors[name])]))
         for key, name in CLASS_KEYS.items()
     }
 
@@ -54,7 +55,7 @@ def class_count_errors(
 
     The keys are the values of ``CLASS_KEYS``; NaN where no image counts.
     """
-    pred, gt = check_counts(pred, gt)
+    pred, gt = _checked(pred, gt)
     squared = (pred - gt) ** 2
     result = {}
     for suffix, chosen in (('', np.ones_like(gt, bool)), ('-nz', gt > 0)):
@@ -72,7 +73,7 @@ def count_correlation(pred: np.ndarray, gt: np.ndarray) -> np.ndarray:
 
     NaN where either of prediction and truth does not vary.
     """
-    pred, gt = (x - x.mean(axis=0) for x in check_counts(pred, gt))
+    pred, gt = (x - x.mean(axis=0) for x in _checked(pred, gt))
     norm = np.sqrt((pred**2).sum(axis=0) * (gt**2).sum(axis=0))
     # 0 / 0 is NaN; rounding must not make up a deviation.
     norm[norm < 1e-12] = np.nan
@@ -83,40 +84,36 @@ def count_correlation(pred: np.ndarray, gt: np.ndarray) -> np.ndarray:
 class CountGroup(NamedTuple):
     """Errors over the pairs of image and class with counts in a range."""
 
-    low: int
-    high: Any  # int, or None without upper end
+    name: str  # '0', '1-4' or '5+'
     pairs: int
     truth: float  # mean true count
     bias: float  # mean of prediction minus truth
     rmse: float
 
-    @property
-    def name(self) -> str:
-        """As text: '0', '1-4', '5+'."""
-        last = '+' if self.high is None else f'-{self.high}'
-        return f'{self.low}{"" if self.high == self.low else last}'
-
 
 def count_breakdown(
-    pred: np.ndarray,
-    gt: np.ndarray,
-    groups: Sequence[Tuple[int, Any]] = COUNT_GROUPS,
+    pred: np.ndarray, gt: np.ndarray, groups: Sequence[Tuple[int, Any]]
 ) -> List[CountGroup]:
     """Split the errors by the true count, over all classes together.
 
     Args:
         pred (np.ndarray): (n, C).
         gt (np.ndarray): (n, C).
-        groups (tuple): Lowest and highest true count of each group, None
-            for no highest; an empty group has NaN.
+        groups (Sequence[tuple]): Lowest and highest true count of each group,
+            None for no highest; an empty group has NaN.
     """
-    pred, gt = check_counts(pred, gt)
+    pred, gt = _checked(pred, gt)
     result = []
     for low, high in groups:
         chosen = (gt >= low) & (gt <= (np.inf if high is None else high))
         error = pred[chosen] - gt[chosen]
-        means = (_mean(gt[chosen]), _mean(error), _mean(error**2) ** 0.5)
-        result.append(CountGroup(low, high, len(error), *means))
+        last = '+' if high is None else f'-{high}' if high > low else ''
+        truth, bias, square = (
+            float(mean(x)) for x in (gt[chosen], error, error**2)
+        )
+        result.append(
+            CountGroup(f'{low}{last}', len(error), truth, bias, square**0.5)
+        )
     return result
 
 
@@ -134,7 +131,7 @@ def simple_predictors(gt: np.ndarray, cap: int = 5) -> Dict[str, np.ndarray]:
     }
 
 
-def check_counts(pred: Any, gt: Any) -> Tuple[np.ndarray, np.ndarray]:
+def _checked(pred: Any, gt: Any) -> Tuple[np.ndarray, np.ndarray]:
     """Return counts (n, C) in double precision, if they are some."""
     pred = np.asarray(pred, dtype=np.float64)
     gt = np.asarray(gt, dtype=np.float64)
@@ -160,7 +157,3 @@ def is_count(values: np.ndarray) -> np.ndarray:
     """Whether numbers are whole and not negative."""
     whole: np.ndarray = (values >= 0) & (np.floor(values) == values)
     return whole & np.isfinite(values)
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if values.size else float('nan')

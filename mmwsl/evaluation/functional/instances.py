@@ -8,21 +8,13 @@ C: classes. K: maps of an image. P: its response maps. (H, W): its size in
 pixels.
 """
 
-from typing import (
-    Any,
-    Dict,
-    Iterable,
-    List,
-    NamedTuple,
-    Sequence,
-    Tuple,
-)
+from typing import Any, Dict, Iterable, NamedTuple, Sequence
 
 import cv2
 import numpy as np
 
 from mmwsl.evaluation.functional.classification import count_by_score
-from mmwsl.utils.tables import format_table
+from mmwsl.utils.arrays import mean
 
 # What became of a prediction.
 FALSE, TRUE, IGNORED = 0, 1, -1
@@ -125,25 +117,25 @@ def instance_scores(
     matches = list(matches)
     if not matches:
         raise ValueError('no image to score')
-    labels, scores, gt_labels, best = (
-        np.concatenate([getattr(match, name) for match in matches])
-        for name in ('labels', 'scores', 'gt_labels', 'best')
+    labels, scores, outcomes, gt_labels, overlaps = zip(*matches)
+    labels, scores, outcome, gt_label, best = (
+        np.concatenate(x, axis=-1)
+        for x in (labels, scores, outcomes, gt_labels, overlaps)
     )
-    outcome = np.concatenate([match.outcome for match in matches], axis=1)
-    num_gt = np.bincount(gt_labels, minlength=num_classes)
+    num_gt = np.bincount(gt_label, minlength=num_classes)
     ap = np.full((len(outcome), num_classes), np.nan)
     abo = np.full(num_classes, np.nan)
     for c in np.flatnonzero(num_gt):
         own = labels == c
-        abo[c] = best[gt_labels == c].mean()
+        abo[c] = best[gt_label == c].mean()
         for t, row in enumerate(outcome):
             ap[t, c] = _area(scores[own], row[own], num_gt[c])
     present = num_gt > 0
     return dict(
         ap=ap,
         abo=abo,
-        mAP=_mean(ap[:, present]),
-        mABO=_mean(abo[present]),
+        mAP=mean(ap[:, present]),
+        mABO=mean(abo[present]),
         num_gt=num_gt,
         num_pred=np.bincount(labels, minlength=num_classes),
     )
@@ -157,40 +149,6 @@ def _area(scores: np.ndarray, outcome: np.ndarray, positives: int) -> float:
     precision = np.maximum.accumulate((hits / shown)[::-1])[::-1]
     steps = np.diff(hits, prepend=0) / positives
     return float(np.sum(steps * precision))
-
-
-def _mean(values: np.ndarray) -> Any:
-    """Mean over the last axis; NaN if it is empty."""
-    if values.shape[-1] == 0:
-        return np.full(values.shape[:-1], np.nan)
-    return values.mean(axis=-1)
-
-
-def instance_table(
-    scores: Dict[str, np.ndarray],
-    thresholds: Sequence[float],
-    class_names: Sequence[str],
-) -> str:
-    """One line of AP and ABO for each class.
-
-    Args:
-        scores (dict): Result of :func:`instance_scores`.
-        thresholds (Sequence[float]): T.
-        class_names (Sequence[str]): C.
-
-    Returns:
-        str: The table; '-' for classes without instances.
-    """
-    columns = [f'AP@{threshold:.2f}' for threshold in thresholds]
-    header = ('class', 'instances', 'predicted', *columns, 'ABO')
-    rows: List[Sequence[Any]] = []
-    counts = [[int(x) for x in scores[key]] for key in ('num_gt', 'num_pred')]
-    for c, name in enumerate(class_names):
-        numbers = (counts[0][c], counts[1][c])
-        rows.append((name, *numbers, *scores['ap'][:, c], scores['abo'][c]))
-    totals = (sum(counts[0]), sum(counts[1]))
-    rows.append(('mean', *totals, *scores['mAP'], float(scores['mABO'])))
-    return format_table(header, rows)
 
 
 def map_parts(
@@ -294,36 +252,3 @@ def assign_maps(
     if value.shape[1] == 0:
         return np.full(len(labels), -1, dtype=np.int64)
     return np.where(value.max(axis=1) >= 0, value.argmax(axis=1), -1)
-
-
-def binned_means(
-    values: np.ndarray, keys: np.ndarray, edges: Sequence[float]
-) -> List[Tuple[int, float]]:
-    """Average values in bins of a key.
-
-    Args:
-        values (np.ndarray): (k,).
-        keys (np.ndarray): (k,).
-        edges (Sequence[float]): Ascending; bin i holds the keys from edge
-            i - 1 up to, and without, edge i; the first and last are open.
-
-    Returns:
-        list: Number and mean (NaN for none) of each of the len(edges) + 1
-        bins.
-    """
-    bins = np.searchsorted(np.asarray(edges), keys, side='right')
-    result = []
-    for index in range(len(edges) + 1):
-        own = values[bins == index]
-        result.append((len(own), float(own.mean()) if len(own) else np.nan))
-    return result
-
-
-def mean_by_object(
-    objects: np.ndarray, values: np.ndarray
-) -> Dict[int, float]:
-    """Average the values (k,) that belong to the same object (k,)."""
-    return {
-        int(index): float(values[objects == index].mean())
-        for index in np.unique(objects)
-    }

@@ -4,7 +4,7 @@ As defined by "Evaluation for Weakly Supervised Object Localization"
 (https://arxiv.org/abs/2007.04178); and how well saliency maps agree with what
 is salient.
 
-Shape shorthand: (H, W) a score map, T thresholds, n images.
+(H, W): a score map. T: thresholds. n: images.
 """
 
 from __future__ import annotations

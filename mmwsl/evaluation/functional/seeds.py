@@ -1,17 +1,27 @@
-"""Quality of class maps against masks, over a sweep of background scores.
+"""Quality of class maps, label maps and regions against masks.
 
-Shape shorthand: C: foreground classes, K: maps of one image, T: thresholds.
-Masks hold 0 for background and c + 1 for class c.
+Class maps are scored over a sweep of background scores.
+
+C: foreground classes. K: maps of one image. T: thresholds. Masks hold 0 for
+background and c + 1 for class c.
 """
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, Optional, Tuple
+import csv
+import io
+import json
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from mmwsl.utils.arrays import mean, mean_without_nan
+from mmwsl.utils.files import write_whole
+from mmwsl.utils.tables import percent
+
 # Interpolated maps and half precision overshoot 1 by one rounding step.
 _TOLERANCE = 1e-3
+SWEPT_MEANS = ('mIoU', 'mPrecision', 'mRecall')
 
 SeedHistogram = Dict[str, Any]
 
@@ -55,10 +65,11 @@ def seed_histograms(
             not exactly one of ``thresholds`` and ``saliency`` is given.
     """
     maps, labels, gt = np.asarray(maps), np.asarray(labels), np.asarray(gt)
-    check_maps(maps, labels, gt.shape, num_classes)
+    _check_maps(maps, labels, gt.shape, num_classes)
     if (thresholds is None) == (saliency is None):
         raise ValueError('give either thresholds or saliency')
     winner, best = _winners(maps, labels)
+    number = 1
     if saliency is not None:
         if np.shape(saliency) != gt.shape:
             raise ValueError(
@@ -66,30 +77,21 @@ def seed_histograms(
             )
         _check_range('saliency', np.asarray(saliency))
         bins = (best > 1 - np.asarray(saliency, best.dtype)).astype(np.intp)
-        return _histograms(winner, bins, gt, num_classes, 1, ignore_index)
-    thresholds = np.asarray(thresholds, dtype=np.float64)
-    if thresholds.ndim != 1 or not (np.diff(thresholds) >= 0).all():
-        raise ValueError('thresholds must be a list in ascending order')
-    bins = np.searchsorted(thresholds.astype(best.dtype), best)
-    return _histograms(
-        winner, bins, gt, num_classes, len(thresholds), ignore_index
-    )
+    else:
+        levels = np.asarray(thresholds, dtype=np.float64)
+        if levels.ndim != 1 or not (np.diff(levels) >= 0).all():
+            raise ValueError('thresholds must be a list in ascending order')
+        number = len(levels)
+        bins = np.searchsorted(levels.astype(best.dtype), best)
+    return _histograms(winner, bins, gt, num_classes, number, ignore_index)
 
 
 def label_map_histograms(
     pred: np.ndarray, gt: np.ndarray, num_classes: int, ignore_index: int = 255
 ) -> SeedHistogram:
-    """The same counts (T = 1) for a finished label map of one image.
+    """The same counts (T = 1) for a finished label map (H, W) of one image.
 
-    Args:
-        pred (np.ndarray): (H, W) label map; pixels of ``ignore_index`` are
-            left out as those of the mask are.
-        gt (np.ndarray): (H, W) mask.
-        num_classes (int): C.
-        ignore_index (int): Value of pixels left out.
-
-    Returns:
-        dict: As from :func:`seed_histograms`.
+    Its pixels of ``ignore_index`` are left out, too.
 
     Raises:
         ValueError: If the shapes differ or a value is no class.
@@ -109,99 +111,7 @@ def label_map_histograms(
     return _histograms(pred, bins, gt, num_classes, 1, ignore_index)
 
 
-def seed_scores(hists: Iterable[SeedHistogram]) -> Dict[str, np.ndarray]:
-    """IoU, precision and recall of all thresholds from summed histograms.
-
-    Args:
-        hists (Iterable[dict]): One histogram for each image.
-
-    Returns:
-        dict: Fractions: ``iou``, ``precision``, ``recall`` (T, C + 1),
-        background first, NaN where a class is neither predicted nor in a
-        mask (iou), never predicted (precision) or in no mask (recall);
-        ``mIoU``, ``mPrecision``, ``mRecall`` (T,), their means over the
-        classes without NaN; and ``gt_pixels`` (C + 1,).
-
-    Raises:
-        ValueError: If there is no histogram or they do not fit together.
-    """
-    pred, hit, gt = _sum_histograms(hists)
-    # Column i: pixels that stay foreground at threshold i, i.e. bins > i.
-    above = np.cumsum(pred[:, ::-1], axis=1)[:, -2::-1]
-    hits = np.cumsum(hit[:, ::-1], axis=1)[:, -2::-1]
-    # Row 0 of ``hit`` counts background pixels that are lost to foreground.
-    above[0] = gt.sum() - above[1:].sum(0)
-    hits[0] = gt[0] - hits[0]
-    result = {'gt_pixels': gt}
-    present = np.broadcast_to(gt[:, None], hits.shape)
-    for name, below in (
-        ('iou', above + present - hits),
-        ('precision', above),
-        ('recall', present),
-    ):
-        values = np.full(hits.shape, np.nan)
-        np.divide(hits, below, out=values, where=below > 0)
-        result[name] = values.T
-    for name in ('IoU', 'Precision', 'Recall'):
-        result['m' + name] = mean_without_nan(result[name.lower()])
-    return result
-
-
-def check_shown(class_pixels: np.ndarray, place: str) -> None:
-    """Refuse scores against masks of nothing but background.
-
-    Args:
-        class_pixels (np.ndarray): (C,) pixels of each class in all masks.
-        place (str): Where the masks are, for the error.
-
-    Raises:
-        ValueError: If no mask shows a class: a mean over the background alone
-            says nothing.
-    """
-    if not class_pixels.any():
-        raise ValueError(
-            f'{place}: no mask shows a class; class c is stored as c + 1, and '
-            '255 is ignored'
-        )
-
-
-def mean_without_nan(values: np.ndarray) -> np.ndarray:
-    """Mean over the last axis of the entries that are not NaN, else NaN."""
-    known = ~np.isnan(values)
-    total = np.where(known, values, 0).sum(-1)
-    number = known.sum(-1)
-    return np.where(number > 0, total / np.maximum(number, 1), np.nan)
-
-
-def power_to_threshold(alphas: np.ndarray) -> np.ndarray:
-    """Constant background scores that act like ``(1 - max)^alpha``.
-
-    The score falls and the maximum rises with the maximum, so background
-    wins exactly up to one value: the largest double m in [0, 1] with
-    ``(1 - m)^alpha >= m``, found by bisection down to neighbouring doubles.
-
-    Args:
-        alphas (np.ndarray): (T,) positive exponents.
-
-    Returns:
-        np.ndarray: (T,) thresholds, falling where the exponents rise.
-
-    Raises:
-        ValueError: If an exponent is not positive and finite.
-    """
-    alphas = np.asarray(alphas, dtype=np.float64)
-    if not (np.isfinite(alphas) & (alphas > 0)).all():
-        raise ValueError(f'alphas must be positive, got {alphas.tolist()}')
-    low, high = np.zeros_like(alphas), np.ones_like(alphas)
-    while True:
-        middle = (low + high) / 2
-        if ((middle == low) | (middle == high)).all():
-            return low
-        wins = (1 - middle) ** alphas >= middle
-        low, high = np.where(wins, middle, low), np.where(wins, high, middle)
-
-
-def check_maps(
+def _check_maps(
     maps: np.ndarray, labels: np.ndarray, shape: Tuple[int, ...], classes: int
 ) -> None:
     """Raise ValueError unless maps, labels and a mask's shape fit."""
@@ -283,29 +193,210 @@ def _histograms(
     }
 
 
-def _sum_histograms(
-    hists: Iterable[SeedHistogram],
-) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Dense ``pred``, ``hit`` (C + 1, T + 1) and ``gt_pixels`` (C + 1,)."""
-    total = None
+def seed_scores(hists: Iterable[SeedHistogram]) -> Dict[str, np.ndarray]:
+    """IoU, precision and recall of all thresholds from summed histograms.
+
+    Args:
+        hists (Iterable[dict]): One histogram for each image.
+
+    Returns:
+        dict: Fractions: ``iou``, ``precision``, ``recall`` (T, C + 1),
+        background first, NaN where a class is neither predicted nor in a
+        mask (iou), never predicted (precision) or in no mask (recall);
+        ``mIoU``, ``mPrecision``, ``mRecall`` (T,), their means over the
+        classes without NaN; and ``gt_pixels`` (C + 1,).
+
+    Raises:
+        ValueError: If there is no histogram or they do not fit together.
+    """
+    hists = list(hists)
+    shapes = {(x['num_classes'] + 1, len(x['background'])) for x in hists}
+    if len(shapes) != 1:
+        raise ValueError(
+            f'histograms differ in classes or thresholds: {sorted(shapes)}'
+            if hists
+            else 'no image to score'
+        )
+    pred, hit = np.zeros((2, *shapes.pop()), np.int64)
+    gt = np.zeros(len(pred), np.int64)
     for hist in hists:
-        shape = (hist['num_classes'] + 1, len(hist['background']))
-        if total is None:
-            total = (
-                np.zeros(shape, np.int64),
-                np.zeros(shape, np.int64),
-                np.zeros(shape[0], np.int64),
-            )
-        pred, hit, pixels = total
-        if pred.shape != shape:
-            raise ValueError(
-                f'histograms differ in classes or thresholds: {pred.shape} '
-                f'and {shape}'
-            )
         pred[hist['classes']] += hist['pred']
         hit[hist['classes']] += hist['hit']
         hit[0] += hist['background']
-        pixels[hist['gt_classes']] += hist['gt_pixels']
-    if total is None:
-        raise ValueError('no image to score')
-    return total
+        gt[hist['gt_classes']] += hist['gt_pixels']
+    # Column i: pixels that stay foreground at threshold i, i.e. bins > i.
+    above = np.cumsum(pred[:, ::-1], axis=1)[:, -2::-1]
+    hits = np.cumsum(hit[:, ::-1], axis=1)[:, -2::-1]
+    # Row 0 of ``hit`` counts background pixels that are lost to foreground.
+    above[0] = gt.sum() - above[1:].sum(0)
+    hits[0] = gt[0] - hits[0]
+    result: Dict[str, np.ndarray] = {'gt_pixels': gt}
+    present = np.broadcast_to(gt[:, None], hits.shape)
+    for name, below in (
+        ('IoU', above + present - hits),
+        ('Precision', above),
+        ('Recall', present),
+    ):
+        values = np.full(hits.shape, np.nan)
+        np.divide(hits, below, out=values, where=below > 0)
+        result[name.lower()] = values.T
+        result[f'm{name}'] = mean_without_nan(values.T)
+    return result
+
+
+def check_shown(class_pixels: np.ndarray, place: str) -> None:
+    """Refuse masks, at a place, that show no class: (C,) pixels of each.
+
+    Raises:
+        ValueError: If so; a mean over the background alone says nothing.
+    """
+    if not class_pixels.any():
+        raise ValueError(
+            f'{place}: no mask shows a class; class c is stored as c + 1, and '
+            '255 is ignored'
+        )
+
+
+def power_to_threshold(alphas: np.ndarray) -> np.ndarray:
+    """Constant background scores that act like ``(1 - max)^alpha``.
+
+    The score falls and the maximum rises with the maximum, so background
+    wins exactly up to one value: the largest double m in [0, 1] with
+    ``(1 - m)^alpha >= m``, found by bisection down to neighbouring doubles.
+    Thresholds fall where exponents rise.
+
+    Raises:
+        ValueError: If an exponent is not positive and finite.
+    """
+    alphas = np.asarray(alphas, dtype=np.float64)
+    if not (np.isfinite(alphas) & (alphas > 0)).all():
+        raise ValueError(f'alphas must be positive, got {alphas.tolist()}')
+    low, high = np.zeros_like(alphas), np.ones_like(alphas)
+    while True:
+        middle = (low + high) / 2
+        if ((middle == low) | (middle == high)).all():
+            return low
+        wins = (1 - middle) ** alphas >= middle
+        low, high = np.where(wins, middle, low), np.where(wins, high, middle)
+
+
+def seed_means(scores: Dict[str, np.ndarray], index: int) -> Dict[str, float]:
+    """``mIoU``, ``mPrecision`` and ``mRecall`` in percent at one threshold."""
+    return {key: percent(scores[key][index]) for key in SWEPT_MEANS}
+
+
+def seed_table(
+    scores: Dict[str, np.ndarray],
+    index: int,
+    class_names: Sequence[str],
+    bodies: Optional[np.ndarray] = None,
+) -> Dict[str, Sequence[Any]]:
+    """Columns of IoU, precision and recall of background and each class.
+
+    Args:
+        scores (dict): Result of :func:`seed_scores`.
+        index (int): Position in the sweep.
+        class_names (Sequence[str]): The C foreground classes.
+        bodies (np.ndarray, optional): Another column, (C,) recalls.
+    """
+    columns: Dict[str, Sequence[Any]] = {
+        'class': ['background', *class_names, 'mean']
+    }
+    for name in ('IoU', 'Precision', 'Recall'):
+        header = name if name == 'IoU' else name.lower()
+        values = scores[name.lower()][index]
+        columns[header] = [*values, scores[f'm{name}'][index]]
+    if bodies is not None:
+        columns['body recall'] = [np.nan, *bodies, mean_without_nan(bodies)]
+    return columns
+
+
+def write_sweep(
+    path: str, scores: Dict[str, np.ndarray], swept: Dict[str, np.ndarray]
+) -> None:
+    """Write the means in percent at each position of the sweep.
+
+    Args:
+        path (str): File to write, ``.json`` (list of objects) or ``.csv``;
+            its folder is created, and it appears whole or not at all.
+        scores (dict): Result of :func:`seed_scores`.
+        swept (dict): Further columns (T,).
+
+    Raises:
+        ValueError: If the suffix is neither of the two.
+    """
+    check_sweep_path(path)
+    columns: Dict[str, List[Any]] = {k: x.tolist() for k, x in swept.items()}
+    for key in SWEPT_MEANS:
+        # JSON knows no NaN.
+        columns[key] = [
+            None if np.isnan(x) else percent(x) for x in scores[key]
+        ]
+    rows = list(zip(*columns.values()))
+    if path.endswith('.json'):
+        content = json.dumps([dict(zip(columns, x)) for x in rows], indent=1)
+    else:
+        text = io.StringIO()
+        csv.writer(text).writerows([tuple(columns), *rows])
+        content = text.getvalue()
+    write_whole(path, content.encode())
+
+
+def check_sweep_path(path: str) -> None:
+    """Raise ValueError unless the file's suffix is .json or .csv."""
+    if not path.endswith(('.json', '.csv')):
+        raise ValueError(f'{path}: the sweep is written as .json or .csv')
+
+
+def region_counts(
+    regions: np.ndarray,
+    labels: np.ndarray,
+    mask: np.ndarray,
+    num_classes: int,
+    ignore_index: int = 255,
+) -> np.ndarray:
+    """Count the pixels of one image that regions get right.
+
+    Regions, bool (K, H, W), of different classes may overlap; each is scored
+    for itself.
+
+    Returns:
+        np.ndarray: int64 (3, C), additive over images: pixels of a class in
+        its region, pixels of its region, and pixels of the class.
+
+    Raises:
+        ValueError: If sizes differ or a class does not exist.
+    """
+    if regions.shape[1:] != mask.shape:
+        raise ValueError(
+            f'regions {regions.shape[1:]} and mask {mask.shape} differ in size'
+        )
+    if len(labels) and not 0 <= min(labels) <= max(labels) < num_classes:
+        raise ValueError(
+            f'regions of classes {list(labels)}, but there are {num_classes}'
+        )
+    valid = mask != ignore_index
+    present = np.bincount(mask[valid], minlength=num_classes + 1)
+    if len(present) > num_classes + 1:
+        raise ValueError(
+            f'mask holds {len(present) - 1}, but there are {num_classes} '
+            'classes'
+        )
+    counts = np.zeros((3, num_classes), np.int64)
+    counts[2] = present[1:]
+    for region, label in zip(regions, labels):
+        counts[0, label] += int((region & (mask == label + 1)).sum())
+        counts[1, label] += int((region & valid).sum())
+    return counts
+
+
+def region_scores(counts: np.ndarray) -> Dict[str, float]:
+    """Return ``recall`` and ``precision`` of counts summed over images.
+
+    They are fractions, means over classes, and NaN over nothing.
+    """
+    scores = {}
+    for name, row in (('recall', 2), ('precision', 1)):
+        known = counts[row] > 0
+        scores[name] = float(mean(counts[0, known] / counts[row, known]))
+    return scores

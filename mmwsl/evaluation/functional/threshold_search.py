@@ -84,19 +84,19 @@ def fit_peak_thresholds(
     if not all(len(x) for x in (maps, min_values, min_ratios, limits)):
         raise ValueError('no peaks or no thresholds to choose from')
     counts = np.array([x.objects for x in maps])
-    tried: List[Tuple[float, Optional[float], np.ndarray]] = []
+    tried: List[Tuple[Optional[float], float, np.ndarray]] = []
     for ratio in min_ratios:
-        # The values of peaks that pass the ratio, lowest first.
+        # The values of peaks that pass the ratio.
         passed = [
-            np.sort(x.values[x.values >= ratio * x.values.max(initial=0)])
-            for x in maps
+            x.values[x.values >= ratio * x.values.max(initial=0)] for x in maps
         ]
         for value in min_values:
-            numbers = np.array([_at_least(x, value) for x in passed])
-            tried.append((float(ratio), value, numbers))
+            low = -np.inf if value is None else value
+            numbers = np.array([(x >= low).sum() for x in passed])
+            tried.append((value, float(ratio), numbers))
     best = PeakThresholds(None, 0.0, None, np.inf)
     for limit in limits:
-        for ratio, value, numbers in tried:
+        for value, ratio, numbers in tried:
             kept = numbers if limit is None else numbers.clip(max=limit)
             error = float(np.mean((kept - counts) ** 2 / (counts + 1)))
             if error < best.error:
@@ -104,27 +104,16 @@ def fit_peak_thresholds(
     return best
 
 
-def _at_least(ascending: np.ndarray, value: Optional[float]) -> int:
-    if value is None:
-        return len(ascending)
-    return len(ascending) - int(np.searchsorted(ascending, value))
-
-
 def value_candidates(
     maps: Sequence[PeakValues], number: int = 50
 ) -> List[Optional[float]]:
-    """Choose absolute thresholds to try: none, and values between peaks'.
+    """Choose absolute thresholds to try: None, then ascending values.
 
-    Args:
-        maps (Sequence[PeakValues]): All peaks.
-        number (int): Largest number of values.
-
-    Returns:
-        list: None and ascending values.
+    The values, as many at most, lie between those of all peaks.
     """
     values = np.unique(np.concatenate([x.values for x in maps]))
     middles = (values[1:] + values[:-1]) / 2
     if len(middles) > number:
         places = np.linspace(0, len(middles) - 1, number)
         middles = middles[np.round(places).astype(np.int64)]
-    return [None, *(float(x) for x in middles)]
+    return [None, *middles.tolist()]

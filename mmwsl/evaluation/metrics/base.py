@@ -7,8 +7,10 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
 
 from mmwsl.utils.arrays import array
+from mmwsl.utils.tables import format_columns
 
 _PROVIDERS = {
     'pred_score': 'the model must predict class scores (a classifier head)',
@@ -18,10 +20,6 @@ _PROVIDERS = {
         "type='CAMHead', ...))"
     ),
     'pred_map_labels': 'the model must list the classes of its pred_maps',
-    'gt_label': (
-        "the evaluation pipeline must end with dict(type='PackWSLInputs') "
-        'and the dataset must have image labels'
-    ),
     'pred_count': (
         'the model must predict counts (for example head=dict('
         "type='DensityHead', ...))"
@@ -30,20 +28,14 @@ _PROVIDERS = {
         'the model must predict instances (for example head=dict('
         "type='PRMHead', ...))"
     ),
+    'gt_label': (
+        "the evaluation pipeline must end with dict(type='PackWSLInputs') "
+        'and the dataset must have image labels'
+    ),
     'gt_count': (
         'the dataset must know object counts: VOCImageLevelDataset needs '
         "labels_from='xml', FolderDataset an ann_file of lines "
         'path,class,count'
-    ),
-    'gt_instances': (
-        'the evaluation pipeline needs '
-        "dict(type='LoadEvalAnnotations', with_instances=True) and "
-        "dict(type='PackWSLInputs', eval_keys=('gt_instances',))"
-    ),
-    'gt_loc_mask': (
-        'the evaluation pipeline needs '
-        "dict(type='LoadEvalAnnotations', with_loc_mask=True) and "
-        "dict(type='PackWSLInputs', eval_keys=('gt_loc_mask',))"
     ),
     'ori_shape': 'the evaluation pipeline must load images',
     'saliency': (
@@ -51,6 +43,8 @@ _PROVIDERS = {
         "dict(type='PackWSLInputs')"
     ),
 }
+# What LoadEvalAnnotations calls what it loads, other than masks of classes.
+_LOADED = {'gt_instances': 'with_instances', 'gt_loc_mask': 'with_loc_mask'}
 
 
 class WSLMetric(BaseMetric):
@@ -90,27 +84,38 @@ class WSLMetric(BaseMetric):
         return self.score_all(results)
 
     def score_all(self, results: List[Any]) -> Dict[str, float]:
-        """Return the metrics and print the tables.
-
-        Args:
-            results (list): One of :meth:`image_result` for each image.
-        """
+        """Return the metrics of all images' results and print the tables."""
         raise NotImplementedError
+
+    def class_names(self, num_classes: int) -> Sequence[str]:
+        """The dataset's class names; numbers where it has none.
+
+        Raises:
+            ValueError: If the dataset has another number of classes.
+        """
+        names = (self.dataset_meta or {}).get('classes')
+        if not names:
+            return [str(c) for c in range(num_classes)]
+        if len(names) != num_classes:
+            raise ValueError(
+                f'the model predicts {num_classes} classes, the dataset has '
+                f'{len(names)}: set num_classes of the head to {len(names)}'
+            )
+        return list(names)
+
+
+def say(title: str, *tables: Mapping[str, Sequence[Any]]) -> None:
+    """Print tables, each a dict of columns, under a title."""
+    texts = [title, *(format_columns(table) for table in tables)]
+    print_log('\n'.join(texts), logger='current')
 
 
 def field(sample: Mapping[str, Any], key: str) -> Any:
-    """A sample's field.
-
-    Args:
-        sample (Mapping): A data sample as a dict.
-        key (str): Name of the field.
-
-    Returns:
-        Any: The field's value.
+    """Return a sample's field.
 
     Raises:
-        ValueError: If the field is missing; the message names the config
-            line that provides it.
+        ValueError: If it is missing; the message names the config line that
+            provides it.
     """
     value = sample.get(key)
     if value is not None:
@@ -118,8 +123,8 @@ def field(sample: Mapping[str, Any], key: str) -> Any:
     provider = _PROVIDERS.get(key)
     if provider is None and key.startswith('gt_'):
         provider = (
-            'the evaluation pipeline needs '
-            "dict(type='LoadEvalAnnotations', with_seg_map=True) and "
+            "the evaluation pipeline needs dict(type='LoadEvalAnnotations', "
+            f'{_LOADED.get(key, "with_seg_map")}=True) and '
             f"dict(type='PackWSLInputs', eval_keys=('{key}',))"
         )
     raise ValueError(f'{image_name(sample)}: no {key}: {provider}')
@@ -165,22 +170,3 @@ def label_indices(
 def image_name(sample: Mapping[str, Any]) -> str:
     """The sample's image id, for messages."""
     return str(sample.get('img_id') or sample.get('img_path') or 'sample')
-
-
-def class_names(
-    dataset_meta: Optional[Mapping[str, Any]], num_classes: int
-) -> Sequence[str]:
-    """The dataset's class names; numbers where it has none.
-
-    Raises:
-        ValueError: If the dataset has another number of classes.
-    """
-    names = (dataset_meta or {}).get('classes')
-    if not names:
-        return [str(c) for c in range(num_classes)]
-    if len(names) != num_classes:
-        raise ValueError(
-            f'the model predicts {num_classes} classes, the dataset has '
-            f'{len(names)}: set num_classes of the head to {len(names)}'
-        )
-    return list(names)

@@ -8,20 +8,16 @@ from typing import Any, Dict, List, Mapping, Sequence
 import numpy as np
 from mmengine.logging import print_log
 
-from mmwsl.evaluation.functional import (
-    format_table,
-    multilabel_scores,
-    percent,
-    topk_hits,
-)
+from mmwsl.evaluation.functional import multilabel_scores, topk_hits
 from mmwsl.evaluation.metrics.base import (
     WSLMetric,
-    class_names,
     field,
     label_indices,
+    say,
 )
 from mmwsl.registry import METRICS
 from mmwsl.utils.arrays import array
+from mmwsl.utils.tables import percent
 
 
 @METRICS.register_module()
@@ -118,14 +114,14 @@ class MultiLabelMetric(WSLMetric):
     def score_all(self, results: List[dict]) -> Dict[str, float]:
         """Score all images together and print the table."""
         scores = np.stack([x['score'] for x in results])
-        names = class_names(self.dataset_meta, scores.shape[1])
-        targets = np.zeros(scores.shape, bool)
-        ignore = np.zeros(scores.shape, bool)
+        names = self.class_names(scores.shape[1])
+        targets, ignore = np.zeros((2, *scores.shape), bool)
         for row, result in enumerate(results):
             targets[row, result['label']] = True
             ignore[row, result.get('difficult', [])] = True
         values = multilabel_scores(scores, targets, ignore, self.threshold)
-        absent = [n for n, k in zip(names, values['num_images']) if k == 0]
+        counts = values['num_images'].tolist()
+        absent = [n for n, count in zip(names, counts) if count == 0]
         if absent:
             print_log(
                 f'{len(absent)} of {len(names)} classes are in no evaluated '
@@ -135,22 +131,18 @@ class MultiLabelMetric(WSLMetric):
                 level=logging.WARNING,
             )
         if self.per_class:
-            print_log(self._table(names, values), logger='current')
+            say(
+                f'image labels, score >= {self.threshold:g} (percent):',
+                {
+                    'class': [*names, 'mean'],
+                    'images': [*counts, sum(counts)],
+                    'AP': [*values['ap'], values['mAP']],
+                    'precision': [*values['precision'], values['mPrecision']],
+                    'recall': [*values['recall'], values['mRecall']],
+                    'F1': [*values['f1'], values['mF1']],
+                },
+            )
         metrics = {key: percent(values[key]) for key in ('mAP', 'mF1')}
         for key in ('precision', 'recall', 'F1'):
             metrics[key] = percent(values['micro_' + key.lower()])
         return metrics
-
-    def _table(
-        self, names: Sequence[str], values: Dict[str, np.ndarray]
-    ) -> str:
-        keys = ('ap', 'precision', 'recall', 'f1')
-        means = ('mAP', 'mPrecision', 'mRecall', 'mF1')
-        counts = [int(k) for k in values['num_images']]
-        rows = [*zip(names, counts, *(values[key] for key in keys))]
-        rows.append(('mean', sum(counts), *(values[key] for key in means)))
-        header = ('class', 'images', 'AP', 'precision', 'recall', 'F1')
-        return (
-            f'image labels, score >= {self.threshold:g} (percent):\n'
-            + format_table(header, rows)
-        )

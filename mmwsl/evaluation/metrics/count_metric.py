@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 from mmengine.logging import print_log
 
 from mmwsl.datasets.base import base_datasets
-from mmwsl.evaluation.functional import (
+from mmwsl.evaluation.functional.counting import (
+    CLASS_KEYS,
     class_count_errors,
     count_breakdown,
     count_correlation,
     count_errors,
-    format_table,
     is_count,
     simple_predictors,
 )
-from mmwsl.evaluation.functional.counting import CLASS_KEYS
 from mmwsl.evaluation.metrics.base import (
     WSLMetric,
-    class_names,
     field,
     image_name,
+    say,
 )
 from mmwsl.registry import DATASETS, METRICS
-from mmwsl.utils.arrays import array
+from mmwsl.utils.arrays import array, mean
 
 
 @METRICS.register_module()
@@ -93,12 +92,12 @@ class CountMetric(WSLMetric):
     def score_all(self, results: List[dict]) -> Dict[str, float]:
         """Score all images together and print the tables."""
         pred, gt = (np.stack([x[k] for x in results]) for k in ('pred', 'gt'))
-        names = class_names(self.dataset_meta, gt.shape[1])
+        names = self.class_names(gt.shape[1])
         metrics = dict(count_errors(pred, gt))
         metrics['bias'] = float((pred - gt).mean())
-        known = count_correlation(pred, gt)
-        known = known[~np.isnan(known)]
-        metrics['correlation'] = known.mean() if known.size else np.nan
+        related = count_correlation(pred, gt)
+        correlation = float(mean(related[~np.isnan(related)]))
+        metrics['correlation'] = correlation
         last = self.max_count + 1
         parts = ((0, 0), (1, self.max_count), (last, None))
         for group in count_breakdown(pred, gt, parts):
@@ -108,12 +107,10 @@ class CountMetric(WSLMetric):
             means = self._training_means(names)
             if means is not None:
                 others['train-mean'] = np.broadcast_to(means, gt.shape)
-            rows = [(n, n) for n in range(last)] + [(last, None)]
-            print_log(
-                'object counts:\n'
-                f'{_class_table(pred, gt, names, others)}\n'
-                f'{_group_table(pred, gt, others, rows)}',
-                logger='current',
+            say(
+                'object counts:',
+                _class_table(pred, gt, names, others, [*related, correlation]),
+                _group_table(pred, gt, others, last),
             )
         return {key: round(float(x), 4) for key, x in metrics.items()}
 
@@ -174,8 +171,9 @@ def _counts(sample: Mapping[str, Any], key: str) -> np.ndarray:
     return counts
 
 
-def _number(value: float) -> str:
-    return '-' if np.isnan(value) else f'{value:.3f}'
+def _texts(values: Sequence[float]) -> List[str]:
+    """Numbers, which tables would take for fractions, as text."""
+    return ['-' if np.isnan(value) else f'{value:.3f}' for value in values]
 
 
 def _class_table(
@@ -183,44 +181,36 @@ def _class_table(
     gt: np.ndarray,
     names: Sequence[str],
     others: Mapping[str, np.ndarray],
-) -> str:
-    """One line for each class, the means and the other predictors."""
+    related: List[float],
+) -> Dict[str, List[Any]]:
+    """Columns of the classes, their means and the other predictors."""
+    images = (gt > 0).sum(axis=0).tolist()
+    table: Dict[str, List[Any]] = {
+        'class': [*names, 'mean', *others],
+        'images': images + [sum(images)] * (1 + len(others)),
+    }
     errors = class_count_errors(pred, gt)
-    related = count_correlation(pred, gt)
-    rows: List[Sequence[Any]] = []
-    for c, name in enumerate(names):
-        values = [errors[key][c] for key in CLASS_KEYS.values()] + [related[c]]
-        rows.append((name, int((gt[:, c] > 0).sum()), *map(_number, values)))
-    total = int((gt > 0).sum())
-    known = related[~np.isnan(related)]
-    for name, counts in {'mean': pred, **others}.items():
-        means = [_number(x) for x in count_errors(counts, gt).values()]
-        own = name == 'mean' and known.size
-        rows.append(
-            (name, total, *means, _number(known.mean()) if own else '-')
-        )
-    header = ('class', 'images', *CLASS_KEYS.values(), 'correlation')
-    return format_table(header, rows)
+    means = [count_errors(counts, gt) for counts in (pred, *others.values())]
+    for key, name in CLASS_KEYS.items():
+        table[name] = _texts([*errors[name], *(x[key] for x in means)])
+    table['correlation'] = _texts(related + [np.nan] * len(others))
+    return table
 
 
 def _group_table(
-    pred: np.ndarray,
-    gt: np.ndarray,
-    others: Mapping[str, np.ndarray],
-    groups: Sequence[Tuple[int, Any]],
-) -> str:
-    """One line for each true count, also of the other predictors."""
-    counts = {'RMSE': pred, **others}
-    parts = [count_breakdown(x, gt, groups) for x in counts.values()]
-    rows = [
-        (
-            own.name,
-            own.pairs,
-            _number(own.truth),
-            _number(own.bias),
-            *(_number(part.rmse) for part in (own, *rest)),
-        )
-        for own, *rest in zip(*parts)
-    ]
-    header = ('true count', 'pairs', 'mean', 'bias', *counts)
-    return format_table(header, rows)
+    pred: np.ndarray, gt: np.ndarray, others: Mapping[str, Any], last: int
+) -> Dict[str, List[Any]]:
+    """Columns of the true counts, also of the other predictors."""
+    groups = [*((n, n) for n in range(last)), (last, None)]
+    own = count_breakdown(pred, gt, groups)
+    table: Dict[str, List[Any]] = {
+        'true count': [x.name for x in own],
+        'pairs': [x.pairs for x in own],
+        'mean': _texts([x.truth for x in own]),
+        'bias': _texts([x.bias for x in own]),
+        'RMSE': _texts([x.rmse for x in own]),
+    }
+    for name, counts in others.items():
+        parts = count_breakdown(counts, gt, groups)
+        table[name] = _texts([x.rmse for x in parts])
+    return table

@@ -5,27 +5,24 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
-from mmengine.logging import print_log
 
-from mmwsl.evaluation.functional import (
+from mmwsl.evaluation.functional.instances import (
     ImageMatch,
     instance_scores,
-    instance_table,
     map_parts,
-    mask_iou,
     match_instances,
-    percent,
 )
 from mmwsl.evaluation.metrics.base import (
     WSLMetric,
-    class_names,
     field,
     image_name,
     label_indices,
     pixels,
+    say,
 )
 from mmwsl.registry import METRICS
-from mmwsl.utils.arrays import array
+from mmwsl.utils.arrays import array, mask_iou
+from mmwsl.utils.tables import percent
 
 MASK_SOURCES = ('instances', 'single')
 IGNORE_INDEX = 255
@@ -36,25 +33,22 @@ class InstanceTruth(NamedTuple):
 
     labels: np.ndarray  # (n',) classes of the instances with masks
     masks: np.ndarray  # bool (n', H, W)
-    ignored: np.ndarray  # bool (n',) those that do not count
+    ignored: np.ndarray  # bool (n',) those that do not count: difficult ones
     unknown: np.ndarray  # classes whose instances have no masks
     valid: Optional[np.ndarray]  # bool (H, W) pixels that count, None for all
     num_objects: int  # n
 
 
 def instance_truth(sample: Mapping[str, Any], source: str) -> InstanceTruth:
-    """Read the true instances of a sample.
+    """Read the true instances of a sample with ``gt_instances``.
 
     Args:
-        sample (Mapping): A data sample as a dict, with ``gt_instances``.
+        sample (Mapping): A data sample as a dict.
         source (str): 'instances' takes ``gt_instances.masks``. 'single' is
             for data with class masks alone: where an object is the only one
             of its class, the mask of the class in ``gt_sem_seg`` is its
             mask; classes with several objects are unknown in that image, and
             ignored pixels of the class masks do not count.
-
-    Returns:
-        InstanceTruth: Difficult objects are ignored.
 
     Raises:
         ValueError: If something is missing; names the image and what
@@ -152,8 +146,8 @@ class InstanceAPMetric(WSLMetric):
         self.parts = parts
         self.per_class = per_class
 
-    def image_result(self, sample: Mapping[str, Any]) -> Dict[str, Any]:
-        """Match the instances of an image."""
+    def image_result(self, sample: Mapping[str, Any]) -> tuple:
+        """Return the match of an image and the number of its objects."""
         found = self._predicted(sample)
         truth = instance_truth(sample, self.masks)
         labels = array(found['labels']).astype(np.int64)
@@ -169,9 +163,7 @@ class InstanceAPMetric(WSLMetric):
             truth.ignored,
             self.thresholds,
         )
-        result = {k: v.copy() for k, v in match._asdict().items()}
-        result['num_objects'] = truth.num_objects
-        return result
+        return ImageMatch(*(x.copy() for x in match)), truth.num_objects
 
     def _predicted(self, sample: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return ``labels``, ``scores`` and ``masks``."""
@@ -187,22 +179,27 @@ class InstanceAPMetric(WSLMetric):
             self.parts,
         )
 
-    def score_all(self, results: List[dict]) -> Dict[str, float]:
+    def score_all(self, results: List[tuple]) -> Dict[str, float]:
         """Score all images together and print the table."""
-        objects = sum(x['num_objects'] for x in results)
-        matches = [
-            ImageMatch(*(x[key] for key in ImageMatch._fields))
-            for x in results
-        ]
+        matches, objects = zip(*results)
         names = self._names(matches)
         scores = instance_scores(matches, len(names))
-        used = f'{int(scores["num_gt"].sum())} of {objects} objects used'
+        counts = {k: scores[k].tolist() for k in ('num_gt', 'num_pred')}
+        true, predicted = ([*x, sum(x)] for x in counts.values())
+        used = f'{true[-1]} of {sum(objects)} objects used'
         if self.per_class:
-            table = instance_table(scores, self.thresholds, names)
-            text = f'instances, {used} (percent):\n{table}'
+            table: Dict[str, List[Any]] = {
+                'class': [*names, 'mean'],
+                'instances': true,
+                'predicted': predicted,
+            }
+            for row, threshold in enumerate(self.thresholds):
+                own = scores['ap'][row]
+                table[f'AP@{threshold:.2f}'] = [*own, scores['mAP'][row]]
+            table['ABO'] = [*scores['abo'], scores['mABO']]
+            say(f'instances, {used} (percent):', table)
         else:
-            text = f'instances: {used}'
-        print_log(text, logger='current')
+            say(f'instances: {used}')
         metrics = {
             f'mAP_r@{threshold:.2f}': percent(value)
             for threshold, value in zip(self.thresholds, scores['mAP'])
@@ -215,4 +212,4 @@ class InstanceAPMetric(WSLMetric):
         names = (self.dataset_meta or {}).get('classes')
         if names and max(seen) < len(names):
             return list(names)
-        return class_names(self.dataset_meta, int(max(seen)) + 1)
+        return self.class_names(int(max(seen)) + 1)

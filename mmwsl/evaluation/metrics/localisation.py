@@ -6,32 +6,32 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import cv2
 import numpy as np
-from mmengine.logging import print_log
 
 from mmwsl.evaluation.files import read_class_scores, rows_of_images
-from mmwsl.evaluation.functional import (
+from mmwsl.evaluation.functional.boxes import (
     THRESHOLDS,
     best_ious,
     check_score_map,
-    format_table,
-    percent,
-    pixel_histograms,
-    pixel_scores,
     resize_boxes,
     sweep_boxes,
-    topk_hits,
 )
-from mmwsl.evaluation.functional.seeds import mean_without_nan
+from mmwsl.evaluation.functional.classification import topk_hits
+from mmwsl.evaluation.functional.pixel_pr import (
+    pixel_histograms,
+    pixel_scores,
+)
 from mmwsl.evaluation.metrics.base import (
     WSLMetric,
     field,
     image_name,
     label_indices,
     pixels,
+    say,
 )
 from mmwsl.registry import METRICS
-from mmwsl.utils.arrays import array
+from mmwsl.utils.arrays import array, mean_without_nan
 from mmwsl.utils.masks import check_boxes
+from mmwsl.utils.tables import percent
 
 # The overlap that MaxBoxAcc and the Loc scores ask for.
 KNOWN_IOU = 0.5
@@ -40,8 +40,63 @@ AVERAGES = ('image', 'dataset')
 ROUNDING = 0.5
 
 
+class ScoreMapMetric(WSLMetric):
+    """Score the map of each image's class over a sweep of thresholds.
+
+    Args:
+        thresholds (Sequence[float], optional): Ascending, from 0 to 1; None
+            for 0 to 0.999 in steps of 0.001, as published.
+        size (int, optional): Height and width of the score maps; None keeps
+            theirs.
+        options: Arguments of ``WSLMetric``.
+    """
+
+    def __init__(
+        self,
+        thresholds: Optional[Sequence[float]],
+        size: Optional[int],
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.thresholds = np.asarray(
+            THRESHOLDS if thresholds is None else thresholds, dtype=np.float64
+        )
+        if not self.thresholds.size:
+            raise ValueError('thresholds must not be empty')
+        self.size = size
+
+    def score_map(self, sample: Mapping[str, Any]) -> np.ndarray:
+        """Return the map (H, W) of a sample's class in [0, 1].
+
+        ``pred_score_map`` (1, h, w), or without it the map of ``gt_label`` in
+        ``pred_maps``. A map of another size is resized (bicubic), and it, or
+        one from ``pred_maps``, min-max scaled; a constant one becomes 0.
+        """
+        classes = (self.dataset_meta or {}).get('classes')
+        if classes and sample.get('gt_label') is not None:
+            label_indices(sample, 'gt_label', len(classes))
+        finished = sample.get('pred_score_map') is not None
+        if finished:
+            found = pixels(sample, 'pred_score_map')
+        else:
+            found = _map_of_class(sample)
+        check_score_map(found)
+        shape = (self.size, self.size) if self.size else found.shape
+        if found.shape != shape:
+            plane = found.astype(np.result_type(found.dtype, np.float32))
+            found = cv2.resize(plane, shape, interpolation=cv2.INTER_CUBIC)
+        elif finished:
+            return found
+        low, high = found.min(), found.max()
+        if low == high:
+            return np.zeros_like(found)
+        # Rounding may not leave the range.
+        scaled: np.ndarray = np.clip((found - low) / (high - low), 0, 1)
+        return scaled
+
+
 @METRICS.register_module()
-class MaxBoxAccMetric(WSLMetric):
+class MaxBoxAccMetric(ScoreMapMetric):
     """Boxes of score maps against boxes of objects, at the best threshold.
 
     Reads ``pred_score_map`` (1, h, w) in [0, 1], or without it the map of
@@ -64,10 +119,7 @@ class MaxBoxAccMetric(WSLMetric):
 
     Args:
         iou_thresholds (Sequence[float]): The deltas of V2.
-        thresholds (Sequence[float], optional): Thresholds of the maps; None
-            for 0 to 0.999 in steps of 0.001, as published.
-        size (int, optional): Height and width of the score maps; None keeps
-            theirs.
+        thresholds (Sequence[float], optional): In any order.
         topk (Sequence[int]): The values of k; those above the number of
             classes are left out.
         scores_file (str, optional): Class scores of another classifier,
@@ -76,7 +128,7 @@ class MaxBoxAccMetric(WSLMetric):
             ``a/cat`` that it lacks takes those of the image ``a``.
         outside_boxes (str): 'error', or 'keep' for sets that are known to
             have boxes over the border of the image.
-        options: Arguments of ``WSLMetric``.
+        options: As ``size`` those of ``ScoreMapMetric``.
     """
 
     def __init__(
@@ -89,23 +141,17 @@ class MaxBoxAccMetric(WSLMetric):
         outside_boxes: str = 'error',
         **options: Any,
     ) -> None:
-        super().__init__(**options)
+        super().__init__(thresholds, size, **options)
         if not iou_thresholds:
             raise ValueError('iou_thresholds must not be empty')
         if any(k < 1 for k in topk):
             raise ValueError(f'topk must list positive numbers, got {topk}')
-        self.iou_thresholds = tuple(iou_thresholds)
         if outside_boxes not in ('error', 'keep'):
             raise ValueError(
                 "outside_boxes must be 'error' or 'keep', got "
                 f'{outside_boxes!r}'
             )
-        self.thresholds = np.asarray(
-            THRESHOLDS if thresholds is None else thresholds, dtype=np.float64
-        )
-        if not self.thresholds.size:
-            raise ValueError('thresholds must not be empty')
-        self.size = size
+        self.iou_thresholds = tuple(iou_thresholds)
         self.topk = tuple(topk)
         self.scores_file = scores_file
         self.outside_boxes = outside_boxes
@@ -113,8 +159,7 @@ class MaxBoxAccMetric(WSLMetric):
 
     def image_result(self, sample: Mapping[str, Any]) -> Dict[str, Any]:
         """Return at which thresholds the boxes of an image are right."""
-        check_label(sample, self.dataset_meta)
-        scores = score_map(sample, self.size)
+        scores = self.score_map(sample)
         boxes = gt_boxes(sample, self.outside_boxes == 'error')
         truth = resize_boxes(boxes, original_size(sample), scores.shape)
         sweep = sweep_boxes(scores, self.thresholds)
@@ -184,25 +229,20 @@ class MaxBoxAccMetric(WSLMetric):
             share = both[row, best[0]] / len(results)
             metrics[f'Top-{k} Loc'] = percent(share)
         metrics['box_threshold'] = float(self.thresholds[best[0]])
-        self._print(best, values)
-        return metrics
-
-    def _print(self, best: np.ndarray, values: np.ndarray) -> None:
-        deltas = (KNOWN_IOU, *self.iou_thresholds)
-        contours = ('largest', *['all'] * len(self.iou_thresholds))
-        thresholds = [f'{x:g}' for x in self.thresholds[best]]
-        sizes = [f'{delta:g}' for delta in deltas]
-        rows = [*zip(contours, sizes, thresholds, values.tolist())]
-        header = ('contours', 'IoU', 'threshold', 'right')
-        print_log(
-            'boxes at the best threshold of each row (percent):\n'
-            + format_table(header, rows),
-            logger='current',
+        say(
+            'boxes at the best threshold of each row (percent):',
+            {
+                'contours': ['largest', *['all'] * len(self.iou_thresholds)],
+                'IoU': [f'{x:g}' for x in (KNOWN_IOU, *self.iou_thresholds)],
+                'threshold': [f'{x:g}' for x in self.thresholds[best]],
+                'right': values.tolist(),
+            },
         )
+        return metrics
 
 
 @METRICS.register_module()
-class PxAPMetric(WSLMetric):
+class PxAPMetric(ScoreMapMetric):
     """Pixels of score maps against masks, at every threshold.
 
     Reads the score map as ``MaxBoxAccMetric`` does, and the mask from
@@ -220,14 +260,10 @@ class PxAPMetric(WSLMetric):
     and ``pixel_threshold``, that of ``pIoU``.
 
     Args:
-        thresholds (Sequence[float], optional): Ascending, from 0 to 1; None
-            for 0 to 0.999 in steps of 0.001, as published.
-        size (int, optional): Height and width of the score maps; None keeps
-            theirs.
         gt_key (str, optional): Field of the mask, instead of the above.
         average (str): 'image' or 'dataset', of ``pIoU``.
         ignore_index (int): Mask value of pixels left out.
-        options: Arguments of ``WSLMetric``.
+        options: As ``thresholds`` and ``size`` those of ``ScoreMapMetric``.
     """
 
     def __init__(
@@ -239,25 +275,18 @@ class PxAPMetric(WSLMetric):
         ignore_index: int = 255,
         **options: Any,
     ) -> None:
-        super().__init__(**options)
+        super().__init__(thresholds, size, **options)
         if average not in AVERAGES:
             raise ValueError(
                 f'average must be one of {AVERAGES}, got {average!r}'
             )
-        self.thresholds = np.asarray(
-            THRESHOLDS if thresholds is None else thresholds, dtype=np.float64
-        )
-        if not self.thresholds.size:
-            raise ValueError('thresholds must not be empty')
-        self.size = size
         self.gt_key = gt_key
         self.average = average
         self.ignore_index = ignore_index
 
     def image_result(self, sample: Mapping[str, Any]) -> np.ndarray:
         """Return the histograms of an image."""
-        check_label(sample, self.dataset_meta)
-        scores = score_map(sample, self.size)
+        scores = self.score_map(sample)
         mask = object_mask(sample, self.gt_key, self.ignore_index)
         if mask.shape != scores.shape:
             mask = cv2.resize(
@@ -285,12 +314,11 @@ class PxAPMetric(WSLMetric):
             iou = mean_without_nan(np.stack(own, axis=-1))
         best = int(np.nanargmax(iou))
         threshold = float(self.thresholds[best])
-        print_log(
+        say(
             f'pixels, at the threshold {threshold:g} of the best IoU '
             f'{100 * iou[best]:.2f}: precision '
             f'{100 * scores["precision"][best]:.2f}, recall '
-            f'{100 * scores["recall"][best]:.2f} (percent)',
-            logger='current',
+            f'{100 * scores["recall"][best]:.2f} (percent)'
         )
         return {
             'PxAP': percent(scores['PxAP']),
@@ -310,49 +338,7 @@ def single_label(sample: Mapping[str, Any]) -> int:
     return int(labels[0])
 
 
-def check_label(
-    sample: Mapping[str, Any], dataset_meta: Optional[Mapping[str, Any]]
-) -> None:
-    """Raise ValueError if a label, where known, is none of the classes."""
-    classes = (dataset_meta or {}).get('classes')
-    if classes and sample.get('gt_label') is not None:
-        label_indices(sample, 'gt_label', len(classes))
-
-
-def score_map(
-    sample: Mapping[str, Any], size: Optional[int] = 224
-) -> np.ndarray:
-    """Return the map of a sample's class in [0, 1]: (size, size) or as it is.
-
-    ``pred_score_map`` (1, h, w), or without it the map of ``gt_label`` in
-    ``pred_maps``. A map of another size is resized (bicubic), and it, or one
-    from ``pred_maps``, min-max scaled; a constant one becomes 0.
-    """
-    finished = sample.get('pred_score_map') is not None
-    if finished:
-        found = pixels(sample, 'pred_score_map')
-    else:
-        found = _class_map(sample)
-    check_score_map(found)
-    shape = found.shape if size is None else (size, size)
-    if found.shape != shape:
-        plane = found.astype(np.result_type(found.dtype, np.float32))
-        found = cv2.resize(plane, shape, interpolation=cv2.INTER_CUBIC)
-    elif finished:
-        return found
-    return min_max(found)
-
-
-def min_max(plane: np.ndarray) -> np.ndarray:
-    """Scale a map to [0, 1]; a constant one becomes 0."""
-    low, high = plane.min(), plane.max()
-    if low == high:
-        return np.zeros_like(plane)
-    # Rounding may not leave the range.
-    return np.clip((plane - low) / (high - low), 0, 1)
-
-
-def _class_map(sample: Mapping[str, Any]) -> np.ndarray:
+def _map_of_class(sample: Mapping[str, Any]) -> np.ndarray:
     maps, label = pixels(sample, 'pred_maps'), single_label(sample)
     index = np.flatnonzero(label_indices(sample, 'pred_map_labels') == label)
     if not len(index):
@@ -367,12 +353,8 @@ def _class_map(sample: Mapping[str, Any]) -> np.ndarray:
 def gt_boxes(sample: Mapping[str, Any], inside: bool = True) -> np.ndarray:
     """Return the boxes (G, 4) of a sample's class in pixels of the image.
 
-    Objects marked difficult are left out, unless there are no others.
-
-    Args:
-        sample (Mapping): A data sample as a dict.
-        inside (bool): Whether boxes must lie in the image, but for what
-            rounding may add.
+    Objects marked difficult are left out, unless there are no others. With
+    ``inside`` boxes must lie in the image, but for what rounding may add.
 
     Raises:
         ValueError: If there is no box, or one is broken.

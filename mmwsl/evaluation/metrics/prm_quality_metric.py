@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 import numpy as np
-from mmengine.logging import print_log
 
-from mmwsl.evaluation.functional import (
+from mmwsl.evaluation.functional.instances import (
+    MATCHES,
     assign_maps,
-    binned_means,
-    format_table,
     map_quality,
-    mean_by_object,
-    percent,
 )
-from mmwsl.evaluation.functional.instances import MATCHES
 from mmwsl.evaluation.metrics.base import (
     WSLMetric,
     field,
     label_indices,
     pixels,
+    say,
 )
 from mmwsl.evaluation.metrics.instance_ap_metric import (
     InstanceTruth,
@@ -28,9 +24,8 @@ from mmwsl.evaluation.metrics.instance_ap_metric import (
     instance_truth,
 )
 from mmwsl.registry import METRICS
-from mmwsl.utils.arrays import array
-
-_ARRAYS = ('quality', 'size', 'objects', 'single')
+from mmwsl.utils.arrays import array, mean
+from mmwsl.utils.tables import percent
 
 
 @METRICS.register_module()
@@ -96,8 +91,34 @@ class PRMQualityMetric(WSLMetric):
     def image_result(self, sample: Mapping[str, Any]) -> Dict[str, Any]:
         """Return the qualities of the maps of an image."""
         truth = _countable(instance_truth(sample, self.masks))
-        if not self.with_responses:
-            return self._of_class_maps(sample, truth)
+        others = _class_map_qualities(sample, truth) if self.with_maps else {}
+        if self.with_responses:
+            index, quality, candidates = self._of_responses(sample, truth)
+        else:
+            index = np.array([*others], dtype=np.int64)
+            quality = np.array([*others.values()], dtype=np.float64)
+            candidates = len(others)
+        # Maps that do not respond inside the valid pixels say nothing.
+        known = ~np.isnan(quality)
+        index, quality = index[known], quality[known]
+        single = [
+            (quality[index == i].mean(), value)
+            for i, value in others.items()
+            if not np.isnan(value) and i in index
+        ]
+        areas = [mask.mean() for mask in truth.masks[index]]
+        return dict(
+            quality=quality,
+            size=np.array(areas, dtype=np.float64),
+            objects=np.full(len(index), truth.num_objects),
+            single=np.array(single, dtype=np.float64).reshape(-1, 2),
+            candidates=candidates,
+        )
+
+    def _of_responses(
+        self, sample: Mapping[str, Any], truth: InstanceTruth
+    ) -> Tuple[np.ndarray, np.ndarray, int]:
+        """Objects and qualities (k,), and the number of maps that may hit."""
         found = field(sample, 'pred_instances')
         labels = array(found['labels']).astype(np.int64)
         quality = map_quality(
@@ -112,56 +133,24 @@ class PRMQualityMetric(WSLMetric):
             self.match,
         )
         hit = np.flatnonzero(target >= 0)
-        own = quality[hit, target[hit]]
-        # Maps that do not respond inside the valid pixels say nothing.
-        hit, own = target[hit[~np.isnan(own)]], own[~np.isnan(own)]
-        single = self._compare(sample, truth, hit, own)
         candidates = int(np.isin(labels, truth.labels).sum())
-        return _result(truth, hit, own, single, candidates)
-
-    def _of_class_maps(
-        self, sample: Mapping[str, Any], truth: InstanceTruth
-    ) -> Dict[str, Any]:
-        """Qualities of class maps, as of response maps."""
-        values = _class_map_qualities(sample, truth)
-        known = {k: x for k, x in values.items() if not np.isnan(x)}
-        own = np.array([*known.values()], dtype=np.float64)
-        kept = np.array([*known], dtype=np.int64)
-        single = np.stack([own, own], axis=1)
-        return _result(truth, kept, own, single, len(values))
-
-    def _compare(
-        self,
-        sample: Mapping[str, Any],
-        truth: InstanceTruth,
-        target: np.ndarray,
-        own: np.ndarray,
-    ) -> np.ndarray:
-        """Qualities (k, 2) of both maps of k single objects."""
-        pairs: List[Sequence[float]] = []
-        if self.with_maps:
-            others = _class_map_qualities(sample, truth)
-            pairs = [
-                (value, others[index])
-                for index, value in mean_by_object(target, own).items()
-                if not np.isnan(others.get(index, np.nan))
-            ]
-        return np.array(pairs, dtype=np.float64).reshape(-1, 2)
+        return target[hit], quality[hit, target[hit]], candidates
 
     def score_all(self, results: List[dict]) -> Dict[str, float]:
         """Average over all maps and print the tables."""
         quality, size, objects, single = (
-            np.concatenate([x[key] for x in results]) for key in _ARRAYS
+            np.concatenate([x[key] for x in results])
+            for key in ('quality', 'size', 'objects', 'single')
         )
         candidates = sum(x['candidates'] for x in results)
         metrics = {}
         if self.with_responses:
-            metrics['PRM_quality'] = _percent_mean(quality)
+            metrics['PRM_quality'] = percent(mean(quality))
             metrics['PRM_hit'] = percent(len(quality) / (candidates or np.nan))
         if self.with_responses and self.with_maps:
-            metrics['PRM_quality_single'] = _percent_mean(single[:, 0])
+            metrics['PRM_quality_single'] = percent(mean(single[:, 0]))
         if self.with_maps:
-            metrics['CAM_quality_single'] = _percent_mean(single[:, 1])
+            metrics['CAM_quality_single'] = percent(mean(single[:, 1]))
         title = (
             f'peak response maps, {len(quality)} of {candidates} on an '
             f'object; {len(single)} objects compared with class maps'
@@ -170,12 +159,10 @@ class PRMQualityMetric(WSLMetric):
             'that are the only one of their class'
         )
         name = 'PRM quality' if self.with_responses else 'CAM quality'
-        tables = [
-            _table('size', name, quality, size, self.size_edges),
-            _table('objects', name, quality, objects, self.number_edges),
-        ]
-        print_log(
-            f'{title} (percent):\n' + '\n'.join(tables), logger='current'
+        say(
+            f'{title} (percent):',
+            _bins('size', name, quality, size, self.size_edges),
+            _bins('objects', name, quality, objects, self.number_edges),
         )
         return metrics
 
@@ -199,24 +186,6 @@ def _class_map_qualities(
     }
 
 
-def _result(
-    truth: InstanceTruth,
-    index: np.ndarray,
-    quality: np.ndarray,
-    single: np.ndarray,
-    candidates: int,
-) -> Dict[str, Any]:
-    """What is kept of the maps (k,) of instances ``index`` (k,)."""
-    areas = [mask.mean() for mask in truth.masks[index]]
-    return dict(
-        quality=quality,
-        size=np.array(areas, dtype=np.float64),
-        objects=np.full(len(index), truth.num_objects),
-        single=single,
-        candidates=candidates,
-    )
-
-
 def _countable(truth: InstanceTruth) -> InstanceTruth:
     """Leave out the instances that do not count."""
     keep = ~truth.ignored
@@ -227,21 +196,24 @@ def _countable(truth: InstanceTruth) -> InstanceTruth:
     )
 
 
-def _percent_mean(values: np.ndarray) -> float:
-    return percent(values.mean()) if len(values) else float('nan')
-
-
-def _table(
+def _bins(
     title: str,
     name: str,
     values: np.ndarray,
     keys: np.ndarray,
     edges: Sequence[float],
-) -> str:
-    """One line for each bin."""
-    bins = [f'< {edges[0]:g}']
-    bins += [f'{a:g} to < {b:g}' for a, b in zip(edges, edges[1:])]
-    bins.append(f'>= {edges[-1]:g}')
-    means = binned_means(values, keys, edges)
-    rows = [(text, *mean) for text, mean in zip(bins, means)]
-    return format_table((title, 'maps', name), rows)
+) -> Dict[str, List[Any]]:
+    """Columns of the number and mean of values (k,) by their keys (k,).
+
+    The first and the last of the bins between the edges are open; a key on
+    an edge is above it.
+    """
+    places = np.searchsorted(np.asarray(edges), keys, side='right')
+    groups = [values[places == i] for i in range(len(edges) + 1)]
+    ends = [f'{edge:g}' for edge in edges]
+    between = [f'{a} to < {b}' for a, b in zip(ends, ends[1:])]
+    return {
+        title: [f'< {ends[0]}', *between, f'>= {ends[-1]}'],
+        'maps': [len(x) for x in groups],
+        name: [float(mean(x)) for x in groups],
+    }

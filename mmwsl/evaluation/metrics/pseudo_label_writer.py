@@ -17,7 +17,6 @@ from mmengine.logging import print_log
 from mmwsl.datasets.files import image_id
 from mmwsl.evaluation.metrics.base import (
     WSLMetric,
-    class_names,
     field,
     label_indices,
     pixels,
@@ -107,8 +106,9 @@ class PseudoLabelWriter(WSLMetric):
         if self.instances:
             result['instances'] = _instances(img_id, sample)
         for name in self.tables:
-            numbers = array(field(sample, f'pred_{name[:-1]}'))
-            check_range(numbers, f'pred_{name[:-1]}')
+            key = f'pred_{name[:-1]}'
+            numbers = array(field(sample, key))
+            check_range(numbers, key)
             result[name] = numbers.tolist()
         return result
 
@@ -152,11 +152,10 @@ class PseudoLabelWriter(WSLMetric):
             maps = pixels(sample, 'pred_maps').astype(np.float32)
             labels = label_indices(sample, 'pred_map_labels')
         check_range(maps, 'pred_maps', 0)
-        buffer = io.BytesIO()
-        np.savez(buffer, maps=maps, labels=labels)
+        content = io.BytesIO()
+        np.savez(content, maps=maps, labels=labels)
         folder = os.path.join(self.out_dir, 'maps')
-        path = join_inside(folder, img_id, '.npz')
-        write_whole(path, buffer.getvalue())
+        write_whole(join_inside(folder, img_id, '.npz'), content.getvalue())
 
     def score_all(self, results: List[dict]) -> Dict[str, float]:
         """Write the files of all images and sum up."""
@@ -186,7 +185,7 @@ class PseudoLabelWriter(WSLMetric):
         for name in self.tables:
             text = io.StringIO()
             writer = csv.writer(text, lineterminator='\n')
-            names = class_names(self.dataset_meta, len(results[0][name]))
+            names = self.class_names(len(results[0][name]))
             writer.writerow(['image', *names])
             writer.writerows([x['img_id'], *x[name]] for x in results)
             path = os.path.join(self.out_dir, f'{name}.csv')
@@ -207,8 +206,10 @@ def _class_probabilities(sample: Mapping[str, Any]) -> np.ndarray:
 def _instances(img_id: str, sample: Mapping[str, Any]) -> List[dict]:
     """Return the instances of one image as COCO lists results."""
     instances = field(sample, 'pred_instances')
-    masks = array(instances['masks'])
-    check_range(array(instances['scores']), 'scores of instances')
+    masks, labels, scores = (
+        array(instances[key]) for key in ('masks', 'labels', 'scores')
+    )
+    check_range(scores, 'scores of instances')
     return [
         dict(
             image_id=img_id,
@@ -216,7 +217,5 @@ def _instances(img_id: str, sample: Mapping[str, Any]) -> List[dict]:
             score=float(score),
             segmentation=encode_mask(mask),
         )
-        for mask, label, score in zip(
-            masks, array(instances['labels']), array(instances['scores'])
-        )
+        for mask, label, score in zip(masks, labels, scores)
     ]

@@ -6,35 +6,37 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import cv2
 import numpy as np
-from mmengine.logging import print_log
 
-from mmwsl.evaluation.functional import (
-    best_index,
+from mmwsl.evaluation.functional.seeds import (
+    SWEPT_MEANS,
+    check_shown,
+    check_sweep_path,
     power_to_threshold,
     seed_histograms,
+    seed_means,
     seed_scores,
-    seed_summary,
     seed_table,
-    sweep_rows,
     write_sweep,
 )
-from mmwsl.evaluation.functional.seed_report import (
-    SWEPT_MEANS,
-    check_sweep_path,
-)
-from mmwsl.evaluation.functional.seeds import check_shown
 from mmwsl.evaluation.metrics.base import (
     WSLMetric,
-    class_names,
     field,
     image_name,
     label_indices,
     pixels,
+    say,
 )
 from mmwsl.registry import METRICS
-from mmwsl.utils.arrays import array
+from mmwsl.utils.arrays import array, mean_without_nan
+from mmwsl.utils.tables import percent
 
 LABELS = ('kept', 'given', 'predicted')
+# What each kind of background sweeps by default.
+SWEEPS = dict(
+    constant=np.arange(101) / 100,
+    power=2 ** (np.arange(21) / 4),
+    saliency=None,
+)
 
 
 @METRICS.register_module()
@@ -93,7 +95,6 @@ class SeedIoUMetric(WSLMetric):
             )
         if out_file is not None:
             check_sweep_path(out_file)
-        self._set_sweep(background, thresholds, fixed_threshold)
         self.labels = labels
         self.gt_key = gt_key
         self.body_key = body_key
@@ -101,43 +102,37 @@ class SeedIoUMetric(WSLMetric):
         self.ignore_index = ignore_index
         self.per_class = per_class
         self.out_file = out_file
+        self.background = background
+        self._set_sweep(thresholds, fixed_threshold)
 
     def _set_sweep(
-        self,
-        background: str,
-        values: Optional[Sequence[float]],
-        fixed: Optional[float],
+        self, values: Optional[Sequence[float]], fixed: Optional[float]
     ) -> None:
-        """Turn the settings into ascending constant thresholds."""
-        self.background = background
-        self.thresholds: Optional[np.ndarray] = None
-        self.alphas: Optional[np.ndarray] = None
+        """Set what is swept, and the constant thresholds that act alike."""
+        if self.background not in SWEEPS:
+            raise ValueError(
+                "background must be 'constant', 'power' or 'saliency', got "
+                f'{self.background!r}'
+            )
+        self.swept: Dict[str, np.ndarray] = {}
         self.fixed_index: Optional[int] = None
-        if background == 'saliency':
+        if self.background == 'saliency':
             if values is not None or fixed is not None:
                 raise ValueError(
                     "background='saliency' has no threshold to set"
                 )
             return
-        if background not in ('constant', 'power'):
-            raise ValueError(
-                "background must be 'constant', 'power' or 'saliency', got "
-                f'{background!r}'
-            )
-        power = background == 'power'
-        if values is not None:
-            sweep = np.asarray(values, dtype=np.float64)
-        elif power:
-            sweep = 2 ** (np.arange(21) / 4)
-        else:
-            sweep = np.arange(101) / 100
-        sweep = np.unique(sweep if fixed is None else np.append(sweep, fixed))
+        swept = SWEEPS[self.background] if values is None else values
+        added = [] if fixed is None else [fixed]
+        sweep = np.unique(np.append(np.asarray(swept, np.float64), added))
         if not len(sweep):
             raise ValueError('thresholds must not be empty')
-        if power:
+        if self.background == 'power':
             # A higher exponent is a lower threshold.
-            sweep = self.alphas = sweep[::-1]
-        self.thresholds = power_to_threshold(sweep) if power else sweep
+            sweep = self.swept['alpha'] = sweep[::-1]
+            self.swept['threshold'] = power_to_threshold(sweep)
+        else:
+            self.swept['threshold'] = sweep
         if fixed is not None:
             self.fixed_index = int(np.flatnonzero(sweep == fixed)[0])
 
@@ -164,7 +159,7 @@ class SeedIoUMetric(WSLMetric):
                 labels,
                 pixels(sample, key),
                 num_classes,
-                self.thresholds,
+                self.swept.get('threshold'),
                 self.ignore_index,
                 saliency,
             )
@@ -183,33 +178,26 @@ class SeedIoUMetric(WSLMetric):
             scores['gt_pixels'][1:],
             f'{results[0]["name"]} and {len(results) - 1} more',
         )
+        # The lowest of equally good thresholds.
+        best = int(np.nan_to_num(scores[self.best_by], nan=-1.0).argmax())
+        values = {key: float(x[best]) for key, x in self.swept.items()}
+        metrics = seed_means(scores, best)
+        metrics.update({f'best_{k}': round(x, 6) for k, x in values.items()})
         bodies = [x['body'] for x in results if 'body' in x]
-        body_scores = seed_scores(bodies) if bodies else None
-        index = best_index(scores, self.best_by)
-        threshold = None if self.thresholds is None else self.thresholds[index]
-        alpha = None if self.alphas is None else self.alphas[index]
-        metrics = seed_summary(scores, index, threshold, alpha, body_scores)
+        recalls = seed_scores(bodies)['recall'][best, 1:] if bodies else None
+        if recalls is not None:
+            metrics['body_recall'] = percent(mean_without_nan(recalls))
         if self.fixed_index is not None:
-            fixed = seed_summary(scores, self.fixed_index)
-            metrics['mIoU@fixed'] = fixed['mIoU']
+            metrics['mIoU@fixed'] = percent(scores['mIoU'][self.fixed_index])
         if self.per_class:
-            names = class_names(self.dataset_meta, scores['iou'].shape[1] - 1)
-            table = seed_table(scores, index, names, body_scores)
-            setting = self._setting(threshold, alpha)
-            print_log(
-                f'seeds, {setting} (percent):\n{table}', logger='current'
-            )
+            names = self.class_names(scores['iou'].shape[1] - 1)
+            setting = '1 - saliency'
+            if self.background == 'power':
+                setting = f'(1 - max)^{values["alpha"]:g}'
+            elif values:
+                setting = f'{values["threshold"]:g}'
+            table = seed_table(scores, best, names, recalls)
+            say(f'seeds, background {setting} (percent):', table)
         if self.out_file is not None:
-            rows = sweep_rows(scores, self.thresholds, self.alphas)
-            write_sweep(self.out_file, rows)
+            write_sweep(self.out_file, scores, self.swept)
         return metrics
-
-    def _setting(
-        self, threshold: Optional[float], alpha: Optional[float]
-    ) -> str:
-        """The background score in words."""
-        if alpha is not None:
-            return f'background (1 - max)^{alpha:g}'
-        if threshold is not None:
-            return f'background {threshold:g}'
-        return 'background 1 - saliency'

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmwsl.evaluation.functional import (
+from mmwsl.evaluation.functional.counting import (
     count_breakdown,
     count_errors,
     simple_predictors,
@@ -66,7 +66,8 @@ def test_nothing_to_average():
 def test_breakdown_known_answer():
     gt = np.array([[0, 1, 7], [0, 4, 5]])
     pred = np.array([[0.5, 2, 4], [0, 4, 5]])
-    zero, few, many = count_breakdown(pred, gt)
+    groups = ((0, 0), (1, 4), (5, None))
+    zero, few, many = count_breakdown(pred, gt, groups)
     assert [x.name for x in (zero, few, many)] == ['0', '1-4', '5+']
     assert [x.pairs for x in (zero, few, many)] == [2, 2, 2]
     assert [x.truth for x in (zero, few, many)] == [0, 2.5, 6]

@@ -1,15 +1,12 @@
 import numpy as np
 import pytest
 
-from mmwsl.evaluation.functional import (
+from mmwsl.evaluation.functional.instances import (
     assign_maps,
-    binned_means,
     instance_scores,
-    instance_table,
     map_parts,
     map_quality,
     match_instances,
-    mean_by_object,
 )
 
 THRESHOLDS = (0.25, 0.5, 0.75)
@@ -149,18 +146,6 @@ def test_no_predictions_and_no_instances():
         instance_scores([], 1)
 
 
-def test_table_has_a_line_for_each_class():
-    one = match([[1, 0], [0.5, 0], [0, 0.6]], [0.9, 0.8, 0.7])
-    lines = instance_table(
-        instance_scores([one], 2), THRESHOLDS, ('cat', 'dog')
-    ).splitlines()
-    assert 'AP@0.50' in lines[1]
-    cat = '| cat |2|3|83.33|83.33|50.00|80.00|'
-    assert lines[3].replace(' ', '') == cat.replace(' ', '')
-    assert lines[4].split()[-2] == '-'
-    assert lines[5].split()[1] == 'mean'
-
-
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
@@ -241,16 +226,6 @@ def test_assignment_by_peak_and_by_best():
         quality[:, :0], labels, points, MASKS[:0], gt_labels[:0]
     )
     assert none.tolist() == [-1] * 4
-
-
-def test_bins():
-    values, keys = np.array([1, 2, 3, 4.0]), np.array([0.5, 1, 1.5, 9])
-    bins = binned_means(values, keys, (1, 2, 3))
-    assert [x for x, _ in bins] == [1, 2, 0, 1]
-    assert [x for _, x in bins][:2] == [1, 2.5]
-    assert np.isnan(bins[2][1])
-    means = mean_by_object(np.array([4, 1, 4]), np.array([1, 2, 3.0]))
-    assert means == {1: 2, 4: 2}
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,17 @@
+import json
+
 import numpy as np
 import pytest
 
-from mmwsl.evaluation.functional import (
+from mmwsl.evaluation.functional.seeds import (
     label_map_histograms,
     power_to_threshold,
+    region_counts,
+    region_scores,
     seed_histograms,
     seed_scores,
+    seed_table,
+    write_sweep,
 )
 
 IGNORE = 255
@@ -214,3 +220,68 @@ def test_seed_scores_rejects():
     hists = [seed_histograms(MAPS, [0], GT, c, [0.5]) for c in (3, 4)]
     with pytest.raises(ValueError, match='differ in classes'):
         seed_scores(hists)
+
+
+SWEPT = {
+    key: np.array([np.nan, 0.5]) for key in ('mIoU', 'mPrecision', 'mRecall')
+}
+
+
+def test_sweep_files(tmp_path):
+    path = tmp_path / 'new/a.json'
+    write_sweep(str(path), SWEPT, {'threshold': np.array([0.1, 0.2])})
+    # JSON knows no NaN.
+    first, second = json.loads(path.read_text())
+    assert first['mIoU'] is None
+    assert second == dict(
+        threshold=0.2, mIoU=50.0, mPrecision=50.0, mRecall=50.0
+    )
+    path = tmp_path / 'a.csv'
+    write_sweep(str(path), SWEPT, {'threshold': np.array([0.1, 0.2])})
+    lines = path.read_bytes().split(b'\r\n')
+    assert lines[0] == b'threshold,mIoU,mPrecision,mRecall'
+    assert lines[1:] == [b'0.1,,,', b'0.2,50.0,50.0,50.0', b'']
+    with pytest.raises(ValueError, match=r'a\.txt: .*\.json or \.csv'):
+        write_sweep(str(tmp_path / 'a.txt'), SWEPT, {})
+
+
+def test_table_with_bodies():
+    hist = label_map_histograms(np.array([[0, 1]]), np.array([[0, 1]]), 2)
+    bodies = np.array([0.5, np.nan])
+    table = seed_table(seed_scores([hist]), 0, ['cat', 'dog'], bodies)
+    assert table['class'] == ['background', 'cat', 'dog', 'mean']
+    np.testing.assert_array_equal(table['IoU'], [1, 1, np.nan, 1])
+    np.testing.assert_array_equal(
+        table['body recall'], [np.nan, 0.5, np.nan, 0.5]
+    )
+
+
+def test_regions_known_answer():
+    mask = np.array([[0, 1, 1, 3, 255]])
+    regions = np.array([[[1, 1, 0, 0, 1]], [[0, 1, 0, 1, 1]]], bool)
+    counts = region_counts(regions, np.array([0, 2]), mask, 3)
+    assert counts.tolist() == [[1, 0, 1], [2, 0, 2], [2, 0, 1]]
+    scores = region_scores(counts)
+    assert scores['recall'] == pytest.approx((1 / 2 + 1) / 2)
+    assert scores['precision'] == pytest.approx((1 / 2 + 1 / 2) / 2)
+
+
+def test_no_regions():
+    mask = np.zeros((2, 3), np.uint8)
+    counts = region_counts(np.zeros((0, 2, 3), bool), np.zeros(0), mask, 2)
+    assert counts.sum() == 0
+    assert all(np.isnan(x) for x in region_scores(counts).values())
+
+
+@pytest.mark.parametrize(
+    ('size', 'label', 'value', 'message'),
+    [
+        (2, 0, 0, 'differ in size'),
+        (3, 2, 0, 'regions of classes .* there are 2'),
+        (3, 0, 3, 'mask holds 3, but there are 2 classes'),
+    ],
+)
+def test_regions_reject(size, label, value, message):
+    mask = np.full((2, 3), value, np.uint8)
+    with pytest.raises(ValueError, match=message):
+        region_counts(np.zeros((1, 2, size), bool), np.array([label]), mask, 2)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmwsl.evaluation.metrics.base import class_names, pixels
+from mmwsl.evaluation.metrics.base import WSLMetric, pixels
 from mmwsl.utils.arrays import array
 
 
@@ -23,7 +23,9 @@ def test_pixels_drops_the_channel_of_masks_only():
 
 
 def test_class_names():
-    assert class_names(None, 2) == ['0', '1']
-    assert class_names({'classes': ('a', 'b')}, 2) == ['a', 'b']
+    metric = WSLMetric()
+    assert metric.class_names(2) == ['0', '1']
+    metric.dataset_meta = {'classes': ('a', 'b')}
+    assert metric.class_names(2) == ['a', 'b']
     with pytest.raises(ValueError, match='set num_classes of the head to 2'):
-        class_names({'classes': ('a', 'b')}, 3)
+        metric.class_names(3)

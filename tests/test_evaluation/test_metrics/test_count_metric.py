@@ -10,17 +10,6 @@ from mmwsl.structures import WSLDataSample
 CLASSES = ('cat', 'dog', 'cow')
 
 
-@pytest.fixture
-def messages(monkeypatch):
-    """What the metric prints; mmengine's logger keeps it from caplog."""
-    printed = []
-    monkeypatch.setattr(
-        'mmwsl.evaluation.metrics.count_metric.print_log',
-        lambda message, **kwargs: printed.append(message),
-    )
-    return printed
-
-
 def sample(pred, gt):
     result = WSLDataSample(metainfo={'img_id': 'a/b'})
     return result.set_pred_count(pred).set_gt_count(gt)

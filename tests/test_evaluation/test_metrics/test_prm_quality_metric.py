@@ -33,17 +33,6 @@ PEAKS = [[0.5, 0.5], [4.5, 0.5], [5.5, 0.5], [8.2, 0.5]]
 MAPS = [[[0, 0, 0, 0, 1, 0.5, 0.5, 0, 0, 0.0]]]
 
 
-@pytest.fixture
-def messages(monkeypatch):
-    """What the metric prints; mmengine's logger keeps it from caplog."""
-    printed = []
-    monkeypatch.setattr(
-        'mmwsl.evaluation.metrics.prm_quality_metric.print_log',
-        lambda message, **kwargs: printed.append(message),
-    )
-    return printed
-
-
 def sample(keep=(0, 1, 2, 3), difficult=(0, 0, 0)):
     keep = list(keep)
     result = WSLDataSample(metainfo={'img_id': 'a/b'})

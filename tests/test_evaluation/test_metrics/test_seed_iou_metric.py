@@ -17,17 +17,6 @@ BODY = [[0, 1, 255, 2, 255]]
 MAPS = [[[0.3, 0.9, 0.2, 0.2, 1.0]], [[0.1, 0.1, 0.9, 0.4, 0.0]]]
 
 
-@pytest.fixture
-def messages(monkeypatch):
-    """What the metric prints; mmengine's logger keeps it from caplog."""
-    printed = []
-    monkeypatch.setattr(
-        'mmwsl.evaluation.metrics.seed_iou_metric.print_log',
-        lambda message, **kwargs: printed.append(message),
-    )
-    return printed
-
-
 def sample(maps=MAPS, labels=(0, 1), mask=MASK, body=None, img_id='a/b'):
     result = WSLDataSample(metainfo={'img_id': img_id})
     result.set_gt_label([0], 3).set_pred_score([0.9, 0.8, 0.1])

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from mmwsl.evaluation.functional import mask_iou
 from mmwsl.models.task_modules import peak_growth
 from mmwsl.models.task_modules.peak_growth import main_part
 from mmwsl.registry import TASK_UTILS
+from mmwsl.utils.arrays import mask_iou
 
 SIZE = (60, 80)
 

@@ -2,21 +2,10 @@ import pytest
 import torch
 from mmengine.evaluator import Evaluator
 
-from mmwsl.evaluation import MultiLabelMetric
+from mmwsl.evaluation import AccuracyMetric, MultiLabelMetric
 from mmwsl.structures import WSLDataSample
 
 CLASSES = ('cat', 'dog', 'cow')
-
-
-@pytest.fixture
-def messages(monkeypatch):
-    """What the metric prints; mmengine's logger keeps it from caplog."""
-    printed = []
-    monkeypatch.setattr(
-        'mmwsl.evaluation.metrics.classification.print_log',
-        lambda message, **kwargs: printed.append(message),
-    )
-    return printed
 
 
 def sample(scores, labels, difficult=None):
@@ -118,6 +107,27 @@ def test_other_number_of_classes():
         evaluate([sample(*x) for x in SAMPLES], classes=('a', 'b'))
 
 
-def test_empty_dataset():
+@pytest.mark.parametrize('kind', [AccuracyMetric, MultiLabelMetric])
+def test_empty_dataset(kind):
     with pytest.raises(ValueError, match='no image'):
-        MultiLabelMetric().compute_metrics([])
+        kind().compute_metrics([])
+
+
+def test_accuracy_known_answer_through_the_evaluator():
+    evaluator = Evaluator(dict(type='AccuracyMetric', topk=(1, 2, 5)))
+    samples = [
+        sample([0.7, 0.2, 0.1], [0]),
+        sample([0.7, 0.2, 0.1], [1]),
+        sample([0.1, 0.2, 0.7], [0]),
+        sample([0.4, 0.5, 0.1], [1]),
+    ]
+    evaluator.process(samples)
+    # Three classes: top 5 says nothing and is left out.
+    assert evaluator.evaluate(4) == {'top1': 50.0, 'top2': 75.0}
+
+
+def test_accuracy_rejects():
+    with pytest.raises(ValueError, match='a/b: accuracy needs one label'):
+        AccuracyMetric().process(None, [sample([0.1, 0.9], [0, 1]).to_dict()])
+    with pytest.raises(ValueError, match='topk'):
+        AccuracyMetric(topk=())
