@@ -2,6 +2,8 @@
 # what erase_r18_toy.py wrote, or for PSL+ psl-predict_r18_toy.py.
 _base_ = [
     'mmseg::_base_/default_runtime.py',
+    '../_base_/models/segmentor.py',
+    '../_base_/datasets/voc_seg.py',
     '../_base_/segmentor_runtime.py',
 ]
 data_root = 'data/toy'
@@ -21,17 +23,14 @@ metainfo = dict(
         [0, 128, 128],
     ],
 )
+image_labels = dict(
+    type='mmwsl.VOCImageLevelDataset',
+    data_root=data_root,
+    ann_file='ImageSets/Segmentation/train.txt',
+    metainfo=dict(classes=data_root + '/classes.txt'),
+)
 model = dict(
-    type='mmseg.EncoderDecoder',
-    data_preprocessor=dict(
-        type='mmseg.SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-        size=(112, 112),
-    ),
+    data_preprocessor=dict(size=(112, 112)),
     backbone=dict(
         type='mmwsl.TorchvisionBackbone',
         arch='resnet18',
@@ -51,68 +50,34 @@ model = dict(
             pools=(),
         ),
     ),
-    train_cfg=dict(),
-    test_cfg=dict(mode='whole'),
 )
 train_pipeline = [
     dict(type='mmwsl.LoadWSLImage'),
     dict(type='mmseg.LoadAnnotations'),
     dict(type='RandomFlip', prob=0.5, direction=['horizontal', 'vertical']),
-    dict(
-        type='mmwsl.PackLabelledSegInputs',
-        labels=dict(
-            type='mmwsl.VOCImageLevelDataset',
-            data_root=data_root,
-            ann_file='ImageSets/Segmentation/train.txt',
-            metainfo=dict(classes=data_root + '/classes.txt'),
-        ),
-    ),
+    dict(type='mmwsl.PackLabelledSegInputs', labels=image_labels),
 ]
-test_pipeline = [
-    dict(type='mmwsl.LoadWSLImage'),
-    dict(type='mmseg.LoadAnnotations'),
-    dict(type='mmseg.PackSegInputs'),
-]
+pictures = dict(
+    type='mmseg.BaseSegDataset', metainfo=metainfo, img_suffix='.png'
+)
 train_dataloader = dict(
     batch_size=16,
     num_workers=1,
-    persistent_workers=True,
-    drop_last=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
-        type='mmwsl.SeededDataset',
         dataset=dict(
-            type='mmseg.BaseSegDataset',
-            metainfo=metainfo,
-            img_suffix='.png',
+            **pictures,
             ann_file=data_root + '/ImageSets/Segmentation/train.txt',
             data_prefix=dict(
                 img_path=data_root + '/JPEGImages', seg_map_path=labels
             ),
             pipeline=train_pipeline,
-        ),
+        )
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='mmseg.BaseSegDataset',
-        metainfo=metainfo,
-        img_suffix='.png',
-        data_root=data_root,
-        ann_file='ImageSets/Segmentation/val.txt',
-        data_prefix=dict(
-            img_path='JPEGImages', seg_map_path='SegmentationClass'
-        ),
-        pipeline=test_pipeline,
-    ),
+    num_workers=1, dataset=dict(**pictures, data_root=data_root)
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type='mmseg.IoUMetric', iou_metrics=['mIoU'])
-test_evaluator = val_evaluator
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-3, weight_decay=1e-2),
@@ -137,3 +102,8 @@ custom_hooks = [
     dict(type='mmwsl.PseudoLabelGuardHook'),
     dict(type='mmwsl.DenseCRFHook', crf=crf),
 ]
+# As in psl_mobilenet-v2_voc12-2007.py; undecided pixels are left to PSL+.
+predict = dict(
+    model=dict(decode_head=dict(weighted_test=False)),
+    crf=dict(given_only=True, min_probability=0.95),
+)

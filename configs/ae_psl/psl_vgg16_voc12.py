@@ -28,6 +28,7 @@ model = dict(
         ),
     ),
 )
+image_labels = dict(data_root=data_root, ann_file=ann_file)
 train_pipeline = [
     dict(type='mmwsl.LoadWSLImage'),
     dict(type='mmseg.LoadAnnotations'),
@@ -35,11 +36,7 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(
         type='mmwsl.PackLabelledSegInputs',
-        labels=dict(
-            type='mmwsl.VOCImageLevelDataset',
-            data_root=data_root,
-            ann_file=ann_file,
-        ),
+        labels=dict(type='mmwsl.VOCImageLevelDataset', **image_labels),
     ),
 ]
 test_pipeline = [
@@ -73,3 +70,4 @@ optim_wrapper = dict(
 )
 param_scheduler = [dict(type='StepLR', step_size=6, gamma=0.1, by_epoch=True)]
 train_cfg = dict(max_epochs=max_epochs, val_interval=5)
+predict = dict(model=dict(_delete_=True))

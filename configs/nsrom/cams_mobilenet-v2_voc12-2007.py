@@ -1,20 +1,4 @@
 # Writes the classifier's class maps of the training images.
 _base_ = './cls_mobilenet-v2_voc12-2007.py'
 out_dir = 'work_dirs/cams_mobilenet-v2_voc12-2007'
-predict_pipeline = [
-    dict(type='LoadWSLImage'),
-    dict(type='Resize', scale=(256, 256)),
-    dict(type='PackWSLInputs'),
-]
-test_dataloader = dict(
-    dataset=dict(
-        ann_file='ImageSets/Segmentation/train.txt', pipeline=predict_pipeline
-    )
-)
-test_evaluator = dict(
-    _delete_=True,
-    type='PseudoLabelWriter',
-    out_dir=out_dir,
-    label_maps=False,
-    soft_maps=True,
-)
+predict = dict(out_dir=out_dir)

@@ -48,3 +48,13 @@ custom_hooks = [
     dict(type='EpochSeedHook'),
     dict(type='AttentionAccumulationHook'),
 ]
+# What later stages take from it.
+predict = dict(
+    label_maps=False,
+    soft_maps=True,
+    pipeline=[
+        dict(type='LoadWSLImage'),
+        dict(type='Resize', scale=(256, 256)),
+        dict(type='PackWSLInputs'),
+    ],
+)

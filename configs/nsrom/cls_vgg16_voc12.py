@@ -79,3 +79,5 @@ custom_hooks = [
     dict(type='EpochSeedHook'),
     dict(type='AttentionAccumulationHook'),
 ]
+# What later stages take from it.
+predict = dict(label_maps=False, soft_maps=True)

@@ -1,7 +1,6 @@
 # A segmentor that learns from label maps of an earlier stage.
 _base_ = '../ae_psl/psl_mobilenet-v2_voc12-2007.py'
 labels = 'work_dirs/nsrom_mined/labels'
-crop_size = (224, 224)
 max_epochs = 12
 model = dict(
     decode_head=dict(
@@ -18,15 +17,7 @@ model = dict(
 train_pipeline = [
     dict(type='mmwsl.LoadWSLImage'),
     dict(type='mmseg.LoadAnnotations'),
-    dict(
-        type='RandomResize',
-        scale=(1024, 256),
-        ratio_range=(0.75, 1.5),
-        keep_ratio=True,
-    ),
-    dict(type='mmseg.RandomCrop', crop_size=crop_size),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='mmseg.PhotoMetricDistortion'),
+    *_base_.augmentations,
     dict(type='mmseg.PackSegInputs'),
 ]
 train_dataloader = dict(
@@ -49,3 +40,4 @@ param_scheduler = [
     )
 ]
 train_cfg = dict(max_epochs=max_epochs)
+predict = dict(model=dict(_delete_=True))

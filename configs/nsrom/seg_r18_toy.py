@@ -39,3 +39,4 @@ param_scheduler = [
     )
 ]
 train_cfg = dict(max_epochs=max_epochs)
+predict = dict(_delete_=True, crf=dict(crf=dict(bilateral=(4, 20, 10))))

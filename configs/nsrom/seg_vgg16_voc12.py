@@ -46,3 +46,5 @@ param_scheduler = [
     )
 ]
 train_cfg = dict(max_epochs=max_epochs)
+# With all classes, as the CRF leaves them.
+predict = dict(crf=dict(_delete_=True))

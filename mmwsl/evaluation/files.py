@@ -24,6 +24,7 @@ import numpy as np
 
 from mmwsl.datasets.files import files_by_id, read_lines, read_names
 from mmwsl.datasets.label_lists import parse_labels, read_csv, read_label_file
+from mmwsl.datasets.voc import VOC_CLASSES
 from mmwsl.pseudo_labels.labels import check_classes, check_range
 from mmwsl.utils.files import naming, write_whole
 from mmwsl.utils.images import IMG_SUFFIXES
@@ -190,7 +191,9 @@ def read_image_labels(path: str) -> Dict[str, List[str]]:
 
 
 def read_class_names(text: str) -> List[str]:
-    """Class names from a text file with one a line, or 'a,b,c'."""
+    """Class names from a text file with one a line, 'a,b,c', or VOC's."""
+    if text == 'voc':
+        return list(VOC_CLASSES)
     if os.path.isfile(text):
         return read_names(text, 'class list')
     if ',' not in text:

@@ -29,7 +29,6 @@ import jinja2
 import numpy as np
 
 from mmwsl.datasets.files import FileIndex, find_files, image_id
-from mmwsl.datasets.voc import VOC_CLASSES
 from mmwsl.evaluation.files import read_class_names, read_ids, read_maps
 from mmwsl.pipeline.stages import Pipeline, fill_in
 from mmwsl.pseudo_labels.regions import read_regions
@@ -172,8 +171,7 @@ def write_page(pipeline: Pipeline, rows: Sequence[Row]) -> None:
     }
     classes = settings.get('classes', 'voc')
     if isinstance(classes, str):
-        voc = classes == 'voc'
-        classes = VOC_CLASSES if voc else read_class_names(classes)
+        classes = read_class_names(classes)
     shown: Set[int] = set()
     body = []
     for img_id in choose_images(settings, columns):

@@ -5,31 +5,39 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Union
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple, Union
 
 from mmengine.config import DictAction
 
 import mmwsl
 from mmwsl.utils.config import load_config
+from mmwsl.utils.files import read_json
 
 EVALUATION = 'evaluation.json'
+# What a tool has found, for later stages.
+VALUES = 'values.json'
+# What an installed package carries beside its modules.
+_PACKAGED = Path(mmwsl.__file__).parent / '.mim'
 # '{name}' or '{stage.what}'; other braces are left as they are.
 _REFERENCE = re.compile(r'\{([A-Za-z_][\w-]*(?:\.[\w-]*)?)\}')
 _SECTIONS = ('stages', 'page', 'evaluate')
 # Not free as names of stages; 'pictures' is a folder of the page.
 _TAKEN = (*_SECTIONS, 'dir', 'pictures')
 # What each kind of stage needs, and what it may say besides.
-_NEEDED: Dict[str, Set[str]] = {
-    'train': {'config'},
-    'test': {'config', 'checkpoint'},
-    'tool': {'tool'},
-}
-_ALLOWED: Dict[str, Set[str]] = {
-    'train': {'cfg_options', 'args'},
-    'test': {'cfg_options', 'args', 'show_dir'},
-    'tool': {'args'},
+_KEYS: Dict[str, Tuple[Set[str], Set[str]]] = {
+    'train': ({'config'}, {'cfg_options', 'args'}),
+    'test': ({'config', 'checkpoint'}, {'cfg_options', 'args', 'show_dir'}),
+    'predict': ({'config', 'checkpoint'}, {'cfg_options', 'args', 'show_dir'}),
+    'tool': ({'tool'}, {'args'}),
 }
 _COMMON = {'name', 'run', 'pictures', 'evaluate', 'optional'}
+_TYPES: Dict[str, Tuple[type, ...]] = dict(
+    args=(list,),
+    show_dir=(str,),
+    checkpoint=(str,),
+    config=(str,),
+    tool=(str,),
+)
 
 
 @dataclass(frozen=True)
@@ -38,9 +46,9 @@ class Stage:
 
     Attributes:
         name: Its name and that of its folder.
-        kind: 'train', 'test' or 'tool'.
+        kind: 'train', 'test', 'predict' or 'tool'.
         what: What the file says of it. Variables are replaced by their
-            values, references to folders and checkpoints are not.
+            values, references to earlier stages are not.
         program: Path of its config or of its tool.
         uses: The earlier stages that it refers to.
     """
@@ -88,19 +96,30 @@ class Pipeline:
 def expand(value: Any, lookup: Callable[[str], Any]) -> Any:
     """Replace the references in a text, or in all that a value holds.
 
-    A text that is one reference becomes its value, of whatever type; inside a
-    longer text it is written as text.
+    A text that is one reference becomes its value, of whatever type; as an
+    item of a list, the items of a list. Inside a longer text it is written
+    as text.
     """
     if isinstance(value, dict):
         return {key: expand(part, lookup) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [expand(part, lookup) for part in value]
+        found: List[Any] = []
+        for part in value:
+            new = expand(part, lookup)
+            spread = isinstance(part, str) and isinstance(new, list)
+            found += new if spread else [new]
+        return found
     if not isinstance(value, str):
         return value
     whole = _REFERENCE.fullmatch(value)
     if whole:
         return lookup(whole.group(1))
-    return _REFERENCE.sub(lambda match: str(lookup(match.group(1))), value)
+    return _REFERENCE.sub(lambda match: _text(lookup(match.group(1))), value)
+
+
+def _text(value: Any) -> str:
+    """Write a value into a longer text; a list as ``a,b,c``."""
+    return ','.join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def read_pipeline(
@@ -125,23 +144,28 @@ def read_pipeline(
     cfg = load_config(path)
     path = str(cfg.filename)
     content = cfg.to_dict()
-    stages = content.get('stages')
-    if not isinstance(stages, list) or not stages:
-        raise ValueError(f'{path}: "stages" is not a list of stages')
-    for position, what in enumerate(stages):
-        _check_keys(path, position, what, stages[:position])
+    content['stages'] = _named_stages(path, content.get('stages'))
     for key in ('page', 'evaluate'):
         content[key] = content.get(key) or {}
         if not isinstance(content[key], dict):
             raise ValueError(f'{path}: {key!r} is not a dict')
     _set_options(path, content, options or {})
-    variables = _read_variables(path, content)
-    tools = tools or str(Path(mmwsl.__file__).parent / '.mim' / 'tools')
-    work_dir = work_dir or os.path.join('work_dirs', Path(path).stem)
-    read: List[Stage] = []
-    for what in stages:
-        what = _with_evaluation(path, what, content['evaluate'])
-        read.append(_read_stage(path, what, variables, read, tools))
+    variables = {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in content.items()
+        if key not in _SECTIONS
+        and isinstance(value, (str, int, float, list, tuple, dict))
+    }
+    tools = tools or str(_PACKAGED / 'tools')
+    read: Dict[str, Stage] = {}
+    for name, what in content['stages'].items():
+        uses: List[str] = []
+        place = f'{path}: stage {name!r}'
+        what = _with_evaluation(place, what, content['evaluate'])
+        what = _resolve(place, what, variables, read, uses)
+        _merge_options(place, what)
+        program = _program(path, place, what, tools)
+        read[name] = Stage(name, what['run'], what, program, uses)
     page = dict(content['page'])
     if 'classes' in variables:
         page.setdefault('classes', '{classes}')
@@ -152,51 +176,64 @@ def read_pipeline(
     # Optional stages that no other stage takes from are left out.
     kept: List[Stage] = []
     used: Set[str] = set()
-    for stage in reversed(read):
+    for stage in reversed(list(read.values())):
         if stage.name in used or not stage.what.get('optional'):
             kept.insert(0, stage)
             used.update(stage.uses)
+    work_dir = work_dir or os.path.join('work_dirs', Path(path).stem)
     return Pipeline(path, os.path.abspath(work_dir), kept, page, tools)
 
 
-def _check_keys(
-    path: str, position: int, what: Any, earlier: List[Dict[str, Any]]
-) -> None:
-    """Check which keys a stage has."""
-    place = f'{path}: stage {position + 1}'
-    if not isinstance(what, dict) or not isinstance(what.get('name'), str):
-        raise ValueError(f'{place} has no name')
-    name, kind = what['name'], what.get('run')
-    place = f'{path}: stage {name!r}'
-    if not re.fullmatch(r'[A-Za-z_][\w-]*', name) or name in _TAKEN:
-        raise ValueError(f'{place}: this cannot be the name of a stage')
-    if name in [stage['name'] for stage in earlier]:
-        raise ValueError(f'{place} occurs twice')
-    if not isinstance(kind, str) or kind not in _NEEDED:
+def _named_stages(path: str, stages: Any) -> Dict[str, Dict[str, Any]]:
+    """The stages by their names, without those that are None."""
+    if isinstance(stages, dict):
+        stages = [
+            {**what, 'name': name} if isinstance(what, dict) else what
+            for name, what in stages.items()
+            if what is not None
+        ]
+    if not isinstance(stages, list) or not stages:
+        raise ValueError(f'{path}: "stages" is not a list or a dict of stages')
+    named: Dict[str, Dict[str, Any]] = {}
+    for number, what in enumerate(stages, 1):
+        if not isinstance(what, dict) or not isinstance(what.get('name'), str):
+            raise ValueError(f'{path}: stage {number} has no name')
+        name = what['name']
+        place = f'{path}: stage {name!r}'
+        if not re.fullmatch(r'[A-Za-z_][\w-]*', name) or name in _TAKEN:
+            raise ValueError(f'{place}: this cannot be the name of a stage')
+        if name in named:
+            raise ValueError(f'{place} occurs twice')
+        _check_keys(place, what)
+        named[name] = what
+    return named
+
+
+def _check_keys(place: str, what: Dict[str, Any]) -> None:
+    """Check what a stage says."""
+    kind = what.get('run')
+    if not isinstance(kind, str) or kind not in _KEYS:
         raise ValueError(
-            f'{place}: run must be one of {", ".join(_NEEDED)}, got {kind!r}'
+            f'{place}: run must be one of {", ".join(_KEYS)}, got {kind!r}'
         )
-    missing = sorted(_NEEDED[kind] - set(what))
+    needed, allowed = _KEYS[kind]
+    missing = sorted(needed - set(what))
     if missing:
         raise ValueError(f'{place}: {missing[0]!r} is missing')
-    unknown = set(what) - _NEEDED[kind] - _ALLOWED[kind] - _COMMON
+    unknown = sorted(set(what) - needed - allowed - _COMMON)
     if unknown:
-        raise ValueError(
-            f'{place}: a {kind} stage has no {sorted(unknown)[0]!r}'
-        )
-    kinds = dict(args=list, cfg_options=dict, show_dir=str, checkpoint=str)
-    for key, expected in dict(kinds, config=str, tool=str).items():
-        if not isinstance(what.get(key, expected()), expected):
-            raise ValueError(
-                f'{place}: {key} is {what[key]!r}, not a {expected.__name__}'
-            )
+        raise ValueError(f'{place}: a {kind} stage has no {unknown[0]!r}')
+    for key, types in _TYPES.items():
+        if key in what and not isinstance(what[key], types):
+            names = ' or '.join(kind.__name__ for kind in types)
+            raise ValueError(f'{place}: {key} is {what[key]!r}, not a {names}')
 
 
 def _set_options(
     path: str, content: Dict[str, Any], options: Dict[str, Any]
 ) -> None:
     """Apply what the command line changes, in place."""
-    stages = {stage['name']: stage for stage in content['stages']}
+    stages = content['stages']
     text = str(content)
     for key, value in options.items():
         head, _, rest = key.partition('.')
@@ -206,10 +243,15 @@ def _set_options(
                     f'{key}: stage {head!r} of {path} runs a tool, which has '
                     'no config'
                 )
-            stages[head].setdefault('cfg_options', {})[rest] = value
+            given = stages[head].get('cfg_options', [])
+            given = given if isinstance(given, list) else [given]
+            stages[head]['cfg_options'] = [*given, {rest: value}]
         elif rest and head in ('page', 'evaluate'):
             content[head][rest] = value
         elif f'{{{key}}}' in text:
+            # It reads a,b,c as a list.
+            if isinstance(content.get(key), str) and isinstance(value, list):
+                value = _text(value)
             content[key] = value
         else:
             known = [x for x in content if f'{{{x}}}' in text]
@@ -219,87 +261,37 @@ def _set_options(
             )
 
 
-def _read_variables(path: str, content: Dict[str, Any]) -> Dict[str, Any]:
-    """The variables; each may use those above it, and folders of stages."""
-    variables: Dict[str, Any] = {}
-
-    def lookup(name: str) -> Any:
-        if '.' in name:
-            return f'{{{name}}}'
-        if name not in variables:
-            raise ValueError(f'{path}: {{{name}}} is not known at this point')
-        return variables[name]
-
-    for key, value in content.items():
-        if key in _SECTIONS:
-            continue
-        if isinstance(value, (list, tuple)):
-            # The command line reads a,b,c as a list. Lists with references
-            # are arguments of stages, which resolve them.
-            plain = all(
-                isinstance(x, (str, int, float)) and '{' not in str(x)
-                for x in value
-            )
-            value = ','.join(map(str, value)) if plain else None
-        if isinstance(value, (str, int, float)):
-            variables[key] = expand(value, lookup)
-    return variables
-
-
 def _with_evaluation(
-    path: str, what: Dict[str, Any], defaults: Dict[str, Any]
+    place: str, what: Dict[str, Any], defaults: Dict[str, Any]
 ) -> Dict[str, Any]:
     """Complete what a stage says of its evaluation."""
     given = what.get('evaluate')
     if given is None:
         return what
-    place = f'{path}: stage {what["name"]!r}: evaluate'
     if isinstance(given, str):
         given = dict(labels=given)
     if not isinstance(given, dict):
-        raise ValueError(f'{place} is {given!r}, not a folder or a dict')
+        raise ValueError(
+            f'{place}: evaluate is {given!r}, not a folder or a dict'
+        )
     given = {**defaults, **given}
     missing = sorted({'labels', 'masks', 'classes'} - set(given))
     if missing:
-        raise ValueError(f'{place} has no {missing[0]!r}')
+        raise ValueError(f'{place}: evaluate has no {missing[0]!r}')
     return {**what, 'evaluate': given}
-
-
-def _read_stage(
-    path: str,
-    what: Dict[str, Any],
-    variables: Dict[str, Any],
-    earlier: List[Stage],
-    tools: str,
-) -> Stage:
-    """Replace the variables of a stage and check its references."""
-    name, kind = what['name'], what['run']
-    place = f'{path}: stage {name!r}'
-    uses: List[str] = []
-    what = _resolve(place, what, variables, earlier, uses)
-    program = str(what['tool' if kind == 'tool' else 'config'])
-    if kind == 'tool' or '::' not in program:
-        root = tools if kind == 'tool' else os.path.dirname(path)
-        program = os.path.join(root, program)
-        if not os.path.isfile(program):
-            what_is = 'tool' if kind == 'tool' else 'config'
-            raise FileNotFoundError(f'{place}: {program}: no such {what_is}')
-    return Stage(name, kind, what, program, uses)
 
 
 def _resolve(
     place: str,
     value: Any,
     variables: Dict[str, Any],
-    earlier: Sequence[Stage],
+    stages: Dict[str, Stage],
     uses: List[str],
 ) -> Any:
     """Replace variables, check references to stages and note their names."""
-    stages = {stage.name: stage for stage in earlier}
 
     def lookup(reference: str) -> Any:
         if reference in variables:
-            # It may hold references to stages.
             return expand(variables[reference], lookup)
         head, _, field = reference.partition('.')
         here = f'{place}: {{{reference}}}'
@@ -310,17 +302,56 @@ def _resolve(
                 raise ValueError(
                     f'{here}: no stage before it is named {head!r}'
                 )
-            if field not in ('dir', 'checkpoint'):
-                raise ValueError(
-                    f'{here}: a stage has dir and checkpoint alone'
-                )
-            if field == 'checkpoint' and stages[head].kind != 'train':
+            kind = stages[head].kind
+            if field == 'checkpoint' and kind != 'train':
                 raise ValueError(f'{here}: only a train stage has one')
+            if field not in ('dir', 'checkpoint') and kind != 'tool':
+                raise ValueError(
+                    f'{here}: a {kind} stage has dir'
+                    f'{" and checkpoint" if kind == "train" else ""} alone'
+                )
             if head not in uses:
                 uses.append(head)
         return f'{{{reference}}}'
 
-    return expand(value, lookup)
+    try:
+        return expand(value, lookup)
+    except RecursionError as error:
+        raise ValueError(
+            f'{place}: a variable of the file refers to itself'
+        ) from error
+
+
+def _merge_options(place: str, what: Dict[str, Any]) -> None:
+    """Make one dict of what a stage changes in its config, in place."""
+    given = what.get('cfg_options', [])
+    merged: Dict[str, Any] = {}
+    if what['run'] == 'predict':
+        merged['predict.out_dir'] = '{dir}'
+    for part in given if isinstance(given, list) else [given]:
+        if not isinstance(part, dict):
+            raise ValueError(f'{place}: cfg_options is {part!r}, not a dict')
+        merged.update(part)
+    if merged:
+        what['cfg_options'] = merged
+
+
+def _program(path: str, place: str, what: Dict[str, Any], tools: str) -> str:
+    """Path of the config or the tool of a stage."""
+    kind = 'tool' if what['run'] == 'tool' else 'config'
+    name = what[kind]
+    if kind == 'config' and '::' in name:
+        return name
+    folder = Path(path).parent
+    roots = [folder, folder.parent, _PACKAGED / 'configs']
+    found = [
+        os.path.join(root, name)
+        for root in ([tools] if kind == 'tool' else roots)
+    ]
+    for program in found:
+        if os.path.isfile(program):
+            return program
+    raise FileNotFoundError(f'{place}: {found[0]}: no such {kind}')
 
 
 def find_checkpoint(folder: str) -> Optional[str]:
@@ -338,28 +369,36 @@ def find_checkpoint(folder: str) -> Optional[str]:
 def fill_in(
     pipeline: Pipeline, value: Any, own: str = '', strict: bool = True
 ) -> Any:
-    """Replace references to folders and checkpoints; ``{dir}`` is ``own``'s.
+    """Replace references to stages; ``{dir}`` is the folder of ``own``.
 
     Raises:
         FileNotFoundError: If a checkpoint is missing; unless ``strict``, it
             stays a reference.
+        ValueError: If a stage has not found a value; likewise.
     """
 
     def lookup(reference: str) -> Any:
         name, _, field = reference.partition('.')
         folder = pipeline.folder(name if field else own)
-        if field != 'checkpoint':
+        if field in ('', 'dir'):
             return folder
-        found = find_checkpoint(folder)
-        if found is None and strict:
-            advice = 'run that stage first'
-            if os.path.isfile(os.path.join(folder, 'stage.json')):
-                advice = 'remove this folder to run that stage again'
-            raise FileNotFoundError(
-                f'stage {own!r} needs the checkpoint of {name!r}, and there '
-                f'is none in {folder}; {advice}'
-            )
-        return found or f'{{{reference}}}'
+        if field == 'checkpoint':
+            found = find_checkpoint(folder)
+        else:
+            path = os.path.join(folder, VALUES)
+            content = read_json(path) if os.path.isfile(path) else {}
+            found = content.get(field) if isinstance(content, dict) else None
+        if found is not None or not strict:
+            return f'{{{reference}}}' if found is None else found
+        if field != 'checkpoint':
+            raise ValueError(f'stage {own!r}: {path} has no {field!r}')
+        advice = 'run that stage first'
+        if os.path.isfile(os.path.join(folder, 'stage.json')):
+            advice = 'remove this folder to run that stage again'
+        raise FileNotFoundError(
+            f'stage {own!r} needs the checkpoint of {name!r}, and there '
+            f'is none in {folder}; {advice}'
+        )
 
     return expand(value, lookup)
 
@@ -372,9 +411,10 @@ def stage_command(
     extra = [str(arg) for arg in what.get('args', [])]
     if stage.kind == 'tool':
         return [sys.executable, stage.program, *extra]
-    tool = os.path.join(pipeline.tools, f'{stage.kind}.py')
+    training = stage.kind == 'train'
+    tool = os.path.join(pipeline.tools, 'train.py' if training else 'test.py')
     line = [sys.executable, tool, stage.program]
-    if stage.kind == 'test':
+    if not training:
         line.append(what['checkpoint'])
         if what.get('show_dir'):
             line += ['--show-dir', what['show_dir']]
@@ -400,7 +440,7 @@ def evaluation_command(pipeline: Pipeline, stage: Stage) -> List[str]:
         split = f'{what.pop("split")}.txt'
         what['list'] = os.path.join(root, 'ImageSets', 'Segmentation', split)
     for key, value in what.items():
-        line += [f'--{key.replace("_", "-")}', str(value)]
+        line += [f'--{key.replace("_", "-")}', _text(value)]
     return [*line, '--out', out]
 
 

@@ -10,6 +10,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
+from mmwsl.utils.prediction import predict_training_images
+
 # What the runner and our commands read, beside the runner's arguments.
 _READ = {
     'activation_checkpointing',
@@ -20,6 +22,7 @@ _READ = {
     'efficient_conv_bn_eval',
     'find_unused_parameters',
     'model_wrapper_cfg',
+    'predict',
     'runner_type',
     'sync_bn',
     'tta_model',
@@ -56,7 +59,9 @@ def load_config(
     begins with it and a slash, takes the new one, and so does every dict or
     list of dicts that equals that of a variable. All options act on what the
     file says, in whatever order they are given. ``persistent_workers`` is
-    dropped where there are no workers.
+    dropped where there are no workers. A config whose ``predict`` has an
+    ``out_dir`` predicts the training images in its test, see
+    :func:`~mmwsl.utils.prediction.predict_training_images`.
 
     Args:
         path: Config file, or ``package::file`` for one that an installed
@@ -84,9 +89,10 @@ def load_config(
     if not Path(path).is_file():
         raise FileNotFoundError(f'{path}: there is no such config file.')
     cfg = apply_options(_read_file(str(path)), cfg_options)
-    if 'stages' not in cfg:
-        check_config(cfg)
-    return cfg
+    if 'stages' in cfg:
+        return cfg
+    check_config(cfg)
+    return predict_training_images(cfg)
 
 
 def check_config(cfg: Config, *needed: str) -> None:

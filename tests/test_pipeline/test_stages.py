@@ -136,18 +136,24 @@ def test_evaluation_is_completed(tmp_path):
 @pytest.mark.parametrize(
     ('stages', 'message'),
     [
-        ([], '"stages" is not a list'),
+        ([], '"stages" is not a list or a dict'),
         ([3], 'stage 1 has no name'),
         ([{**WRITER, 'name': 'a/b'}], "'a/b': this cannot be the name"),
         ([{**WRITER, 'name': 'page'}], 'this cannot be the name'),
         ([WRITER, WRITER], "'one' occurs twice"),
-        ([{**WRITER, 'run': 'fly'}], 'run must be one of train, test, tool'),
+        (
+            [{**WRITER, 'run': 'fly'}],
+            'run must be one of train, test, predict, tool',
+        ),
         ([{'name': 'x', 'run': 'test', 'config': 'a'}], "'checkpoint' is"),
         ([{**WRITER, 'tols': 1}], "a tool stage has no 'tols'"),
         ([USER, WRITER], "{one.dir}: no stage before it is named 'one'"),
         ([{**WRITER, 'args': ['{one.dir}']}], 'no stage before it is named'),
         ([{**WRITER, 'args': ['{wrd}']}], '{wrd} is no variable of the file'),
-        ([WRITER, {**USER, 'args': ['{one.lab}']}], 'has dir and checkpoint'),
+        (
+            [TRAINING, {**USER, 'args': ['{net.lab}']}],
+            'has dir and checkpoint',
+        ),
         ([WRITER, {**USER, 'args': ['{one.checkpoint}']}], 'only a train'),
         ([{**TRAINING, 'config': 'no.py'}], 'no.py: no such config'),
         ([{**WRITER, 'tool': 'no.py'}], 'tools/no.py: no such tool'),
@@ -160,8 +166,8 @@ def test_one_clear_line(tmp_path, stages, message):
 
 
 def test_bad_variables_and_page(tmp_path):
-    text = fails(tmp_path, [WRITER], first='{second}', second='x')
-    assert '{second} is not known at this point' in text
+    text = fails(tmp_path, [WRITER], word='{second}', second='{word}')
+    assert 'a variable of the file refers to itself' in text
     text = fails(tmp_path, [WRITER], page=dict(image_dir='{two.dir}'))
     assert 'page: {two.dir}: no stage before it is named' in text
 

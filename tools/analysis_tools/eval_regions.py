@@ -47,7 +47,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--classes',
         required=True,
-        help='names of the foreground classes: a text file, or a,b,c',
+        help='names of the foreground classes: a text file, or a,b,c, or voc',
     )
     parser.add_argument(
         '--list', help='text file of the image ids to score; by default all'

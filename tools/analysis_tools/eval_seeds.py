@@ -20,7 +20,6 @@ from typing import (
 
 from mmwsl.apis.scoring import run_scoring
 from mmwsl.datasets.transforms import LoadSaliency
-from mmwsl.datasets.voc import VOC_CLASSES
 from mmwsl.evaluation import SeedIoUMetric
 from mmwsl.evaluation.files import (
     class_indices,
@@ -237,11 +236,7 @@ def evaluate_label_maps(
 
 def evaluate(args: argparse.Namespace) -> Dict[str, float]:
     """Score as the command line says."""
-    classes = (
-        list(VOC_CLASSES)
-        if args.classes == 'voc'
-        else read_class_names(args.classes)
-    )
+    classes = read_class_names(args.classes)
     if not os.path.isdir(args.masks):
         raise FileNotFoundError(f'{args.masks}: folder of masks is missing')
     files = map_files(args)

@@ -1,0 +1,149 @@
+# AE-PSL from image labels to the second segmentor. Pipelines of data sets set
+# the variables; stages=dict(NAME=None) leaves a stage out.
+net = 'mobilenet-v2_voc12-2007'
+data_root = 'data/voc12_2007'
+# Or {generated.dir}/maps, which are made of the images.
+saliency = '{data_root}/SaliencyMaps'
+classes = 'voc'
+num_workers = 2
+# Of the toy data.
+train_images = 600
+val_images = 150
+# What all configs get, what segmentors begin with, and how their label maps
+# are made.
+common = dict(data_root='{data_root}')
+segment = dict()
+psl_plus_label_options = dict()
+# PSL+ goes on from PSL's weights, and learns from these label maps.
+again = dict(load_from='{psl.checkpoint}')
+psl_plus_labels_from = '{kept.dir}/labels'
+# Masks judge the stages; none of them learns from masks.
+masks = '{data_root}/SegmentationClass'
+evaluate = dict(masks='{masks}', classes='{classes}', split='train')
+# Regions are judged by these masks.
+region_masks = '{masks}'
+judged = [
+    '--classes={classes}',
+    '--list={data_root}/ImageSets/Segmentation/train.txt',
+    '--out={dir}/metrics.json',
+]
+labels = dict(evaluate='{dir}/labels', pictures='{dir}/labels')
+# Trainings end with the scores on the validation images without a CRF, which
+# the tests have.
+stages = dict(
+    # Draws the toy pictures, if data_root is '{data.dir}/toy'.
+    data=dict(
+        run='tool',
+        tool='dataset_converters/toy_to_voc.py',
+        args=[
+            '{dir}/toy',
+            '--train={train_images}',
+            '--val={val_images}',
+            '--png',
+            '--overwrite',
+        ],
+        optional=True,
+    ),
+    generated=dict(
+        run='tool',
+        tool='dataset_converters/make_saliency.py',
+        args=[
+            '{data_root}/JPEGImages',
+            '{dir}/maps',
+            '--num-workers={num_workers}',
+        ],
+        optional=True,
+    ),
+    erase=dict(
+        run='train',
+        config='ae_psl/erase_{net}.py',
+        cfg_options=['{common}', {'train_cfg.saliency_dir': '{saliency}'}],
+        **labels,
+    ),
+    regions=dict(
+        run='tool',
+        tool='analysis_tools/eval_regions.py',
+        args=['{erase.dir}/regions', '{region_masks}', '{judged}'],
+    ),
+    # Of all pixels, where the score above is of labelled ones alone.
+    all_pixels=dict(
+        run='tool',
+        tool='analysis_tools/eval_seeds.py',
+        args=[
+            '{erase.dir}/labels',
+            '{masks}',
+            '{judged}',
+            '--ignored=background',
+        ],
+    ),
+    psl=dict(
+        run='train',
+        config='ae_psl/psl_{net}.py',
+        cfg_options=[
+            '{common}',
+            '{segment}',
+            dict(labels='{erase.dir}/labels'),
+        ],
+    ),
+    psl_val=dict(
+        run='test',
+        config='ae_psl/psl_{net}.py',
+        checkpoint='{psl.checkpoint}',
+        cfg_options=['{common}', '{segment}'],
+    ),
+    psl_labels=dict(
+        run='predict',
+        config='ae_psl/psl_{net}.py',
+        checkpoint='{psl.checkpoint}',
+        cfg_options='{common}',
+        **labels,
+    ),
+    # Background that erasing left out of the first training stays out.
+    kept=dict(
+        run='tool',
+        tool='pseudo_labels.py',
+        args=[
+            'keep',
+            '{erase.dir}/labels',
+            '{psl_labels.dir}/labels',
+            '{dir}/labels',
+            '--truth={masks}',
+        ],
+        **labels,
+    ),
+    kept_all_pixels=dict(
+        run='tool',
+        tool='analysis_tools/eval_seeds.py',
+        args=[
+            '{kept.dir}/labels',
+            '{masks}',
+            '{judged}',
+            '--ignored=background',
+        ],
+    ),
+    psl_plus=dict(
+        run='train',
+        config='ae_psl/psl_{net}.py',
+        cfg_options=[
+            '{common}',
+            '{segment}',
+            dict(labels='{psl_plus_labels_from}'),
+            '{again}',
+        ],
+    ),
+    psl_plus_val=dict(
+        run='test',
+        config='ae_psl/psl_{net}.py',
+        checkpoint='{psl_plus.checkpoint}',
+        cfg_options=['{common}', '{segment}'],
+    ),
+    # What the second segmentor sees in the training images.
+    psl_plus_labels=dict(
+        run='predict',
+        config='ae_psl/psl_{net}.py',
+        checkpoint='{psl_plus.checkpoint}',
+        cfg_options=['{common}', '{psl_plus_label_options}'],
+        **labels,
+    ),
+)
+page = dict(number=6)

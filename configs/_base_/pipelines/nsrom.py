@@ -1,0 +1,195 @@
+# NSROM from image labels and saliency maps to the second segmentor. Pipelines
+# of data sets set the variables; stages=dict(NAME=None) leaves a stage out.
+net = 'mobilenet-v2_voc12-2007'
+segmentor_net = '{net}'
+data_root = 'data/voc12_2007'
+# Or {generated.dir}/maps, which are made of the images.
+saliency = '{data_root}/SaliencyMaps'
+classes = 'voc'
+num_workers = 2
+# Of the toy data.
+train_images = 600
+val_images = 150
+# What all configs get, and what segmentors begin with: with few images, what
+# the classifier has learned.
+common = dict(data_root='{data_root}')
+segment = dict(weights='{classifier.checkpoint}')
+# Masks judge the stages; none of them learns from masks, nor from copies.
+masks = '{data_root}/SegmentationClass'
+truth = '--truth={masks}'
+evaluate = dict(masks='{masks}', classes='{classes}', split='train')
+# Not all images that stages label have masks.
+seeds = [
+    '{masks}',
+    '--classes={classes}',
+    '--list={data_root}/ImageSets/Segmentation/train.txt',
+    '--out={dir}/metrics.json',
+]
+mask_options = []
+attention = dict(attention='{classifier.dir}/attention.npz')
+labels = dict(evaluate='{dir}/labels', pictures='{dir}/labels')
+# Trainings end with the scores on the validation images, without a CRF, which
+# the tests of segmentors have.
+stages = dict(
+    # Draws the toy pictures, if data_root is '{data.dir}/toy'.
+    data=dict(
+        run='tool',
+        tool='dataset_converters/toy_to_voc.py',
+        args=[
+            '{dir}/toy',
+            '--train={train_images}',
+            '--val={val_images}',
+            '--png',
+            '--overwrite',
+        ],
+        optional=True,
+    ),
+    generated=dict(
+        run='tool',
+        tool='dataset_converters/make_saliency.py',
+        args=[
+            '{data_root}/JPEGImages',
+            '{dir}/maps',
+            '--num-workers={num_workers}',
+        ],
+        optional=True,
+    ),
+    classifier=dict(
+        run='train', config='nsrom/cls_{net}.py', cfg_options='{common}'
+    ),
+    cam_val=dict(
+        run='test',
+        config='nsrom/cls_{net}.py',
+        checkpoint='{classifier.checkpoint}',
+        cfg_options='{common}',
+    ),
+    cams=dict(
+        run='predict',
+        config='nsrom/cls_{net}.py',
+        checkpoint='{classifier.checkpoint}',
+        cfg_options='{common}',
+        pictures='{dir}/maps',
+    ),
+    cam_saliency=dict(
+        run='tool',
+        tool='analysis_tools/eval_seeds.py',
+        args=[
+            '{cams.dir}/maps',
+            '{seeds}',
+            '--background=saliency',
+            '--saliency={saliency}',
+        ],
+    ),
+    integral=dict(
+        run='train',
+        config='nsrom/oa_{net}.py',
+        cfg_options=['{common}', '{attention}'],
+    ),
+    oa_cam_val=dict(
+        run='test',
+        config='nsrom/oa_{net}.py',
+        checkpoint='{integral.checkpoint}',
+        cfg_options=['{common}', '{attention}'],
+    ),
+    oa_cams=dict(
+        run='predict',
+        config='nsrom/oa_{net}.py',
+        checkpoint='{integral.checkpoint}',
+        cfg_options='{common}',
+        pictures='{dir}/maps',
+    ),
+    initial=dict(
+        run='tool',
+        tool='pseudo_labels.py',
+        args=['initial', '{oa_cams.dir}/maps', '{saliency}', '{dir}/labels'],
+        **labels,
+    ),
+    initial_all_pixels=dict(
+        run='tool',
+        tool='analysis_tools/eval_seeds.py',
+        args=['{initial.dir}/labels', '{seeds}', '--ignored=wrong'],
+    ),
+    mined=dict(
+        run='tool',
+        tool='pseudo_labels.py',
+        args=[
+            'mine',
+            '{cams.dir}/maps',
+            '{initial.dir}/labels',
+            '{dir}/labels',
+            '{truth}',
+        ],
+        **labels,
+    ),
+    mined_all_pixels=dict(
+        run='tool',
+        tool='analysis_tools/eval_seeds.py',
+        args=['{mined.dir}/labels', '{seeds}', '--ignored=wrong'],
+    ),
+    segmentor_1=dict(
+        run='train',
+        config='nsrom/seg_{segmentor_net}.py',
+        cfg_options=[
+            '{common}',
+            '{segment}',
+            dict(labels='{mined.dir}/labels'),
+        ],
+    ),
+    segmentor_1_val=dict(
+        run='test',
+        config='nsrom/seg_{segmentor_net}.py',
+        checkpoint='{segmentor_1.checkpoint}',
+        cfg_options='{common}',
+    ),
+    predictions=dict(
+        run='predict',
+        config='nsrom/seg_{segmentor_net}.py',
+        checkpoint='{segmentor_1.checkpoint}',
+        cfg_options='{common}',
+        **labels,
+    ),
+    masked=dict(
+        run='tool',
+        tool='pseudo_labels.py',
+        args=[
+            'mask',
+            '{cams.dir}/maps',
+            '{mined.dir}/labels',
+            '{predictions.dir}/labels',
+            '{saliency}',
+            '{dir}/labels',
+            '{mask_options}',
+            '{truth}',
+        ],
+        **labels,
+    ),
+    masked_all_pixels=dict(
+        run='tool',
+        tool='analysis_tools/eval_seeds.py',
+        args=['{masked.dir}/labels', '{seeds}', '--ignored=wrong'],
+    ),
+    segmentor_2=dict(
+        run='train',
+        config='nsrom/seg_{segmentor_net}.py',
+        cfg_options=[
+            '{common}',
+            '{segment}',
+            dict(labels='{masked.dir}/labels'),
+        ],
+    ),
+    # What the second segmentor sees in the training images.
+    predictions_2=dict(
+        run='predict',
+        config='nsrom/seg_{segmentor_net}.py',
+        checkpoint='{segmentor_2.checkpoint}',
+        cfg_options='{common}',
+        **labels,
+    ),
+    segmentor_2_val=dict(
+        run='test',
+        config='nsrom/seg_{segmentor_net}.py',
+        checkpoint='{segmentor_2.checkpoint}',
+        cfg_options='{common}',
+    ),
+)
+page = dict(number=6)

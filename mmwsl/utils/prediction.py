@@ -1,0 +1,89 @@
+"""Configs whose test predicts the training images and writes that down."""
+
+import copy
+import os
+from typing import Any, Dict, List
+
+from mmengine.config import Config
+
+_LOADERS = ('LoadWSLImage', 'LoadImageFromFile')
+_TRUTH = ('LoadEvalAnnotations', 'LoadAnnotations')
+_HOOK = 'mmwsl.DenseCRFHook'
+
+
+def predict_training_images(cfg: Config) -> Config:
+    """Let the test of a config predict and write, as its ``predict`` says.
+
+    The test then reads the training images as it would read its own, without
+    ground truth, and :class:`PseudoLabelWriter` is its only metric. Keys of
+    ``predict``:
+
+    - ``out_dir``: Folder to write to. Without it nothing changes, so models
+      say with the other keys how they predict, and stages switch it on.
+    - ``crf``: What changes in the settings of DenseCRFHook. With
+      ``given_only=True`` samples carry their image labels, which are those
+      of the training or else of the variable ``image_labels``.
+    - ``model``: What changes in the model.
+    - ``pipeline``: Other transforms than those of the test.
+    - Others are arguments of PseudoLabelWriter.
+
+    Args:
+        cfg: The config of a classifier or of a segmentor of mmseg, which is
+            changed.
+
+    Returns:
+        The config.
+
+    Raises:
+        ValueError: If the config has no labels for ``given_only``.
+    """
+    settings = dict(cfg.get('predict') or {})
+    if not settings.get('out_dir'):
+        return cfg
+    crf = dict(settings.pop('crf', {}))
+    cfg.merge_from_dict(dict(model=settings.pop('model', {})))
+    dataset = copy.deepcopy(cfg.train_dataloader.dataset)
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    training = dataset.pipeline
+    tested = settings.pop('pipeline', cfg.test_dataloader.dataset.pipeline)
+    pipeline = [x for x in training[:1] if _name(x) in _LOADERS]
+    for step in copy.deepcopy(tested):
+        if _name(step) not in (*_LOADERS, *_TRUTH):
+            step.pop('eval_keys', None)
+            pipeline.append(step)
+    prefix = dataset.get('data_prefix') or {}
+    prefix.pop('seg_map_path', None)
+    if crf.get('given_only'):
+        labels = _image_labels(cfg, training)
+        pipeline[-1] = dict(type='mmwsl.PackLabelledSegInputs', labels=labels)
+    elif _name(pipeline[-1]) == 'PackSegInputs':
+        root = dataset.get('data_root') or ''
+        settings['img_dir'] = os.path.join(root, prefix['img_path'])
+    dataset.pipeline = pipeline
+    cfg.test_dataloader.dataset = dataset
+    cfg.test_evaluator = dict(type='mmwsl.PseudoLabelWriter', **settings)
+    for hook in cfg.get('custom_hooks') or []:
+        if hook['type'] == _HOOK:
+            # ConfigDict.update would merge.
+            for key, value in crf.items():
+                hook[key] = value
+    return cfg
+
+
+def _name(item: Dict[str, Any]) -> str:
+    """The name of a type without its scope."""
+    return str(item['type']).split('.')[-1]
+
+
+def _image_labels(cfg: Config, training: List[Dict[str, Any]]) -> Any:
+    """The data set with the image labels of the training images."""
+    for step in training:
+        if _name(step) == 'PackLabelledSegInputs':
+            return step['labels']
+    if 'image_labels' not in cfg:
+        raise ValueError(
+            f'{cfg.filename}: predict.crf.given_only needs the image labels '
+            'of the training images, as the variable image_labels'
+        )
+    return cfg.image_labels
