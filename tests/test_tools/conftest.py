@@ -3,8 +3,20 @@
 import pytest
 from mmengine.registry import init_default_scope
 
-from tool_calls import call, load_tool, options
+from tool_calls import ROOT, call, load_tool, options
 from toy_run import CONFIG, SMALL
+
+
+@pytest.fixture(scope='module')
+def tool(request):
+    """The command of ``tools/`` that a file of tests is named after."""
+    name = request.path.name[len('test_') :]
+    (path,) = (
+        path
+        for path in (ROOT / 'tools').rglob(name)
+        if path.parent.name != 'benchmarks'
+    )
+    return load_tool(path)
 
 
 @pytest.fixture(scope='session')

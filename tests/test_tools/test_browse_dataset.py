@@ -1,5 +1,3 @@
-import importlib.util
-
 import cv2
 import pytest
 import torch
@@ -16,15 +14,6 @@ val_dataloader = dict(dataset=dict(
         dict(type='Resize', scale=(64, 64)),
         dict(type='PackWSLInputs', eval_keys=('gt_sem_seg',))]))
 """
-
-
-@pytest.fixture(scope='module')
-def tool(repo_root):
-    path = repo_root / 'tools' / 'analysis_tools' / 'browse_dataset.py'
-    spec = importlib.util.spec_from_file_location('browse_dataset', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

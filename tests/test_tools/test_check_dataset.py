@@ -1,5 +1,3 @@
-import importlib.util
-
 import cv2
 import numpy as np
 import pytest
@@ -10,15 +8,6 @@ XML = (
     '<object><name>{1}</name><bndbox><xmin>1</xmin><ymin>1</ymin>'
     '<xmax>4</xmax><ymax>4</ymax></bndbox></object></annotation>'
 )
-
-
-@pytest.fixture(scope='module')
-def tool(repo_root):
-    path = repo_root / 'tools' / 'analysis_tools' / 'check_dataset.py'
-    spec = importlib.util.spec_from_file_location('check_dataset', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

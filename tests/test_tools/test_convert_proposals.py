@@ -5,12 +5,7 @@ import pytest
 
 from mmwsl.proposals import read_proposals, write_proposals
 from mmwsl.structures import Proposals
-from tool_calls import call, error, load_tool
-
-
-@pytest.fixture(scope='module')
-def tool(repo_root):
-    return load_tool('dataset_converters/convert_proposals.py')
+from tool_calls import call, error
 
 
 @pytest.fixture

@@ -6,14 +6,9 @@ from PIL import Image
 from mmwsl.pseudo_labels import dense_crf
 from mmwsl.pseudo_labels.labels import write_label_map
 from mmwsl.utils.images import read_index_mask
-from tool_calls import call, error, load_tool
+from tool_calls import call, error
 
 SHAPE = (12, 16)
-
-
-@pytest.fixture(scope='module')
-def tool():
-    return load_tool('analysis_tools/crf.py')
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from PIL import Image
 from mmwsl.apis import inference_model, init_model
 from mmwsl.registry import MODELS
 from stage1_data import read_once
-from tool_calls import call, error, load_tool
+from tool_calls import call, error
 from toy_run import CONFIG
 
 STAGE_1 = (
@@ -29,11 +29,6 @@ STAGE_1 = (
     'nsrom/oa_r18_toy.py',
 )
 SEGMENTOR = 'nsrom/seg_r18_toy.py'
-
-
-@pytest.fixture(scope='module')
-def tool():
-    return load_tool('deployment/export_onnx.py')
 
 
 def save(name, folder):

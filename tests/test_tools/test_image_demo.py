@@ -10,13 +10,8 @@ from mmengine.structures import InstanceData
 
 from mmwsl.apis import init_model
 from mmwsl.structures import WSLDataSample
-from tool_calls import call, error, load_tool
+from tool_calls import call, error
 from toy_run import CONFIG
-
-
-@pytest.fixture(scope='module')
-def tool():
-    return load_tool('image_demo.py')
 
 
 @pytest.fixture
@@ -183,6 +178,7 @@ def test_device_is_what_there_is(tool, folder, tmp_path, monkeypatch):
     assert devices == ['npu', 'cuda:1']
 
 
+@pytest.mark.slow
 def test_segmentor(tool, folder, tmp_path, capsys):
     config = CONFIG.replace('cam/cam', 'ae_psl/psl')
     options = {'model.backbone.init_cfg': None}

@@ -24,11 +24,6 @@ SMALL = [
 
 
 @pytest.fixture(scope='module')
-def tool(repo_root):
-    return load_tool('dataset_converters/make_proposals.py')
-
-
-@pytest.fixture(scope='module')
 def evaluation(repo_root):
     return load_tool('analysis_tools/eval_proposals.py')
 

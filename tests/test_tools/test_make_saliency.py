@@ -5,15 +5,10 @@ import pytest
 from mmwsl.datasets.transforms import LoadSaliency
 from mmwsl.saliency import read_settings
 from mmwsl.saliency.network import FAMILIES
-from tool_calls import call, error, load_tool
+from tool_calls import call, error
 from toy_run import CONFIG
 
 FEW = ['--num-superpixels', '30']
-
-
-@pytest.fixture(scope='module')
-def tool(repo_root):
-    return load_tool('dataset_converters/make_saliency.py')
 
 
 @pytest.fixture

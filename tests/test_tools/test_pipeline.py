@@ -10,7 +10,7 @@ import pytest
 
 from pipeline_files import TRAINING, WRITER, run, summary, write_pipeline
 from pipeline_files import write_tools as write_scripts
-from tool_calls import NO_WORKERS, call, error, load_tool
+from tool_calls import NO_WORKERS, call, error
 from toy_run import CONFIG, SMALL
 
 # Writes ten files, and skips those that are there; told to stop at one of
@@ -29,11 +29,6 @@ for number in range(10):
         continue
     path.write_text(str(number))
 """
-
-
-@pytest.fixture(scope='module')
-def tool():
-    return load_tool('pipeline.py')
 
 
 @pytest.fixture
@@ -170,6 +165,7 @@ def make(folder):
     return folder
 
 
+@pytest.mark.slow
 def test_training_and_testing(tool, tmp_path, monkeypatch):
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
     options = dict(line.split('=') for line in (*SMALL, *NO_WORKERS))

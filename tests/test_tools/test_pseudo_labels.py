@@ -11,15 +11,10 @@ from mmwsl.pseudo_labels import (
 )
 from mmwsl.pseudo_labels.labels import write_label_map
 from mmwsl.utils.images import read_index_mask
-from tool_calls import call, error, load_tool
+from tool_calls import call, error
 
 SHAPE = (40, 50)
 CLASSES = {'a/1': [4], 'b/1': [7, 2]}
-
-
-@pytest.fixture(scope='module')
-def tool():
-    return load_tool('pseudo_labels.py')
 
 
 def smooth(rng):
@@ -263,3 +258,78 @@ def test_missing_folders(tool, complete, capsys):
     assert run(tool, complete, 'initial', 'empty', 'saliency', 'out') == 1
     assert 'empty: holds no ' in error(capsys.readouterr())
     assert not (complete / 'out').exists()
+
+
+STEPS = {
+    'initial': ('cam', 'saliency'),
+    'mine': ('cam', 'predicted2'),
+    'mask': ('cam', 'predicted2', 'predicted', 'saliency'),
+    'keep': ('predicted2', 'predicted'),
+}
+SOURCES = [
+    (step, place)
+    for step, names in STEPS.items()
+    for place, name in enumerate(names)
+    if name != 'cam'
+]
+
+
+@pytest.fixture
+def truth(complete):
+    """All that the steps take, with masks and copies of them."""
+    rng = np.random.default_rng(0)
+    for img_id, classes in CLASSES.items():
+        mask = np.zeros(SHAPE, np.uint8)
+        mask[5:30, 5:30] = classes[0] + 1
+        write_label_map(str(complete / 'masks' / f'{img_id}.png'), mask)
+        # Also with pixels taken out.
+        mask[rng.random(SHAPE) < 0.2] = 255
+        write_label_map(str(complete / 'copies' / f'{img_id}.png'), mask)
+    return complete
+
+
+def run_with(tool, folder, step, place, other, *options):
+    """Run a step with another folder at a place."""
+    names = list(STEPS[step])
+    names[place] = other
+    return call(tool, step, *(folder / n for n in (*names, 'out')), *options)
+
+
+@pytest.mark.parametrize(('step', 'place'), SOURCES)
+def test_folders_of_ground_truth(tool, truth, capsys, step, place):
+    option = ('--truth', truth / 'masks')
+    (truth / STEPS[step][place]).rename(truth / 'SegmentationClass')
+    (truth / 'link').symlink_to(truth / 'SegmentationClass')
+    for name, options in (
+        ('SegmentationClass', ()),
+        ('link', ()),
+        ('masks', option),
+    ):
+        assert run_with(tool, truth, step, place, name, *options) == 1
+        line = error(capsys.readouterr())
+        assert f'{truth / name}: is a folder of ground truth' in line
+    assert not (truth / 'out').exists()
+
+
+@pytest.mark.parametrize(
+    ('step', 'place'), [s for s in SOURCES if STEPS[s[0]][s[1]] != 'saliency']
+)
+def test_copies_of_masks(tool, truth, capsys, step, place):
+    option = ('--truth', truth / 'masks')
+    assert run_with(tool, truth, step, place, 'copies', *option) == 1
+    line = error(capsys.readouterr())
+    assert 'copies: 2 of 2 label maps equal the masks in' in line
+    assert not (truth / 'out').exists()
+    name = STEPS[step][place]
+    assert run_with(tool, truth, step, place, name, *option) == 0
+
+
+def test_links_to_masks(tool, truth, capsys):
+    (truth / 'masks').rename(truth / 'SegmentationClass')
+    for name in ('a', 'b'):
+        (truth / 'links' / name).mkdir(parents=True)
+        mask = truth / 'SegmentationClass' / name / '1.png'
+        (truth / 'links' / name / '1.png').symlink_to(mask)
+    assert run_with(tool, truth, 'keep', 1, 'links') == 1
+    assert 'is a folder of ground truth' in error(capsys.readouterr())
+    assert not (truth / 'out').exists()

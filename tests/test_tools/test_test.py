@@ -13,15 +13,10 @@ from mmwsl.apis import init_model
 from mmwsl.registry import MODELS
 from mmwsl.utils.checkpoints import read_checkpoint
 from stage1_data import small_config, write_data
-from tool_calls import call, error, load_tool, options
+from tool_calls import call, error, options
 from toy_run import CONFIG, SMALL, test_metrics
 
 VOC = 'cam/cam_mobilenet-v2_voc12-2007.py'
-
-
-@pytest.fixture(scope='module')
-def tool():
-    return load_tool('test.py')
 
 
 @pytest.fixture(scope='module')
@@ -148,6 +143,7 @@ def test_missing_mask(tool, voc, voc_weights, capsys):
     assert 'SegmentationClass/a.png: ' in error(capsys.readouterr())
 
 
+@pytest.mark.slow
 def test_broken_and_incomplete_checkpoints(
     tool, toy_checkpoint, capsys, tmp_path
 ):
@@ -165,6 +161,7 @@ def test_broken_and_incomplete_checkpoints(
     assert f'{path}: the checkpoint lacks 1 of the tensors' in message
 
 
+@pytest.mark.slow
 def test_classes_in_another_order(tool, tmp_path, capsys):
     """Of two classes the score in the wrong order is the other share."""
     for name in ('cat/1', 'cat/2', 'dog/3'):

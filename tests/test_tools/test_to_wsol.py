@@ -8,15 +8,10 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 
 from mmwsl.datasets import WSOLDataset
-from tool_calls import call, error, load_tool
+from tool_calls import call, error
 
 CAT, DOG = 7, 11
 FOLDERS = ('JPEGImages', 'Annotations', 'SegmentationClass')
-
-
-@pytest.fixture(scope='module')
-def tool():
-    return load_tool('dataset_converters/to_wsol.py')
 
 
 def xml(*objects):

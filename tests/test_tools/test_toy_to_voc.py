@@ -1,5 +1,3 @@
-import importlib.util
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,15 +9,6 @@ PIPELINE = [
     dict(type='LoadEvalAnnotations', with_masks=True),
     dict(type='PackWSLInputs', eval_keys=('gt_sem_seg', 'gt_instances')),
 ]
-
-
-@pytest.fixture(scope='module')
-def tool(repo_root):
-    path = repo_root / 'tools' / 'dataset_converters' / 'toy_to_voc.py'
-    spec = importlib.util.spec_from_file_location('toy_to_voc', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def read(root, split, **kwargs):
