@@ -69,10 +69,9 @@ class Finding(NamedTuple):
 def collect_versions() -> Dict[str, str]:
     """Return the versions of everything that :func:`diagnose` looks at.
 
-    Returns:
-        Versions by distribution name; missing packages have no entry.
-        ``opencv`` stands for any of OpenCV's distributions, and
-        capabilities are 'yes' or the reason why not.
+    By distribution name; missing packages have no entry. ``opencv`` stands
+    for any of OpenCV's distributions, and capabilities are 'yes' or the
+    reason why not.
     """
     names = {name: (name,) for name in (*OTHERS, *CLASSIC, *LITE, *FORK)}
     versions = {'python': platform.python_version()}
@@ -98,11 +97,7 @@ def _import_state(module: str) -> str:
 
 
 def family(versions: Mapping[str, str]) -> str:
-    """Say which OpenMMLab versions are of.
-
-    Returns:
-        'OpenMMLab classic', 'onedl fork', 'mixed' or 'none'.
-    """
+    """Say 'OpenMMLab classic', 'onedl fork', 'mixed' or 'none'."""
     classic = any(name in versions for name in (*CLASSIC, *LITE))
     fork = any(name in versions for name in FORK)
     if classic and fork:
@@ -113,14 +108,10 @@ def family(versions: Mapping[str, str]) -> str:
 
 
 def diagnose(versions: Mapping[str, str]) -> List[Finding]:
-    """Find the known breaks.
+    """Find the known breaks, errors first.
 
-    Args:
-        versions: As :func:`collect_versions` returns them; a table, so that
-            every break can be tested without being installed.
-
-    Returns:
-        The findings, errors first.
+    It looks at a table of versions, as of :func:`collect_versions`, so that
+    every break can be tested without being installed.
     """
     rows = [*_requirement_rows(versions), *_version_rows(versions)]
     findings = [Finding(level, *said) for level, when, *said in rows if when]

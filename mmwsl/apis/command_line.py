@@ -68,11 +68,7 @@ def add_cfg_options(
 
 
 def runner_parser(description: str) -> argparse.ArgumentParser:
-    """Return a parser with mmengine's usual options.
-
-    Args:
-        description: One line for ``--help``.
-    """
+    """Return a parser with mmengine's usual options."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument('config', help='config file')
     parser.add_argument(
@@ -160,11 +156,8 @@ def setup_cpu_distributed(cfg: Config) -> None:
     mmengine 0.10 selects a CUDA device in every launcher and hands device
     ids to its model wrapper. On a machine without an accelerator this
     function starts the process group itself, which mmengine then leaves
-    alone, and names a wrapper without devices. Elsewhere, and without a
-    launcher, it does nothing.
-
-    Args:
-        cfg: Config with ``launcher``; ``model_wrapper_cfg`` is filled in.
+    alone, and fills in ``model_wrapper_cfg``, a wrapper without devices.
+    Elsewhere, and without a launcher, it does nothing.
 
     Raises:
         ValueError: If the launcher's environment variables are missing.

@@ -32,7 +32,6 @@ class ImageFiles(Dataset):
             of the image of an index.
         loader: Transform that adds ``img`` to an entry.
         folder: Where ``<image id><suffix>`` are written.
-        suffix: Of the files.
         settings: What files were made with, as they say themselves.
         write: Makes the file of an image, ``(path, img)``.
         read_settings: Returns what a file was made with, or None for a file
@@ -102,10 +101,6 @@ class ImageFiles(Dataset):
 def make_image_files(files: ImageFiles, num_workers: int) -> Tuple[int, int]:
     """Make all files that are not there, and show how far it is.
 
-    Args:
-        files: What to make.
-        num_workers: Processes beside this one.
-
     Returns:
         How many files were written and how many were there.
 
@@ -134,10 +129,7 @@ def making_parser(
 ) -> argparse.ArgumentParser:
     """Return the command line that commands which make files share.
 
-    Args:
-        description: What the command does.
-        suffix: Of its files.
-        splits: Whose images of a config it takes by default.
+    Images of a config are by default those of ``splits``.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument('source', help='config file, or folder of images')

@@ -15,13 +15,9 @@ from mmwsl.visualization.drawing import class_colors
 class CountScatter:
     """Collects counts image by image and draws them as a scatter plot.
 
-    Only how often each pair of a predicted and a true count occurred is
-    kept, a class apart, so a test of any size fits. Pairs of two zeros,
+    Only how often each (class, true count, predicted count) occurred is
+    kept, in ``numbers``, so a test of any size fits. Pairs of two zeros,
     nearly all, are left out.
-
-    Attributes:
-        numbers (Counter): How often (class, true count, predicted count)
-            occurred.
     """
 
     def __init__(self) -> None:
@@ -69,13 +65,8 @@ class CountScatter:
 
         The area of a bubble is the number of images. RMSE-nz is the root
         mean squared error over images that show the class, and over all
-        classes its mean.
-
-        Args:
-            classes (Sequence[str], optional): Names of the classes.
-            palette (Sequence, optional): Their colours.
-            max_panels (int): Most panels; classes with most objects go
-                first.
+        classes its mean. Of at most ``max_panels`` panels those of the classes
+        with most objects go first.
         """
         # Without pyplot nothing global is touched: no backend, no open figure.
         from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -299,13 +299,10 @@ def heatmap_overlay(
     strength: float = 0.65,
     colormap: int = cv2.COLORMAP_JET,
 ) -> np.ndarray:
-    """Lay a heat map over an image; the image stays visible where it is low.
+    """Lay a heat map over an image, which stays visible where it is low.
 
-    Args:
-        image (np.ndarray): The image.
-        heat (np.ndarray): (h, w), clipped to [0, 1]; NaN counts as 0.
-        strength (float): Opacity at heat 1; at heat 0 it is half of it.
-        colormap (int): One of OpenCV's.
+    The map (h, w) is clipped to [0, 1], and NaN counts as 0. ``strength`` is
+    its opacity at 1; at 0 it is half of that.
     """
     height, width = image.shape[:2]
     heat = np.clip(np.nan_to_num(heat.astype(np.float32)), 0, 1)
@@ -343,16 +340,12 @@ def draw_peaks(image: np.ndarray, points: np.ndarray) -> np.ndarray:
 def draw_peak_responses(
     image: np.ndarray, responses: np.ndarray, darkness: float = 0.65
 ) -> np.ndarray:
-    """Draw each peak response map in its own colour over a darkened image.
+    """Draw each peak response map (P, h, w) in its own colour.
 
     Response maps are sparse and their few strongest pixels outshine the
     rest, so each is smoothed a little and its 0.7th power is shown, relative
-    to its 99.8th percentile. Photographs shine through the strongest places.
-
-    Args:
-        image (np.ndarray): The image.
-        responses (np.ndarray): (P, h, w) float >= 0.
-        darkness (float): Share of the image's light that is taken away.
+    to its 99.8th percentile. Photographs, of whose light ``darkness`` is
+    taken away, shine through the strongest places.
     """
     light = np.zeros(image.shape, np.float32)
     total = np.zeros(image.shape[:2], np.float32)
@@ -385,11 +378,11 @@ def draw_score_map(
     """Lay a score map over an image, with predicted boxes and the truth.
 
     Args:
-        image (np.ndarray): The image.
-        score_map (np.ndarray): (h, w) in [0, 1].
-        boxes (np.ndarray): (n, 4) in pixels of the image, drawn in white.
-        gt_boxes (np.ndarray): (m, 4), drawn in magenta.
-        gt_mask (np.ndarray, optional): (h, w), 1 in outlined objects.
+        image: The image.
+        score_map: (h, w) in [0, 1].
+        boxes: (n, 4) in pixels of the image, drawn in white.
+        gt_boxes: (m, 4), drawn in magenta.
+        gt_mask: (h, w), 1 in outlined objects.
     """
     result = heatmap_overlay(image, score_map)
     if gt_mask is not None:
@@ -413,10 +406,10 @@ def draw_assignment(
     """Colour the target sample assigner's subsets over an image.
 
     Args:
-        image (np.ndarray): The image; shown at display size.
-        assignment (Tensor | np.ndarray): (h, w) of 0 universum, 1 fake
-            source, 2 target; the legend says the share of each.
-        opacity (float): Of the colours.
+        image: The image; shown at display size.
+        assignment: (h, w) of 0 universum, 1 fake source, 2 target; the
+            legend says the share of each.
+        opacity: Of the colours.
 
     Raises:
         ValueError: If ``assignment`` is no map of 0, 1 and 2.
@@ -437,12 +430,7 @@ def draw_assignment(
 
 
 def write_image(path: str, image: np.ndarray) -> None:
-    """Write an image, whole or not at all; the suffix says the format.
-
-    Raises:
-        OSError: If the file cannot be written.
-        ValueError: If OpenCV does not know the suffix.
-    """
+    """Write an image, whole or not at all; the suffix says the format."""
     suffix = os.path.splitext(path)[1]
     bgr = np.ascontiguousarray(image[..., ::-1])
     try:

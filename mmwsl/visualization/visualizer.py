@@ -174,12 +174,12 @@ def batch_images(
     """Bring the images of a raw batch to their original sizes.
 
     Args:
-        data_batch (Mapping): ``inputs`` as the data loader gives them: (N,
-            3, h, w) or N tensors (3, h, w), BGR in 0..255, before the data
-            preprocessor; with test-time augmentation by transforms one such
-            list for each augmentation, of which an unflipped one is taken.
-        outputs (Sequence): N predicted samples with ``ori_shape`` and, if
-            images were resized or padded, ``img_shape``.
+        data_batch: ``inputs`` as the data loader gives them: (N, 3, h, w) or
+            N tensors (3, h, w), BGR in 0..255, before the data preprocessor;
+            with test-time augmentation by transforms one such list for each
+            augmentation, of which an unflipped one is taken.
+        outputs: N predicted samples with ``ori_shape`` and, if images were
+            resized or padded, ``img_shape``.
     """
     inputs, samples = data_batch['inputs'], data_batch.get('data_samples')
     if len(inputs) and getattr(inputs[0], 'ndim', 0) != 3:
@@ -196,12 +196,12 @@ def batch_images(
 def original_image(
     image: torch.Tensor, sample: Any, output: Any
 ) -> np.ndarray:
-    """Undo padding, flip and resizing of one input.
+    """Undo padding, flip and resizing of one input, BGR in 0..255.
 
     Args:
-        image (torch.Tensor): (3, h, w) or (1, h, w), BGR in 0..255.
-        sample (WSLDataSample): With its ``img_shape`` and ``flip``.
-        output (WSLDataSample): With its ``ori_shape``.
+        image: (3, h, w) or (1, h, w).
+        sample: With its ``img_shape`` and ``flip``.
+        output: With its ``ori_shape``.
     """
     array = input_image(image, sample)
     if sample.get('flip'):
