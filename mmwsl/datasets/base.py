@@ -28,6 +28,7 @@ from mmwsl.datasets.files import read_names
 from mmwsl.registry import DATASETS
 
 DataInfo = Dict[str, Any]
+Size = Tuple[int, int]
 
 
 class _Reproducible:
@@ -69,6 +70,10 @@ class WSLDataset(_Reproducible, BaseDataset):
     workers nor a resumed run changes it. Under a ``RepeatDataset`` this
     makes the repetitions of one epoch equal; train more epochs instead.
 
+    A subclass is a :meth:`load_data_list` that reads its files and makes
+    entries by ``_entry``. It reads each within ``_noting``, and gives names
+    their numbers by ``_label``.
+
     Args:
         seed (int): Seed of the augmentations, used once an epoch is set.
         collect_problems (bool): Whether broken entries are left out and
@@ -76,6 +81,7 @@ class WSLDataset(_Reproducible, BaseDataset):
             the first one. Meant for checking a dataset.
         max_refetch (int): How many other entries are tried when the pipeline
             returns None. With 0, None is an error that names the image.
+        data_prefix (dict | None): Folders instead of the data set's own.
         **kwargs: Arguments of :class:`mmengine.dataset.BaseDataset`. Class
             names come from ``metainfo=dict(classes=[...])``, or from a text
             file with one a line whose path stands there instead.
@@ -85,6 +91,10 @@ class WSLDataset(_Reproducible, BaseDataset):
             entry, or if an entry is broken; names the file.
     """
 
+    # The folders of the layout, by their keys in ``data_prefix``.
+    PREFIXES: Dict[str, str] = dict(img_path='')
+    # Whether names that are no class are an 'error', or to 'ignore'.
+    unknown_class = 'error'
     _fully_initialized: bool
 
     def __init__(
@@ -93,6 +103,7 @@ class WSLDataset(_Reproducible, BaseDataset):
         seed: int = 0,
         collect_problems: bool = False,
         max_refetch: int = 0,
+        data_prefix: Optional[Dict[str, str]] = None,
         **kwargs: Any,
     ) -> None:
         _Reproducible.__init__(self, seed)
@@ -101,7 +112,13 @@ class WSLDataset(_Reproducible, BaseDataset):
         # New numbers (C,) of the classes and how many there are then, see
         # renumber_classes.
         self.class_numbers: Optional[Tuple[np.ndarray, int]] = None
-        BaseDataset.__init__(self, *args, max_refetch=max_refetch, **kwargs)
+        BaseDataset.__init__(
+            self,
+            *args,
+            max_refetch=max_refetch,
+            data_prefix={**self.PREFIXES, **(data_prefix or {})},
+            **kwargs,
+        )
 
     @classmethod
     def _load_metainfo(cls, metainfo: Any = None) -> Dict[str, Any]:
@@ -134,10 +151,10 @@ class WSLDataset(_Reproducible, BaseDataset):
         if self._fully_initialized:
             return
         if self._metainfo.get('classes') is not None:
-            self._check_classes(self._metainfo['classes'])
+            self._check_classes()
         self.data_list = self.load_data_list()
-        self._check_classes(self._metainfo.get('classes'))
-        self._check_unique_ids()
+        self._check_classes()
+        self.data_list = self._unique_entries()
         self.data_list = self.filter_data()
         if self._indices is not None:
             self.data_list = self._get_unserialized_subset(self._indices)
@@ -149,6 +166,32 @@ class WSLDataset(_Reproducible, BaseDataset):
         if self.serialize_data:
             self.data_bytes, self.data_address = self._serialize_data()
         self._fully_initialized = True
+
+    def _check_classes(self) -> None:
+        classes = self._metainfo.get('classes')
+        name = f'{type(self).__name__}: metainfo classes'
+        if not isinstance(classes, Sequence):
+            raise _no_class_list(type(self).__name__, classes)
+        if not classes:
+            raise ValueError(f'{name} are empty')
+        for label in classes:
+            if not isinstance(label, str) or not label.strip():
+                raise ValueError(f'{name} hold {label!r}, which is no name')
+        doubles = [c for c, number in Counter(classes).items() if number > 1]
+        if doubles:
+            raise ValueError(f'{name} hold {doubles[0]!r} more than once')
+
+    def _unique_entries(self) -> List[DataInfo]:
+        entries: Dict[str, DataInfo] = {}
+        for info in self.data_list:
+            first = entries.setdefault(info['img_id'], info)
+            if first is not info:
+                self._problem(
+                    info['img_path'],
+                    f'image id {info["img_id"]!r} is already taken by '
+                    f'{first["img_path"]}',
+                )
+        return list(entries.values())
 
     def filter_data(self) -> List[DataInfo]:
         """Drop the entries that ``filter_cfg`` names.
@@ -210,6 +253,35 @@ class WSLDataset(_Reproducible, BaseDataset):
             raise ValueError(f'{path}: {message}')
         self.problems.append((path, message))
 
+    @contextmanager
+    def _noting(self, place: str = '') -> Iterator[None]:
+        """Note an error of a file if ``collect_problems``, and go on.
+
+        Its message begins with ``place``, or with a path and a colon.
+        """
+        try:
+            yield
+        except (FileNotFoundError, ValueError) as error:
+            if not self.collect_problems:
+                raise
+            place = place or str(error).partition(': ')[0]
+            message = str(error)[len(place) :].lstrip(': ')
+            self.problems.append((place, message))
+
+    def _label_of(self) -> Dict[str, int]:
+        return {name: label for label, name in enumerate(self.classes)}
+
+    def _label(
+        self, name: str, label_of: Dict[str, int], place: str
+    ) -> Optional[int]:
+        """Return the number of a class, None if it is to be ignored."""
+        if name not in label_of and self.unknown_class == 'error':
+            raise ValueError(
+                f'{place}: class {name!r} is not in the list of classes '
+                "(unknown_class='ignore' passes over it)"
+            )
+        return label_of.get(name)
+
     def _entry(
         self,
         img_id: str,
@@ -220,7 +292,6 @@ class WSLDataset(_Reproducible, BaseDataset):
         eval_ann: Optional[Dict[str, Any]] = None,
     ) -> DataInfo:
         """Build one entry; ground truth is kept in test mode only."""
-        num_classes = len(self.classes)
         info: DataInfo = dict(
             img_id=img_id,
             img_path=img_path,
@@ -228,43 +299,15 @@ class WSLDataset(_Reproducible, BaseDataset):
             gt_label_difficult=np.array(
                 sorted(set(difficult_only)), dtype=np.int64
             ),
-            num_classes=num_classes,
+            num_classes=len(self.classes),
         )
         if counts is not None:
-            info['gt_count'] = np.zeros(num_classes, dtype=np.int64)
+            info['gt_count'] = np.zeros(len(self.classes), dtype=np.int64)
             for label, count in counts.items():
                 info['gt_count'][label] = count
         if self.test_mode:
             info['eval_ann'] = eval_ann or {}
         return info
-
-    def _check_classes(self, classes: Any) -> None:
-        name = f'{type(self).__name__}: metainfo classes'
-        if not isinstance(classes, Sequence):
-            raise _no_class_list(type(self).__name__, classes)
-        if not classes:
-            raise ValueError(f'{name} are empty')
-        for label in classes:
-            if not isinstance(label, str) or not label.strip():
-                raise ValueError(f'{name} hold {label!r}, which is no name')
-        doubles = [c for c, number in Counter(classes).items() if number > 1]
-        if doubles:
-            raise ValueError(f'{name} hold {doubles[0]!r} more than once')
-
-    def _check_unique_ids(self) -> None:
-        seen: Dict[str, str] = {}
-        kept = []
-        for info in self.data_list:
-            img_id, img_path = info['img_id'], info['img_path']
-            if img_id in seen:
-                self._problem(
-                    img_path,
-                    f'image id {img_id!r} is already taken by {seen[img_id]}',
-                )
-                continue
-            seen[img_id] = img_path
-            kept.append(info)
-        self.data_list = kept
 
 
 @DATASETS.register_module()
@@ -352,11 +395,10 @@ def renumber_classes(dataset: Any, classes: Sequence[str]) -> None:
         ValueError: If a name is missing, or if the data set is of another
             kind.
     """
-    for inner in getattr(dataset, 'datasets', ()):
+    wrapped = _wrapped(dataset)
+    for inner in wrapped:
         renumber_classes(inner, classes)
-    if hasattr(dataset, 'dataset'):
-        renumber_classes(dataset.dataset, classes)
-    elif not hasattr(dataset, 'datasets'):
+    if not wrapped:
         _renumber(dataset, list(classes))
     if isinstance(getattr(dataset, '_metainfo', None), dict):
         dataset._metainfo['classes'] = list(classes)
@@ -402,13 +444,17 @@ def base_datasets(dataset: Any) -> Iterator[Any]:
         dataset: A dataset, a wrapper with ``dataset`` or ``datasets``, or
             torch's ``Subset``.
     """
-    if hasattr(dataset, 'datasets'):
-        for inner in dataset.datasets:
-            yield from base_datasets(inner)
-    elif hasattr(dataset, 'dataset'):
-        yield from base_datasets(dataset.dataset)
-    else:
+    wrapped = _wrapped(dataset)
+    for inner in wrapped:
+        yield from base_datasets(inner)
+    if not wrapped:
         yield dataset
+
+
+def _wrapped(dataset: Any) -> List[Any]:
+    """Return what a wrapper wraps, nothing for any other data set."""
+    single = [dataset.dataset] if hasattr(dataset, 'dataset') else []
+    return list(getattr(dataset, 'datasets', single))
 
 
 def image_ids(dataset: Any) -> List[str]:
@@ -439,43 +485,65 @@ def set_epoch(dataset: Any, epoch: int, seed: Optional[int] = None) -> None:
     """Set the epoch of all data sets inside ``dataset`` that have one."""
     if hasattr(dataset, 'set_epoch'):
         dataset.set_epoch(epoch, seed)
-    elif hasattr(dataset, 'datasets'):
-        for inner in dataset.datasets:
+    else:
+        for inner in _wrapped(dataset):
             set_epoch(inner, epoch, seed)
-    elif hasattr(dataset, 'dataset'):
-        set_epoch(dataset.dataset, epoch, seed)
 
 
 @contextmanager
 def _seeded(key: Sequence[int]) -> Iterator[None]:
-    """Draw random numbers from ``key`` alone, and then go on as before.
-
-    Args:
-        key: Whole numbers, such as a seed, an epoch and an index.
-    """
-    # Workers have random states of their own; the main process' states
-    # belong to the training and must not depend on data loading.
-    states = None if get_worker_info() else _random_states()
-    _seed_all(key)
-    try:
-        yield
-    finally:
-        if states is not None:
-            _restore_random_states(states)
-
-
-def _seed_all(key: Sequence[int]) -> None:
+    """Draw random numbers from whole numbers alone, then go on as before."""
+    states = (
+        random.getstate(),
+        np.random.get_state(),
+        torch.get_rng_state(),
+    )
     words = np.random.SeedSequence(list(key)).generate_state(3)
     random.seed(int(words[0]))
     np.random.seed(int(words[1]))
     torch.default_generator.manual_seed(int(words[2]))
+    try:
+        yield
+    finally:
+        # Workers have random states of their own; the main process' states
+        # belong to the training and must not depend on data loading.
+        if get_worker_info() is None:
+            random.setstate(states[0])
+            np.random.set_state(states[1])
+            torch.set_rng_state(states[2])
 
 
-def _random_states() -> Tuple[Any, Any, torch.Tensor]:
-    return random.getstate(), np.random.get_state(), torch.get_rng_state()
+def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
+    """Refuse the value of an option that is none of its choices."""
+    if value not in choices:
+        known = ' or '.join(map(repr, choices))
+        raise ValueError(f'{name} must be {known}, got {value!r}')
 
 
-def _restore_random_states(states: Tuple[Any, Any, torch.Tensor]) -> None:
-    random.setstate(states[0])
-    np.random.set_state(states[1])
-    torch.set_rng_state(states[2])
+def object_truth(
+    labels: Sequence[int],
+    difficult: Sequence[bool],
+    boxes: Optional[Sequence[Sequence[float]]] = None,
+    size: Optional[Size] = None,
+    **more: Any,
+) -> Dict[str, Any]:
+    """Build what ``eval_ann`` says of the n objects of an image.
+
+    Args:
+        labels (Sequence[int]): Their classes.
+        difficult (Sequence[bool]): Whether they are marked difficult.
+        boxes (Sequence | None): Left, top, right and bottom edge of each in
+            pixels, None if they are not known.
+        size (tuple[int] | None): (H, W) of the image as the file tells it.
+        **more: Other entries, see ``LoadEvalAnnotations``.
+    """
+    truth = dict(
+        more,
+        labels=np.array(labels, dtype=np.int64),
+        difficult=np.array(difficult, dtype=bool),
+    )
+    if boxes is not None:
+        truth['boxes'] = np.array(boxes, dtype=np.float32).reshape(-1, 4)
+    if size is not None:
+        truth['size'] = size
+    return truth

@@ -3,11 +3,17 @@
 import os
 import reprlib
 from collections import Counter, defaultdict
-from typing import Any, Container, Dict, List, Optional, Set, Tuple
+from typing import Any, Container, Dict, List, Optional
 
 import numpy as np
 
-from mmwsl.datasets.base import DataInfo, WSLDataset
+from mmwsl.datasets.base import (
+    DataInfo,
+    Size,
+    WSLDataset,
+    check_choice,
+    object_truth,
+)
 from mmwsl.datasets.files import FileIndex, image_id, path_inside
 from mmwsl.registry import DATASETS
 from mmwsl.utils.files import read_json
@@ -48,16 +54,15 @@ class COCOImageLevelDataset(WSLDataset):
 
     Args:
         ann_file (str): The json file.
-        data_prefix (dict): ``img_path`` is the folder of the images.
-        metainfo (dict | None): ``classes``; by default all categories in the
-            order of their ids.
         crowd_label (bool): Whether a crowd region alone gives the label.
         crowd_count (bool): Whether a crowd region counts as one object.
         unknown_class (str): 'ignore' or 'error', for categories of the file
             that are not in ``classes``.
         missing_class (str): 'error' or 'ignore', for ``classes`` that are no
             category of the file.
-        **kwargs: Arguments of :class:`WSLDataset`.
+        **kwargs: Arguments of :class:`WSLDataset`; ``data_prefix`` holds
+            ``img_path``, the folder of the images, and without ``metainfo``
+            the classes are all categories in the order of their ids.
 
     Raises:
         FileNotFoundError: If the json file, or an image that it names, is
@@ -76,79 +81,53 @@ class COCOImageLevelDataset(WSLDataset):
     def __init__(
         self,
         ann_file: str,
-        data_prefix: Optional[Dict[str, str]] = None,
         crowd_label: bool = True,
         crowd_count: bool = False,
         unknown_class: str = 'ignore',
         missing_class: str = 'error',
         **kwargs: Any,
     ) -> None:
-        for name, value in (
-            ('unknown_class', unknown_class),
-            ('missing_class', missing_class),
-        ):
-            if value not in ('error', 'ignore'):
-                raise ValueError(
-                    f"{name} must be 'error' or 'ignore', got {value!r}"
-                )
+        check_choice('unknown_class', unknown_class, ('error', 'ignore'))
+        check_choice('missing_class', missing_class, ('error', 'ignore'))
         self.crowd_label = crowd_label
         self.crowd_count = crowd_count
         self.unknown_class = unknown_class
         self.missing_class = missing_class
-        super().__init__(
-            ann_file=ann_file,
-            data_prefix={'img_path': '', **(data_prefix or {})},
-            **kwargs,
-        )
+        super().__init__(ann_file=ann_file, **kwargs)
 
     def load_data_list(self) -> List[DataInfo]:
         """Read the json file."""
         content = self._read()
         label_of = self._label_of_category(content['categories'])
-        of_image: Dict[Any, List[Annotation]] = defaultdict(list)
         sizes = {item['id']: _size(item) for item in content['images']}
         holds = {
             key: any(item.get(key) for item in content['annotations'])
             for key in ('bbox', 'segmentation')
         }
+        of_image: Dict[Any, List[Annotation]] = defaultdict(list)
         for annotation in content['annotations']:
             fault = _unknown(annotation, sizes, label_of)
-            # Boxes of classes that are passed over do not matter.
-            if (
-                not fault
-                and self.test_mode
-                and holds['bbox']
-                and label_of[annotation['category_id']] is not None
-            ):
+            # Classes that are passed over do not matter, nor do their boxes.
+            ignored = not fault and label_of[annotation['category_id']] is None
+            if not fault and not ignored and self.test_mode and holds['bbox']:
                 fault = _box_fault(annotation, sizes[annotation['image_id']])
             if fault:
                 name = f'annotation {annotation.get("id")}'
                 self._problem(self.ann_file, f'{name} {fault}')
-            else:
+            elif not ignored:
                 of_image[annotation['image_id']].append(annotation)
         files, entries = FileIndex(), []
         for image in content['images']:
-            try:
-                path = self._find_image(files, image)
-            except (FileNotFoundError, ValueError) as error:
-                if not self.collect_problems:
-                    raise
-                self._problem(*str(error).split(': ', 1))
-                continue
-            found = of_image.get(image['id'], [])
-            truth = self._truth(image, found, label_of, holds)
-            entries.append(self._to_entry(path, found, label_of, truth))
+            with self._noting():
+                place = f'{self.ann_file}: image {image["id"]}'
+                folder = self.data_prefix['img_path']
+                path = path_inside(place, folder, image['file_name'])
+                path = files.need_image(path, place)
+                objects = of_image.get(image['id'], [])
+                entries.append(
+                    self._to_entry(path, image, objects, label_of, holds)
+                )
         return entries
-
-    def _find_image(self, files: FileIndex, image: Dict[str, Any]) -> str:
-        """Return the path of an image, which must lie in its folder."""
-        place = f'{self.ann_file}: image {image["id"]}'
-        folder = self.data_prefix['img_path']
-        path = path_inside(place, folder, image['file_name'])
-        found = files.find_image(path)
-        if found is None:
-            raise FileNotFoundError(f'{place} {files.why_missing(path)}')
-        return found
 
     def _read(self) -> Dict[str, List[Dict[str, Any]]]:
         path = self.ann_file
@@ -159,11 +138,15 @@ class COCOImageLevelDataset(WSLDataset):
             self._check_list(key, content[key], needed)
         for item in content['categories']:
             item['name'] = item['name'].strip()
+        self._check_doubles('images', 'id', content['images'])
+        self._check_doubles('categories', 'id', content['categories'])
         self._check_doubles('categories', 'name', content['categories'])
         return content
 
-    def _check_list(self, key: str, items: Any, needed: Dict) -> None:
-        """Refuse a list of the file whose entries lack or share something."""
+    def _check_list(
+        self, key: str, items: Any, needed: Dict[str, Any]
+    ) -> None:
+        """Refuse a list of the file whose entries lack something."""
         shown = f'{self.ann_file}: {key!r} is {reprlib.repr(items)}'
         if not isinstance(items, list):
             raise ValueError(f'{shown}, expected a list')
@@ -173,30 +156,20 @@ class COCOImageLevelDataset(WSLDataset):
                     f'{shown}: entry {number} is {reprlib.repr(item)}, '
                     'expected a dict'
                 )
+            place = f'{self.ann_file}: entry {number} of {key!r} has'
             for name, kind in needed.items():
-                self._check_field(key, number, item, name, kind)
-        for name in needed:
-            # Two images of one file name have two images of one id.
-            if name != 'file_name':
-                self._check_doubles(key, name, items)
-
-    def _check_field(
-        self, key: str, number: int, item: Dict[str, Any], name: str, kind: Any
-    ) -> None:
-        """Refuse an entry of the file without a value of the right type."""
-        place = f'{self.ann_file}: entry {number} of {key!r} has'
-        if name not in item:
-            raise ValueError(f'{place} no {name!r}')
-        value = item[name]
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise ValueError(f'{place} the {name} {reprlib.repr(value)}')
+                if name not in item:
+                    raise ValueError(f'{place} no {name!r}')
+                value = item[name]
+                if not isinstance(value, kind) or isinstance(value, bool):
+                    shown = reprlib.repr(value)
+                    raise ValueError(f'{place} the {name} {shown}')
 
     def _check_doubles(
         self, key: str, name: str, items: List[Dict[str, Any]]
     ) -> None:
         """Refuse a file that gives an id, or a name, to two things."""
-        number = Counter(item[name] for item in items)
-        for value, times in number.items():
+        for value, times in Counter(item[name] for item in items).items():
             if times > 1:
                 raise ValueError(
                     f'{self.ann_file}: {times} entries of {key!r} have the '
@@ -217,7 +190,6 @@ class COCOImageLevelDataset(WSLDataset):
         names = [item['name'] for item in ordered]
         if not self.classes:
             self._metainfo['classes'] = names
-        index = {name: i for i, name in enumerate(self.classes)}
         missing = [name for name in self.classes if name not in names]
         if missing and self.missing_class == 'error':
             raise ValueError(
@@ -225,37 +197,37 @@ class COCOImageLevelDataset(WSLDataset):
                 f'categories {reprlib.repr(names)} (missing_class='
                 "'ignore' accepts that)"
             )
-        for name in names:
-            if name not in index and self.unknown_class == 'error':
-                self._problem(
-                    self.ann_file,
-                    f'category {name!r} is not in the list of classes '
-                    "(unknown_class='ignore' passes over it)",
-                )
-        return {item['id']: index.get(item['name']) for item in ordered}
+        found: Dict[Any, Optional[int]] = {}
+        label_of = self._label_of()
+        for item in ordered:
+            found[item['id']] = label_of.get(item['name'])
+            with self._noting():
+                self._label(item['name'], label_of, self.ann_file)
+        return found
 
     def _to_entry(
         self,
         img_path: str,
-        annotations: List[Annotation],
-        label_of: Dict[Any, Optional[int]],
-        truth: Dict[str, Any],
+        image: Dict[str, Any],
+        objects: List[Annotation],
+        label_of: Dict[Any, Any],
+        holds: Dict[str, bool],
     ) -> DataInfo:
-        objects: Set[int] = set()
-        crowds: Set[int] = set()
-        counts: Dict[int, int] = defaultdict(int)
-        for item in annotations:
-            label = label_of[item['category_id']]
-            if label is None:
-                continue
-            crowd = _is_crowd(item)
-            (crowds if crowd else objects).add(label)
-            counts[label] += self.crowd_count or not crowd
+        labels = [label_of[item['category_id']] for item in objects]
+        crowd = [_is_crowd(item) for item in objects]
+        easy = {label for label, many in zip(labels, crowd) if not many}
+        counts = dict.fromkeys(labels, 0)
+        for label, many in zip(labels, crowd):
+            counts[label] += self.crowd_count or not many
+        truth: Dict[str, Any] = {}
+        if self.test_mode:
+            truth = object_truth(labels, crowd, size=_size(image))
+            truth.update(self._truth(image, objects, holds))
         return self._entry(
             image_id(img_path, self.data_prefix['img_path']),
             img_path,
-            labels=list(objects | crowds if self.crowd_label else objects),
-            difficult_only=list(crowds - objects),
+            labels=labels if self.crowd_label else list(easy),
+            difficult_only=list(set(labels) - easy),
             counts=counts,
             eval_ann=truth,
         )
@@ -263,46 +235,31 @@ class COCOImageLevelDataset(WSLDataset):
     def _truth(
         self,
         image: Dict[str, Any],
-        annotations: List[Annotation],
-        label_of: Dict[Any, Optional[int]],
+        objects: List[Annotation],
         holds: Dict[str, bool],
     ) -> Dict[str, Any]:
-        """Collect what evaluation may know of an image."""
-        if not self.test_mode:
-            return {}
-        items = [
-            item
-            for item in annotations
-            if label_of[item['category_id']] is not None
-        ]
-        labels = [label_of[item['category_id']] for item in items]
+        """Return what the file has of boxes and masks."""
         stem = os.path.splitext(image['file_name'])[0]
-        truth: Dict[str, Any] = dict(
-            place=f'{self.ann_file}: image {stem}',
-            labels=np.array(labels, dtype=np.int64),
-            difficult=np.array([_is_crowd(item) for item in items], bool),
-        )
-        size = _size(image)
-        if size is not None:
-            truth['size'] = size
+        truth: Dict[str, Any] = dict(place=f'{self.ann_file}: image {stem}')
         if holds['bbox']:
-            boxes = [item['bbox'] for item in items]
-            edges = np.array(boxes, dtype=np.float32).reshape(-1, 4)
+            edges = np.array(
+                [item['bbox'] for item in objects], dtype=np.float32
+            ).reshape(-1, 4)
             edges[:, 2:] += edges[:, :2]
             truth.update(boxes=edges, box_margin=1)
         if holds['segmentation']:
-            truth['segmentations'] = [i.get('segmentation') for i in items]
+            truth['segmentations'] = [i.get('segmentation') for i in objects]
             truth['names'] = [
                 f'{self.ann_file}: annotation {item.get("id")} of the image '
                 f'{image["file_name"]}'
-                for item in items
+                for item in objects
             ]
         elif holds['bbox']:
             truth['reason'] = f'{self.ann_file} has boxes but no masks'
         return truth
 
 
-def _size(image: Dict[str, Any]) -> Optional[Tuple[int, int]]:
+def _size(image: Dict[str, Any]) -> Optional[Size]:
     """Return height and width that a file gives of an image, if any."""
     try:
         height, width = (float(image[key]) for key in ('height', 'width'))
@@ -314,7 +271,6 @@ def _size(image: Dict[str, Any]) -> Optional[Tuple[int, int]]:
 
 
 def _is_crowd(annotation: Annotation) -> bool:
-    """Whether an annotation is a crowd region."""
     return _FLAGS[str(annotation.get('iscrowd', 0)).lower()]
 
 
@@ -333,7 +289,7 @@ def _unknown(
     return ''
 
 
-def _box_fault(annotation: Annotation, size: Optional[Tuple[int, int]]) -> str:
+def _box_fault(annotation: Annotation, size: Optional[Size]) -> str:
     """Say what is wrong with the box of an annotation, '' if nothing is."""
     if 'bbox' not in annotation:
         return 'has no bbox'

@@ -135,6 +135,17 @@ class FileIndex:
             return None
         return os.path.join(folder, min(names, key=_rank))
 
+    def need_image(self, path: str, place: str) -> str:
+        """Find an image as :meth:`find_image` does.
+
+        Raises:
+            FileNotFoundError: If there is none; begins with ``place``.
+        """
+        found = self.find_image(path)
+        if found is None:
+            raise FileNotFoundError(f'{place} {self.why_missing(path)}')
+        return found
+
     def why_missing(self, path: str) -> str:
         """Say in half a sentence why no image is found."""
         if not self.exists(path):

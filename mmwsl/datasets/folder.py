@@ -3,17 +3,9 @@
 import os
 from typing import Any, Dict, List, NamedTuple, Optional
 
-from mmwsl.datasets.base import DataInfo, WSLDataset
-from mmwsl.datasets.files import (
-    FileIndex,
-    find_files,
-    image_id,
-    is_hidden,
-)
-from mmwsl.datasets.label_lists import (
-    parse_labels,
-    read_label_file,
-)
+from mmwsl.datasets.base import DataInfo, WSLDataset, check_choice
+from mmwsl.datasets.files import FileIndex, find_files, image_id, is_hidden
+from mmwsl.datasets.label_lists import parse_labels, read_label_file
 from mmwsl.registry import DATASETS
 from mmwsl.utils.files import say_once
 
@@ -89,92 +81,64 @@ class FolderDataset(WSLDataset):
     """
 
     def __init__(
-        self,
-        ann_file: str = '',
-        data_prefix: Optional[Dict[str, str]] = None,
-        unknown_class: str = 'error',
-        **kwargs: Any,
+        self, ann_file: str = '', unknown_class: str = 'error', **kwargs: Any
     ) -> None:
-        if unknown_class not in ('error', 'ignore'):
-            raise ValueError(
-                "unknown_class must be 'error' or 'ignore', got "
-                f'{unknown_class!r}'
-            )
+        check_choice('unknown_class', unknown_class, ('error', 'ignore'))
         self.unknown_class = unknown_class
-        super().__init__(
-            ann_file=ann_file,
-            data_prefix={'img_path': '', **(data_prefix or {})},
-            **kwargs,
-        )
+        super().__init__(ann_file=ann_file, **kwargs)
 
     def load_data_list(self) -> List[DataInfo]:
         """Read the folders or the CSV file."""
+        folder = self.data_prefix['img_path']
         rows = self._csv_rows() if self.ann_file else self._folder_rows()
         if not self.classes:
             names = sorted({row.label for row in rows if row.label})
             if not names:
                 raise ValueError(
-                    f'{self.ann_file or self.data_prefix["img_path"]}: names '
-                    f'no class, and {type(self).__name__} was given none'
+                    f'{self.ann_file or folder}: names no class, and '
+                    f'{type(self).__name__} was given none'
                 )
             self._metainfo['classes'] = names
-        rows = self._known_rows(rows)
         counted = any(row.number is not None for row in rows)
-        if counted:
-            rows = self._counted_rows(rows)
-        label_of = {name: i for i, name in enumerate(self.classes)}
+        entries = []
+        for path, counts in self._read_rows(rows, counted).items():
+            img_id = image_id(path, folder)
+            entries.append(
+                self._entry(
+                    img_id,
+                    path,
+                    labels=list(counts),
+                    counts=counts if counted else None,
+                    eval_ann=self._eval_ann(img_id),
+                )
+            )
+        return entries
+
+    def _read_rows(
+        self, rows: List[_Row], counted: bool
+    ) -> Dict[str, Dict[int, int]]:
+        """Return the classes of each image and their counts, 1 if unknown."""
+        label_of = self._label_of()
         images: Dict[str, Dict[int, int]] = {}
         for row in rows:
-            counts = images.setdefault(row.path, {})
-            if not row.label:
-                continue
-            label = label_of[row.label]
-            if counted and label in counts:
-                self._problem(
-                    row.place, f'a second count of {row.label!r} in {row.path}'
-                )
-            elif row.number != 0:
-                counts[label] = row.number or 1
-        folder = self.data_prefix['img_path']
-        return [
-            self._entry(
-                image_id(path, folder),
-                path,
-                labels=list(counts),
-                counts=counts if counted else None,
-                eval_ann=self._eval_ann(image_id(path, folder)),
-            )
-            for path, counts in images.items()
-        ]
-
-    def _known_rows(self, rows: List[_Row]) -> List[_Row]:
-        """Leave out the labels that are not in the list of classes."""
-        known, names = [], {'', *self.classes}
-        for row in rows:
-            if row.label in names:
-                known.append(row)
-            elif self.unknown_class == 'error':
-                self._problem(
-                    row.place,
-                    f'class {row.label!r} is not in the list of classes '
-                    "(unknown_class='ignore' passes over it)",
-                )
-            else:
-                known.append(row._replace(label=''))
-        return known
-
-    def _counted_rows(self, rows: List[_Row]) -> List[_Row]:
-        """Refuse labels without a count beside others with one."""
-        known = []
-        for row in rows:
-            if row.label and row.number is None:
-                self._problem(
-                    row.place,
-                    f'{row.label!r} has no count, as it has in other lines',
-                )
-            else:
-                known.append(row)
-        return known
+            with self._noting(row.place):
+                label = None
+                if row.label:
+                    label = self._label(row.label, label_of, row.place)
+                if counted and label is not None and row.number is None:
+                    raise ValueError(
+                        f'{row.place}: {row.label!r} has no count, as it has '
+                        'in other lines'
+                    )
+                counts = images.setdefault(row.path, {})
+                if counted and label in counts:
+                    raise ValueError(
+                        f'{row.place}: a second count of {row.label!r} in '
+                        f'{row.path}'
+                    )
+                if label is not None and row.number != 0:
+                    counts[label] = row.number or 1
+        return images
 
     def _folder_rows(self) -> List[_Row]:
         root = os.path.normpath(self.data_prefix['img_path'])
@@ -183,30 +147,29 @@ class FolderDataset(WSLDataset):
         rows = []
         beside: List[str] = []
         for path in find_files(root):
-            folder, *inside = os.path.relpath(path, root).split(os.sep)
-            if not inside:
-                beside.append(path)
+            name, *inside = os.path.relpath(path, root).split(os.sep)
+            if inside:
+                place = os.path.join(root, name)
+                rows.append(_Row(place, path, name.strip(), None))
             else:
-                label = folder.strip()
-                rows.append(
-                    _Row(os.path.join(root, folder), path, label, None)
-                )
-        self._say_what_is_unused(root, rows)
+                beside.append(path)
+        # What becomes no class is said.
+        used = {row.place for row in rows}
+        empty = sorted(
+            item.name
+            for item in os.scandir(root)
+            if item.is_dir()
+            and item.path not in used
+            and not is_hidden(item.name)
+        )
+        if empty:
+            say_once(f'{root}: no image is in the folder {", ".join(empty)}')
         if beside:
             say_once(
                 f'{beside[0]}: lies in no folder of a class, as {len(beside)} '
                 'images do, and is passed over'
             )
         return rows
-
-    def _say_what_is_unused(self, root: str, rows: List[_Row]) -> None:
-        """Warn of folders without image, which become no class."""
-        used = {row.place for row in rows}
-        paths = [item.path for item in os.scandir(root) if item.is_dir()]
-        empty = [os.path.basename(x) for x in paths if x not in used]
-        names = sorted(x for x in empty if not is_hidden(x))
-        if names:
-            say_once(f'{root}: no image is in the folder {", ".join(names)}')
 
     def _csv_rows(self) -> List[_Row]:
         files = FileIndex()
@@ -216,26 +179,18 @@ class FolderDataset(WSLDataset):
             self._metainfo['classes'] = sorted(content.classes)
         for number, cells in content.lines:
             place = f'{self.ann_file}: line {number}'
-            try:
-                path = self._find_image(files, cells[0], place)
+            with self._noting(place):
+                if not cells[0]:
+                    raise ValueError(f'{place}: no path in the first column')
+                path = files.need_image(
+                    os.path.join(self.data_prefix['img_path'], cells[0]),
+                    f'{place}:',
+                )
                 rows.extend(
                     _Row(place, path, label, count)
                     for label, count in parse_labels(place, cells, content)
                 )
-            except (FileNotFoundError, ValueError) as error:
-                if not self.collect_problems:
-                    raise
-                self._problem(place, str(error)[len(place) + 1 :].strip())
         return rows
-
-    def _find_image(self, files: FileIndex, name: str, place: str) -> str:
-        if not name:
-            raise ValueError(f'{place}: no path in the first column')
-        path = os.path.join(self.data_prefix['img_path'], name)
-        found = files.find_image(path)
-        if found is None:
-            raise FileNotFoundError(f'{place}: {files.why_missing(path)}')
-        return found
 
     def _eval_ann(self, img_id: str) -> Dict[str, Any]:
         folder = self.data_prefix.get('seg_map_path')

@@ -3,11 +3,17 @@
 import math
 import os
 import xml.etree.ElementTree as ElementTree
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from mmwsl.datasets.base import DataInfo, WSLDataset
+from mmwsl.datasets.base import (
+    DataInfo,
+    Size,
+    WSLDataset,
+    check_choice,
+    object_truth,
+)
 from mmwsl.datasets.files import FileIndex, image_id, read_lines
 from mmwsl.registry import DATASETS
 from mmwsl.utils.images import voc_color_map
@@ -37,12 +43,6 @@ VOC_CLASSES = (
     'tvmonitor',
 )
 VOC_PALETTE = voc_color_map(len(VOC_CLASSES) + 1)[1:]
-_PREFIXES = dict(
-    img_path='JPEGImages',
-    ann_path='Annotations',
-    seg_map_path='SegmentationClass',
-    instance_map_path='SegmentationObject',
-)
 # Of an image in the lists of one class.
 _FLAGS = ('-1', '0', '1')
 # The size of an image that an annotation does not tell.
@@ -70,14 +70,14 @@ class VOCObject(NamedTuple):
 class VOCAnnotation(NamedTuple):
     """What a file says of an image; ``size`` is (H, W) or None."""
 
-    size: Optional[Tuple[int, int]]
+    size: Optional[Size]
     objects: List[VOCObject]
 
 
 class _Line(NamedTuple):
     """A line of the list: its image and the words after its name."""
 
-    number: int
+    place: str
     path: str
     words: List[str]
 
@@ -110,7 +110,6 @@ class VOCImageLevelDataset(WSLDataset):
 
     Args:
         ann_file (str): The list.
-        data_prefix (dict): Folders, each of which defaults to the above.
         labels_from (str): 'xml', 'list' or 'auto': 'list' if a line holds a
             word after the path that is not an integer.
         difficult_label (bool): Whether a class that only objects marked
@@ -139,11 +138,16 @@ class VOCImageLevelDataset(WSLDataset):
     """
 
     METAINFO = dict(classes=VOC_CLASSES, palette=VOC_PALETTE)
+    PREFIXES = dict(
+        img_path='JPEGImages',
+        ann_path='Annotations',
+        seg_map_path='SegmentationClass',
+        instance_map_path='SegmentationObject',
+    )
 
     def __init__(
         self,
         ann_file: str = 'ImageSets/Main/train.txt',
-        data_prefix: Optional[Dict[str, str]] = None,
         labels_from: str = 'auto',
         difficult_label: bool = True,
         difficult_count: bool = False,
@@ -152,25 +156,20 @@ class VOCImageLevelDataset(WSLDataset):
         first_pixel: int = 1,
         **kwargs: Any,
     ) -> None:
-        _check_choice('labels_from', labels_from, ('auto', 'xml', 'list'))
-        _check_choice('unknown_class', unknown_class, ('error', 'ignore'))
-        _check_choice('first_pixel', first_pixel, (0, 1))
-        self.first_pixel = first_pixel
+        check_choice('labels_from', labels_from, ('auto', 'xml', 'list'))
+        check_choice('unknown_class', unknown_class, ('error', 'ignore'))
+        check_choice('first_pixel', first_pixel, (0, 1))
         self.labels_from = labels_from
         self.difficult_label = difficult_label
         self.difficult_count = difficult_count
         self.unknown_class = unknown_class
         self.allow_empty = allow_empty
-        super().__init__(
-            ann_file=ann_file,
-            data_prefix={**_PREFIXES, **(data_prefix or {})},
-            **kwargs,
-        )
+        self.first_pixel = first_pixel
+        super().__init__(ann_file=ann_file, **kwargs)
 
     def load_data_list(self) -> List[DataInfo]:
         """Read the list and the annotations that it names."""
-        files = FileIndex()
-        label_of = {name: i for i, name in enumerate(self.classes)}
+        files, label_of = FileIndex(), self._label_of()
         lines = self._read_list(files)
         from_list = self.labels_from == 'list' or (
             self.labels_from == 'auto'
@@ -178,22 +177,13 @@ class VOCImageLevelDataset(WSLDataset):
         )
         entries = []
         for line in lines:
-            try:
+            with self._noting():
                 entries.append(
                     self._entry_from_list(line, label_of)
                     if from_list
                     else self._entry_from_xml(files, line, label_of)
                 )
-            except (FileNotFoundError, ValueError) as error:
-                self._collect(error)
         return entries
-
-    def _collect(self, error: Exception) -> None:
-        """Note an error of a file, or raise it."""
-        if not self.collect_problems:
-            raise error
-        path, _, message = str(error).partition(': ')
-        self._problem(path, message)
 
     def _read_list(self, files: FileIndex) -> List[_Line]:
         """Find the images of the lines."""
@@ -203,44 +193,42 @@ class VOCImageLevelDataset(WSLDataset):
         flags = all(text.split()[-1] in _FLAGS for text in texts if text)
         lines = []
         for number, text in enumerate(texts, 1):
-            try:
+            with self._noting():
                 if text:
-                    lines.append(self._read_line(files, number, text, flags))
-            except (FileNotFoundError, ValueError) as error:
-                self._collect(error)
+                    place = f'{self.ann_file}: line {number}'
+                    lines.append(self._read_line(files, place, text, flags))
         return lines
 
     def _read_line(
-        self, files: FileIndex, number: int, text: str, flags: bool
+        self, files: FileIndex, place: str, text: str, flags: bool
     ) -> _Line:
         """Take the longest part of a line that is an image for its name."""
-        place = f'{self.ann_file}: line {number}'
+        known = (*self.classes, *_FLAGS)
         readings = []
         name, words = text, text.split()
         for length in range(len(words), 0, -1):
             path, rest = self._find_image(files, name), words[length:]
-            if path and all(self._may_follow(word, flags) for word in rest):
-                readings.append(_Line(number, path, rest))
+            # Behind a name stand classes, also unknown ones, or a flag.
+            if path and all(
+                word in self.classes
+                or not _is_integer(word)
+                or (flags and word in _FLAGS)
+                for word in rest
+            ):
+                readings.append(_Line(place, path, rest))
             name = name[: -len(words[length - 1])].rstrip()
         if not readings:
             path = os.path.join(self.data_prefix['img_path'], text)
-            while words[1:] and words[-1] in (*_FLAGS, *self.classes):
+            while words[1:] and words[-1] in known:
                 path = path[: -len(words.pop())].rstrip()
             raise FileNotFoundError(f'{place} {files.why_missing(path)}')
         first, other = readings[0], readings[-1]
-        known = (*self.classes, *_FLAGS)
         if first != other and all(word in known for word in other.words):
             raise ValueError(
                 f'{place} may name {first.path} or {other.path}; rename one '
                 'of them'
             )
         return first
-
-    def _may_follow(self, word: str, flags: bool) -> bool:
-        """Whether a word can stand after a name: a class or a flag."""
-        if word in self.classes or not _is_integer(word):
-            return True
-        return flags and word in _FLAGS
 
     def _find_image(self, files: FileIndex, name: str) -> Optional[str]:
         folders = [self.data_prefix['img_path'], self.data_root or '']
@@ -252,95 +240,68 @@ class VOCImageLevelDataset(WSLDataset):
     def _entry_from_list(
         self, line: _Line, label_of: Dict[str, int]
     ) -> DataInfo:
-        place = f'{self.ann_file}: line {line.number}'
-        labels = self._to_labels(line.words, label_of, place)
+        labels = [self._label(x, label_of, line.place) for x in line.words]
         if not line.words and not self.allow_empty:
             raise ValueError(
-                f'{place} names no class (allow_empty=True accepts that)'
+                f'{line.place} names no class (allow_empty=True accepts that)'
             )
         img_id = image_id(line.path, self.data_prefix['img_path'])
         return self._entry(
-            img_id, line.path, labels, eval_ann=self._eval_paths(img_id)
+            img_id,
+            line.path,
+            [label for label in labels if label is not None],
+            eval_ann=self._mask_paths(img_id),
         )
 
     def _entry_from_xml(
-        self,
-        files: FileIndex,
-        line: _Line,
-        label_of: Dict[str, int],
+        self, files: FileIndex, line: _Line, label_of: Dict[str, int]
     ) -> DataInfo:
         img_id = image_id(line.path, self.data_prefix['img_path'])
         path = os.path.join(self.data_prefix['ann_path'], f'{img_id}.xml')
         if not files.exists(path):
             raise FileNotFoundError(
-                f'{self.ann_file}: line {line.number} needs the annotation '
-                f'{path}, which does not exist'
+                f'{line.place} needs the annotation {path}, which does not '
+                'exist'
             )
-        annotation = read_voc_xml(path, self.first_pixel)
-        objects = annotation.objects
+        size, objects = read_voc_xml(path, self.first_pixel)
         if not objects and not self.allow_empty:
             raise ValueError(
                 f'{path}: XML without objects (allow_empty=True accepts that)'
             )
-        self._to_labels([o.name for o in objects], label_of, path)
-        known = [o for o in objects if o.name in label_of]
-        easy = {label_of[o.name] for o in known if not o.difficult}
-        hard = {label_of[o.name] for o in known} - easy
-        counts = dict.fromkeys(easy | hard, 0)
-        for item in known:
-            if self.difficult_count or not item.difficult:
-                counts[label_of[item.name]] += 1
-        return self._entry(
-            img_id,
-            line.path,
-            labels=sorted(easy | hard if self.difficult_label else easy),
-            difficult_only=sorted(hard),
-            counts=counts,
-            eval_ann=self._eval_ann(
-                img_id, path, annotation._replace(objects=known), label_of
-            ),
-        )
-
-    def _to_labels(
-        self, names: Sequence[str], label_of: Dict[str, int], place: str
-    ) -> List[int]:
-        for name in names:
-            if name not in label_of and self.unknown_class == 'error':
-                raise ValueError(
-                    f'{place}: class {name!r} is not in the list of classes '
-                    f"(unknown_class='ignore' passes over it)"
-                )
-        return [label_of[name] for name in names if name in label_of]
-
-    def _eval_ann(
-        self,
-        img_id: str,
-        path: str,
-        annotation: VOCAnnotation,
-        label_of: Dict[str, int],
-    ) -> Dict[str, Any]:
-        """Return what evaluation needs, boxes only if all objects have one."""
-        size, objects = annotation
-        truth = dict(
-            self._eval_paths(img_id),
-            labels=np.array([label_of[o.name] for o in objects], np.int64),
-            difficult=np.array([o.difficult for o in objects], dtype=bool),
-        )
-        boxes = [o.box for o in objects if o.box is not None]
+        labels, known = [], []
+        for item in objects:
+            label = self._label(item.name, label_of, path)
+            if label is not None:
+                labels.append(label)
+                known.append(item)
+        easy = {label for label, o in zip(labels, known) if not o.difficult}
+        counts = dict.fromkeys(labels, 0)
+        for label, item in zip(labels, known):
+            counts[label] += self.difficult_count or not item.difficult
+        boxes = [item.box for item in known if item.box is not None]
         # Training does without, and only a check of the files looks at them.
         if self.test_mode or self.collect_problems:
             self._check_boxes(path, boxes, size)
-        if len(boxes) == len(objects):
-            array = np.array(boxes, dtype=np.float32).reshape(-1, 4)
-            truth.update(
-                boxes=array, box_margin=1.5 - self.first_pixel, place=path
-            )
-        if size is not None:
-            truth['size'] = size
-        return truth
+        truth = object_truth(
+            labels,
+            [item.difficult for item in known],
+            boxes if len(boxes) == len(known) else None,
+            size,
+            box_margin=1.5 - self.first_pixel,
+            place=path,
+            **self._mask_paths(img_id),
+        )
+        return self._entry(
+            img_id,
+            line.path,
+            labels=labels if self.difficult_label else list(easy),
+            difficult_only=list(set(labels) - easy),
+            counts=counts,
+            eval_ann=truth,
+        )
 
     def _check_boxes(
-        self, path: str, boxes: List[Box], size: Optional[Tuple[int, int]]
+        self, path: str, boxes: List[Box], size: Optional[Size]
     ) -> None:
         hint = ''
         if self.first_pixel == 1 and any(min(box[:2]) == -1 for box in boxes):
@@ -354,16 +315,11 @@ class VOCImageLevelDataset(WSLDataset):
         except ValueError as error:
             self._problem(path, f'{error}{hint}')
 
-    def _eval_paths(self, img_id: str) -> Dict[str, Any]:
+    def _mask_paths(self, img_id: str) -> Dict[str, str]:
         return {
             key: os.path.join(self.data_prefix[key], f'{img_id}.png')
             for key in ('seg_map_path', 'instance_map_path')
         }
-
-
-def _check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
-    if value not in choices:
-        raise ValueError(f'{name} must be one of {choices}, got {value!r}')
 
 
 def _is_integer(word: str) -> bool:
@@ -396,17 +352,14 @@ def read_voc_xml(path: str, first_pixel: int = 1) -> VOCAnnotation:
         _read_object(f'{path}: object {number}', node, first_pixel)
         for number, node in enumerate(root.findall('object'), 1)
     ]
-    return VOCAnnotation(_read_size(root), objects)
-
-
-def _read_size(root: ElementTree.Element) -> Optional[Tuple[int, int]]:
-    """Return the image's size; programs that do not know it write 0."""
     texts = [root.findtext(f'size/{key}') for key in ('height', 'width')]
     try:
         height, width = (int(text or 0) for text in texts)
     except ValueError:
-        return None
-    return (height, width) if height > 0 and width > 0 else None
+        height = width = 0
+    # Programs that do not know the size write 0.
+    known = height > 0 and width > 0
+    return VOCAnnotation((height, width) if known else None, objects)
 
 
 def _read_object(

@@ -5,13 +5,20 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from mmwsl.datasets.base import DataInfo, WSLDataset
+from mmwsl.datasets.base import (
+    DataInfo,
+    Size,
+    WSLDataset,
+    check_choice,
+    object_truth,
+)
 from mmwsl.datasets.files import (
     FileIndex,
     path_inside,
     read_lines,
     read_names,
 )
+from mmwsl.datasets.label_lists import is_number
 from mmwsl.registry import DATASETS
 from mmwsl.utils.images import IMG_SUFFIXES
 from mmwsl.utils.masks import check_boxes
@@ -23,14 +30,6 @@ Box = Tuple[float, float, float, float]
 _MAX_DIGITS = 9
 # Classes that a small set may lack images of.
 _FEW = 10_000
-
-
-class Row(NamedTuple):
-    """One line: where it is, its image and its values."""
-
-    place: str
-    img_id: str
-    cells: List[str]
 
 
 class Localization(NamedTuple):
@@ -93,53 +92,58 @@ class WSOLDataset(WSLDataset):
         ...     test_mode=True)
     """
 
+    PREFIXES = dict(img_path='', mask_path='')
+
     def __init__(
         self,
         ann_file: str,
-        data_prefix: Optional[Dict[str, str]] = None,
         num_classes: Optional[int] = None,
         ids_file: str = 'image_ids.txt',
         outside_boxes: str = 'error',
         **kwargs: Any,
     ) -> None:
-        if outside_boxes not in ('error', 'keep'):
-            raise ValueError(
-                f"outside_boxes must be 'error' or 'keep', got "
-                f'{outside_boxes!r}'
-            )
+        check_choice('outside_boxes', outside_boxes, ('error', 'keep'))
         self.num_classes = num_classes
         self.ids_file = ids_file
         self.outside_boxes = outside_boxes
-        prefixes = {'img_path': '', 'mask_path': '', **(data_prefix or {})}
-        super().__init__(ann_file=ann_file, data_prefix=prefixes, **kwargs)
+        super().__init__(ann_file=ann_file, **kwargs)
 
     def load_data_list(self) -> List[DataInfo]:
         """Read the text files."""
         labels = read_labels(self._file('class_labels.txt'), self._problem)
         self._set_classes([label for _, label in labels.values()])
         paths = read_paths(self.ann_file, self._problem)
-        truth = self._read_truth()
+        sizes: Optional[Dict[str, Size]] = None
+        truth = Localization({}, {})
+        # Training does without.
+        if self.test_mode:
+            if os.path.exists(self._file('image_sizes.txt')):
+                sizes = read_sizes(
+                    self._file('image_sizes.txt'), self._problem
+                )
+            if os.path.exists(self._file('localization.txt')):
+                truth = read_localization(
+                    self._file('localization.txt'), self._problem
+                )
         files, entries = FileIndex(), []
-        for row in read_ids(self._file(self.ids_file)):
-            try:
-                path = self._find_image(files, row, paths)
-                label = self._label(row, labels)
-                eval_ann = self._eval_ann(files, row.img_id, label, *truth)
-            except (FileNotFoundError, ValueError) as error:
-                if not self.collect_problems:
-                    raise
-                place, _, message = str(error).partition(': ')
-                self._problem(place, message)
-                continue
-            name = without_suffix(row.img_id)
-            entries.append(self._entry(name, path, [label], eval_ann=eval_ann))
+        for place, img_id in read_ids(self._file(self.ids_file)):
+            with self._noting():
+                folder = self.data_prefix['img_path']
+                path = path_inside(place, folder, img_id)
+                if img_id in paths:
+                    # Our own list, which may name any place.
+                    path = os.path.join(folder, paths[img_id])
+                path = files.need_image(path, f'{place}:')
+                label = self._class_of(place, img_id, labels)
+                eval_ann = self._eval_ann(files, img_id, label, sizes, truth)
+                name = without_suffix(img_id)
+                entries.append(
+                    self._entry(name, path, [label], eval_ann=eval_ann)
+                )
         return entries
 
     def _file(self, name: str) -> str:
         return os.path.join(self.ann_file, name)
-
-    def _joined(self, prefix: str, path: str) -> str:
-        return os.path.join(self.data_prefix[prefix], path)
 
     def _set_classes(self, labels: List[int]) -> None:
         """Name the classes, with numbers if there are no names."""
@@ -167,43 +171,17 @@ class WSOLDataset(WSLDataset):
             )
         return number
 
-    def _read_truth(
-        self,
-    ) -> Tuple[Optional[Dict[str, Tuple[int, int]]], Localization]:
-        """Read sizes and localization, which training does without."""
-        sizes: Optional[Dict[str, Tuple[int, int]]] = None
-        found = Localization({}, {})
-        if not self.test_mode:
-            return sizes, found
-        path = self._file('image_sizes.txt')
-        if os.path.exists(path):
-            sizes = read_sizes(path, self._problem)
-        path = self._file('localization.txt')
-        if os.path.exists(path):
-            found = read_localization(path, self._problem)
-        return sizes, found
-
-    def _find_image(
-        self, files: FileIndex, row: Row, paths: Dict[str, str]
-    ) -> str:
-        path = path_inside(row.place, self.data_prefix['img_path'], row.img_id)
-        if row.img_id in paths:
-            # Our own list, which may name any place.
-            path = self._joined('img_path', paths[row.img_id])
-        found = files.find_image(path)
-        if found is None:
-            raise FileNotFoundError(f'{row.place}: {files.why_missing(path)}')
-        return found
-
-    def _label(self, row: Row, labels: Dict[str, Tuple[str, int]]) -> int:
-        if row.img_id not in labels:
+    def _class_of(
+        self, place: str, img_id: str, labels: Dict[str, Tuple[str, int]]
+    ) -> int:
+        if img_id not in labels:
             raise ValueError(
-                f'{row.place}: class_labels.txt has no label of {row.img_id}'
+                f'{place}: class_labels.txt has no label of {img_id}'
             )
-        place, label = labels[row.img_id]
+        place, label = labels[img_id]
         if label >= len(self.classes):
             raise ValueError(
-                f'{place}: label {label} of {row.img_id} is not in 0..'
+                f'{place}: label {label} of {img_id} is not in 0..'
                 f'{len(self.classes) - 1}'
             )
         return label
@@ -213,7 +191,7 @@ class WSOLDataset(WSLDataset):
         files: FileIndex,
         img_id: str,
         label: int,
-        sizes: Optional[Dict[str, Tuple[int, int]]],
+        sizes: Optional[Dict[str, Size]],
         truth: Localization,
     ) -> Dict[str, Any]:
         if img_id in truth.masks:
@@ -232,10 +210,7 @@ class WSOLDataset(WSLDataset):
         return {}
 
     def _boxes(
-        self,
-        items: List[Tuple[str, Box]],
-        label: int,
-        size: Optional[Tuple[int, int]],
+        self, items: List[Tuple[str, Box]], label: int, size: Optional[Size]
     ) -> Dict[str, Any]:
         inside = self.outside_boxes == 'error' and size is not None
         for place, box in items:
@@ -243,20 +218,14 @@ class WSOLDataset(WSLDataset):
                 check_boxes(np.array(box), size or (0, 0), outside=inside)
             except ValueError as error:
                 raise ValueError(f'{place}: {error}') from None
+        number = len(items)
         boxes = [box for _, box in items]
-        annotation: Dict[str, Any] = dict(
-            boxes=np.array(boxes, dtype=np.float32),
-            labels=np.full(len(boxes), label, dtype=np.int64),
-            difficult=np.zeros(len(boxes), dtype=bool),
-        )
-        if size is not None:
-            annotation['size'] = size
-        return annotation
+        return object_truth([label] * number, [False] * number, boxes, size)
 
     def _mask_paths(
         self, files: FileIndex, items: List[Tuple[str, str, str]]
     ) -> Dict[str, Any]:
-        annotation: Dict[str, Any] = dict(object_masks=[], ignore_masks=[])
+        found: Dict[str, Any] = dict(object_masks=[], ignore_masks=[])
         for place, mask, ignore in items:
             for key, name in (
                 ('object_masks', mask),
@@ -269,15 +238,15 @@ class WSOLDataset(WSLDataset):
                     raise FileNotFoundError(
                         f'{place}: names the mask {path}, which does not exist'
                     )
-                annotation[key].append(path)
-        return annotation
+                found[key].append(path)
+        return found
 
 
-def read_ids(path: str) -> List[Row]:
-    """Read ``image_ids.txt``: an id a line."""
+def read_ids(path: str) -> List[Tuple[str, str]]:
+    """Read ``image_ids.txt``: place and id of each line."""
     lines = enumerate(read_lines(path, 'list of images'), 1)
     rows = [
-        Row(f'{path}: line {number}', line.strip(), [])
+        (f'{path}: line {number}', line.strip())
         for number, line in lines
         if line.strip()
     ]
@@ -286,18 +255,15 @@ def read_ids(path: str) -> List[Row]:
     return rows
 
 
-def read_rows(
-    path: str, what: str, columns: Tuple[str, ...], report: Report
-) -> List[Row]:
-    """Read lines ``id,value,...``.
-
-    Args:
-        path (str): The file.
-        what (str): What it is, for the error that it is missing.
-        columns (tuple[str]): Names of the values.
-        report (Callable): Told of lines with fewer values.
-    """
-    rows = []
+def _read_values(
+    path: str,
+    what: str,
+    columns: Tuple[str, ...],
+    parse: Callable[[List[str]], Any],
+    report: Report,
+) -> Dict[str, List[Tuple[str, Any]]]:
+    """Read lines ``id,value,...``: place and value of each line of an id."""
+    found: Dict[str, List[Tuple[str, Any]]] = {}
     for number, line in enumerate(read_lines(path, what), 1):
         if not line.strip():
             continue
@@ -307,40 +273,64 @@ def read_rows(
             expected = ','.join(('id', *columns))
             report(place, f'expected {expected}, got {line.strip()!r}')
             continue
-        rows.append(Row(place, img_id, cells))
-    return rows
+        try:
+            value = parse(cells)
+        except ValueError as error:
+            report(place, str(error))
+        else:
+            found.setdefault(img_id, []).append((place, value))
+    return found
+
+
+def _single(
+    found: Dict[str, List[Tuple[str, Any]]], what: str, report: Report
+) -> Dict[str, Tuple[str, Any]]:
+    """Take the one line of each id."""
+    for img_id, lines in found.items():
+        for place, _ in lines[1:]:
+            report(place, f'a second {what} of {img_id}')
+    return {img_id: lines[0] for img_id, lines in found.items()}
 
 
 def read_labels(path: str, report: Report) -> Dict[str, Tuple[str, int]]:
     """Read ``class_labels.txt``: place and class index of each image."""
-    labels: Dict[str, Tuple[str, int]] = {}
-    for row in read_rows(path, 'list of labels', ('label',), report):
-        text = row.cells[0]
-        if not text.isdecimal() or len(text) > _MAX_DIGITS:
-            report(row.place, f'label {row.cells[0]!r} is no class index')
-        elif row.img_id in labels:
-            report(row.place, f'a second label of {row.img_id}')
-        else:
-            labels[row.img_id] = (row.place, int(text))
-    return labels
+    found = _read_values(
+        path, 'list of labels', ('label',), _parse_label, report
+    )
+    return _single(found, 'label', report)
 
 
-def read_sizes(path: str, report: Report) -> Dict[str, Tuple[int, int]]:
+def read_sizes(path: str, report: Report) -> Dict[str, Size]:
     """Read ``image_sizes.txt``: height and width of each image."""
-    sizes = {}
     columns = ('width', 'height')
-    for row in read_rows(path, 'list of image sizes', columns, report):
-        if not all(
-            cell.isdecimal() and len(cell) <= _MAX_DIGITS and int(cell)
-            for cell in row.cells
-        ):
-            report(row.place, f'size {",".join(row.cells)!r} is no size')
-            continue
-        if row.img_id in sizes:
-            report(row.place, f'a second size of {row.img_id}')
-        width, height = (int(cell) for cell in row.cells)
-        sizes[row.img_id] = (height, width)
-    return sizes
+    found = _read_values(
+        path, 'list of image sizes', columns, _parse_size, report
+    )
+    single = _single(found, 'size', report)
+    return {img_id: size for img_id, (_, size) in single.items()}
+
+
+def _parse_label(cells: List[str]) -> int:
+    if not cells[0].isdecimal() or len(cells[0]) > _MAX_DIGITS:
+        raise ValueError(f'label {cells[0]!r} is no class index')
+    return int(cells[0])
+
+
+def _parse_size(cells: List[str]) -> Size:
+    if not all(
+        cell.isdecimal() and len(cell) <= _MAX_DIGITS and int(cell)
+        for cell in cells
+    ):
+        raise ValueError(f'size {",".join(cells)!r} is no size')
+    return int(cells[1]), int(cells[0])
+
+
+def _parse_box(cells: List[str]) -> List[float]:
+    try:
+        return [float(cell) for cell in cells]
+    except ValueError:
+        text = f'{",".join(cells)!r} are no four numbers'
+        raise ValueError(text) from None
 
 
 def read_localization(path: str, report: Report) -> Localization:
@@ -349,27 +339,25 @@ def read_localization(path: str, report: Report) -> Localization:
     Lines are ``id,x0,y0,x1,y1``, or ``id,mask,ignore`` with paths, of which
     the second may be empty.
     """
-    lines = [x for x in read_lines(path, 'ground truth') if x.strip()]
+    what = 'ground truth'
+    lines = [x for x in read_lines(path, what) if x.strip()]
     if not lines:
-        report(path, 'ground truth is empty')
-    found = Localization({}, {})
-    columns: Tuple[str, ...] = ('x0', 'y0', 'x1', 'y1')
+        report(path, f'{what} is empty')
     first = ''.join(lines[:1]).split(',')
-    if len(first) == 3 and _number(first[1]) is None:
-        columns = ('mask', 'ignore')
-    for row in read_rows(path, 'ground truth', columns, report):
-        if len(columns) == 2:
-            item = (row.place, row.cells[0], row.cells[1])
-            found.masks.setdefault(row.img_id, []).append(item)
-            continue
-        values = [_number(cell) for cell in row.cells]
-        edges = [value for value in values if value is not None]
-        if len(edges) < 4:
-            report(row.place, f'{",".join(row.cells)!r} are no four numbers')
-            continue
-        box = (edges[0], edges[1], edges[2], edges[3])
-        found.boxes.setdefault(row.img_id, []).append((row.place, box))
-    return found
+    if len(first) == 3 and not is_number(first[1]):
+        columns: Tuple[str, ...] = ('mask', 'ignore')
+        masks = _read_values(path, what, columns, list, report)
+        return Localization(
+            {},
+            {
+                img_id: [(place, *cells) for place, cells in rows]
+                for img_id, rows in masks.items()
+            },
+        )
+    columns = ('x0', 'y0', 'x1', 'y1')
+    return Localization(
+        _read_values(path, what, columns, _parse_box, report), {}
+    )
 
 
 def read_paths(folder: str, report: Report) -> Dict[str, str]:
@@ -422,10 +410,3 @@ def without_suffix(img_id: str) -> str:
     """Drop the suffix of an image file, but no other dot in a name."""
     stem, suffix = os.path.splitext(img_id)
     return stem if suffix.lower() in IMG_SUFFIXES else img_id
-
-
-def _number(text: str) -> Optional[float]:
-    try:
-        return float(text)
-    except ValueError:
-        return None

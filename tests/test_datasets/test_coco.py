@@ -70,7 +70,7 @@ def test_own_classes(coco):
     dogs = dict(classes=['dog'])
     data = COCOImageLevelDataset(metainfo=dogs, **config)
     assert [i['gt_label'].tolist() for i in infos(data)] == [[0], [0], []]
-    with pytest.raises(ValueError, match=r"ann.json: category 'bicycle'"):
+    with pytest.raises(ValueError, match=r"ann.json: class 'bicycle'"):
         COCOImageLevelDataset(metainfo=dogs, unknown_class='error', **config)
 
 

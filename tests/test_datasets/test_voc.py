@@ -282,9 +282,9 @@ def test_collecting_finds_all_problems(voc):
 
 
 def test_wrong_options():
-    with pytest.raises(ValueError, match='labels_from must be one of'):
+    with pytest.raises(ValueError, match='labels_from must be .auto'):
         VOCImageLevelDataset(labels_from='json')
-    with pytest.raises(ValueError, match='unknown_class must be one of'):
+    with pytest.raises(ValueError, match='unknown_class must be .error'):
         VOCImageLevelDataset(unknown_class='skip')
 
 

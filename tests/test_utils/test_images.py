@@ -10,6 +10,7 @@ from mmwsl.utils.images import (
     image_size,
     open_picture,
     read_image,
+    read_index_mask,
     read_plane,
 )
 
@@ -218,3 +219,24 @@ def test_errors_of_the_caller_keep_their_words(tmp_path):
     Image.fromarray(NOISE).save(path)
     with pytest.raises(KeyError), open_picture(path):
         raise KeyError('own')
+
+
+def test_index_masks(tmp_path):
+    path = str(tmp_path / 'm.png')
+    Image.fromarray(np.eye(3, dtype=bool)).save(path)
+    assert read_index_mask(path).tolist() == np.eye(3).tolist()
+    colours = np.eye(3, dtype=np.uint8)[..., None] * np.uint8([1, 2, 3])
+    Image.fromarray(colours).save(path)
+    with pytest.raises(ValueError, match=r'm.png: mask is a colour picture'):
+        read_index_mask(path)
+
+
+@pytest.mark.parametrize(
+    ('value', 'dtype'),
+    [(0.5, 'f4'), (np.nan, 'f4'), (-1, 'i4'), (2**30, 'i4')],
+)
+def test_values_that_are_no_indices(tmp_path, value, dtype):
+    path = str(tmp_path / 'm.tif')
+    Image.fromarray(np.full((3, 4), value, dtype)).save(path)
+    with pytest.raises(ValueError, match=r'm\.tif: '):
+        read_index_mask(path)

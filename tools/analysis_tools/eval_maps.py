@@ -99,8 +99,7 @@ def metadata_samples(
     labels = read_labels(paths['class_labels'], fail)
     truth = read_localization(paths['localization'], fail)
     sizes = read_sizes(paths['image_sizes'], fail) if truth.boxes else {}
-    for row in read_ids(os.path.join(args.metadata, args.ids_file)):
-        name = row.img_id
+    for _, name in read_ids(os.path.join(args.metadata, args.ids_file)):
         if name not in labels:
             fail(paths['class_labels'], f'no line of {name}')
         place, label = labels[name]

@@ -1,32 +1,31 @@
 """Augmentations that mmcv does not have.
 
-(H, W): size of the image before, (h, w): after a transform.
+(H, W): size of the image before, (h, w): after a transform. Crops change
+``img`` and ``img_shape`` alone: pixel-wise ground truth belongs in
+evaluation pipelines, which do not crop.
 """
 
 import math
 import random
-from typing import Any, Dict, Sequence, Tuple, Union
+from typing import Sequence, Tuple, Union
 
 import cv2
 import mmcv
 import numpy as np
-from mmcv.transforms import BaseTransform
 
+from mmwsl.datasets.transforms.base import Results, Transform
 from mmwsl.registry import TRANSFORMS
 
 Strength = Union[float, Sequence[float]]
 
 
 @TRANSFORMS.register_module()
-class RandomResizedCrop(BaseTransform):
+class RandomResizedCrop(Transform):
     """Cut out a random part and resize it, as torchvision does.
 
     The part's share of the area is uniform and its aspect ratio log-uniform
     in the given ranges. If ten draws do not fit into the image, it is the
     largest central part whose aspect ratio is in its range.
-
-    Only ``img`` and ``img_shape`` change: pixel-wise ground truth belongs in
-    evaluation pipelines, which do not crop.
 
     Args:
         scale (int | tuple[int]): Width and height of the result, or both.
@@ -46,20 +45,18 @@ class RandomResizedCrop(BaseTransform):
         interpolation: str = 'bilinear',
     ) -> None:
         self.scale = (scale, scale) if isinstance(scale, int) else tuple(scale)
-        for name, limits in (
-            ('crop_ratio_range', crop_ratio_range),
-            ('aspect_ratio_range', aspect_ratio_range),
-        ):
+        self.crop_ratio_range = crop_ratio_range
+        self.aspect_ratio_range = aspect_ratio_range
+        self.interpolation = interpolation
+        for name in ('crop_ratio_range', 'aspect_ratio_range'):
+            limits = getattr(self, name)
             if not 0 < limits[0] <= limits[1]:
                 raise ValueError(
                     f'RandomResizedCrop: {name} must be two ascending '
                     f'positive numbers, got {limits}'
                 )
-        self.crop_ratio_range = crop_ratio_range
-        self.aspect_ratio_range = aspect_ratio_range
-        self.interpolation = interpolation
 
-    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+    def transform(self, results: Results) -> Results:
         """Crop and resize ``img``."""
         img = results['img']
         top, left, height, width = self._draw(*img.shape[:2])
@@ -84,29 +81,15 @@ class RandomResizedCrop(BaseTransform):
                 left = random.randint(0, width - part_width)
                 return top, left, part_height, part_width
         low, high = self.aspect_ratio_range
-        part_height, part_width = height, width
-        if width / height < low:
-            part_height = max(round(width / low), 1)
-        elif width / height > high:
-            part_width = max(round(height * high), 1)
+        part_height = min(max(round(width / low), 1), height)
+        part_width = min(max(round(height * high), 1), width)
         top, left = (height - part_height) // 2, (width - part_width) // 2
         return top, left, part_height, part_width
 
-    def __repr__(self) -> str:
-        return (
-            f'{type(self).__name__}(scale={self.scale}, '
-            f'crop_ratio_range={self.crop_ratio_range}, '
-            f'aspect_ratio_range={self.aspect_ratio_range}, '
-            f'interpolation={self.interpolation!r})'
-        )
-
 
 @TRANSFORMS.register_module()
-class RandomCrop(BaseTransform):
+class RandomCrop(Transform):
     """Cut out a random part of fixed size.
-
-    Only ``img`` and ``img_shape`` change: pixel-wise ground truth belongs in
-    evaluation pipelines, which do not crop.
 
     Args:
         size (int | tuple[int]): Width and height of the part, or both.
@@ -118,7 +101,7 @@ class RandomCrop(BaseTransform):
     def __init__(self, size: Union[int, Tuple[int, int]]) -> None:
         self.size = (size, size) if isinstance(size, int) else tuple(size)
 
-    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+    def transform(self, results: Results) -> Results:
         """Crop ``img``."""
         img, (width, height) = results['img'], self.size
         room = (img.shape[0] - height, img.shape[1] - width)
@@ -132,12 +115,9 @@ class RandomCrop(BaseTransform):
         results['img_shape'] = (height, width)
         return results
 
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(size={self.size})'
-
 
 @TRANSFORMS.register_module()
-class ColorJitter(BaseTransform):
+class ColorJitter(Transform):
     """Change brightness, contrast, saturation and hue in random order.
 
     The meaning of the numbers is torchvision's: a factor is uniform in
@@ -168,7 +148,7 @@ class ColorJitter(BaseTransform):
         self.saturation = _limits('saturation', saturation)
         self.hue = _limits('hue', hue, center=0.0, low=-0.5, high=0.5)
 
-    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+    def transform(self, results: Results) -> Results:
         """Change the colours of ``img``, uint8 (H, W, 3) in BGR order."""
         steps = [
             (adjust_brightness, self.brightness, 1.0),
@@ -179,41 +159,35 @@ class ColorJitter(BaseTransform):
         random.shuffle(steps)
         img = results['img']
         for adjust, limits, neutral in steps:
-            if tuple(limits) != (neutral, neutral):
+            if limits != (neutral, neutral):
                 img = adjust(img, random.uniform(*limits))
         results['img'] = img
         return results
 
-    def __repr__(self) -> str:
-        return (
-            f'{type(self).__name__}(brightness={self.brightness}, '
-            f'contrast={self.contrast}, saturation={self.saturation}, '
-            f'hue={self.hue})'
-        )
 
-
-def adjust_brightness(img: np.ndarray, factor: float) -> np.ndarray:
-    """Multiply all values by ``factor``: uint8 (H, W, 3)."""
-    table = np.arange(256) * factor
+def adjust_brightness(
+    img: np.ndarray, factor: float, center: float = 0.0
+) -> np.ndarray:
+    """Multiply the distance of all values to ``center``."""
+    table = center + (np.arange(256) - center) * factor
     return cv2.LUT(img, np.rint(table).clip(0, 255).astype(np.uint8))
 
 
 def adjust_contrast(img: np.ndarray, factor: float) -> np.ndarray:
-    """Multiply the distance to the mean grey value: uint8 (H, W, 3)."""
+    """Multiply the distance to the mean grey value."""
     mean = cv2.mean(cv2.cvtColor(img, cv2.COLOR_BGR2GRAY))[0]
-    table = mean + (np.arange(256) - mean) * factor
-    return cv2.LUT(img, np.rint(table).clip(0, 255).astype(np.uint8))
+    return adjust_brightness(img, factor, mean)
 
 
 def adjust_saturation(img: np.ndarray, factor: float) -> np.ndarray:
-    """Multiply the distance to the pixel's grey value: uint8 (H, W, 3)."""
+    """Multiply the distance to the pixel's grey value."""
     grey = cv2.cvtColor(img, cv2.COLOR_BGR2GRAY)
     grey = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
     return cv2.addWeighted(img, factor, grey, 1 - factor, 0)
 
 
 def adjust_hue(img: np.ndarray, shift: float) -> np.ndarray:
-    """Shift the hue by a share of the circle: uint8 (H, W, 3).
+    """Shift the hue by a share of the circle.
 
     mmcv's function of this name fails for negative shifts under numpy 2.
     """

@@ -1,17 +1,17 @@
 """Hide the regions that earlier classifiers found."""
 
-from typing import Any, Dict, List, Optional, Sequence
+from typing import List, Optional, Sequence
 
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform
 
+from mmwsl.datasets.transforms.base import Results, Transform
 from mmwsl.pseudo_labels.regions import read_regions, region_file, step_folder
 from mmwsl.registry import TRANSFORMS
 
 
 @TRANSFORMS.register_module()
-class EraseRegions(BaseTransform):
+class EraseRegions(Transform):
     """Fill mined regions with the mean pixel of the data set.
 
     Adversarial erasing (https://arxiv.org/abs/1703.08448): the regions of
@@ -82,7 +82,7 @@ class EraseRegions(BaseTransform):
         steps = range(1, int(self._steps) + 1)
         return self.folders + [step_folder(self.root, step) for step in steps]
 
-    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+    def transform(self, results: Results) -> Results:
         """Erase in ``img``."""
         img = results['img']
         hidden = np.zeros(img.shape[:2], bool)
@@ -96,8 +96,3 @@ class EraseRegions(BaseTransform):
             img[hidden] = np.round(mean).astype(img.dtype)
             results['img'] = img
         return results
-
-    def __repr__(self) -> str:
-        return (
-            f'{type(self).__name__}(folders={self.folders}, mean={self.mean})'
-        )

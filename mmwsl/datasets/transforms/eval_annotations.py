@@ -8,9 +8,15 @@ from typing import Any, Dict, Optional, Tuple
 
 import cv2
 import numpy as np
-from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
 
+from mmwsl.datasets.base import check_choice
+from mmwsl.datasets.transforms.base import (
+    Results,
+    Transform,
+    check_size,
+    image_name,
+)
 from mmwsl.registry import TRANSFORMS
 from mmwsl.utils.images import read_index_mask
 from mmwsl.utils.masks import boxes_of_masks, check_boxes, decode_segmentation
@@ -19,7 +25,7 @@ IGNORED = 255
 
 
 @TRANSFORMS.register_module()
-class LoadEvalAnnotations(BaseTransform):
+class LoadEvalAnnotations(Transform):
     """Load masks and boxes for metrics and pictures.
 
     They are kept at the size of the original image under ``eval_gt``, which
@@ -74,11 +80,7 @@ class LoadEvalAnnotations(BaseTransform):
         loc_mask_size: int = 224,
         absent: str = 'warn',
     ) -> None:
-        if absent not in ('warn', 'error', 'ignore'):
-            raise ValueError(
-                "LoadEvalAnnotations: absent must be 'warn', 'error' or "
-                f"'ignore', got {absent!r}"
-            )
+        check_choice('absent', absent, ('warn', 'error', 'ignore'))
         self.with_seg_map = with_seg_map
         self.with_instances = with_instances or with_masks
         self.with_masks = with_masks
@@ -87,7 +89,7 @@ class LoadEvalAnnotations(BaseTransform):
         self.loc_mask_size = loc_mask_size
         self.absent = absent
 
-    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+    def transform(self, results: Results) -> Results:
         """Add ``eval_gt`` to ``results``."""
         if 'eval_ann' not in results:
             raise ValueError(
@@ -107,109 +109,79 @@ class LoadEvalAnnotations(BaseTransform):
             loaded['gt_body_seg'] = _seg_map(results, 'body_seg_map')
         if self.with_instances:
             loaded['gt_instances'] = _instances(results, self.with_masks)
-        loaded = only_class(loaded, results['eval_ann'].get('only_label'))
+        label = results['eval_ann'].get('only_label')
+        if label is not None:
+            _leave_class(loaded, label)
         if self.with_loc_mask:
             size = (self.loc_mask_size, self.loc_mask_size)
             loaded['gt_loc_mask'] = _loc_mask(results, size)
         results.setdefault('eval_gt', {}).update(loaded)
         return results
 
-    def __repr__(self) -> str:
-        return (
-            f'{type(self).__name__}(with_seg_map={self.with_seg_map}, '
-            f'with_instances={self.with_instances}, '
-            f'with_masks={self.with_masks}, '
-            f'with_body_seg={self.with_body_seg}, '
-            f'with_loc_mask={self.with_loc_mask}, '
-            f'loc_mask_size={self.loc_mask_size}, absent={self.absent!r})'
-        )
 
-
-def _missing(results: Dict[str, Any], what: str) -> ValueError:
-    name = results.get('img_path') or results.get('img_id')
+def _missing(results: Results, what: str) -> ValueError:
     reason = results['eval_ann'].get('reason', f'the dataset has no {what}')
-    return ValueError(f'{name}: {reason}')
+    return ValueError(f'{image_name(results)}: {reason}')
 
 
-def _seg_map(results: Dict[str, Any], key: str) -> np.ndarray:
+def _seg_map(results: Results, key: str) -> np.ndarray:
     """Return one label map (H, W), from memory or from a file."""
-    annotation = results['eval_ann']
-    if key in annotation:
-        seg_map, place = annotation[key], f'{results["img_id"]} ({key})'
-    elif annotation.get(f'{key}_path'):
-        place = annotation[f'{key}_path']
+    truth = results['eval_ann']
+    if key in truth:
+        seg_map, place = truth[key], f'{results["img_id"]} ({key})'
+    elif truth.get(f'{key}_path'):
+        place = truth[f'{key}_path']
         seg_map = read_index_mask(place)
-    elif key == 'seg_map' and 'segmentations' in annotation:
+    elif key == 'seg_map' and 'segmentations' in truth:
         return class_masks_of_instances(
-            _listed_masks(results), annotation['labels'], results['img_id']
+            _listed_masks(results), truth['labels'], results['img_id']
         )
-    elif key == 'seg_map' and 'object_masks' in annotation:
-        mask = object_mask(annotation, results['ori_shape']).astype(np.int64)
+    elif key == 'seg_map' and 'object_masks' in truth:
+        mask = object_mask(truth, results['ori_shape']).astype(np.int64)
         return np.where(mask == 1, _single_label(results) + 1, mask)
     else:
         raise _missing(results, key)
-    _check_size(results, seg_map.shape, place)
-    if 'mask_values' in annotation:
-        seg_map = annotation['mask_values'][seg_map]
-    _check_values(seg_map, results['num_classes'], place)
+    check_size(results, seg_map.shape, place, 'mask is')
+    if 'mask_values' in truth:
+        seg_map = truth['mask_values'][seg_map]
+    number = results['num_classes']
+    values = np.flatnonzero(np.bincount(seg_map.ravel()))
+    wrong = values[(values > number) & (values != IGNORED)]
+    if wrong.size:
+        raise ValueError(
+            f'{place}: mask holds the value {wrong[0]}, but with {number} '
+            f'classes only 0 to {number} and 255 mean something'
+        )
     return seg_map.astype(np.int64)
 
 
-def _loc_mask(results: Dict[str, Any], size: Tuple[int, int]) -> np.ndarray:
+def _loc_mask(results: Results, size: Tuple[int, int]) -> np.ndarray:
     """Return the mask of the image's class, resized."""
-    annotation = results['eval_ann']
-    if 'object_masks' in annotation:
-        mask = object_mask(annotation, size)
-    else:
-        seg_map = _seg_map(results, 'seg_map')
-        mask = resize_mask(class_mask(seg_map, _single_label(results)), size)
-    return mask.astype(np.int64)
+    if 'object_masks' in results['eval_ann']:
+        return object_mask(results['eval_ann'], size).astype(np.int64)
+    seg_map = _seg_map(results, 'seg_map')
+    mask = (seg_map == _single_label(results) + 1).astype(np.uint8)
+    mask[seg_map == IGNORED] = IGNORED
+    return _resized(mask, size).astype(np.int64)
 
 
-def _single_label(results: Dict[str, Any]) -> int:
+def _single_label(results: Results) -> int:
     labels = results['gt_label'].tolist()
     if len(labels) != 1:
-        name = results.get('img_path') or results.get('img_id')
         raise ValueError(
-            f'{name}: the mask of an image is that of its one label, but it '
-            f"has {labels}: wrap the data set in dict(type='"
-            "SingleLabelEntries', source=...)"
+            f'{image_name(results)}: the mask of an image is that of its one '
+            f'label, but it has {labels}: wrap the data set in '
+            "dict(type='SingleLabelEntries', source=...)"
         )
     return int(labels[0])
 
 
-def _check_size(
-    results: Dict[str, Any], shape: Tuple[int, ...], place: str
-) -> None:
-    height, width = results['ori_shape']
-    if tuple(shape) != (height, width):
-        name = results.get('img_path') or results.get('img_id')
-        raise ValueError(
-            f'{place}: mask is {shape[1]} x {shape[0]} pixels, but its image '
-            f'{name} is {width} x {height}'
-        )
-
-
-def _check_values(seg_map: np.ndarray, num_classes: int, place: str) -> None:
-    values = np.flatnonzero(np.bincount(seg_map.ravel(), minlength=256))
-    wrong = values[(values > num_classes) & (values != 255)]
-    if wrong.size:
-        raise ValueError(
-            f'{place}: mask holds the value {wrong[0]}, but with '
-            f'{num_classes} classes only 0 to {num_classes} and 255 mean '
-            'something'
-        )
-
-
-def _check_shown(
-    results: Dict[str, Any], seg_map: np.ndarray, absent: str
-) -> None:
+def _check_shown(results: Results, seg_map: np.ndarray, absent: str) -> None:
     """Compare a mask file with the labels of its image."""
-    hard = results.get('gt_label_difficult', ())
     labels = set(np.asarray(results.get('gt_label', ())).tolist())
+    hard = set(np.asarray(results.get('gt_label_difficult', ())).tolist())
     shown = set(np.unique(seg_map).tolist())
-    labels.difference_update(np.asarray(hard).tolist())
-    missing = sorted(label for label in labels if label + 1 not in shown)
+    missing = sorted(c for c in labels - hard if c + 1 not in shown)
     if not missing or absent == 'ignore':
         return
     place, values = results['eval_ann']['seg_map_path'], sorted(shown)
@@ -218,52 +190,61 @@ def _check_shown(
         'its image is labelled with: class c is stored as c + 1, but the mask '
         f'holds {values if len(values) < 9 else "other classes"}'
     )
-    if absent == 'error' or 255 in shown and shown <= {0, 255}:
+    if absent == 'error' or IGNORED in shown and shown <= {0, IGNORED}:
         raise ValueError(message)
     print_log(message, logger='current', level=logging.WARNING)
 
 
-def _instances(results: Dict[str, Any], with_masks: bool) -> Dict[str, Any]:
-    annotation = results['eval_ann']
+def _instances(results: Results, with_masks: bool) -> Dict[str, Any]:
+    """Return boxes, labels and maybe masks of the objects."""
+    truth = results['eval_ann']
+    masks: Dict[str, np.ndarray] = {}
     if not with_masks:
-        if 'boxes' not in annotation:
+        if 'boxes' not in truth:
             raise _missing(results, 'boxes')
         _check_image_size(results)
-        return dict(
-            bboxes=_boxes(results),
-            labels=annotation['labels'].astype(np.int64),
-            difficult=annotation['difficult'].astype(bool),
-        )
-    if 'masks' in annotation or 'segmentations' in annotation:
-        return _known_masks(results)
-    if annotation.get('instance_map_path'):
+        boxes = _boxes(results)
+    elif 'masks' in truth or 'segmentations' in truth:
+        masks = dict(masks=_listed_masks(results))
+        # Annotations of masks alone have no boxes.
+        boxes = truth.get('boxes')
+        if boxes is None:
+            boxes = boxes_of_masks(masks['masks'])
+    elif truth.get('instance_map_path'):
         return _masks_of_map(results)
-    raise _missing(results, 'instance masks')
+    else:
+        raise _missing(results, 'instance masks')
+    return dict(
+        bboxes=boxes.astype(np.float32),
+        labels=truth['labels'].astype(np.int64),
+        difficult=truth['difficult'].astype(bool),
+        **masks,
+    )
 
 
-def _boxes(results: Dict[str, Any]) -> np.ndarray:
+def _boxes(results: Results) -> np.ndarray:
     """Return the boxes, of data sets with a margin cut at the border."""
-    annotation, (height, width) = results['eval_ann'], results['ori_shape']
-    boxes: np.ndarray = annotation['boxes'].astype(np.float32)
-    margin = annotation.get('box_margin')
+    truth, (height, width) = results['eval_ann'], results['ori_shape']
+    boxes: np.ndarray = truth['boxes'].astype(np.float32)
+    margin = truth.get('box_margin')
     if margin is None:
         return boxes
     try:
         check_boxes(boxes, (height, width), margin=margin)
     except ValueError as error:
-        name = results.get('img_path') or results.get('img_id')
-        place = annotation.get('place', name)
+        name = image_name(results)
+        place = truth.get('place', name)
         raise ValueError(f'{place}: {error} ({name})') from None
     return boxes.clip(0, [width, height, width, height])
 
 
-def _check_image_size(results: Dict[str, Any]) -> None:
+def _check_image_size(results: Results) -> None:
     """Refuse objects that were drawn for another picture.
 
     A size that stays the same when the picture is turned does not tell, which
     is said.
     """
-    name = results.get('img_path') or results.get('img_id')
+    name = image_name(results)
     size = results['eval_ann'].get('size')
     height, width = results['ori_shape']
     orientation = results.get('exif_orientation', 1)
@@ -287,61 +268,46 @@ def _check_image_size(results: Dict[str, Any]) -> None:
         )
 
 
-def _known_masks(results: Dict[str, Any]) -> Dict[str, Any]:
-    """Return instances whose masks the dataset lists one by one."""
-    annotation = results['eval_ann']
-    masks: Optional[np.ndarray] = annotation.get('masks')
-    if masks is None:
-        masks = _listed_masks(results)
-    elif len(masks):
-        _check_size(results, masks.shape[1:], f'{results["img_id"]} (masks)')
-    boxes = annotation.get('boxes')
-    # Annotations of masks alone have none.
-    boxes = boxes_of_masks(masks) if boxes is None else boxes
-    return dict(
-        bboxes=boxes.astype(np.float32),
-        labels=annotation['labels'].astype(np.int64),
-        difficult=annotation['difficult'].astype(bool),
-        masks=masks.astype(bool),
-    )
-
-
-def _listed_masks(results: Dict[str, Any]) -> np.ndarray:
-    """Decode the segmentations of all objects, bool (n, H, W)."""
-    annotation, shape = results['eval_ann'], results['ori_shape']
+def _listed_masks(results: Results) -> np.ndarray:
+    """Return the masks bool (n, H, W) that a data set lists one by one."""
+    truth, shape = results['eval_ann'], results['ori_shape']
+    masks: Optional[np.ndarray] = truth.get('masks')
+    if masks is not None:
+        if len(masks):
+            place = f'{results["img_id"]} (masks)'
+            check_size(results, masks.shape[1:], place, 'mask is')
+        return masks.astype(bool)
     _check_image_size(results)
-    items = zip(annotation['segmentations'], annotation['names'])
-    masks = [decode_segmentation(item, shape, name) for item, name in items]
-    return np.array(masks, dtype=bool).reshape(-1, *shape)
+    items = zip(truth['segmentations'], truth['names'])
+    decoded = [decode_segmentation(item, shape, name) for item, name in items]
+    return np.array(decoded, dtype=bool).reshape(-1, *shape)
 
 
-def _masks_of_map(results: Dict[str, Any]) -> Dict[str, Any]:
+def _masks_of_map(results: Results) -> Dict[str, Any]:
     """Return the instances of a map of instance numbers (VOC layout).
 
     The class of an instance is what most of its pixels have in the class
     mask; number i is the i-th object of the annotation, which says whether
     it is difficult.
     """
-    annotation, place = (
-        results['eval_ann'],
-        results['eval_ann']['instance_map_path'],
-    )
+    truth = results['eval_ann']
+    place = truth['instance_map_path']
     instance_map = read_index_mask(place)
-    _check_size(results, instance_map.shape, place)
+    check_size(results, instance_map.shape, place, 'mask is')
     seg_map = _seg_map(results, 'seg_map')
-    listed = annotation.get('labels', np.zeros(0, dtype=np.int64))
+    listed = truth.get('labels', np.zeros(0, dtype=np.int64))
     masks, labels, difficult = [], [], []
     for number in np.unique(instance_map):
         mask = instance_map == number
         votes = np.bincount(seg_map[mask], minlength=256)
-        votes[[0, 255]] = 0
-        if number in (0, 255) or not votes.any():
+        votes[[0, IGNORED]] = 0
+        if number in (0, IGNORED) or not votes.any():
             continue
         label = int(votes.argmax()) - 1
         known = number <= len(listed) and listed[number - 1] == label
         masks.append(mask)
         labels.append(label)
-        difficult.append(bool(known and annotation['difficult'][number - 1]))
+        difficult.append(bool(known and truth['difficult'][number - 1]))
     return dict(
         bboxes=boxes_of_masks(masks),
         labels=np.array(labels, dtype=np.int64),
@@ -366,7 +332,7 @@ def class_masks_of_instances(
     Raises:
         ValueError: If a class would be written as 255, which means ignored.
     """
-    if len(labels) and labels.max() >= 254:
+    if len(labels) and labels.max() >= IGNORED - 1:
         raise ValueError(
             f'{name}: class masks hold at most 254 classes, but an object '
             f'has the class index {labels.max()}'
@@ -402,26 +368,11 @@ def object_mask(
     for key, value in (('ignore_masks', IGNORED), ('object_masks', 1)):
         for path in annotation[key]:
             plane = (read_index_mask(path) > 0).astype(np.uint8)
-            joined[resize_mask(plane, size) > 0] = value
+            joined[_resized(plane, size) > 0] = value
     return joined
 
 
-def class_mask(seg_map: np.ndarray, label: int) -> np.ndarray:
-    """The mask of one class: 1, 0 others, 255 stays.
-
-    Args:
-        seg_map (np.ndarray): (H, W), class c is c + 1.
-        label (int): The class c.
-
-    Returns:
-        np.ndarray: uint8 (H, W).
-    """
-    mask = (seg_map == label + 1).astype(np.uint8)
-    mask[seg_map == IGNORED] = IGNORED
-    return mask
-
-
-def resize_mask(mask: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+def _resized(mask: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
     """Bring a uint8 mask to (height, width) by nearest neighbour."""
     resized: np.ndarray = cv2.resize(
         mask, size[::-1], interpolation=cv2.INTER_NEAREST
@@ -429,29 +380,13 @@ def resize_mask(mask: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
     return resized
 
 
-def only_class(
-    ground_truth: Dict[str, Any], label: Optional[int]
-) -> Dict[str, Any]:
-    """Leave nothing but one class in what was loaded.
-
-    Args:
-        ground_truth (dict): ``gt_sem_seg``, ``gt_body_seg``,
-            ``gt_instances`` as far as they were loaded.
-        label (int | None): The class, None for all.
-
-    Returns:
-        dict: The same with other classes as background and their objects
-        left out.
-    """
-    if label is None:
-        return ground_truth
-    narrow = dict(ground_truth)
+def _leave_class(loaded: Dict[str, Any], label: int) -> None:
+    """Leave nothing but one class in what was loaded."""
     for key in ('gt_sem_seg', 'gt_body_seg'):
-        if key in narrow:
-            kept = np.isin(narrow[key], (label + 1, IGNORED))
-            narrow[key] = np.where(kept, narrow[key], 0)
-    if 'gt_instances' in narrow:
-        instances = narrow['gt_instances']
+        if key in loaded:
+            kept = np.isin(loaded[key], (label + 1, IGNORED))
+            loaded[key] = np.where(kept, loaded[key], 0)
+    if 'gt_instances' in loaded:
+        instances = loaded['gt_instances']
         own = instances['labels'] == label
-        narrow['gt_instances'] = {k: v[own] for k, v in instances.items()}
-    return narrow
+        loaded['gt_instances'] = {k: v[own] for k, v in instances.items()}

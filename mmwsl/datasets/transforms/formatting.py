@@ -5,10 +5,10 @@ from typing import Any, Dict, Optional, Sequence
 
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform
 from mmengine.structures import InstanceData, PixelData
 
 from mmwsl.datasets.base import WSLDataset
+from mmwsl.datasets.transforms.base import Results, Transform
 from mmwsl.registry import DATASETS, TRANSFORMS
 from mmwsl.structures import WSLDataSample
 
@@ -16,7 +16,7 @@ _EVAL_KEYS = ('gt_sem_seg', 'gt_body_seg', 'gt_instances', 'gt_loc_mask')
 
 
 @TRANSFORMS.register_module()
-class PackWSLInputs(BaseTransform):
+class PackWSLInputs(Transform):
     """Pack an image and its labels, and ground truth only where named.
 
     Masks and boxes are packed at the size of the original image, to which
@@ -60,7 +60,7 @@ class PackWSLInputs(BaseTransform):
         self.meta_keys = tuple(meta_keys)
         self.eval_keys = tuple(eval_keys)
 
-    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+    def transform(self, results: Results) -> Results:
         """Pack ``results``.
 
         Returns:
@@ -83,15 +83,9 @@ class PackWSLInputs(BaseTransform):
             setattr(sample, key, _eval_data(results, key))
         return dict(inputs=_to_tensor(results['img']), data_samples=sample)
 
-    def __repr__(self) -> str:
-        return (
-            f'{type(self).__name__}(meta_keys={self.meta_keys}, '
-            f'eval_keys={self.eval_keys})'
-        )
-
 
 @TRANSFORMS.register_module()
-class PackLabelledSegInputs(BaseTransform):
+class PackLabelledSegInputs(Transform):
     """Pack for a segmentor, and add what image labels say.
 
     mmseg's samples know label maps alone, and a class that an image shows
@@ -133,7 +127,7 @@ class PackLabelledSegInputs(BaseTransform):
                 score,
             )
 
-    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+    def transform(self, results: Results) -> Results:
         """Pack ``results``."""
         path = results['img_path']
         if os.path.abspath(path) not in self._known:
@@ -141,26 +135,20 @@ class PackLabelledSegInputs(BaseTransform):
                 f'{path}: {self.source} has no labels of this image'
             )
         img_id, score = self._known[os.path.abspath(path)]
-        packed: Dict[str, Any] = self.packer(results)
+        packed: Results = self.packer(results)
         sample = packed['data_samples']
         sample.set_metainfo(dict(img_id=img_id))
         sample.gt_label = score.nonzero().flatten()
         sample.gt_score = score.clone()
         return packed
 
-    def __repr__(self) -> str:
-        return (
-            f'{type(self).__name__}({len(self._known)} images, '
-            f'packer={self.packer})'
-        )
-
 
 def _to_tensor(img: np.ndarray) -> torch.Tensor:
     """Turn (h, w, 3) or (h, w) into a contiguous (channels, h, w)."""
     if img.ndim == 2:
         img = img[..., None]
-    # Flipped images have negative strides, which torch does not take; the
-    # copy by torch is several times faster than numpy's transposed one.
+    # Flipped images have negative strides, which torch does not take; torch
+    # transposes several times faster than numpy.
     tensor = torch.from_numpy(np.ascontiguousarray(img))
     return tensor.permute(2, 0, 1).contiguous()
 
@@ -169,7 +157,7 @@ def _pixel_data(array: np.ndarray) -> PixelData:
     return PixelData(data=torch.from_numpy(np.ascontiguousarray(array))[None])
 
 
-def _eval_data(results: Dict[str, Any], key: str) -> Any:
+def _eval_data(results: Results, key: str) -> Any:
     value = results.get('eval_gt', {}).get(key)
     if value is None:
         raise ValueError(

@@ -1,16 +1,23 @@
 """Load images, saliency maps, proposals and attention.
 
-K: classes of an image, (h, w): size of a map.
+K: classes of an image, (H, W): its size, (h, w): size of a map. What is
+loaded beside an image keeps the image's original size, whatever happens to
+the image: what models predict is brought to that size as well.
 """
 
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Optional, Tuple
 
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform
 from mmengine.structures import PixelData
 from PIL import Image
 
+from mmwsl.datasets.transforms.base import (
+    Results,
+    Transform,
+    check_size,
+    image_name,
+)
 from mmwsl.proposals import ProposalGenerator, ProposalList, read_proposals
 from mmwsl.pseudo_labels.attention import Attention, read_attention
 from mmwsl.registry import TRANSFORMS
@@ -19,11 +26,9 @@ from mmwsl.utils.arrays import unflip
 from mmwsl.utils.files import join_inside, naming
 from mmwsl.utils.images import as_image, read_stored, turned
 
-# Axes of maps (K, h, w) by mmcv's names of flips.
-
 
 @TRANSFORMS.register_module()
-class LoadWSLImage(BaseTransform):
+class LoadWSLImage(Transform):
     """Load an image as BGR uint8 (H, W, 3).
 
     See :func:`mmwsl.utils.images.read_image`. An entry that holds ``img``
@@ -52,7 +57,7 @@ class LoadWSLImage(BaseTransform):
         self.exif_orientation = exif_orientation
         self.min_size = min_size
 
-    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+    def transform(self, results: Results) -> Results:
         """Add the image to ``results``."""
         img = results.get('img')
         if img is None or isinstance(img, Image.Image):
@@ -61,7 +66,7 @@ class LoadWSLImage(BaseTransform):
         results['img_shape'] = results['ori_shape'] = (height, width)
         return results
 
-    def _load(self, results: Dict[str, Any]) -> None:
+    def _load(self, results: Results) -> None:
         path, img = results['img_path'], results.get('img')
         if img is None:
             img, orientation = read_stored(path)
@@ -80,20 +85,10 @@ class LoadWSLImage(BaseTransform):
             )
         results['img'] = img
 
-    def __repr__(self) -> str:
-        return (
-            f'{type(self).__name__}('
-            f'exif_orientation={self.exif_orientation}, '
-            f'min_size={self.min_size})'
-        )
-
 
 @TRANSFORMS.register_module()
-class LoadSaliency(BaseTransform):
+class LoadSaliency(Transform):
     """Load the saliency map of an image from ``folder/img_id.png``.
-
-    It keeps the size of the original image whatever happens to the image:
-    maps of a model are brought to that size as well.
 
     Required keys: ``img_id``, ``ori_shape``. Added key: ``saliency``, float32
     (H, W) in [0, 1].
@@ -112,35 +107,20 @@ class LoadSaliency(BaseTransform):
         self.folder = folder
         self.suffix = suffix
 
-    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+    def transform(self, results: Results) -> Results:
         """Add ``saliency`` to ``results``."""
-        img_id = results['img_id']
-        path = join_inside(self.folder, img_id, self.suffix, links=True)
+        path = join_inside(
+            self.folder, results['img_id'], self.suffix, links=True
+        )
         saliency = read_saliency(path)
-        height, width = results['ori_shape']
-        if saliency.shape != (height, width):
-            name = results.get('img_path') or img_id
-            raise ValueError(
-                f'{path}: saliency map is {saliency.shape[1]} x '
-                f'{saliency.shape[0]} pixels, but its image {name} is '
-                f'{width} x {height}'
-            )
+        check_size(results, saliency.shape, path, 'saliency map is')
         results['saliency'] = saliency
         return results
 
-    def __repr__(self) -> str:
-        return (
-            f'{type(self).__name__}(folder={self.folder!r}, '
-            f'suffix={self.suffix!r})'
-        )
-
 
 @TRANSFORMS.register_module()
-class LoadProposals(BaseTransform):
+class LoadProposals(Transform):
     """Load the proposals of an image from ``folder/img_id.npz``.
-
-    They keep the size of the original image whatever happens to the image:
-    instances are retrieved at that size.
 
     Required keys: ``img_id``, ``ori_shape``. Added key: ``proposals``, a
     :class:`mmwsl.structures.Proposals`, best first.
@@ -178,7 +158,7 @@ class LoadProposals(BaseTransform):
         self._list: Optional[ProposalList] = None
         self._generator = ProposalGenerator()
 
-    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+    def transform(self, results: Results) -> Results:
         """Add ``proposals`` to ``results``."""
         img_id = results['img_id']
         if self.folder is None:
@@ -189,26 +169,13 @@ class LoadProposals(BaseTransform):
         else:
             place = join_inside(self.folder, img_id, self.suffix, links=True)
             proposals = read_proposals(place)
-        height, width = results['ori_shape'][:2]
-        if proposals.size != (height, width):
-            name = results.get('img_path') or img_id
-            raise ValueError(
-                f'{place}: proposals are {proposals.size[1]} x '
-                f'{proposals.size[0]} pixels, but the image {name} is '
-                f'{width} x {height}'
-            )
+        check_size(results, proposals.size, place, 'proposals are')
         results['proposals'] = proposals[: self.max_proposals]
         return results
 
-    def __repr__(self) -> str:
-        return (
-            f'{type(self).__name__}(folder={self.folder!r}, '
-            f'suffix={self.suffix!r}, max_proposals={self.max_proposals})'
-        )
-
 
 @TRANSFORMS.register_module()
-class MakeProposals(BaseTransform):
+class MakeProposals(Transform):
     """Make the proposals of an image when it is loaded.
 
     For images that are seen once or twice, or that have no file, as those of
@@ -216,7 +183,7 @@ class MakeProposals(BaseTransform):
     ``tools/dataset_converters/make_proposals.py`` and use ``LoadProposals``.
 
     It belongs behind the image's loading and before anything that changes
-    its size or mirrors it: proposals are those of the original image.
+    its size or mirrors it.
 
     Required keys: ``img``, ``ori_shape``. Added key: ``proposals``, a
     :class:`mmwsl.structures.Proposals`, best first.
@@ -230,28 +197,24 @@ class MakeProposals(BaseTransform):
     """
 
     def __init__(self, **settings: Any) -> None:
-        self.generator = ProposalGenerator(**settings)
+        self.settings = settings
+        self._generator = ProposalGenerator(**settings)
 
-    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+    def transform(self, results: Results) -> Results:
         """Add ``proposals`` to ``results``."""
         image = results['img']
-        if image.shape[:2] != tuple(results['ori_shape'][:2]) or results.get(
-            'flip'
-        ):
+        resized = image.shape[:2] != tuple(results['ori_shape'][:2])
+        if resized or results.get('flip'):
             raise ValueError(
-                f'{results.get("img_path") or results["img_id"]}: '
-                'MakeProposals must come before the image is resized, '
-                'cropped or flipped'
+                f'{image_name(results)}: MakeProposals must come before the '
+                'image is resized, cropped or flipped'
             )
-        results['proposals'] = self.generator(image)
+        results['proposals'] = self._generator(image)
         return results
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}({self.generator.parameters})'
 
 
 @TRANSFORMS.register_module()
-class LoadAttention(BaseTransform):
+class LoadAttention(Transform):
     """Add the accumulated attention of an image to its packed sample.
 
     It comes after ``PackWSLInputs``, for it reads the sample's ``img_id``
@@ -273,7 +236,7 @@ class LoadAttention(BaseTransform):
         self._attention: Optional[Attention] = None
         self._shape: Tuple[int, ...] = ()
 
-    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+    def transform(self, results: Results) -> Results:
         """Add ``attention`` to the sample in ``results``."""
         if 'data_samples' not in results:
             raise ValueError('LoadAttention must come after PackWSLInputs')
@@ -316,6 +279,3 @@ class LoadAttention(BaseTransform):
                 f'{other_w} x {other_h}, not of one size'
             )
         return shapes.pop()
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(path={self.path!r})'

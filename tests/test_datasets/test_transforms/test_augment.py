@@ -3,7 +3,11 @@ import random
 import numpy as np
 import pytest
 
-from mmwsl.datasets.transforms import ColorJitter, RandomResizedCrop
+from mmwsl.datasets.transforms import (
+    ColorJitter,
+    RandomCrop,
+    RandomResizedCrop,
+)
 from mmwsl.datasets.transforms.augment import (
     adjust_brightness,
     adjust_contrast,
@@ -150,3 +154,27 @@ def test_crop_that_cannot_fit_is_central():
 def test_crop_refuses(kwargs, name):
     with pytest.raises(ValueError, match=f'RandomResizedCrop: {name} must'):
         RandomResizedCrop(8, **kwargs)
+
+
+def test_parts_of_fixed_size():
+    img = np.arange(6 * 8 * 3).reshape(6, 8, 3)
+    seen = set()
+    for _ in range(100):
+        results = RandomCrop((7, 5))(dict(img=img))
+        part = results['img']
+        assert part.shape == (5, 7, 3)
+        assert results['img_shape'] == (5, 7)
+        row, column = divmod(int(part[0, 0, 0]) // 3, 8)
+        assert np.array_equal(part, img[row : row + 5, column : column + 7])
+        seen.add((row, column))
+    assert seen == {(0, 0), (0, 1), (1, 0), (1, 1)}
+    img = np.ones((4, 4, 3))
+    assert np.array_equal(RandomCrop(4)(dict(img=img))['img'], img)
+    with pytest.raises(
+        ValueError, match=r'image is 4 x 5 .* for a part of 4 x 6'
+    ):
+        RandomCrop((4, 6))(dict(img=np.ones((5, 4, 3))))
+
+
+def test_repr():
+    assert repr(RandomCrop(224)) == 'RandomCrop(size=(224, 224))'

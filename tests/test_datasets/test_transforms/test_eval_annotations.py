@@ -1,7 +1,13 @@
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmwsl.datasets.transforms import LoadEvalAnnotations
+from mmwsl.datasets.transforms.eval_annotations import (
+    class_masks_of_instances,
+    object_mask,
+)
 from mmwsl.utils.masks import boxes_of_masks
 
 
@@ -223,3 +229,62 @@ def test_boxes_beyond_the_image():
     assert found.tolist() == [[0, 0, 5, 4]]
     with pytest.raises(ValueError, match=r'a\.json.* 5 x 4 \(a\.jpg\)'):
         load(results(boxes=np.array([[0, 0, 9, 4]]), **truth))
+
+
+def test_masks_of_any_size_are_joined_one_by_one(tmp_path, write_mask):
+    rng = np.random.default_rng(0)
+    planes = {
+        'object': rng.random((9, 7)) > 0.7,
+        'other': rng.random((31, 40)) > 0.8,
+        'ignore': rng.random((20, 13)) > 0.4,
+    }
+    paths = {
+        name: str(write_mask(tmp_path / f'{name}.png', plane * 255))
+        for name, plane in planes.items()
+    }
+    annotation = dict(
+        object_masks=[paths['object'], paths['other']],
+        ignore_masks=[paths['ignore']],
+    )
+    found = object_mask(annotation, (16, 24))
+    near = {
+        name: cv2.resize(plane.astype(np.float32), (24, 16), interpolation=0)
+        for name, plane in planes.items()
+    }
+    inside = (near['object'] > 0.5) | (near['other'] > 0.5)
+    expected = np.where(inside, 1, np.where(near['ignore'] > 0.5, 255, 0))
+    assert np.array_equal(found, expected)
+    assert set(np.unique(found)) == {0, 1, 255}
+
+
+def test_missing_mask(tmp_path):
+    annotation = dict(object_masks=[str(tmp_path / 'm.png')], ignore_masks=[])
+    with pytest.raises(FileNotFoundError, match='m.png: mask does not exist'):
+        object_mask(annotation, (2, 2))
+
+
+@pytest.mark.parametrize('mode', ['1', 'L', 'P', 'RGB', 'RGBA'])
+def test_masks_in_colour_channels(tmp_path, mode):
+    """The published ignore regions of OpenImages are such pictures."""
+    ignored = np.zeros((6, 8), np.uint8)
+    ignored[1:3, 2:5] = 255
+    inside = np.zeros((6, 8), np.uint8)
+    inside[4] = 255
+    paths = [str(tmp_path / f'{name}.png') for name in 'ab']
+    for path, plane in zip(paths, (inside, ignored)):
+        Image.fromarray(plane).convert(mode).save(path)
+    annotation = dict(object_masks=paths[:1], ignore_masks=paths[1:])
+    found = object_mask(annotation, (6, 8))
+    assert np.array_equal(found, np.where(inside > 0, 1, ignored))
+
+
+def test_small_objects_lie_on_large_ones():
+    masks = np.zeros((2, 4, 5), bool)
+    masks[0, :2, :2] = True
+    masks[1, :, :4] = True
+    seg_map = class_masks_of_instances(masks, np.array([0, 1]), 'a')
+    assert seg_map[:2, :2].tolist() == [[1, 1], [1, 1]]
+    assert (seg_map == 2).sum() == 12
+    assert (seg_map[:, 4] == 0).all()
+    with pytest.raises(ValueError, match='a: class masks hold at most 254'):
+        class_masks_of_instances(masks, np.array([0, 254]), 'a')
