@@ -521,19 +521,19 @@ def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
 
 
 def object_truth(
-    labels: Sequence[int],
-    difficult: Sequence[bool],
-    boxes: Optional[Sequence[Sequence[float]]] = None,
+    labels: Any,
+    difficult: Any,
+    boxes: Any = None,
     size: Optional[Size] = None,
     **more: Any,
 ) -> Dict[str, Any]:
     """Build what ``eval_ann`` says of the n objects of an image.
 
     Args:
-        labels (Sequence[int]): Their classes.
-        difficult (Sequence[bool]): Whether they are marked difficult.
-        boxes (Sequence | None): Left, top, right and bottom edge of each in
-            pixels, None if they are not known.
+        labels (array_like): Their classes (n,).
+        difficult (array_like): Whether they are marked difficult (n,).
+        boxes (array_like | None): Left, top, right and bottom edges (n, 4)
+            in pixels, None if they are not known.
         size (tuple[int] | None): (H, W) of the image as the file tells it.
         **more: Other entries, see ``LoadEvalAnnotations``.
     """

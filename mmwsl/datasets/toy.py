@@ -1,11 +1,12 @@
 """Toy pictures of objects whose class shows in a small part alone."""
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any, Dict, List, Optional
 
 import numpy as np
 
-from mmwsl.datasets.base import DataInfo, WSLDataset
+from mmwsl.datasets.base import DataInfo, WSLDataset, object_truth
 from mmwsl.datasets.toy_drawing import (
     ToyScene,
     ToyStyle,
@@ -66,12 +67,19 @@ class ToyDataset(WSLDataset):
         style: Optional[Dict[str, Any]] = None,
         **kwargs: Any,
     ) -> None:
-        _check_range('num_classes', num_classes, 5, len(TOY_CLASSES))
+        for name, value, low, high in (
+            ('num_classes', num_classes, 5, len(TOY_CLASSES)),
+            ('image_size', image_size, 32, 4096),
+            ('num_images', num_images, 0, 10**6),
+            ('body_evidence', body_evidence, 0, 1),
+            ('empty_prob', empty_prob, 0, 1),
+        ):
+            if not low <= value <= high:
+                raise ValueError(
+                    f'ToyDataset: {name} must be from {low} to {high}, got '
+                    f'{value}'
+                )
         self.num_classes = num_classes
-        _check_range('image_size', image_size, 32, 4096)
-        _check_range('num_images', num_images, 0, 10**6)
-        _check_range('body_evidence', body_evidence, 0, 1)
-        _check_range('empty_prob', empty_prob, 0, 1)
         self.num_images = num_images
         self.image_size = image_size
         self.style = replace(
@@ -106,9 +114,7 @@ class ToyDataset(WSLDataset):
         """Draw one picture; see :class:`WSLDataset` for the keys."""
         stub = super().get_data_info(idx)
         scene, img = self._draw(stub['number'])
-        counts: Dict[int, int] = {}
-        for placed in scene.objects:
-            counts[placed.item.label] = counts.get(placed.item.label, 0) + 1
+        counts = Counter(placed.item.label for placed in scene.objects)
         info = self._entry(
             stub['img_id'],
             '',
@@ -137,18 +143,11 @@ def _ground_truth(scene: ToyScene) -> Dict[str, Any]:
     body_seg_map = np.where(scene.part > 0, 255, seg_map).astype(np.uint8)
     numbers = np.arange(1, len(labels) + 1, dtype=np.uint8)
     masks = scene.owner[None] == numbers[:, None, None]
-    return dict(
+    return object_truth(
+        labels,
+        np.zeros(len(labels)),
+        boxes_of_masks(masks),
         seg_map=seg_map,
         body_seg_map=body_seg_map,
         masks=masks,
-        boxes=boxes_of_masks(masks),
-        labels=labels,
-        difficult=np.zeros(len(labels), dtype=bool),
     )
-
-
-def _check_range(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise ValueError(
-            f'ToyDataset: {name} must be from {low} to {high}, got {value}'
-        )

@@ -1,10 +1,10 @@
 """Draw the toy pictures: textures, objects, their places, colours.
 
-Every picture is drawn from one random generator, and only sums, products
-and roundings of seeded numbers go into the textures, so that all processes
-and platforms draw the same. An object has a small discriminative part, its
-head, whose colour and pattern tell its class, and a larger body, whose
-shape, hue and texture all classes share.
+Every picture is drawn from one random generator ``rng``, and only sums,
+products and roundings of seeded numbers go into the textures, so that all
+processes and platforms draw the same. An object has a small discriminative
+part, its head, whose colour and pattern tell its class, and a larger body,
+whose shape, hue and texture all classes share.
 
 S: side of a texture's tile, (H, W): size of the picture.
 """
@@ -29,18 +29,10 @@ _WAVES = np.stack([2 * _ANGLES, 3 * _ANGLES, 5 * _ANGLES])
 # 70 % of a grey value; a ramp of at most 75 is added to it.
 _CLOUD_TABLE = (np.arange(256) * 7 // 10).astype(np.uint8)
 _RAMP = np.arange(256)[:, None] / 255
-
-
-def _unit_shapes() -> np.ndarray:
-    """Return the outlines (NUM_SHAPES, 24, 2): ellipse, box and bean."""
-    power = (np.abs(_COS) ** 5 + np.abs(_SIN) ** 5) ** -0.2
-    box = _CIRCLE * (0.92 * power)[:, None]
-    bean = _CIRCLE.copy()
-    bean[:, 1] += 0.35 * (bean[:, 0] ** 2 - 0.5)
-    return np.stack([_CIRCLE, box, bean])
-
-
-_SHAPES = _unit_shapes()
+# The outlines (NUM_SHAPES, 24, 2): ellipse, box and bean.
+_BOX = 0.92 * (np.abs(_COS) ** 5 + np.abs(_SIN) ** 5) ** -0.2
+_BEND = np.stack([np.zeros(24), 0.35 * (_COS**2 - 0.5)], axis=1)
+_SHAPES = np.stack([_CIRCLE, _CIRCLE * _BOX[:, None], _CIRCLE + _BEND])
 
 
 @dataclass(frozen=True)
@@ -132,14 +124,11 @@ def draw_object(
     rng: np.random.Generator, style: ToyStyle, label: int
 ) -> ToyObject:
     """Draw the looks of an object of a class."""
-    favourites = (label % NUM_SHAPES, label % NUM_HUES, label % NUM_FAMILIES)
     looks = []
-    for number, favourite in zip(
-        (NUM_SHAPES, NUM_HUES, NUM_FAMILIES), favourites
-    ):
+    for number in (NUM_SHAPES, NUM_HUES, NUM_FAMILIES):
         drawn = int(rng.integers(number))
         loyal = rng.random() < style.body_evidence
-        looks.append(favourite if loyal else drawn)
+        looks.append(label % number if loyal else drawn)
     return ToyObject(label, *looks)
 
 
@@ -176,19 +165,16 @@ def texture_bank(size: int) -> TextureBank:
     cells = np.minimum(np.abs(smooth.astype(np.int64) - 128) * 4, 255)
     blotches = np.where(smooth > 128, 200, 60) + (fine // 8)
     bodies = np.stack([fine, blotches, wood, cells]).astype(np.uint8)
-    grain = rng.integers(-8, 9, size=(size, size, 3), dtype=np.int16)
-    return TextureBank(np.stack(clouds), bodies, _patterns(size), grain)
-
-
-def _patterns(size: int) -> np.ndarray:
-    """Draw the bold patterns, with periods of 4 to 6 pixels."""
+    # Bold patterns have periods of 4 to 6 pixels.
     rows, columns = np.mgrid[:size, :size]
     plain = np.ones((size, size), dtype=bool)
     stripes = rows // 2 % 2 == 0
     checks = (rows // 3 + columns // 3) % 2 == 0
     dots = (rows % 5 < 2) & (columns % 5 < 2)
-    stacked = np.stack([plain, stripes, checks, ~dots])
-    return (stacked * 255).astype(np.uint8)
+    patterns = np.stack([plain, stripes, checks, ~dots])
+    grain = rng.integers(-8, 9, size=(size, size, 3), dtype=np.int16)
+    bold = (patterns * 255).astype(np.uint8)
+    return TextureBank(np.stack(clouds), bodies, bold, grain)
 
 
 def _fractal(
@@ -310,17 +296,24 @@ def _try_place(
     center = (0.08 + 0.84 * rng.random(2)) * size
     body = np.rint(body + center).astype(np.int32)
     head = np.rint(head + center).astype(np.int32)
-    placed = _rasterise(item, body, head, size)
-    if placed is None:
+    both = np.concatenate([body, head])
+    left, top = np.maximum(both.min(axis=0), 0).tolist()
+    right, bottom = np.minimum(both.max(axis=0) + 1, size).tolist()
+    if right <= left or bottom <= top:
         return None
+    head_mask = np.zeros((bottom - top, right - left), dtype=np.uint8)
+    cv2.fillPoly(head_mask, [head - (left, top)], 1)
+    mask = head_mask.copy()
+    cv2.fillPoly(mask, [body - (left, top)], 1)
     head_area = cv2.contourArea(head)
     area = cv2.contourArea(body) + 0.5 * head_area
     if (
-        placed.mask.sum() < style.min_visible * area
-        or placed.head.sum() < style.min_head_visible * head_area
+        mask.sum() < style.min_visible * area
+        or head_mask.sum() < style.min_head_visible * head_area
     ):
         return None
-    return placed
+    box = (top, bottom, left, right)
+    return Placed(item, box, mask.astype(bool), head_mask.astype(bool))
 
 
 def _outlines(
@@ -355,27 +348,6 @@ def _between(limits: Tuple[float, float], share: float) -> float:
     return limits[0] + (limits[1] - limits[0]) * share
 
 
-def _rasterise(
-    item: ToyObject, body: np.ndarray, head: np.ndarray, size: int
-) -> Optional[Placed]:
-    """Fill the outlines inside the picture; None if they are outside."""
-    both = np.concatenate([body, head])
-    left, top = np.maximum(both.min(axis=0), 0).tolist()
-    right, bottom = np.minimum(both.max(axis=0) + 1, size).tolist()
-    if right <= left or bottom <= top:
-        return None
-    head_mask = np.zeros((bottom - top, right - left), dtype=np.uint8)
-    cv2.fillPoly(head_mask, [head - (left, top)], 1)
-    mask = head_mask.copy()
-    cv2.fillPoly(mask, [body - (left, top)], 1)
-    return Placed(
-        item,
-        (top, bottom, left, right),
-        mask.astype(bool),
-        head_mask.astype(bool),
-    )
-
-
 def render(
     rng: np.random.Generator,
     scene: ToyScene,
@@ -387,8 +359,7 @@ def render(
     bank = texture_bank(max(256, 2 * size))
     img = _background(rng, bank, size)
     for placed in scene.objects:
-        _draw_body(rng, bank, img, placed)
-        _draw_head(rng, bank, style, img, placed, num_classes)
+        _draw_object(rng, bank, style, img, placed, num_classes)
     noise = _cut(rng, bank.grain, size, size)
     return cv2.add(img, np.ascontiguousarray(noise), dtype=cv2.CV_8U)
 
@@ -410,33 +381,7 @@ def _background(
     return img
 
 
-def _draw_body(
-    rng: np.random.Generator,
-    bank: TextureBank,
-    img: np.ndarray,
-    placed: Placed,
-) -> None:
-    top, bottom, left, right = placed.box
-    tile = bank.bodies[placed.item.texture]
-    value = _cut(rng, tile, bottom - top, right - left)
-    numbers = rng.random(4)
-    hue = (placed.item.hue + 0.6 * (numbers[0] - 0.5)) / NUM_HUES
-    saturation = 0.2 + 0.3 * numbers[1]
-    light = 0.45 + 0.45 * numbers[2]
-    contrast = 0.35 + 0.4 * numbers[3]
-    table = _table(
-        np.array(
-            [
-                _bgr(hue, saturation, light * (1 - contrast)),
-                _bgr(hue, saturation, light),
-            ]
-        )
-    )
-    mask = placed.mask
-    img[top:bottom, left:right][mask] = table[value[mask]]
-
-
-def _draw_head(
+def _draw_object(
     rng: np.random.Generator,
     bank: TextureBank,
     style: ToyStyle,
@@ -444,18 +389,25 @@ def _draw_head(
     placed: Placed,
     num_classes: int,
 ) -> None:
-    top, bottom, left, right = placed.box
-    label = placed.item.label
-    tile = bank.patterns[label % NUM_PATTERNS]
-    value = _cut(rng, tile, bottom - top, right - left)
+    """Paint the body and the head over it."""
+    item, (top, bottom, left, right) = placed.item, placed.box
+    part, shape = img[top:bottom, left:right], placed.mask.shape
+    value = _cut(rng, bank.bodies[item.texture], *shape)
+    numbers = rng.random(4)
+    hue = (item.hue + 0.6 * (numbers[0] - 0.5)) / NUM_HUES
+    saturation = 0.2 + 0.3 * numbers[1]
+    light = 0.45 + 0.45 * numbers[2]
+    dark = light * (1 - (0.35 + 0.4 * numbers[3]))
+    colors = [_bgr(hue, saturation, x) for x in (dark, light)]
+    part[placed.mask] = _table(np.array(colors))[value[placed.mask]]
+    value = _cut(rng, bank.patterns[item.label % NUM_PATTERNS], *shape)
     numbers = rng.random(3)
-    hue = label / num_classes + style.hue_jitter * (2 * numbers[0] - 1)
+    hue = item.label / num_classes + style.hue_jitter * (2 * numbers[0] - 1)
     strong = _bgr(hue, 0.8 + 0.2 * numbers[1], 0.75 + 0.25 * numbers[2])
     # Every other class pairs its colour with black instead of white.
-    weak = (20.0, 20.0, 20.0) if label % 2 else (235.0, 235.0, 235.0)
+    weak = (20.0, 20.0, 20.0) if item.label % 2 else (235.0, 235.0, 235.0)
     table = _table(np.array([weak, strong]))
-    head = placed.head
-    img[top:bottom, left:right][head] = table[value[head]]
+    part[placed.head] = table[value[placed.head]]
 
 
 def _cut(
