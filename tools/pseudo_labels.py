@@ -21,9 +21,11 @@ those of ``--truth`` and copies of what they hold.
 
 import argparse
 import os
+from functools import partial
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from mmwsl.apis import friendly_errors
+from mmwsl.apis.image_files import add_truth_option, make_label_maps
 from mmwsl.datasets.transforms import LoadSaliency
 from mmwsl.evaluation.files import find_map_files, read_class_maps
 from mmwsl.pseudo_labels import (
@@ -34,7 +36,7 @@ from mmwsl.pseudo_labels import (
     potential_object_mining,
 )
 from mmwsl.pseudo_labels.guard import check_origin
-from mmwsl.pseudo_labels.labels import read_label_map, write_label_map
+from mmwsl.pseudo_labels.labels import read_label_map
 
 import numpy as np
 
@@ -84,14 +86,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
             help='ignore images in which a smaller share of the pixels '
             'carries a class',
         )
-        step.add_argument(
-            '--truth',
-            action='append',
-            default=[],
-            metavar='DIR',
-            help='a folder of masks, of which no label map may be a copy; '
-            'may be repeated',
-        )
+        add_truth_option(step)
     args = parser.parse_args(argv)
     if not 0 <= args.min_ratio <= 1:
         parser.error('--min-ratio must be from 0 to 1')
@@ -185,13 +180,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         keep = args.step == 'keep'
         files = find_map_files(args.predictions if keep else args.maps)
         check_sources(args, list(files))
-        done = 0
-        for img_id, path in files.items():
-            out = os.path.join(args.out, f'{img_id}.png')
-            if not os.path.isfile(out):
-                write_label_map(out, make_label(args, img_id, path))
-                done += 1
-        print(f'{args.out}: {done} written, {len(files) - done} kept')
+        make_label_maps(files, args.out, partial(make_label, args))
     return 0
 
 

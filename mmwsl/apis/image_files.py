@@ -210,6 +210,41 @@ def _sources(args: argparse.Namespace) -> Iterator[Tuple[str, int, Any, Any]]:
             yield split, len(dataset), dataset.get_data_info, loader
 
 
+def add_truth_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--truth``, folders of masks that nothing may be a copy of."""
+    parser.add_argument(
+        '--truth',
+        action='append',
+        default=[],
+        metavar='DIR',
+        help='a folder of masks, of which no label map may be a copy; may be '
+        'repeated',
+    )
+
+
+def make_label_maps(
+    files: Dict[str, str],
+    folder: str,
+    make: Callable[[str, str], np.ndarray],
+) -> None:
+    """Make the label maps that a folder lacks; say how many.
+
+    Args:
+        files: File of each image id.
+        folder: Where ``<image id>.png`` are written.
+        make: Returns the label map of an image id and its file.
+    """
+    from mmwsl.pseudo_labels.labels import write_label_map
+
+    done = 0
+    for img_id, path in files.items():
+        out = os.path.join(folder, f'{img_id}.png')
+        if not os.path.isfile(out):
+            write_label_map(out, make(img_id, path))
+            done += 1
+    print(f'{folder}: {done} written, {len(files) - done} kept')
+
+
 @contextmanager
 def _opencv_threads(number: int) -> Iterator[None]:
     before = cv2.getNumThreads()

@@ -10,6 +10,7 @@ import os
 from typing import Optional, Sequence, Tuple
 
 from mmwsl.apis import friendly_errors
+from mmwsl.apis.image_files import add_truth_option, make_label_maps
 from mmwsl.datasets.files import FileIndex
 from mmwsl.evaluation.files import find_map_files, read_class_maps
 from mmwsl.pseudo_labels import background_score, dense_crf
@@ -19,7 +20,6 @@ from mmwsl.pseudo_labels.labels import (
     IGNORE,
     check_range,
     read_label_map,
-    write_label_map,
 )
 from mmwsl.utils.images import read_image
 
@@ -80,14 +80,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         metavar=('WEIGHT', 'SIGMA', 'SIGMA_RGB'),
     )
     parser.add_argument('--method', default='auto', choices=METHODS)
-    parser.add_argument(
-        '--truth',
-        action='append',
-        default=[],
-        metavar='DIR',
-        help='a folder of masks, of which no label map may be a copy; may be '
-        'repeated',
-    )
+    add_truth_option(parser)
     args = parser.parse_args(argv)
     if not 0 < args.certainty < 1:
         parser.error('--certainty must be between 0 and 1')
@@ -162,21 +155,20 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         files = find_map_files(args.maps)
         labels = [path for path in files.values() if path.endswith('.png')]
         check_origin(args.maps, labels, args.truth)
-        index, done = FileIndex(), 0
-        for img_id, path in files.items():
-            out = os.path.join(args.out, f'{img_id}.png')
-            if os.path.abspath(out) == os.path.abspath(path):
-                raise ValueError(f'{args.out}: is the folder of the maps')
-            if os.path.isfile(out):
-                continue
+        same = os.path.realpath(args.out) == os.path.realpath(args.maps)
+        if labels and same:
+            raise ValueError(f'{args.out}: is the folder of the maps')
+        index = FileIndex()
+
+        def make(img_id: str, path: str) -> np.ndarray:
             image = index.find_image(os.path.join(args.images, img_id))
             if image is None:
                 raise FileNotFoundError(
                     f'{args.images}: has no image {img_id}'
                 )
-            write_label_map(out, refine(image, path, args))
-            done += 1
-        print(f'{args.out}: {done} written, {len(files) - done} kept')
+            return refine(image, path, args)
+
+        make_label_maps(files, args.out, make)
     return 0
 
 

@@ -6,7 +6,6 @@
 import argparse
 import os
 import shutil
-import xml.etree.ElementTree as ElementTree
 from typing import Any, Dict, List, Optional, Sequence
 
 from mmwsl.apis import friendly_errors
@@ -108,43 +107,30 @@ def write_picture(
     saliency = np.where(truth['seg_map'] > 0, 255, 0).astype(np.uint8)
     saliency = cv2.GaussianBlur(saliency, (0, 0), info['ori_shape'][0] / 56)
     cv2.imwrite(os.path.join(out_dir, 'SaliencyMaps', f'{name}.png'), saliency)
-    root = annotation_of(name + suffix, info, classes)
-    ElementTree.ElementTree(root).write(
-        os.path.join(out_dir, 'Annotations', f'{name}.xml')
-    )
+    path = os.path.join(out_dir, 'Annotations', f'{name}.xml')
+    with open(path, 'w', encoding='utf-8') as file:
+        file.write(annotation_of(name + suffix, info, classes))
 
 
 def annotation_of(
     filename: str, info: Dict[str, Any], classes: Sequence[str]
-) -> ElementTree.Element:
+) -> str:
     """Return the XML of a picture; boxes count pixels from 1, inclusive."""
-    root = ElementTree.Element('annotation')
-    add(root, 'filename', filename)
-    size = ElementTree.SubElement(root, 'size')
     height, width = info['ori_shape']
-    for key, value in (('width', width), ('height', height), ('depth', 3)):
-        add(size, key, value)
-    add(root, 'segmented', 1)
+    text = (
+        f'<annotation><filename>{filename}</filename><size>'
+        f'<width>{width}</width><height>{height}</height><depth>3</depth>'
+        '</size><segmented>1</segmented>'
+    )
     truth = info['eval_ann']
     for box, label in zip(truth['boxes'], truth['labels']):
-        node = ElementTree.SubElement(root, 'object')
-        add(node, 'name', classes[label])
-        add(node, 'difficult', 0)
-        edges = ElementTree.SubElement(node, 'bndbox')
         left, top, right, bottom = (int(edge) for edge in box)
-        for key, value in (
-            ('xmin', left + 1),
-            ('ymin', top + 1),
-            ('xmax', right),
-            ('ymax', bottom),
-        ):
-            add(edges, key, value)
-    return root
-
-
-def add(parent: ElementTree.Element, key: str, value: Any) -> None:
-    """Append a node with a text."""
-    ElementTree.SubElement(parent, key).text = str(value)
+        text += (
+            f'<object><name>{classes[label]}</name><difficult>0</difficult>'
+            f'<bndbox><xmin>{left + 1}</xmin><ymin>{top + 1}</ymin>'
+            f'<xmax>{right}</xmax><ymax>{bottom}</ymax></bndbox></object>'
+        )
+    return f'{text}</annotation>'
 
 
 def convert(args: argparse.Namespace) -> List[str]:
