@@ -1,6 +1,10 @@
 """Read scores and maps that other programs wrote.
 
-n: images, C: classes of the dataset, K: maps of an image.
+Readers raise a FileNotFoundError where there is no file, and a ValueError
+that names the file if its content is not as described.
+
+n: images. C: classes of the dataset. K: maps of an image. Image ids are
+without suffix.
 """
 
 from __future__ import annotations
@@ -23,7 +27,12 @@ from typing import (
 import numpy as np
 
 from mmwsl.datasets.files import files_by_id, read_lines, read_names
-from mmwsl.datasets.label_lists import parse_labels, read_csv, read_label_file
+from mmwsl.datasets.label_lists import (
+    is_number,
+    parse_labels,
+    read_csv,
+    read_label_file,
+)
 from mmwsl.datasets.voc import VOC_CLASSES
 from mmwsl.pseudo_labels.labels import check_classes, check_range
 from mmwsl.utils.files import naming, write_whole
@@ -49,13 +58,6 @@ def read_class_scores(path: str, key: str = 'scores') -> ClassScores:
             perhaps ``classes`` (C,), or a ``.csv`` with an image and C
             numbers in each line and perhaps a header with class names.
         key (str): Name of the numbers, instead of ``scores``.
-
-    Returns:
-        ClassScores: Ids are without image suffix.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the content is not as described; names the file.
     """
     if path.endswith('.npz'):
         data = _load(path)
@@ -97,7 +99,7 @@ def rows_of_images(
     path: str,
     what: str = 'scores',
 ) -> np.ndarray:
-    """Bring the rows and columns of a file into the order of the truth.
+    """Bring the numbers of a file (n, C) into the order of the truth.
 
     Args:
         given (ClassScores): What the file holds.
@@ -105,9 +107,6 @@ def rows_of_images(
         classes (Sequence[str]): Its C classes.
         path (str): The file, for messages.
         what (str): What the numbers are, for messages.
-
-    Returns:
-        np.ndarray: (n, C).
 
     Raises:
         ValueError: If classes differ or an image is missing.
@@ -138,46 +137,25 @@ def _read_score_csv(
     path: str,
 ) -> Tuple[List[str], np.ndarray, Optional[List[str]]]:
     rows = [cells for _, cells in read_csv(path, 'score file')]
-    if not rows:
-        raise ValueError(f'{path}: no line with scores')
     classes = None
-    if all(_numbers([cell]) is None for cell in rows[0][1:]):
+    if rows and not any(map(is_number, rows[0][1:])):
         classes = rows.pop(0)[1:]
     if not rows:
         raise ValueError(f'{path}: no line with scores')
     width = len(rows[0])
-    values = []
     for row in rows:
-        numbers = _numbers(row[1:])
-        if numbers is None or len(row) != width or width < 2:
+        if not all(map(is_number, row[1:])) or len(row) != width or width < 2:
             raise ValueError(
                 f'{path}: {row[0]}: expected an image and {width - 1} numbers'
             )
-        values.append(numbers)
-    ids = [row[0] for row in rows]
-    return ids, np.array(values, np.float64).reshape(len(rows), -1), classes
-
-
-def _numbers(cells: Sequence[str]) -> Optional[List[float]]:
-    try:
-        return [float(cell) for cell in cells]
-    except ValueError:
-        return None
+    values = [[float(cell) for cell in row[1:]] for row in rows]
+    return [row[0] for row in rows], np.array(values, np.float64), classes
 
 
 def read_image_labels(path: str) -> Dict[str, List[str]]:
-    """Read a CSV file of labels or counts, in lines or as a table.
+    """Read the labels of each image from a CSV file of labels or counts.
 
-    Args:
-        path (str): The file, see :mod:`mmwsl.datasets.label_lists`; an image
-            may have several lines.
-
-    Returns:
-        dict: Labels, as text, of each image id (without image suffix).
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If a line is broken; names file and line.
+    See :mod:`mmwsl.datasets.label_lists`; an image may have several lines.
     """
     labels: Dict[str, List[str]] = {}
     file = read_label_file(path, 'label file')
@@ -207,11 +185,7 @@ def read_class_names(text: str) -> List[str]:
 def class_indices(
     labels: Sequence[str], classes: Sequence[str], place: str
 ) -> np.ndarray:
-    """Indices (K,) of class names, sorted.
-
-    Raises:
-        ValueError: If a name is not in ``classes``; begins with ``place``.
-    """
+    """Indices (K,) of class names, sorted; errors begin with ``place``."""
     unknown = [x for x in labels if x not in classes]
     if unknown:
         raise ValueError(
@@ -235,10 +209,6 @@ def read_maps(
 
     Returns:
         tuple: Maps (K, H, W) and class indices (K,).
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the content is not as described; names the file.
     """
     hint = ', which eval_seeds.py does with --allow-pickle if you trust it'
     data = _load(path, allow_pickle, hint)
@@ -284,18 +254,11 @@ def _checked(
 
 
 def read_class_maps(path: str) -> Tuple[np.ndarray, np.ndarray]:
-    """Read the class maps of one image and check them.
-
-    Args:
-        path (str): A ``.npz`` with ``maps`` (K, H, W) and ``labels`` (K,).
+    """Read a ``.npz`` of class maps that must be fit for label maps.
 
     Returns:
-        tuple: Maps float32 (K, H, W) and class indices int64 (K,).
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If shapes do not fit, values are not finite or labels
-            are not different classes; names the file.
+        tuple: Finite maps float32 (K, H, W) and different class indices
+        int64 (K,).
     """
     if not path.endswith('.npz'):
         raise ValueError(
@@ -310,15 +273,7 @@ def read_class_maps(path: str) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def read_score_map(path: str) -> np.ndarray:
-    """Read the score map of one image from a ``.npy``: (H, W) or (1, H, W).
-
-    Returns:
-        np.ndarray: (H, W), real numbers in the machine's byte order.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it holds anything else; names the file.
-    """
+    """Read a score map (H, W) of real numbers from a ``.npy``."""
     data = _load(path)
     if isinstance(data, np.ndarray) and data.ndim == 3 and len(data) == 1:
         data = data[0]
@@ -329,17 +284,12 @@ def read_score_map(path: str) -> np.ndarray:
         raise ValueError(
             f'{path}: expected a map of real numbers, found {data.dtype}'
         )
+    # The machine's order of bytes is the one that torch takes.
     return data.astype(data.dtype.newbyteorder('='), copy=False)
 
 
 def _load(path: str, allow_pickle: bool = False, hint: str = '') -> Any:
-    """An array or a dict of arrays from .npy or .npz.
-
-    Args:
-        path (str): The file.
-        allow_pickle (bool): Whether to read pickles.
-        hint (str): How the caller's user can read them.
-    """
+    """An array or a dict of arrays; a hint says how to read pickles."""
     if not os.path.isfile(path):
         raise FileNotFoundError(f'{path}: file does not exist')
     try:
@@ -356,23 +306,14 @@ def _load(path: str, allow_pickle: bool = False, hint: str = '') -> Any:
         raise ValueError(f'{path}: cannot be read: {error}') from error
 
 
-def find_map_files(folder: str) -> Dict[str, str]:
-    """Find the map file of each image id in a folder, sorted by id.
-
-    Raises:
-        FileNotFoundError: If there is no such folder.
-        ValueError: If it holds none, or several of an image.
-    """
-    return files_by_id(folder, MAP_SUFFIXES, silent=True)
-
-
-def listed_map_files(folder: str, listed: Optional[str]) -> Dict[str, str]:
-    """Find the map file of each image of a list, or of all without one.
+def find_map_files(folder: str, listed: str = '') -> Dict[str, str]:
+    """Find the map file of each image id, sorted, or in the order of a list.
 
     Raises:
         FileNotFoundError: If an image of the list has no file.
+        ValueError: If the folder holds no map, or several of an image.
     """
-    files = find_map_files(folder)
+    files = files_by_id(folder, MAP_SUFFIXES, silent=True)
     if not listed:
         return files
     ids = read_ids(listed, files.__contains__)
@@ -400,10 +341,6 @@ def read_ids(path: str, known: Callable[[str], Any]) -> List[str]:
         known (Callable): Tells whether there is such an image. The longest
             part of a line that is one is its id, or else all of the line
             but for a flag.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no text or names no image.
     """
     ids = []
     for line in read_lines(path, 'list of images'):

@@ -72,7 +72,7 @@ def test_known_answer(tool, capsys):
     found = tool.predict(FakeModel(), [{'score': 0.1}, {'score': 0.7}], [0, 1])
     # Difficult objects are neither labels to find nor counted.
     assert found.ignore[:, 2].all()
-    assert [x.objects for x in found.maps[0]] == [2, 1]
+    assert [x.objects for x in found.maps[0].values()] == [2, 1]
     tool.report(found, 'train')
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith('with 6 labels and 6 counted objects')
@@ -92,7 +92,7 @@ def test_known_answer(tool, capsys):
 
 def test_without_counts_only_classes_are_calibrated(tool, capsys):
     found = tool.predict(FakeModel(), [{'score': 0.1}], [0])
-    tool.report(found._replace(maps=[[]], classes=[[]]), 'val')
+    tool.report(found._replace(maps=[{}]), 'val')
     lines = capsys.readouterr().out.splitlines()
     assert 'without counts' in lines[-2]
     assert lines[-1] == '--cfg-options model.head.score_threshold=0.3'

@@ -28,7 +28,7 @@ from mmwsl.evaluation.functional.threshold_search import (
     value_candidates,
 )
 from mmwsl.registry import DATASETS
-from mmwsl.utils.tables import format_table
+from mmwsl.utils.tables import format_columns
 
 import numpy as np
 import torch
@@ -45,28 +45,7 @@ class Predictions(NamedTuple):
     scores: np.ndarray  # (n, C) probabilities
     present: np.ndarray  # bool (n, C)
     ignore: np.ndarray  # bool (n, C) classes of difficult objects only
-    maps: List[List[PeakValues]]  # of each image, its present classes
-    classes: List[List[int]]  # the classes of these
-
-
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description='Pick the thresholds of classes and peaks'
-    )
-    parser.add_argument('config', help='config of a model with peaks')
-    parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--num-images', type=int, default=20)
-    parser.add_argument(
-        '--split',
-        default='train',
-        choices=['train', 'val', 'test'],
-        help='where the images are from; they are prepared as in testing',
-    )
-    parser.add_argument('--seed', type=int, default=0, help='of the choice')
-    parser.add_argument('--device', default='cpu')
-    add_cfg_options(parser)
-    return parser.parse_args(argv)
+    maps: List[Dict[int, PeakValues]]  # of each image, its present classes
 
 
 def build_dataset(cfg: Config, args: argparse.Namespace) -> Any:
@@ -119,7 +98,7 @@ def prepare_head(model: Any, config: str) -> None:
 
 def predict(model: Any, dataset: Any, indices: Sequence[int]) -> Predictions:
     """Scores and peaks of some images."""
-    scores, present, ignore, maps, classes = [], [], [], [], []
+    scores, present, ignore, maps = [], [], [], []
     with torch.no_grad():
         for index in indices:
             data = {k: [v] for k, v in dataset[index].items()}
@@ -130,11 +109,9 @@ def predict(model: Any, dataset: Any, indices: Sequence[int]) -> Predictions:
             if 'gt_label_difficult' in sample:
                 hidden[sample.gt_label_difficult.numpy()] = True
             ignore.append(hidden)
-            own = _peaks(sample)
-            maps.append(list(own.values()))
-            classes.append(list(own))
+            maps.append(_peaks(sample))
     arrays = (np.stack(x) for x in (scores, present, ignore))
-    return Predictions(*arrays, maps, classes)
+    return Predictions(*arrays, maps)
 
 
 def _peaks(sample: Any) -> Dict[int, PeakValues]:
@@ -159,8 +136,8 @@ def fit(found: Predictions, threshold: float) -> Dict[str, PeakThresholds]:
     """
     pairs = [
         (values, row[c] > threshold)
-        for row, maps, classes in zip(found.scores, found.maps, found.classes)
-        for values, c in zip(maps, classes)
+        for row, maps in zip(found.scores, found.maps)
+        for c, values in maps.items()
     ]
     # A class that is not predicted has no peaks whatever the threshold.
     maps = [x for x, seen in pairs if seen] or [x for x, _ in pairs]
@@ -183,7 +160,7 @@ def report(found: Predictions, split: str) -> None:
     threshold, f1 = best_score_threshold(
         found.scores, found.present, found.ignore
     )
-    objects = sum(x.objects for maps in found.maps for x in maps)
+    objects = sum(x.objects for maps in found.maps for x in maps.values())
     print(
         f'used {len(found.scores)} images of the {split} set with '
         f'{int(found.present.sum())} labels and {objects} counted objects'
@@ -191,34 +168,46 @@ def report(found: Predictions, split: str) -> None:
     print(f'class threshold {threshold:.4g}: F1 {100 * f1:.2f} %')
     options = [f'model.head.score_threshold={threshold:.4g}']
     results = fit(found, threshold)
-    if not results:
-        print('without counts there is nothing to fit the peaks to')
-    else:
-        rows = [
-            (
-                name,
-                '-' if x.min_value is None else f'{x.min_value:.4g}',
-                f'{x.min_ratio:.2f}',
-                '-' if x.per_class is None else str(x.per_class),
-                f'{x.error:.3f}',
-            )
-            for name, x in results.items()
+    if results:
+        kinds = list(results.values())
+        table = {
+            'peak thresholds': list(results),
+            'min_value': [_text(x.min_value, '.4g') for x in kinds],
+            'min_ratio': [_text(x.min_ratio, '.2f') for x in kinds],
+            'per_class': [_text(x.per_class, 'd') for x in kinds],
+            'error': [_text(x.error, '.3f') for x in kinds],
+        }
+        print(format_columns(table))
+        options += [
+            f'model.head.peaks.{key}={table[key][-1]}'
+            for key in ('min_value', 'min_ratio', 'per_class')
+            if table[key][-1] != '-'
         ]
-        keys = ('min_value', 'min_ratio', 'per_class')
-        header = ('peak thresholds', *keys, 'error')
-        print(format_table(header, rows))
-        best = results['all']
-        if best.min_value is not None:
-            options.append(f'model.head.peaks.min_value={best.min_value:.4g}')
-        options.append(f'model.head.peaks.min_ratio={best.min_ratio:.2f}')
-        if best.per_class is not None:
-            options.append(f'model.head.peaks.per_class={best.per_class}')
+    else:
+        print('without counts there is nothing to fit the peaks to')
     print('--cfg-options ' + ' '.join(options))
+
+
+def _text(value: Optional[float], form: str) -> str:
+    return '-' if value is None else format(value, form)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Pick the thresholds and print them."""
-    args = parse_args(argv)
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('config', help='config of a model with peaks')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--num-images', type=int, default=20)
+    parser.add_argument(
+        '--split',
+        default='train',
+        choices=['train', 'val', 'test'],
+        help='where the images are from; they are prepared as in testing',
+    )
+    parser.add_argument('--seed', type=int, default=0, help='of the choice')
+    parser.add_argument('--device', default='cpu')
+    add_cfg_options(parser)
+    args = parser.parse_args(argv)
     with friendly_errors():
         if args.num_images < 1:
             raise ValueError(f'--num-images must be > 0: {args.num_images}')

@@ -15,7 +15,7 @@ from mmwsl.apis.scoring import (
 from mmwsl.evaluation import InstanceAPMetric
 from mmwsl.evaluation.files import without_suffix
 from mmwsl.evaluation.metrics.instance_ap_metric import MASK_SOURCES
-from mmwsl.utils.files import read_json
+from mmwsl.utils.files import naming, read_json
 from mmwsl.utils.masks import decode_segmentation
 
 import numpy as np
@@ -30,51 +30,16 @@ _KINDS: Dict[str, Any] = {
 }
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description='Score instance masks of another program'
-    )
-    parser.add_argument(
-        'results',
-        help='.json in the format of COCO results: a list of image_id, '
-        'category_id, segmentation (run lengths or polygons) and score',
-    )
-    add_truth_options(parser)
-    parser.add_argument(
-        '--ann-file',
-        help='.json in the format of COCO whose images and categories say '
-        'what the ids mean; without it image_id is the path of the image '
-        'in its folder and category_id the index of the class, from 0, or '
-        'its name',
-    )
-    parser.add_argument(
-        '--masks',
-        default='instances',
-        choices=MASK_SOURCES,
-        help='single: only objects that are the only one of their class, '
-        'for data with class masks alone',
-    )
-    parser.add_argument(
-        '--thresholds', nargs='+', type=float, default=[0.25, 0.5, 0.75]
-    )
-    return parser.parse_args(argv)
-
-
 def read_results(path: str) -> List[Result]:
     """Read the results and check that nothing is missing."""
     results = read_json(path)
     if not isinstance(results, list):
         raise ValueError(f'{path}: expected a list of results')
     for number, result in enumerate(results):
-        missing = [
-            key
-            for key in _KINDS
-            if not isinstance(result, dict) or key not in result
-        ]
-        if missing:
-            raise ValueError(f'{path}: result {number} has no {missing[0]!r}')
+        known = result if isinstance(result, dict) else {}
         for key, kinds in _KINDS.items():
+            if key not in known:
+                raise ValueError(f'{path}: result {number} has no {key!r}')
             if not isinstance(result[key], kinds):
                 raise ValueError(
                     f'{path}: result {number} has the {key} {result[key]!r}'
@@ -97,12 +62,9 @@ class Names:
         if ann_file:
             content = read_json(ann_file)
             try:
-                self.images = {
-                    x['id']: x['file_name'] for x in content['images']
-                }
-                self.categories = {
-                    x['id']: x['name'] for x in content['categories']
-                }
+                images, categories = content['images'], content['categories']
+                self.images = {x['id']: x['file_name'] for x in images}
+                self.categories = {x['id']: x['name'] for x in categories}
             except (KeyError, TypeError) as error:
                 raise ValueError(
                     f'{ann_file}: expected images with id and file_name and '
@@ -141,10 +103,8 @@ def group(
     """The results of each image, with ``label``."""
     found: Dict[str, List[Result]] = {}
     for number, result in enumerate(results):
-        try:
+        with naming(f'{path}: result {number}'):
             image, label = names.image(result), names.label(result)
-        except ValueError as error:
-            raise ValueError(f'{path}: result {number}: {error}') from error
         found.setdefault(image, []).append({**result, 'label': label})
     return found
 
@@ -213,7 +173,31 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Print the metrics and, with --out, write them."""
-    return run_scoring(evaluate, parse_args(argv))
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument(
+        'results',
+        help='.json in the format of COCO results: a list of image_id, '
+        'category_id, segmentation (run lengths or polygons) and score',
+    )
+    add_truth_options(parser)
+    parser.add_argument(
+        '--ann-file',
+        help='.json in the format of COCO whose images and categories say '
+        'what the ids mean; without it image_id is the path of the image '
+        'in its folder and category_id the index of the class, from 0, or '
+        'its name',
+    )
+    parser.add_argument(
+        '--masks',
+        default='instances',
+        choices=MASK_SOURCES,
+        help='single: only objects that are the only one of their class, '
+        'for data with class masks alone',
+    )
+    parser.add_argument(
+        '--thresholds', nargs='+', type=float, default=[0.25, 0.5, 0.75]
+    )
+    return run_scoring(evaluate, parser, argv)
 
 
 if __name__ == '__main__':

@@ -16,7 +16,6 @@ from mmwsl.apis.scoring import (
 from mmwsl.datasets.files import read_names
 from mmwsl.datasets.transforms.eval_annotations import object_mask
 from mmwsl.datasets.wsol import (
-    Localization,
     read_ids,
     read_labels,
     read_localization,
@@ -29,7 +28,7 @@ from mmwsl.evaluation.files import (
     read_score_map,
     without_suffix,
 )
-from mmwsl.utils.files import join_inside
+from mmwsl.utils.files import join_inside, naming
 from mmwsl.utils.masks import check_boxes
 
 import numpy as np
@@ -39,11 +38,166 @@ Sample = Dict[str, Any]
 BOX, MASK = 'gt_instances', 'gt_loc_mask'
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description='Score localisation maps of another program'
+def fail(place: str, message: str) -> None:
+    """Report a broken line."""
+    raise ValueError(f'{place}: {message}')
+
+
+def metadata_samples(
+    args: argparse.Namespace, num_classes: Optional[int]
+) -> Iterator[Sample]:
+    """Ground truth of each image of a metadata folder."""
+    paths = {
+        name: os.path.join(args.metadata, f'{name}.txt')
+        for name in ('class_labels', 'image_sizes', 'localization')
+    }
+    labels = read_labels(paths['class_labels'], fail)
+    objects = read_localization(paths['localization'], fail)
+    sizes = read_sizes(paths['image_sizes'], fail) if objects.boxes else {}
+    for _, name in read_ids(os.path.join(args.metadata, args.ids_file)):
+        if name not in labels:
+            fail(paths['class_labels'], f'no line of {name}')
+        place, label = labels[name]
+        if num_classes is not None and label >= num_classes:
+            fail(place, f'label {label} is not in 0..{num_classes - 1}')
+        sample: Sample = {
+            'img_id': without_suffix(name),
+            'gt_label': torch.tensor([label]),
+        }
+        if name in objects.boxes:
+            if name not in sizes:
+                fail(paths['image_sizes'], f'no line of {name}')
+            for place, box in objects.boxes[name]:
+                with naming(place):
+                    inside = not args.keep_outside_boxes
+                    check_boxes(np.array(box), sizes[name], inside)
+            boxes = torch.tensor([box for _, box in objects.boxes[name]])
+            sample.update({'ori_shape': sizes[name], BOX: {'bboxes': boxes}})
+        elif name in objects.masks:
+            sample[MASK] = mask_field(args, objects.masks[name])
+        else:
+            fail(paths['localization'], f'no line of {name}')
+        yield sample
+
+
+def mask_field(
+    args: argparse.Namespace, masks: Sequence[Tuple[str, str, str]]
+) -> Dict[str, torch.Tensor]:
+    """The mask of an image as a field of its sample."""
+    annotation: Dict[str, List[str]] = dict(object_masks=[], ignore_masks=[])
+    for place, mask, ignore in masks:
+        for key, name in (('object_masks', mask), ('ignore_masks', ignore)):
+            if not name:
+                continue
+            path = join_inside(args.masks, name, links=True)
+            if not os.path.isfile(path):
+                raise FileNotFoundError(
+                    f'{place}: names the mask {path}, which does not exist'
+                )
+            annotation[key].append(path)
+    size = args.size or 224
+    mask = object_mask(annotation, (size, size))
+    return {'data': torch.from_numpy(mask.astype(np.int64))[None]}
+
+
+def dataset_with_truth(args: argparse.Namespace) -> Any:
+    """The data set of a config with boxes and masks, as far as it has any."""
+    source = (args.config, args.split, args.cfg_options)
+    truth = config_dataset(*source, ())[0]['eval_ann']
+    masks = {'object_masks', 'seg_map', 'segmentations'} & set(truth)
+    has_mask = masks or os.path.isfile(truth.get('seg_map_path', ''))
+    kinds = [BOX] * ('boxes' in truth) + [MASK] * bool(has_mask)
+    if not kinds:
+        raise ValueError(f'{args.config}: the data set has no boxes or masks')
+    loading = dict(
+        type='LoadEvalAnnotations',
+        with_seg_map=False,
+        with_instances=BOX in kinds,
+        with_loc_mask=MASK in kinds,
+        loc_mask_size=args.size or 224,
     )
+    packing = dict(type='PackWSLInputs', eval_keys=tuple(kinds))
+    return config_dataset(*source, [loading, packing])
+
+
+def map_files(folder: str) -> Dict[str, str]:
+    """The .npy file of each image id."""
+    files: Dict[str, str] = {}
+    for img_id, path in find_map_files(folder).items():
+        name = without_suffix(img_id)
+        if name in files:
+            raise ValueError(f'{path}: {files[name]} is of the same image')
+        files[name] = path
+    return files
+
+
+def class_names(args: argparse.Namespace) -> Optional[List[str]]:
+    """Class names of a metadata folder, if it has any."""
+    path = os.path.join(args.metadata, 'class_names.txt')
+    if not os.path.isfile(path):
+        return None
+    return read_names(path, 'list of class names', gaps=False)
+
+
+def truth(args: argparse.Namespace) -> Tuple[Iterator[Sample], Any]:
+    """Ground truth of each image, and names of classes, if there are any."""
+    if args.config:
+        dataset = dataset_with_truth(args)
+        samples = (entry['data_samples'].to_dict() for entry in dataset)
+        return samples, dataset.metainfo['classes']
+    classes = class_names(args)
+    number = len(classes) if classes else None
+    if args.scores and not classes:
+        number = read_class_scores(args.scores).scores.shape[1]
+    return metadata_samples(args, number), classes
+
+
+def evaluate(args: argparse.Namespace) -> Dict[str, float]:
+    """Score as the command line says."""
+    files = map_files(args.maps)
+    samples, classes = truth(args)
+    size = args.size or None
+    metrics: Dict[str, Any] = {
+        BOX: MaxBoxAccMetric(
+            size=size,
+            scores_file=args.scores,
+            outside_boxes='keep' if args.keep_outside_boxes else 'error',
+        ),
+        MASK: PxAPMetric(size=size, average=args.average),
+    }
+    number, missing = 0, []
+    for sample in samples:
+        number += 1
+        if sample['img_id'] not in files:
+            missing.append(sample['img_id'])
+            continue
+        path = files[sample['img_id']]
+        plane = np.ascontiguousarray(read_score_map(path))
+        with naming(path):
+            sample['pred_score_map'] = {'data': torch.from_numpy(plane)[None]}
+            for key in metrics.keys() & sample.keys():
+                metrics[key].dataset_meta = {'classes': classes}
+                metrics[key].process(None, [sample])
+    if missing:
+        raise ValueError(
+            f'{args.maps}: no map of {len(missing)} of {number} images, the '
+            f'first is {missing[0]}'
+        )
+    if len(files) > number:
+        print(f'{len(files) - number} maps have no ground truth: left out')
+    if not number:
+        source = args.config or os.path.join(args.metadata, args.ids_file)
+        raise ValueError(f'{source}: names no image')
+    found: Dict[str, float] = {}
+    for metric in metrics.values():
+        if metric.results:
+            found.update(metric.evaluate(number))
+    return found
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Print the metrics and, with --out, write them."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument(
         'maps',
         help='folder of <image id>.npy, (H, W) in [0, 1]: the map of the '
@@ -80,208 +234,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         choices=['image', 'dataset'],
         help='how pIoU is averaged',
     )
-    return parser.parse_args(argv)
-
-
-def fail(place: str, message: str) -> None:
-    """Report a broken line."""
-    raise ValueError(f'{place}: {message}')
-
-
-def metadata_samples(
-    args: argparse.Namespace, num_classes: Optional[int]
-) -> Iterator[Sample]:
-    """Ground truth of each image of a metadata folder."""
-    paths = {
-        name: os.path.join(args.metadata, f'{name}.txt')
-        for name in ('class_labels', 'image_sizes', 'localization')
-    }
-    labels = read_labels(paths['class_labels'], fail)
-    truth = read_localization(paths['localization'], fail)
-    sizes = read_sizes(paths['image_sizes'], fail) if truth.boxes else {}
-    for _, name in read_ids(os.path.join(args.metadata, args.ids_file)):
-        if name not in labels:
-            fail(paths['class_labels'], f'no line of {name}')
-        place, label = labels[name]
-        if num_classes is not None and label >= num_classes:
-            fail(place, f'label {label} is not in 0..{num_classes - 1}')
-        sample: Sample = {
-            'img_id': without_suffix(name),
-            'gt_label': torch.tensor([label]),
-        }
-        if name in truth.boxes:
-            if name not in sizes:
-                fail(paths['image_sizes'], f'no line of {name}')
-            sample['ori_shape'] = sizes[name]
-            sample[BOX] = box_field(args, truth, name, sizes[name])
-        elif name in truth.masks:
-            sample[MASK] = mask_field(args, truth, name)
-        else:
-            fail(paths['localization'], f'no line of {name}')
-        yield sample
-
-
-def box_field(
-    args: argparse.Namespace,
-    truth: Localization,
-    img_id: str,
-    shape: Tuple[int, int],
-) -> Dict[str, torch.Tensor]:
-    """The boxes of an image as a field of its sample."""
-    for place, box in truth.boxes[img_id]:
-        try:
-            check_boxes(np.array(box), shape, not args.keep_outside_boxes)
-        except ValueError as error:
-            fail(place, str(error))
-    return {'bboxes': torch.tensor([box for _, box in truth.boxes[img_id]])}
-
-
-def mask_field(
-    args: argparse.Namespace, truth: Localization, img_id: str
-) -> Dict[str, torch.Tensor]:
-    """The mask of an image as a field of its sample."""
-    annotation: Dict[str, List[str]] = dict(object_masks=[], ignore_masks=[])
-    for place, mask, ignore in truth.masks[img_id]:
-        for key, name in (('object_masks', mask), ('ignore_masks', ignore)):
-            if not name:
-                continue
-            path = join_inside(args.masks, name, links=True)
-            if not os.path.isfile(path):
-                raise FileNotFoundError(
-                    f'{place}: names the mask {path}, which does not exist'
-                )
-            annotation[key].append(path)
-    size = args.size or 224
-    mask = object_mask(annotation, (size, size))
-    return {'data': torch.from_numpy(mask.astype(np.int64))[None]}
-
-
-def dataset_with_truth(args: argparse.Namespace) -> Any:
-    """The data set of a config with boxes and masks, as far as it has any."""
-    source = (args.config, args.split, args.cfg_options)
-    truth = config_dataset(*source, ())[0]['eval_ann']
-    masks = {'object_masks', 'seg_map', 'segmentations'} & set(truth)
-    has_mask = masks or os.path.isfile(truth.get('seg_map_path', ''))
-    kinds = [BOX] * ('boxes' in truth) + [MASK] * bool(has_mask)
-    if not kinds:
-        raise ValueError(f'{args.config}: the data set has no boxes or masks')
-    loading = dict(
-        type='LoadEvalAnnotations',
-        with_seg_map=False,
-        with_instances=BOX in kinds,
-        with_loc_mask=MASK in kinds,
-        loc_mask_size=args.size or 224,
-    )
-    packing = dict(type='PackWSLInputs', eval_keys=tuple(kinds))
-    return config_dataset(*source, [loading, packing])
-
-
-def config_samples(dataset: Any) -> Iterator[Sample]:
-    """Ground truth of each image of a data set."""
-    for index in range(len(dataset)):
-        sample = dataset[index]['data_samples']
-        yield sample.to_dict()
-
-
-def map_files(folder: str) -> Dict[str, str]:
-    """The .npy file of each image id."""
-    files: Dict[str, str] = {}
-    for img_id, path in find_map_files(folder).items():
-        name = without_suffix(img_id)
-        if name in files:
-            raise ValueError(f'{path}: {files[name]} is of the same image')
-        files[name] = path
-    return files
-
-
-def class_names(args: argparse.Namespace) -> Optional[List[str]]:
-    """Class names of a metadata folder, if it has any."""
-    path = os.path.join(args.metadata, 'class_names.txt')
-    if not os.path.isfile(path):
-        return None
-    return read_names(path, 'list of class names', gaps=False)
-
-
-def class_number(
-    args: argparse.Namespace, classes: Optional[Sequence[str]]
-) -> Optional[int]:
-    """The number of classes as names or scores tell it, if they do."""
-    if classes:
-        return len(classes)
-    if args.scores:
-        return int(read_class_scores(args.scores).scores.shape[1])
-    return None
-
-
-def evaluate(args: argparse.Namespace) -> Dict[str, float]:
-    """Score as the command line says."""
-    files = map_files(args.maps)
-    classes: Any
-    if args.config:
-        dataset = dataset_with_truth(args)
-        samples = config_samples(dataset)
-        classes = dataset.metainfo['classes']
-    else:
-        classes = class_names(args)
-        samples = metadata_samples(args, class_number(args, classes))
-    size = args.size or None
-    metrics: Dict[str, Any] = {
-        BOX: MaxBoxAccMetric(
-            size=size,
-            scores_file=args.scores,
-            outside_boxes='keep' if args.keep_outside_boxes else 'error',
-        ),
-        MASK: PxAPMetric(size=size, average=args.average),
-    }
-    number, missing = 0, []
-    for sample in samples:
-        path = files.get(sample['img_id'])
-        number += 1
-        if path is None:
-            missing.append(sample['img_id'])
-            continue
-        process(metrics, sample, path, classes)
-    if missing:
-        raise ValueError(
-            f'{args.maps}: no map of {len(missing)} of {number} images, the '
-            f'first is {missing[0]}'
-        )
-    if len(files) > number:
-        print(f'{len(files) - number} maps have no ground truth: left out')
-    if not number:
-        source = args.config or os.path.join(args.metadata, args.ids_file)
-        raise ValueError(f'{source}: names no image')
-    found: Dict[str, float] = {}
-    for metric in metrics.values():
-        if metric.results:
-            found.update(metric.evaluate(number))
-    return found
-
-
-def process(
-    metrics: Dict[str, Any],
-    sample: Sample,
-    path: str,
-    classes: Optional[Sequence[str]],
-) -> None:
-    """Give a map to the metrics whose ground truth it has."""
-    plane = np.ascontiguousarray(read_score_map(path))
-    try:
-        sample['pred_score_map'] = {'data': torch.from_numpy(plane)[None]}
-    except TypeError as error:
-        fail(path, str(error))
-    for key, metric in metrics.items():
-        if key in sample:
-            metric.dataset_meta = {'classes': classes}
-            try:
-                metric.process(None, [sample])
-            except ValueError as error:
-                fail(path, str(error))
-
-
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Print the metrics and, with --out, write them."""
-    return run_scoring(evaluate, parse_args(argv))
+    return run_scoring(evaluate, parser, argv)
 
 
 if __name__ == '__main__':

@@ -32,11 +32,55 @@ from mmwsl.registry import DATASETS
 import numpy as np
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description='Say how well object proposals cover the objects'
+def load_truth(
+    info: Dict[str, Any], single: bool
+) -> Tuple[np.ndarray, np.ndarray, Optional[np.ndarray]]:
+    """Masks and labels of an image's objects, and its ignored pixels."""
+    annotation = info.get('eval_ann', {})
+    with_map = single or bool(
+        'seg_map' in annotation or annotation.get('seg_map_path')
     )
+    truth = LoadEvalAnnotations(
+        with_seg_map=with_map, with_instances=single, with_masks=not single
+    )(info)['eval_gt']
+    labels = truth['gt_instances']['labels']
+    masks = truth['gt_instances'].get('masks')
+    if single:
+        masks, labels = single_instances(truth['gt_sem_seg'], labels)
+    return masks, labels, truth['gt_sem_seg'] == 255 if with_map else None
+
+
+def evaluate(args: argparse.Namespace) -> Dict[str, Any]:
+    """Compare all images of the test set."""
+    cfg = load_config(args.config, args.cfg_options)
+    dataset = DATASETS.build(dataset_config(cfg, 'test'))
+    load_img = LoadWSLImage()
+    load_proposals = LoadProposals(args.proposals, args.suffix)
+    overlaps: List[np.ndarray] = []
+    labels: List[np.ndarray] = []
+    for inner in base_datasets(dataset):
+        inner.full_init()
+        for index in range(len(inner)):
+            info = load_img(inner.get_data_info(index))
+            masks, own, ignored = load_truth(info, args.instances == 'single')
+            proposals = load_proposals(info)['proposals']
+            overlaps.append(
+                best_overlaps(proposals, masks, args.numbers, ignored)
+            )
+            labels.append(own)
+    scores = proposal_scores(
+        np.concatenate(overlaps),
+        np.concatenate(labels),
+        args.numbers,
+        dataset.metainfo['classes'],
+    )
+    print(quality_table(scores, args.numbers))
+    return scores
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Print the table and, with --out, write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('config', help='config file with a test set')
     parser.add_argument(
         'proposals',
@@ -66,71 +110,6 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     if min(args.numbers) < 1:
         parser.error('--numbers must be at least 1')
     args.numbers = sorted(set(args.numbers))
-    return args
-
-
-class Overlaps:
-    """Compares the proposals of images with their objects.
-
-    Args:
-        args (argparse.Namespace): The command line.
-    """
-
-    def __init__(self, args: argparse.Namespace) -> None:
-        self.numbers = args.numbers
-        self.single = args.instances == 'single'
-        self.load_img = LoadWSLImage()
-        self.load_proposals = LoadProposals(args.proposals, args.suffix)
-
-    def __call__(self, info: Dict[str, Any]) -> Tuple[np.ndarray, np.ndarray]:
-        """Return the best overlaps (n, numbers) and labels (n,)."""
-        info = self.load_img(info)
-        annotation = info.get('eval_ann', {})
-        with_map = self.single or bool(
-            'seg_map' in annotation or annotation.get('seg_map_path')
-        )
-        info = LoadEvalAnnotations(
-            with_seg_map=with_map,
-            with_instances=self.single,
-            with_masks=not self.single,
-        )(info)
-        truth = info['eval_gt']
-        masks = truth['gt_instances'].get('masks')
-        labels = truth['gt_instances']['labels']
-        if self.single:
-            masks, labels = single_instances(truth['gt_sem_seg'], labels)
-        ignored = truth['gt_sem_seg'] == 255 if with_map else None
-        proposals = self.load_proposals(info)['proposals']
-        overlaps = best_overlaps(proposals, masks, self.numbers, ignored)
-        return overlaps, labels
-
-
-def evaluate(args: argparse.Namespace) -> Dict[str, Any]:
-    """Compare all images of the test set."""
-    cfg = load_config(args.config, args.cfg_options)
-    settings = dataset_config(cfg, 'test')
-    compare = Overlaps(args)
-    overlaps: List[np.ndarray] = []
-    labels: List[np.ndarray] = []
-    classes: Tuple[str, ...] = ()
-    dataset = DATASETS.build(settings)
-    for inner in base_datasets(dataset):
-        inner.full_init()
-        classes = inner.classes
-        for index in range(len(inner)):
-            found = compare(inner.get_data_info(index))
-            overlaps.append(found[0])
-            labels.append(found[1])
-    scores = proposal_scores(
-        np.concatenate(overlaps), np.concatenate(labels), args.numbers, classes
-    )
-    print(quality_table(scores, args.numbers))
-    return scores
-
-
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Print the table and, with --out, write the figures."""
-    args = parse_args(argv)
     with friendly_errors():
         scores = evaluate(args)
         overall = {k: v for k, v in scores.items() if k != 'classes'}

@@ -14,7 +14,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 from mmwsl.apis.scoring import run_scoring
 from mmwsl.evaluation.files import (
-    listed_map_files,
+    find_map_files,
     read_class_names,
 )
 from mmwsl.evaluation.functional.seeds import (
@@ -33,27 +33,6 @@ from mmwsl.utils.images import read_index_mask
 from mmwsl.utils.tables import format_table, percent
 
 import numpy as np
-
-
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description='Score the regions that adversarial erasing has mined'
-    )
-    parser.add_argument(
-        'regions', help='"regions" in the work folder of a finished run'
-    )
-    parser.add_argument('masks', help='folder of <image id>.png')
-    parser.add_argument(
-        '--classes',
-        required=True,
-        help='names of the foreground classes: a text file, or a,b,c, or voc',
-    )
-    parser.add_argument(
-        '--list', help='text file of the image ids to score; by default all'
-    )
-    parser.add_argument('--out', help='write the metrics to this .json')
-    return parser.parse_args(argv)
 
 
 def read_steps(root: str) -> List[Tuple[float, bool]]:
@@ -80,17 +59,15 @@ def count(
     """Sum up all images: (steps, 3, C) for each step, and for unions."""
     single = np.zeros((steps, 3, num_classes), np.int64)
     union = np.zeros_like(single)
-    for img_id in listed_map_files(step_folder(args.regions, 1), args.list):
+    for img_id in find_map_files(step_folder(args.regions, 1), args.list):
         mask = read_index_mask(os.path.join(args.masks, f'{img_id}.png'))
         for step in range(1, steps + 1):
             path = region_file(step_folder(args.regions, step), img_id)
             own = read_regions(path)
             merged = merge_steps(args.regions, step, img_id)
-            try:
+            with naming(path):
                 single[step - 1] += region_counts(*own, mask, num_classes)
                 union[step - 1] += region_counts(*merged, mask, num_classes)
-            except ValueError as error:
-                raise ValueError(f'{path}: {error}') from error
     return single, union
 
 
@@ -125,7 +102,20 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Print the metrics and, with --out, write them."""
-    return run_scoring(evaluate, parse_args(argv))
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument(
+        'regions', help='"regions" in the work folder of a finished run'
+    )
+    parser.add_argument('masks', help='folder of <image id>.png')
+    parser.add_argument(
+        '--classes',
+        required=True,
+        help='names of the foreground classes: a text file, or a,b,c, or voc',
+    )
+    parser.add_argument(
+        '--list', help='text file of the image ids to score; by default all'
+    )
+    return run_scoring(evaluate, parser, argv)
 
 
 if __name__ == '__main__':

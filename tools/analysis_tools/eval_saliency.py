@@ -16,7 +16,7 @@ import os
 from typing import Dict, Optional, Sequence, Tuple
 
 from mmwsl.apis.scoring import run_scoring
-from mmwsl.evaluation.files import listed_map_files
+from mmwsl.evaluation.files import find_map_files
 from mmwsl.evaluation.functional.pixel_pr import (
     pixel_histograms,
     saliency_scores,
@@ -28,21 +28,6 @@ from mmwsl.utils.tables import percent
 import numpy as np
 
 THRESHOLDS = np.arange(256) / 255
-
-
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description='Score saliency maps by other ones, or by masks'
-    )
-    parser.add_argument('maps', help='folder of saliency maps')
-    parser.add_argument('truth', help='folder of saliency maps or of masks')
-    parser.add_argument(
-        '--masks', action='store_true', help='TRUTH holds class masks'
-    )
-    parser.add_argument('--list', help='text file of the image ids to score')
-    parser.add_argument('--out', help='write the metrics to this .json')
-    return parser.parse_args(argv)
 
 
 def score_image(path: str, truth: str, masks: bool) -> Tuple[float, ...]:
@@ -75,7 +60,7 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
     errors, histograms = [], []
     if not os.path.isdir(args.truth):
         raise FileNotFoundError(f'{args.truth}: folder does not exist')
-    ids = list(listed_map_files(args.maps, args.list))
+    ids = list(find_map_files(args.maps, args.list))
     for img_id in ids:
         path, truth = (
             os.path.join(folder, f'{img_id}.png')
@@ -101,7 +86,14 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Print the metrics and, with --out, write them."""
-    return run_scoring(evaluate, parse_args(argv))
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('maps', help='folder of saliency maps')
+    parser.add_argument('truth', help='folder of saliency maps or of masks')
+    parser.add_argument(
+        '--masks', action='store_true', help='TRUTH holds class masks'
+    )
+    parser.add_argument('--list', help='text file of the image ids to score')
+    return run_scoring(evaluate, parser, argv)
 
 
 if __name__ == '__main__':

@@ -7,23 +7,14 @@ prints what SeedIoUMetric prints.
 import argparse
 import os
 import sys
-from typing import (
-    Any,
-    Callable,
-    Dict,
-    Iterator,
-    List,
-    Optional,
-    Sequence,
-    Tuple,
-)
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from mmwsl.apis.scoring import run_scoring
+from mmwsl.apis.scoring import run_scoring, score_samples
 from mmwsl.datasets.transforms import LoadSaliency
 from mmwsl.evaluation import SeedIoUMetric
 from mmwsl.evaluation.files import (
     class_indices,
-    listed_map_files,
+    find_map_files,
     read_class_names,
     read_image_labels,
     read_maps,
@@ -36,32 +27,138 @@ from mmwsl.evaluation.functional.seeds import (
     seed_table,
 )
 from mmwsl.utils.arrays import mean_without_nan
-from mmwsl.utils.files import join_inside
+from mmwsl.utils.files import join_inside, naming
 from mmwsl.utils.images import read_index_mask
 from mmwsl.utils.tables import format_columns
 
 import numpy as np
 import torch
 
-# What --ignored does, in words, and what it makes of 255; C is the number of
-# classes, one more of which stands for what is wrong everywhere.
+Files = Dict[str, str]
+# What --ignored does, in words.
 IGNORED = {
     'left-out': 'left out of the scores',
     'background': 'counted as background',
     'wrong': 'counted as missed',
 }
-FILLED: Dict[str, Callable[[int], int]] = {
-    'left-out': lambda count: 255,
-    'background': lambda count: 0,
-    'wrong': lambda count: count,
-}
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description='Score class maps or label maps of another program'
+def read_mask(folder: str, img_id: str) -> np.ndarray:
+    """Read the mask of an image, and say if it ignores all objects."""
+    path = join_inside(folder, img_id, '.png', links=True)
+    mask = read_index_mask(path)
+    if set(np.unique(mask).tolist()) == {0, 255}:
+        print(
+            f'warning: {path}: mask holds nothing but 0 and 255, which is '
+            'ignored; class c is stored as c + 1',
+            file=sys.stderr,
+        )
+    return mask
+
+
+def pixel_data(array: np.ndarray) -> Dict[str, torch.Tensor]:
+    """An array as a field of a sample."""
+    return {'data': torch.from_numpy(np.ascontiguousarray(array))}
+
+
+def samples(
+    args: argparse.Namespace, files: Files, classes: List[str]
+) -> Iterator[Tuple[str, Dict[str, Any]]]:
+    """File and sample of each image."""
+    given = read_image_labels(args.labels) if args.labels else None
+    for img_id, path in files.items():
+        maps, labels = read_maps(path, len(classes), args.allow_pickle)
+        mask = read_mask(args.masks, img_id)
+        sample: Dict[str, Any] = {
+            'img_id': img_id,
+            'pred_maps': pixel_data(maps),
+            'pred_map_labels': torch.from_numpy(labels),
+            'gt_sem_seg': pixel_data(mask.astype(np.int64)[None]),
+        }
+        if given is not None:
+            if img_id not in given:
+                raise ValueError(f'{args.labels}: no line for {img_id}')
+            place = f'{args.labels}: {img_id}'
+            indices = class_indices(given[img_id], classes, place)
+            sample['gt_label'] = torch.from_numpy(indices)
+        if args.saliency and args.background == 'saliency':
+            entry = {'img_id': img_id, 'ori_shape': mask.shape}
+            plane = LoadSaliency(args.saliency)(entry)['saliency']
+            sample['saliency'] = pixel_data(plane[None])
+        yield path, sample
+
+
+def evaluate_maps(
+    args: argparse.Namespace, files: Files, classes: List[str]
+) -> Dict[str, float]:
+    """Score class maps with the metric of the runs."""
+    metric = SeedIoUMetric(
+        args.thresholds,
+        background=args.background,
+        labels='given' if args.labels else 'kept',
+        fixed_threshold=args.fixed_threshold,
+        out_file=args.sweep,
     )
+    return score_samples(metric, samples(args, files, classes), classes)
+
+
+def evaluate_label_maps(
+    args: argparse.Namespace, files: Files, classes: List[str]
+) -> Dict[str, float]:
+    """Score finished label maps; ``coverage`` says how much they label."""
+    hists, labelled, total = [], 0, 0
+    # What is wrong everywhere is of one more class.
+    wrong = args.ignored == 'wrong'
+    filling = dict(zip(IGNORED, (255, 0, len(classes) + 1)))[args.ignored]
+    for img_id, path in files.items():
+        pred = read_index_mask(path)
+        mask = read_mask(args.masks, img_id)
+        with naming(path):
+            if pred[pred != 255].max(initial=0) > len(classes):
+                raise ValueError(
+                    'prediction holds values other than '
+                    f'0..{len(classes)} and 255'
+                )
+            filled = np.where(pred == 255, filling, pred)
+            count = len(classes) + wrong
+            hists.append(label_map_histograms(filled, mask, count))
+        valid = mask != 255
+        labelled += int((valid & (pred != 255)).sum())
+        total += int(valid.sum())
+    scores = seed_scores(hists)
+    check_shown(scores['gt_pixels'][1:], args.masks)
+    for name in ('IoU', 'Precision', 'Recall') if wrong else ():
+        kept = scores[name.lower()][:, :-1]
+        scores[name.lower()], scores[f'm{name}'] = kept, mean_without_nan(kept)
+    print(format_columns(seed_table(scores, 0, classes)))
+    coverage = round(100 * labelled / max(total, 1), 2)
+    print(
+        f'ignored pixels (255) of the label maps: {100 - coverage:.2f} % of '
+        f'those that the masks judge, {IGNORED[args.ignored]} (--ignored)'
+    )
+    return {**seed_means(scores, 0), 'coverage': coverage}
+
+
+def evaluate(args: argparse.Namespace) -> Dict[str, float]:
+    """Score as the command line says."""
+    if args.background == 'saliency' and not args.saliency:
+        raise ValueError('--background saliency needs --saliency FOLDER')
+    classes = read_class_names(args.classes)
+    if not os.path.isdir(args.masks):
+        raise FileNotFoundError(f'{args.masks}: folder of masks is missing')
+    files = find_map_files(args.maps, args.list)
+    labelled = [path.endswith('.png') for path in files.values()]
+    if any(labelled) and not all(labelled):
+        raise ValueError(f'{args.maps}: holds both class maps and label maps')
+    split = args.list or f'all in {args.maps}'
+    print(f'images: {len(files)}, {split}; masks: {args.masks}')
+    score = evaluate_label_maps if all(labelled) else evaluate_maps
+    return score(args, files, classes)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Print the metrics and, with --out, write them."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument(
         'maps',
         help='folder of <image id>.npz (maps (K, H, W) in [0, 1] and labels '
@@ -97,7 +194,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--ignored',
         default='left-out',
-        choices=['left-out', 'background', 'wrong'],
+        choices=list(IGNORED),
         help='what pixels of 255 in label maps count as: as those that the '
         'masks leave out, as background, or as missed, whatever they show',
     )
@@ -109,147 +206,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--sweep', help='write the sweep to this .json or .csv'
     )
-    parser.add_argument('--out', help='write the metrics to this .json')
-    args = parser.parse_args(argv)
-    if args.background == 'saliency' and not args.saliency:
-        parser.error('--background saliency needs --saliency FOLDER')
-    return args
-
-
-def map_files(args: argparse.Namespace) -> Dict[str, str]:
-    """The map file of each image to score."""
-    files = listed_map_files(args.maps, args.list)
-    kinds = {os.path.splitext(path)[1] == '.png' for path in files.values()}
-    if len(kinds) > 1:
-        raise ValueError(f'{args.maps}: holds both class maps and label maps')
-    return files
-
-
-def read_mask(folder: str, img_id: str) -> np.ndarray:
-    """Read the mask of an image, and say if it ignores all objects."""
-    path = join_inside(folder, img_id, '.png', links=True)
-    mask = read_index_mask(path)
-    if set(np.unique(mask).tolist()) == {0, 255}:
-        print(
-            f'warning: {path}: mask holds nothing but 0 and 255, which is '
-            'ignored; class c is stored as c + 1',
-            file=sys.stderr,
-        )
-    return mask
-
-
-def pixel_data(array: np.ndarray) -> Dict[str, torch.Tensor]:
-    """An array as a field of a sample."""
-    return {'data': torch.from_numpy(np.ascontiguousarray(array))}
-
-
-def samples(
-    args: argparse.Namespace, files: Dict[str, str], classes: List[str]
-) -> Iterator[Tuple[str, Dict[str, Any]]]:
-    """File and sample of each image."""
-    given = read_image_labels(args.labels) if args.labels else None
-    for img_id, path in files.items():
-        maps, labels = read_maps(path, len(classes), args.allow_pickle)
-        mask = read_mask(args.masks, img_id)
-        sample: Dict[str, Any] = {
-            'img_id': img_id,
-            'pred_maps': pixel_data(maps),
-            'pred_map_labels': torch.from_numpy(labels),
-            'gt_sem_seg': pixel_data(mask.astype(np.int64)[None]),
-        }
-        if given is not None:
-            if img_id not in given:
-                raise ValueError(f'{args.labels}: no line for {img_id}')
-            place = f'{args.labels}: {img_id}'
-            indices = class_indices(given[img_id], classes, place)
-            sample['gt_label'] = torch.from_numpy(indices)
-        if args.saliency and args.background == 'saliency':
-            entry = {'img_id': img_id, 'ori_shape': mask.shape}
-            plane = LoadSaliency(args.saliency)(entry)['saliency']
-            sample['saliency'] = pixel_data(plane[None])
-        yield path, sample
-
-
-def evaluate_maps(
-    args: argparse.Namespace, files: Dict[str, str], classes: List[str]
-) -> Dict[str, float]:
-    """Score class maps with the metric of the runs."""
-    metric = SeedIoUMetric(
-        args.thresholds,
-        background=args.background,
-        labels='given' if args.labels else 'kept',
-        fixed_threshold=args.fixed_threshold,
-        out_file=args.sweep,
-    )
-    metric.dataset_meta = {'classes': classes}
-    for path, sample in samples(args, files, classes):
-        try:
-            metric.process(None, [sample])
-        except ValueError as error:
-            raise ValueError(f'{path}: {error}') from error
-    return metric.evaluate(len(files))
-
-
-def without_last_class(scores: Dict[str, np.ndarray]) -> Dict[str, np.ndarray]:
-    """The same scores and their means without one class."""
-    kept = {key: scores[key][:, :-1] for key in ('iou', 'precision', 'recall')}
-    for name in ('IoU', 'Precision', 'Recall'):
-        kept['m' + name] = mean_without_nan(kept[name.lower()])
-    return kept
-
-
-def evaluate_label_maps(
-    args: argparse.Namespace, files: Dict[str, str], classes: List[str]
-) -> Dict[str, float]:
-    """Score finished label maps; ``coverage`` says how much they label."""
-    hists, labelled, total = [], 0, 0
-    count = len(classes) + (args.ignored == 'wrong')
-    for img_id, path in files.items():
-        pred = read_index_mask(path)
-        mask = read_mask(args.masks, img_id)
-        try:
-            values = np.unique(pred[pred != 255])
-            if len(values) and values[-1] > len(classes):
-                raise ValueError(
-                    'prediction holds values other than '
-                    f'0..{len(classes)} and 255'
-                )
-            filled = np.where(pred == 255, FILLED[args.ignored](count), pred)
-            hists.append(label_map_histograms(filled, mask, count))
-        except ValueError as error:
-            raise ValueError(f'{path}: {error}') from error
-        valid = mask != 255
-        labelled += int((valid & (pred != 255)).sum())
-        total += int(valid.sum())
-    scores = seed_scores(hists)
-    check_shown(scores['gt_pixels'][1:], args.masks)
-    if args.ignored == 'wrong':
-        scores = without_last_class(scores)
-    print(format_columns(seed_table(scores, 0, classes)))
-    coverage = round(100 * labelled / max(total, 1), 2)
-    print(
-        f'ignored pixels (255) of the label maps: {100 - coverage:.2f} % of '
-        f'those that the masks judge, {IGNORED[args.ignored]} (--ignored)'
-    )
-    return {**seed_means(scores, 0), 'coverage': coverage}
-
-
-def evaluate(args: argparse.Namespace) -> Dict[str, float]:
-    """Score as the command line says."""
-    classes = read_class_names(args.classes)
-    if not os.path.isdir(args.masks):
-        raise FileNotFoundError(f'{args.masks}: folder of masks is missing')
-    files = map_files(args)
-    split = args.list or f'all in {args.maps}'
-    print(f'images: {len(files)}, {split}; masks: {args.masks}')
-    if next(iter(files.values())).endswith('.png'):
-        return evaluate_label_maps(args, files, classes)
-    return evaluate_maps(args, files, classes)
-
-
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Print the metrics and, with --out, write them."""
-    return run_scoring(evaluate, parse_args(argv))
+    return run_scoring(evaluate, parser, argv)
 
 
 if __name__ == '__main__':
