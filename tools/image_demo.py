@@ -5,24 +5,14 @@
 
 import argparse
 import sys
-from collections import Counter
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, List, Optional, Sequence, Tuple, Union
 
-from mmwsl.apis import (
-    add_cfg_options,
-    friendly_errors,
-    inference_model,
-    init_model,
-)
+from mmwsl.apis import WSLInferencer, add_cfg_options, friendly_errors
 from mmwsl.apis.errors import error_line
-from mmwsl.apis.inference import is_segmentor, label_indices, load_image
-from mmwsl.datasets.files import find_files
-from mmwsl.utils.images import IMG_SUFFIXES
-from mmwsl.visualization import WSLVisualizer
+from mmwsl.apis.inference import is_segmentor, list_images, output_names
 
 import numpy as np
-from mmengine.device import get_device
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -47,54 +37,17 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         'by default maps are drawn of the classes that the model predicts',
     )
     parser.add_argument(
+        '--batch-size',
+        type=int,
+        default=1,
+        help='images that the network sees at once, by default 1; those of '
+        'other sizes are padded',
+    )
+    parser.add_argument(
         '--device', help='for example cpu or cuda:1; by default what is there'
     )
     add_cfg_options(parser)
     return parser.parse_args(argv)
-
-
-def find_images(source: Path, out_dir: Path) -> Dict[Path, Path]:
-    """Return the images of a folder, or the one, and the pictures to write.
-
-    Raises:
-        FileNotFoundError: If there is no such file or folder.
-        ValueError: If a folder holds no image, or if pictures would be
-            written where the images are.
-    """
-    if not source.exists():
-        raise FileNotFoundError(f'{source}: there is no such image or folder.')
-    folder = source if source.is_dir() else source.parent
-    if out_dir.resolve() == folder.resolve():
-        raise ValueError(
-            f'--out-dir {out_dir}: the images lie there, and pictures of the '
-            'same names would replace them.'
-        )
-    images = [source]
-    if source.is_dir():
-        images = [
-            path
-            for path in map(Path, find_files(str(source)))
-            if out_dir.resolve() not in path.resolve().parents
-        ]
-    if not images:
-        raise ValueError(f'{source}: the folder holds no image.')
-    # a.jpg and a.png must not become one picture, now or one by one.
-    beside = images if source.is_dir() else list(folder.iterdir())
-    stems = Counter(
-        path.with_suffix('')
-        for path in beside
-        if path.suffix.lower() in IMG_SUFFIXES
-    )
-    targets: Dict[Path, Path] = {}
-    for path in images:
-        name = path.with_suffix('').relative_to(folder)
-        if stems[path.with_suffix('')] > 1:
-            name = name.with_name(f'{name.name}_{path.suffix[1:]}')
-        targets[path] = out_dir / f'{name}.jpg'
-    if len(set(targets.values())) < len(targets):
-        twice = Counter(targets.values()).most_common(1)[0][0]
-        raise ValueError(f'{source}: two images would become {twice}.')
-    return targets
 
 
 def as_label(text: str, classes: Sequence[str]) -> Union[str, int]:
@@ -141,42 +94,37 @@ def describe_labels(sample: Any, classes: Sequence[str]) -> str:
     return ', '.join(words) or 'background only'
 
 
-def draw_images(args: argparse.Namespace) -> List[Tuple[Path, str]]:
+def draw_images(args: argparse.Namespace) -> List[Tuple[Any, str]]:
     """Write all pictures and return the images that failed, with reasons."""
-    targets = find_images(Path(args.source), Path(args.out_dir))
-    device = args.device or get_device()
-    model = init_model(args.config, args.checkpoint, device, args.cfg_options)
-    visualizer = WSLVisualizer()
-    meta, describing = model.dataset_meta, describe
-    if is_segmentor(model):
-        # The classes of a segmentor begin with the background.
-        meta = {k: meta[k][1:] for k in ('classes', 'palette') if meta.get(k)}
+    images = list_images(args.source, [Path(args.out_dir)])
+    names = output_names(images)
+    inferencer = WSLInferencer(
+        args.config, args.checkpoint, args.device, args.cfg_options
+    )
+    describing = describe
+    if is_segmentor(inferencer.model):
         describing = describe_labels
-    visualizer.dataset_meta = meta
-    classes = meta.get('classes') or ()
-    labels = None
-    if args.labels:
-        given = [as_label(text, classes) for text in args.labels]
-        labels = label_indices(model, given)
+    classes = inferencer.classes
+    labels = [as_label(x, classes) for x in args.labels or ()] or None
     failed = []
-    for number, (path, target) in enumerate(targets.items(), 1):
-        place = f'[{number}/{len(targets)}] {path}'
-        try:
-            image = load_image(model, path)
-            sample = inference_model(model, path, labels)
-            visualizer.add_datasample(
-                str(path),
-                np.ascontiguousarray(image[..., ::-1]),
-                sample,
-                out_file=str(target),
-            )
-        # Whatever is wrong with one image, the others are still drawn.
-        except Exception as error:
-            failed.append((path, error_line(error)))
-            print(f'{place}: failed', flush=True)
-            continue
-        print(f'{place}: {describing(sample, classes)}', flush=True)
-    print(f'{len(targets) - len(failed)} pictures are in {args.out_dir}')
+    predictions = inferencer.predict(images, labels, args.batch_size)
+    for number, (name, done) in enumerate(zip(names, predictions), 1):
+        image, sample, error = done
+        if error is None:
+            try:
+                inferencer.visualize(
+                    [image], [sample], [name], show_dir=args.out_dir
+                )
+            # Whatever is wrong with one image, the others are still drawn.
+            except Exception as caught:
+                error = caught
+        text = 'failed'
+        if error is None:
+            text = describing(sample, classes)
+        else:
+            failed.append((image, error_line(error)))
+        print(f'[{number}/{len(images)}] {image}: {text}', flush=True)
+    print(f'{len(images) - len(failed)} pictures are in {args.out_dir}')
     return failed
 
 

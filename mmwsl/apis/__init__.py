@@ -12,10 +12,16 @@ from mmwsl.apis.command_line import (
     with_progress,
 )
 from mmwsl.apis.errors import friendly_errors
-from mmwsl.apis.inference import inference_model, init_model, load_weights
+from mmwsl.apis.inference import (
+    WSLInferencer,
+    inference_model,
+    init_model,
+    load_weights,
+)
 from mmwsl.utils.config import check_config, dataset_config, load_config
 
 __all__ = [
+    'WSLInferencer',
     'add_cfg_options',
     'build_runner',
     'check_config',

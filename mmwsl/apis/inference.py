@@ -1,24 +1,51 @@
-"""Predictions for single images, from Python."""
+"""Predictions for own images, from Python."""
 
+import json
+import logging
 import operator
+import os
+import re
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
+from typing import (
+    Any,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import Compose
-from mmengine.logging import MMLogger
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.device import get_device
+from mmengine.fileio import load
+from mmengine.infer import BaseInferencer
+from mmengine.logging import MMLogger, print_log
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
 from PIL import Image as Pillow
 
+import mmwsl
+from mmwsl.apis.command_line import with_progress
+from mmwsl.datasets.files import find_files
+from mmwsl.pseudo_labels.labels import write_label_map
 from mmwsl.registry import DATASETS, MODELS, TRANSFORMS
 from mmwsl.structures import WSLDataSample
 from mmwsl.utils.checkpoints import check_form, load_state
 from mmwsl.utils.config import check_config, load_config
+from mmwsl.utils.files import join_inside, write_whole
+from mmwsl.utils.images import IMG_SUFFIXES
+from mmwsl.utils.masks import encode_mask
+from mmwsl.visualization import WSLVisualizer, panel
 
 Image = Union[str, Path, np.ndarray, Pillow.Image]
 Label = Union[str, int]
@@ -85,13 +112,9 @@ def inference_model(
     images: Union[Image, Sequence[Image]],
     labels: Optional[Sequence[Label]] = None,
 ) -> Union[WSLDataSample, List[WSLDataSample]]:
-    """Predict class scores and maps of images.
+    """Predict class scores and maps of images, one by one.
 
-    The images go through the config's test pipeline, without what loads
-    ground truth, and one by one through ``model.test_step``, with the scales
-    and flips of the config. Where the pipeline loads proposals, they are made
-    of the images instead. The model predicts in evaluation mode and is left
-    in the mode that it had.
+    The same as :class:`WSLInferencer` does for a model that is there.
 
     Args:
         model: From :func:`init_model`; also a segmentor of mmseg.
@@ -119,21 +142,535 @@ def inference_model(
     """
     single = isinstance(images, _SINGLE)
     batch: Any = [images] if single else images
-    known = None if labels is None else label_indices(model, labels)
-    pipeline, number_of_classes = _test_pipeline(model.cfg), num_classes(model)
+    inferencer = WSLInferencer(model, show_progress=False)
     samples = []
-    with torch.no_grad(), _predicting(model, known is not None):
-        for number, image in enumerate(batch):
-            info = _data_info(image, number, known, number_of_classes)
-            packed = pipeline(info)
-            data = {key: [value] for key, value in packed.items()}
-            sample = model.test_step(data)[0].cpu()
-            if known is None:
-                # They say "no class at all", which nobody has claimed.
+    for done in inferencer.predict(batch, labels):
+        if done.error is not None:
+            raise done.error
+        samples.append(done.sample)
+    return samples[0] if single else samples
+
+
+class Prediction(NamedTuple):
+    """What :meth:`WSLInferencer.predict` yields for an image.
+
+    Attributes:
+        image: The input.
+        sample: Predictions on the CPU, as :func:`inference_model` returns
+            them; None if it failed.
+        error: Why it failed; None if it did not.
+    """
+
+    image: Image
+    sample: Any
+    error: Optional[Exception]
+
+
+class WSLInferencer(BaseInferencer):
+    """Predicts images with a model of stage 1 or a segmentor of stage 2.
+
+    An inferencer as OpenMMLab's other projects have one. The images go
+    through the config's test pipeline, without what loads ground truth, and
+    through ``model.test_step``, with the scales and flips of the config.
+    Where the pipeline loads proposals, they are made of the images instead.
+    The model predicts in evaluation mode and keeps the mode that it had.
+
+    Args:
+        model: A config file, its path after ``mmwsl::``, the name of a model
+            in a metafile (see :meth:`list_models`), a config, or a model
+            that :func:`init_model` has built.
+        weights: File or URL of the checkpoint; by default that of the
+            metafile, if it names one.
+        device: Where it runs, such as 'cuda:0'; by default what is there.
+        cfg_options: Dotted keys and values that override the config.
+        show_progress: Whether calls show how many images are done.
+
+    Raises:
+        FileNotFoundError: If there is no such config, model or checkpoint.
+        ValueError: If the checkpoint does not fit the model.
+
+    Example:
+        >>> inferencer = WSLInferencer('cam_r18_toy', 'epoch_4.pth')
+        >>> inferencer('photos', show_dir='pictures')['predictions']
+    """
+
+    preprocess_kwargs = {'labels'}
+    visualize_kwargs = {'return_vis', 'show', 'wait_time', 'show_dir'}
+    postprocess_kwargs = {'out_dir'}
+
+    def __init__(
+        self,
+        model: Union[str, Path, Dict[str, Any], BaseModel],
+        weights: Optional[Union[str, Path]] = None,
+        device: Optional[str] = None,
+        cfg_options: Optional[Dict[str, Any]] = None,
+        show_progress: bool = True,
+    ) -> None:
+        if not isinstance(model, BaseModel):
+            config, named = find_config(model)
+            if weights is None and named is None:
+                print_log(
+                    'no weights are given: the model has not learned anything '
+                    'beyond its init_cfg.',
+                    'current',
+                    logging.WARNING,
+                )
+            model = init_model(
+                config, weights or named, device or get_device(), cfg_options
+            )
+        elif device is not None:
+            model.to(device)
+        self.model: Any = model
+        self.cfg = model.cfg
+        self.scope = 'mmwsl'
+        self.show_progress = show_progress
+        self.pipeline: Any = self._init_pipeline(self.cfg)
+        self.collate_fn = pseudo_collate
+        self.visualizer = self._init_visualizer(self.cfg)
+
+    def __call__(
+        self,
+        inputs: Union[Image, Sequence[Image]],
+        return_datasamples: bool = False,
+        batch_size: int = 1,
+        **kwargs: Any,
+    ) -> Dict[str, Any]:
+        """Predict images.
+
+        Args:
+            inputs: A path, a folder of images, a picture of Pillow, an array
+                (H, W, 3) of uint8 in BGR order, or a list of these.
+            return_datasamples: Whether predictions are samples with all maps
+                as tensors, instead of dicts of what fits into JSON.
+            batch_size: Images that the network sees at once. Those of other
+                sizes are padded, which moves the predictions a little.
+            **kwargs: ``labels``, names or indices of the classes that all
+                images are known to show, or one such list for each image;
+                ``return_vis``, whether pictures are returned; ``show`` and
+                ``wait_time`` (seconds), a window; ``show_dir``, a folder for
+                the pictures; ``out_dir``, a folder for a JSON file and, as
+                PNG, the label map of each image.
+
+        Returns:
+            ``predictions``, one sample or dict for each image
+            (:func:`as_dict` says which keys), and ``visualization``, one
+            RGB picture (H, W, 3) for each, or None without ``return_vis``.
+
+        Raises:
+            FileNotFoundError: If an image does not exist.
+            TypeError: If an input is of another kind.
+            ValueError: If an image is broken, or a label unknown.
+        """
+        before, _, drawn, written = self._dispatch_kwargs(**kwargs)
+        folders = [drawn.get('show_dir'), written.get('out_dir')]
+        images = list_images(inputs, [Path(x) for x in folders if x])
+        names = output_names(images)
+        results: Iterable[Prediction]
+        results = self.predict(images, batch_size=batch_size, **before)
+        if self.show_progress:
+            results = with_progress(results, len(images))
+        predictions, pictures = [], []
+        for (image, sample, error), name in zip(results, names):
+            if error is not None:
+                raise error
+            pictures += self.visualize([image], [sample], [name], **drawn)
+            predictions += self.postprocess(
+                [sample], [], return_datasamples, [name], **written
+            )['predictions']
+        shown = pictures if drawn.get('return_vis') else None
+        return dict(predictions=predictions, visualization=shown)
+
+    def predict(
+        self,
+        images: Sequence[Image],
+        labels: Optional[Sequence[Any]] = None,
+        batch_size: int = 1,
+    ) -> Iterator[Prediction]:
+        """Predict one batch after another.
+
+        Args:
+            images: As the inputs of a call, but no folder.
+            labels: As in a call.
+            batch_size: As in a call.
+
+        Yields:
+            One :class:`Prediction` for each image; one that is broken does
+            not stop the others.
+        """
+        if batch_size < 1:
+            raise ValueError(f'batch_size must be above 0, got {batch_size}.')
+        known = self._labels(labels, len(images))
+        classes = num_classes(self.model)
+        for start in range(0, len(images), batch_size):
+            part = range(start, min(start + batch_size, len(images)))
+            found: Dict[int, Any] = {}
+            for i in part:
+                try:
+                    found[i] = self.pipeline(
+                        _data_info(images[i], i, known[i], classes)
+                    )
+                # Whatever is wrong with an image, the others are predicted.
+                except Exception as error:
+                    found[i] = error
+            packed = [i for i in part if not isinstance(found[i], Exception)]
+            batch = [found[i] for i in packed]
+            try:
+                found.update(zip(packed, self._predict(batch, known[start])))
+            except Exception as error:
+                found.update(dict.fromkeys(packed, error))
+            for i in part:
+                if isinstance(found[i], Exception):
+                    yield Prediction(images[i], None, found[i])
+                else:
+                    yield Prediction(images[i], found[i], None)
+
+    def _predict(self, packed: List[Any], known: Optional[List[int]]) -> Any:
+        """Predict a batch of images that went through the pipeline."""
+        if not packed:
+            return []
+        with torch.no_grad(), _predicting(self.model, known is not None):
+            samples = self.model.test_step(self.collate_fn(packed))
+        samples = [sample.cpu() for sample in samples]
+        if known is None:
+            # They say "no class at all", which nobody has claimed.
+            for sample in samples:
                 for key in ('gt_label', 'gt_score'):
                     sample.pop(key, None)
-            samples.append(sample)
-    return samples[0] if single else samples
+        return samples
+
+    def _labels(
+        self, labels: Optional[Sequence[Any]], number: int
+    ) -> List[Optional[List[int]]]:
+        """Return the indices of each image's classes; None if not given."""
+        if labels is None:
+            return [None] * number
+        several = not isinstance(labels, str) and np.iterable(labels)
+        if several and any(_is_list(part) for part in labels):
+            if len(labels) != number:
+                raise ValueError(
+                    f'labels: {len(labels)} lists for {number} images.'
+                )
+            return [label_indices(self.model, part) for part in labels]
+        return [label_indices(self.model, labels)] * number
+
+    def visualize(
+        self,
+        inputs: List[Image],
+        preds: List[WSLDataSample],
+        names: Optional[List[str]] = None,
+        return_vis: bool = False,
+        show: bool = False,
+        wait_time: float = 0,
+        show_dir: Optional[Union[str, Path]] = None,
+    ) -> List[np.ndarray]:
+        """Draw predictions; see :meth:`__call__`.
+
+        Args:
+            inputs: The images.
+            preds: Their samples.
+            names: Of the files, without suffix.
+            return_vis: Whether pictures are returned.
+            show: Whether to open a window.
+            wait_time: How long, in seconds; 0 until a key is pressed.
+            show_dir: Folder of the pictures.
+        """
+        if not (return_vis or show or show_dir):
+            return []
+        pictures = []
+        names = names or output_names(inputs)
+        for image, sample, name in zip(inputs, preds, names):
+            loaded = self.load_image(image)
+            file = None
+            if show_dir:
+                file = join_inside(str(show_dir), name, '.jpg')
+            pixels = np.ascontiguousarray(loaded[..., ::-1])
+            if show or file:
+                options: Dict[str, Any] = dict(show=show, wait_time=wait_time)
+                self.visualizer.add_datasample(
+                    name, pixels, sample, out_file=file, **options
+                )
+            if return_vis:
+                tiles = self.visualizer.draw_tiles(pixels, sample)
+                pictures.append(panel(tiles, self.visualizer.columns))
+        return pictures
+
+    def postprocess(
+        self,
+        preds: List[WSLDataSample],
+        visualization: List[np.ndarray],
+        return_datasamples: bool = False,
+        names: Optional[List[str]] = None,
+        out_dir: Optional[Union[str, Path]] = None,
+    ) -> Dict[str, Any]:
+        """Turn samples into dicts and write them; see :meth:`__call__`.
+
+        Args:
+            preds: Samples.
+            visualization: Their pictures.
+            return_datasamples: Whether samples are returned as they are.
+            names: Of the files, without suffix.
+            out_dir: Folder of the files.
+        """
+        predictions: List[Any] = list(preds)
+        if out_dir or not return_datasamples:
+            predictions = [as_dict(sample, self.classes) for sample in preds]
+        if out_dir:
+            names = names or [str(sample.img_id) for sample in preds]
+            for name, sample, content in zip(names, preds, predictions):
+                text = json.dumps(content, indent=1)
+                path = join_inside(str(out_dir), name, '.json')
+                write_whole(path, text.encode())
+                label_map = sample.pred_sem_seg.data[0].numpy()
+                path = join_inside(str(out_dir), name, '.png')
+                write_label_map(path, label_map.astype(np.uint8))
+        return dict(
+            predictions=list(preds) if return_datasamples else predictions,
+            visualization=visualization,
+        )
+
+    @property
+    def classes(self) -> List[str]:
+        """Names of the classes, without background; may be empty."""
+        names = list((self.model.dataset_meta or {}).get('classes') or ())
+        return names[1:] if is_segmentor(self.model) else names
+
+    def load_image(self, image: Image) -> np.ndarray:
+        """Load an image (H, W, 3), BGR, as the test pipeline does.
+
+        Raises:
+            FileNotFoundError: If it does not exist.
+            ValueError: If it is broken.
+        """
+        info = _data_info(image, 0, None, 1)
+        loaded: np.ndarray = self.pipeline.transforms[0](info)['img']
+        return loaded
+
+    @staticmethod
+    def list_models(scope: str = 'mmwsl', patterns: str = '.*') -> List[str]:
+        """Return the names of models that metafiles list.
+
+        Args:
+            scope: The project, another one's as mmengine does.
+            patterns: Regular expression that names begin with.
+        """
+        if scope != 'mmwsl':
+            found: List[str] = BaseInferencer.list_models(scope, patterns)
+            return found
+        names = [entry['Name'] for entry in _metafile_models()]
+        return [name for name in names if re.match(patterns, name)]
+
+    def _init_pipeline(self, cfg: Config) -> Compose:
+        return _test_pipeline(cfg)
+
+    def _init_visualizer(self, cfg: Config) -> WSLVisualizer:
+        """Return one whose pictures no backend of a run gets."""
+        visualizer = WSLVisualizer()
+        meta = dict(self.model.dataset_meta or {})
+        if is_segmentor(self.model):
+            # The classes of a segmentor begin with the background.
+            keys = [key for key in ('classes', 'palette') if meta.get(key)]
+            meta = {key: meta[key][1:] for key in keys}
+        visualizer.dataset_meta = meta
+        return visualizer
+
+
+def as_dict(sample: WSLDataSample, classes: Sequence[str]) -> Dict[str, Any]:
+    """Turn the predictions of an image into numbers and texts.
+
+    Args:
+        sample: A predicted sample.
+        classes: Names of the classes, without background; may be empty.
+
+    Returns:
+        ``img_path``, ``height`` and ``width``; ``segments``, one dict for
+        each class in the label map: ``label``, ``name``, ``area`` in pixels
+        and ``segmentation``, COCO's compressed run lengths. From models of
+        stage 1 also ``scores`` (C), ``labels``, those predicted, ``names``
+        of these, ``counts`` (C) with LC, and ``instances``, one dict each:
+        ``label``, ``name``, ``score``, ``bbox`` [x1, y1, x2, y2] in pixels
+        and ``segmentation``.
+    """
+
+    def name(label: int) -> str:
+        return classes[label] if label < len(classes) else f'class {label}'
+
+    height, width = sample.ori_shape[:2]
+    content: Dict[str, Any] = dict(
+        img_path=str(sample.get('img_path') or ''),
+        height=int(height),
+        width=int(width),
+    )
+    if 'pred_score' in sample:
+        found = sample.pred_label.tolist()
+        content.update(
+            scores=sample.pred_score.tolist(),
+            labels=found,
+            names=[name(label) for label in found],
+        )
+    if 'pred_count' in sample:
+        content['counts'] = sample.pred_count.tolist()
+    if 'pred_instances' in sample:
+        instances = sample.pred_instances
+        parts = zip(
+            instances.labels.tolist(),
+            instances.scores.tolist(),
+            instances.bboxes.tolist(),
+            instances.masks,
+        )
+        content['instances'] = [
+            dict(
+                label=label,
+                name=name(label),
+                score=score,
+                bbox=box,
+                segmentation=encode_mask(np.asarray(mask)),
+            )
+            for label, score, box, mask in parts
+        ]
+    label_map = sample.pred_sem_seg.data[0].numpy()
+    content['segments'] = [
+        dict(
+            label=int(value) - 1,
+            name=name(int(value) - 1),
+            area=int((label_map == value).sum()),
+            segmentation=encode_mask(label_map == value),
+        )
+        for value in np.unique(label_map)
+        if value not in (0, 255)
+    ]
+    return content
+
+
+def find_config(
+    model: Union[str, Path, Dict[str, Any]],
+) -> Tuple[Any, Optional[str]]:
+    """Return the config of a file or a metafile's model, and its weights.
+
+    Raises:
+        FileNotFoundError: If there is neither.
+    """
+    if isinstance(model, (Config, dict)):
+        return (model if isinstance(model, Config) else Config(model)), None
+    if not isinstance(model, (str, Path)):
+        raise TypeError(
+            'model: expected a config, its path, the name of a model, or a '
+            f'model, got {type(model).__name__}.'
+        )
+    text = str(model)
+    if text.endswith('.py') or '::' in text:
+        return model, None
+    for entry in _metafile_models():
+        names = [entry['Name'], *entry.get('Alias', [])]
+        if text.lower() in [name.lower() for name in names]:
+            weights = entry.get('Weights')
+            path = Path(_mim_folder(), entry['Config'])
+            return path, weights[0] if isinstance(weights, list) else weights
+    raise FileNotFoundError(
+        f'{text}: neither a config file (*.py) nor a model of the metafiles; '
+        'WSLInferencer.list_models() names these.'
+    )
+
+
+def list_images(
+    inputs: Union[Image, Sequence[Image]], written: Sequence[Path] = ()
+) -> List[Image]:
+    """Turn the inputs of a call into single images.
+
+    Args:
+        inputs: An image, a folder, or a list of images.
+        written: Folders of results: images in them are passed over.
+
+    Raises:
+        FileNotFoundError: If there is no such file or folder.
+        ValueError: If a folder holds no image, or is one that results would
+            be written to.
+    """
+    results = {path.resolve() for path in written}
+    images: List[Image]
+    if not isinstance(inputs, (str, Path)):
+        images = [inputs] if isinstance(inputs, _SINGLE) else list(inputs)
+    elif '://' in str(inputs):
+        raise ValueError(f'{inputs}: download it first; URLs are not read.')
+    elif not Path(inputs).is_dir():
+        images = [Path(inputs)]
+    else:
+        inside = results - {Path(inputs).resolve()}
+        images = [
+            path
+            for path in map(Path, find_files(str(inputs)))
+            if not inside & set(path.resolve().parents)
+        ]
+        if not images:
+            raise ValueError(f'{inputs}: the folder holds no image.')
+    for image in images:
+        if not isinstance(image, (str, Path)):
+            continue
+        folder = Path(image).resolve().parent
+        if folder in results:
+            raise ValueError(
+                f'{folder}: the images lie there, and results of the same '
+                'names would replace them.'
+            )
+        if len(images) == 1 and not Path(image).exists():
+            raise FileNotFoundError(
+                f'{image}: there is no such image or folder.'
+            )
+    return images
+
+
+def output_names(images: Sequence[Image]) -> List[str]:
+    """Return a name for the results of each image, without suffix.
+
+    That of an image file is its path from the folder that all share; a.jpg
+    and a.png of one folder keep their suffixes, as a_jpg and a_png.
+
+    Raises:
+        ValueError: If two would be the same.
+    """
+    paths = [Path(x) for x in images if isinstance(x, (str, Path))]
+    parents = {path.absolute().parent for path in paths}
+    root = os.path.commonpath(parents) if parents else ''
+    stems = Counter(
+        file.with_suffix('')
+        for parent in parents
+        if parent.is_dir()
+        for file in parent.iterdir()
+        if file.suffix.lower() in IMG_SUFFIXES
+    )
+    names: List[str] = []
+    files: Dict[str, Path] = {}
+    for number, image in enumerate(images):
+        if not isinstance(image, (str, Path)):
+            names.append(f'image_{number}')
+            continue
+        path = Path(image).absolute()
+        stem = path.with_suffix('')
+        name = os.path.relpath(stem, root)
+        if stems[stem] > 1:
+            name = f'{name}_{path.suffix[1:]}'
+        if files.setdefault(name, path) != path:
+            raise ValueError(
+                f'{path}: its results would have the name {name}, as those '
+                f'of {files[name]}.'
+            )
+        names.append(name)
+    return names
+
+
+def _is_list(value: Any) -> bool:
+    return np.iterable(value) and not isinstance(value, str)
+
+
+def _mim_folder() -> str:
+    return os.path.join(os.path.dirname(mmwsl.__file__), '.mim')
+
+
+def _metafile_models() -> Iterator[Dict[str, Any]]:
+    """Yield the entries of the metafiles."""
+    folder = _mim_folder()
+    index = load(os.path.join(folder, 'model-index.yml'))
+    for path in index['Import']:
+        yield from load(os.path.join(folder, path))['Models']
 
 
 def is_segmentor(model: BaseModel) -> bool:
@@ -150,20 +687,6 @@ def num_classes(model: BaseModel) -> int:
             'segmentor of mmseg.'
         )
     return int(part.num_classes)
-
-
-def load_image(model: BaseModel, path: Union[str, Path]) -> np.ndarray:
-    """Load an image as the model's test pipeline does.
-
-    Returns:
-        (H, W, 3) uint8, BGR, turned as the pipeline's options say.
-
-    Raises:
-        FileNotFoundError: If it does not exist.
-        ValueError: If it is broken.
-    """
-    loader = _test_pipeline(model.cfg).transforms[0]
-    return loader(_data_info(path, 0, None, 1))['img']
 
 
 def label_indices(model: BaseModel, labels: Sequence[Label]) -> List[int]:

@@ -1,5 +1,6 @@
-"""Predictions for single images, from Python."""
+"""Predictions for own images, from Python."""
 
+import json
 from pathlib import Path
 
 import cv2
@@ -9,9 +10,20 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from PIL import Image
+from pycocotools.mask import decode
 
-from mmwsl.apis import inference_model, init_model, load_config
-from mmwsl.apis.inference import _dataset_cfg, label_indices, load_image
+from mmwsl.apis import (
+    WSLInferencer,
+    inference_model,
+    init_model,
+    load_config,
+)
+from mmwsl.apis.inference import (
+    _dataset_cfg,
+    label_indices,
+    list_images,
+    output_names,
+)
 from mmwsl.utils.checkpoints import read_checkpoint
 
 CONFIG = Path(__file__).resolve().parents[2] / 'configs/cam/cam_r18_toy.py'
@@ -193,7 +205,7 @@ def test_pipeline_loads_no_ground_truth(cfg, model, image, file):
     sample = inference_model(model, image, [0])
     assert 'gt_sem_seg' not in sample
     # The toy pipeline has no loader of files, so one is put in front.
-    assert np.array_equal(load_image(model, file), image)
+    assert np.array_equal(WSLInferencer(model).load_image(file), image)
 
 
 def test_pipeline_inside_wrappers(cfg, checkpoint, image):
@@ -376,3 +388,142 @@ def test_models_of_another_kind(model, image):
     other.cfg = model.cfg
     with pytest.raises(TypeError, match='Module'):
         inference_model(other, image)
+
+
+@pytest.fixture
+def folder(tmp_path, image):
+    """Three images of two sizes, two of one stem, and a file of text."""
+    root = tmp_path / 'images'
+    (root / 'sub').mkdir(parents=True)
+    for name, size in (('b.png', 40), ('b.bmp', 40), ('sub/a.png', 32)):
+        cv2.imwrite(str(root / name), image[:size])
+    (root / 'notes.txt').write_text('no image')
+    return root
+
+
+def same(first, second):
+    assert torch.equal(first.pred_score, second.pred_score)
+    assert torch.equal(first.pred_maps.data, second.pred_maps.data)
+    assert torch.equal(first.pred_sem_seg.data, second.pred_sem_seg.data)
+
+
+@pytest.mark.parametrize('kind', ['path', 'config', 'name', 'scope'])
+def test_inferencer(cfg, checkpoint, image, file, kind):
+    """Every way to name a model gives the same predictions."""
+    model = dict(
+        path=str(CONFIG),
+        config=cfg,
+        name='CAM_R18_toy',
+        scope='mmwsl::cam/cam_r18_toy.py',
+    )[kind]
+    inferencer = WSLInferencer(model, checkpoint, 'cpu')
+    inputs = [str(file), file, image, Image.fromarray(image[..., ::-1])]
+    found = inferencer(inputs, return_datasamples=True)
+    assert found['visualization'] is None
+    expected = inference_model(init_model(cfg, checkpoint), image)
+    assert len(found['predictions']) == 4
+    for sample in found['predictions']:
+        same(sample, expected)
+
+
+def test_dicts_fit_into_json(cfg, checkpoint, image, folder, tmp_path):
+    """What is written is what is returned, and masks are those of samples."""
+    inferencer = WSLInferencer(cfg, checkpoint, 'cpu')
+    out, show = folder / 'out', folder / 'show'
+    options = dict(labels=['a', 'c'], out_dir=out, show_dir=str(show))
+    for _ in range(2):
+        # The second time, pictures of the first are not taken as images.
+        found = inferencer(folder, return_vis=True, **options)
+    names = ['b_bmp', 'b_png', 'sub/a']
+    assert output_names(list_images(folder, [out, show])) == names
+    assert len(found['predictions']) == len(found['visualization']) == 3
+    samples = inferencer(folder, True, **options)
+    parts = zip(names, found['predictions'], found['visualization'])
+    for sample, (name, content, picture) in zip(samples['predictions'], parts):
+        assert content == json.loads((out / f'{name}.json').read_text())
+        written = np.array(Image.open(out / f'{name}.png'))
+        label_map = sample.pred_sem_seg.data[0].numpy()
+        assert np.array_equal(written, label_map)
+        shown = cv2.imread(str(show / f'{name}.jpg'))
+        assert shown.shape == picture.shape
+        assert picture.shape[1] > 2 * picture.shape[0] > 400
+        assert content['scores'] == pytest.approx(sample.pred_score.tolist())
+        assert content['names'] == ['abcdef'[i] for i in content['labels']]
+        segments = content['segments']
+        assert {x['name'] for x in segments} <= {'a', 'c'}
+        for segment in segments:
+            mask = decode(segment['segmentation']) > 0
+            assert np.array_equal(mask, label_map == segment['label'] + 1)
+            assert segment['area'] == mask.sum()
+    assert segments
+
+
+def test_batches(cfg, checkpoint, folder, image):
+    """Images of one size are predicted as they are alone."""
+    inferencer = WSLInferencer(cfg, checkpoint, 'cpu', show_progress=False)
+    images = [image, image[:, ::-1].copy(), image[::-1].copy()]
+    labels = [['a'], ['b', 'c'], [5]]
+    alone = inferencer(images, True, labels=labels)['predictions']
+    batch = inferencer(images, True, 2, labels=labels)['predictions']
+    assert [s.pred_map_labels.tolist() for s in batch] == [[0], [1, 2], [5]]
+    for one, other in zip(alone, batch):
+        torch.testing.assert_close(one.pred_score, other.pred_score)
+        torch.testing.assert_close(
+            one.pred_maps.data, other.pred_maps.data, rtol=0, atol=1e-4
+        )
+
+
+def test_one_broken_image_stops_no_other(cfg, checkpoint, image, tmp_path):
+    broken = tmp_path / 'broken.jpg'
+    broken.write_bytes(b'no image')
+    inferencer = WSLInferencer(cfg, checkpoint, 'cpu')
+    found = list(inferencer.predict([image, broken, image], batch_size=3))
+    assert [done.error is None for done in found] == [True, False, True]
+    assert 'broken.jpg' in str(found[1].error)
+    with pytest.raises(ValueError, match=r'broken\.jpg'):
+        inferencer([image, broken])
+
+
+def test_models_of_metafiles():
+    names = WSLInferencer.list_models()
+    assert 'prm_r18_toy' in names
+    assert WSLInferencer.list_models(patterns='cam_r18') == ['cam_r18_toy']
+
+
+@pytest.mark.parametrize(
+    ('call', 'kind', 'named'),
+    [
+        (lambda i: WSLInferencer('no_such_model'), FileNotFoundError, 'no_su'),
+        (lambda i: WSLInferencer(3), TypeError, 'int'),
+        (lambda i: i('http://x.y/z.jpg'), ValueError, 'z.jpg'),
+        (lambda i: i('no/such.jpg'), FileNotFoundError, 'such.jpg'),
+        (lambda i: i(np.zeros((4, 4), np.uint8)), ValueError, 'image 0'),
+        (lambda i: i([np.zeros((4, 4, 3))]), TypeError, 'image 0'),
+        (lambda i: i([], labels=[['a']]), ValueError, '1 lists for 0'),
+        (lambda i: i([], labels=['emu']), ValueError, 'emu'),
+        (lambda i: i([], batch_size=0), ValueError, 'batch_size'),
+        (lambda i: i([], no_such=0), ValueError, 'no_such'),
+    ],
+)
+def test_errors_of_the_inferencer(model, call, kind, named):
+    inferencer = WSLInferencer(model)
+    with pytest.raises(kind, match=named):
+        call(inferencer)
+
+
+def test_untrained_models_say_so(cfg, monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        'mmwsl.apis.inference.print_log', lambda text, *_: said.append(text)
+    )
+    WSLInferencer(cfg, device='cpu')
+    assert len(said) == 1
+
+
+def test_results_never_replace_images(cfg, checkpoint, folder):
+    inferencer = WSLInferencer(cfg, checkpoint, 'cpu')
+    before = (folder / 'b.png').read_bytes()
+    for key in ('out_dir', 'show_dir'):
+        with pytest.raises(ValueError, match='replace'):
+            inferencer(folder, **{key: folder})
+    assert (folder / 'b.png').read_bytes() == before
