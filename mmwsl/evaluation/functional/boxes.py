@@ -182,11 +182,7 @@ def box_ious(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
 def best_ious(
     sweep: BoxSweep, gt_boxes: np.ndarray
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """The best overlap with any ground-truth box at every threshold.
-
-    Args:
-        sweep (BoxSweep): From :func:`sweep_boxes`.
-        gt_boxes (np.ndarray): (G, 4) in the pixels of the score map, G > 0.
+    """The best overlap with any of the true boxes (G, 4) at every threshold.
 
     Returns:
         tuple[np.ndarray]: (T,) of the box of the largest contour, and (T,)

@@ -79,13 +79,8 @@ def multilabel_scores(
     A class is predicted where its score is at least ``threshold``. A class
     that is in no image has NaN everywhere and is left out of the macro means;
     one that is in an image but never predicted has precision 0. The micro
-    values count the decisions of all classes together.
-
-    Args:
-        scores (np.ndarray): (n, C) scores.
-        targets (np.ndarray): (n, C) true where the class is present.
-        ignore (np.ndarray, optional): (n, C) true for pairs left out.
-        threshold (float): See above.
+    values count the decisions of all classes together. Arrays are those of
+    :func:`average_precision`, (n, C) for all classes.
 
     Returns:
         dict: Fractions in [0, 1] or NaN: (C,) arrays ``ap``, ``precision``,
@@ -135,11 +130,9 @@ def _precision_recall(
 def topk_hits(
     scores: np.ndarray, label: int, topk: Sequence[int]
 ) -> np.ndarray:
-    """Whether one image's label is among the k highest scores (C,).
+    """Whether a label is among the k highest scores (C,), for each k.
 
-    Returns:
-        np.ndarray: bool, one entry for each k. Among equal scores the lower
-        class index ranks first.
+    Among equal scores the lower class index ranks first.
 
     Raises:
         ValueError: If the label is no class or a score is NaN.

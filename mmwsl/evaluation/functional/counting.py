@@ -51,9 +51,9 @@ def count_errors(pred: np.ndarray, gt: np.ndarray) -> Dict[str, float]:
 def class_count_errors(
     pred: np.ndarray, gt: np.ndarray
 ) -> Dict[str, np.ndarray]:
-    """Compute the errors of each class as (C,) arrays, see above.
+    """Compute the errors of each class (C,), named as in ``CLASS_KEYS``.
 
-    The keys are the values of ``CLASS_KEYS``; NaN where no image counts.
+    NaN where no image counts.
     """
     pred, gt = _checked(pred, gt)
     squared = (pred - gt) ** 2
@@ -69,10 +69,7 @@ def class_count_errors(
 
 
 def count_correlation(pred: np.ndarray, gt: np.ndarray) -> np.ndarray:
-    """Compute Pearson's correlation (C,) of each class.
-
-    NaN where either of prediction and truth does not vary.
-    """
+    """Compute Pearson's correlation (C,), NaN where either does not vary."""
     pred, gt = (x - x.mean(axis=0) for x in _checked(pred, gt))
     norm = np.sqrt((pred**2).sum(axis=0) * (gt**2).sum(axis=0))
     # 0 / 0 is NaN; rounding must not make up a deviation.
@@ -96,11 +93,8 @@ def count_breakdown(
 ) -> List[CountGroup]:
     """Split the errors by the true count, over all classes together.
 
-    Args:
-        pred (np.ndarray): (n, C).
-        gt (np.ndarray): (n, C).
-        groups (Sequence[tuple]): Lowest and highest true count of each group,
-            None for no highest; an empty group has NaN.
+    A group is its lowest and its highest true count, None for no highest; an
+    empty one has NaN.
     """
     pred, gt = _checked(pred, gt)
     result = []

@@ -57,9 +57,6 @@ def match_instances(
             such as those marked difficult.
         thresholds (Sequence[float]): T overlaps from which masks match.
 
-    Returns:
-        ImageMatch: Small arrays.
-
     Raises:
         ValueError: If shapes do not fit or a score is NaN.
     """
@@ -94,17 +91,13 @@ def match_instances(
 def instance_scores(
     matches: Iterable[ImageMatch], num_classes: int
 ) -> Dict[str, np.ndarray]:
-    """Compute the scores of a data set.
+    """Compute the scores of a data set of C classes.
 
     AP is the area under the precision-recall curve with precision made
     falling. Predictions of equal score enter together, so that their order
     has no influence. ABO is the mean over the true instances of a class of
     their largest overlap with a prediction of that class, whatever its
     score.
-
-    Args:
-        matches (Iterable[ImageMatch]): Of all images.
-        num_classes (int): C.
 
     Returns:
         dict: ``ap`` (T, C) and ``abo`` (C,) in [0, 1], NaN for classes
@@ -228,19 +221,11 @@ def assign_maps(
     gt_labels: np.ndarray,
     match: str = 'peak',
 ) -> np.ndarray:
-    """Say of which instance each response map is.
+    """Say of which instance each response map is: int64 (P,), -1 for none.
 
-    Args:
-        quality (np.ndarray): (P, n) result of :func:`map_quality`.
-        labels (np.ndarray): (P,) classes of the maps.
-        points (np.ndarray): (P, 2) peaks, x and y in pixels.
-        masks (np.ndarray): bool (n, H, W).
-        gt_labels (np.ndarray): (n,) classes of the instances.
-        match (str): 'peak': the instance of the map's class in which the
-            peak lies. 'best': the one of its class with the best quality.
-
-    Returns:
-        np.ndarray: int64 (P,), -1 for none.
+    With ``match='peak'`` it is the instance of the map's class in which its
+    peak lies, one of the points (P, 2), x and y in pixels; with 'best' the
+    one of its class with the best quality (P, n).
     """
     allowed = labels[:, None] == gt_labels
     if match == 'peak':

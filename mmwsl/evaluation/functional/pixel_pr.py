@@ -43,8 +43,7 @@ def pixel_histograms(
         i are pixels that reach i thresholds, 1 being one after the last.
 
     Raises:
-        ValueError: If the map is not in [0, 1], if the sizes differ, or if
-            the mask or the thresholds hold anything else.
+        ValueError: If sizes differ or values are others than these.
     """
     check_score_map(score_map)
     edges = np.append(np.asarray(thresholds, dtype=np.float64), 1.0)
@@ -71,11 +70,8 @@ def pixel_scores(histograms: np.ndarray) -> Dict[str, np.ndarray]:
     """Precision, recall and IoU at every threshold, and PxAP.
 
     PxAP sums, from 1 down to the lowest threshold, precision times the step
-    in recall.
-
-    Args:
-        histograms (np.ndarray): (..., 2, T + 2) counts, summed over the
-            images to be taken together.
+    in recall. Histograms are (..., 2, T + 2), summed over the images to be
+    taken together.
 
     Returns:
         dict: Fractions: ``precision``, ``recall``, ``iou`` (..., T), in the
@@ -105,12 +101,9 @@ def saliency_scores(
     """Compute the F-measure and the IoU at their best thresholds.
 
     As usual in that literature the F-measure is that of the mean precision
-    and the mean recall of all images; an image in which nothing reaches a
-    threshold has precision 0 there. The IoU is that of all pixels together.
-
-    Args:
-        histograms (np.ndarray): (n, 2, T + 2), of :func:`pixel_histograms`.
-        thresholds (Sequence[float]): The T thresholds of these.
+    and the mean recall of all images, whose histograms are (n, 2, T + 2); an
+    image in which nothing reaches a threshold has precision 0 there. The IoU
+    is that of all pixels together.
 
     Returns:
         dict: ``maxF`` and ``IoU``, fractions, and their thresholds

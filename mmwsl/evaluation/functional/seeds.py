@@ -194,10 +194,7 @@ def _histograms(
 
 
 def seed_scores(hists: Iterable[SeedHistogram]) -> Dict[str, np.ndarray]:
-    """IoU, precision and recall of all thresholds from summed histograms.
-
-    Args:
-        hists (Iterable[dict]): One histogram for each image.
+    """IoU, precision and recall of all thresholds from images' histograms.
 
     Returns:
         dict: Fractions: ``iou``, ``precision``, ``recall`` (T, C + 1),
@@ -293,11 +290,7 @@ def seed_table(
 ) -> Dict[str, Sequence[Any]]:
     """Columns of IoU, precision and recall of background and each class.
 
-    Args:
-        scores (dict): Result of :func:`seed_scores`.
-        index (int): Position in the sweep.
-        class_names (Sequence[str]): The C foreground classes.
-        bodies (np.ndarray, optional): Another column, (C,) recalls.
+    They are those of one threshold; bodies (C,) are recalls, another column.
     """
     columns: Dict[str, Sequence[Any]] = {
         'class': ['background', *class_names, 'mean']
@@ -314,13 +307,10 @@ def seed_table(
 def write_sweep(
     path: str, scores: Dict[str, np.ndarray], swept: Dict[str, np.ndarray]
 ) -> None:
-    """Write the means in percent at each position of the sweep.
+    """Write the means in percent at each threshold as ``.json`` or ``.csv``.
 
-    Args:
-        path (str): File to write, ``.json`` (list of objects) or ``.csv``;
-            its folder is created, and it appears whole or not at all.
-        scores (dict): Result of :func:`seed_scores`.
-        swept (dict): Further columns (T,).
+    The columns (T,) of what is swept come first. The file appears whole or
+    not at all.
 
     Raises:
         ValueError: If the suffix is neither of the two.

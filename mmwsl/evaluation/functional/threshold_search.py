@@ -29,19 +29,11 @@ class PeakThresholds(NamedTuple):
 def best_score_threshold(
     scores: np.ndarray, present: np.ndarray, ignore: np.ndarray
 ) -> Tuple[float, float]:
-    """Find the threshold of class scores with the highest F1.
+    """Find the threshold of class scores with the highest F1 in [0, 1].
 
-    Decisions on all pairs of image and class count together. Between the
-    scores at which the best decisions change the middle is taken; of equally
-    good thresholds the lowest.
-
-    Args:
-        scores (np.ndarray): (n, C).
-        present (np.ndarray): bool (n, C).
-        ignore (np.ndarray): bool (n, C), pairs left out.
-
-    Returns:
-        tuple: Threshold and F1 in [0, 1].
+    Decisions on all pairs (n, C) of image and class that are not ignored
+    count together. Between the scores at which the best decisions change the
+    middle is taken; of equally good thresholds the lowest.
 
     Raises:
         ValueError: If no pair is positive.

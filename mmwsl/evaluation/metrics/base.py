@@ -66,10 +66,7 @@ class WSLMetric(BaseMetric):
                 self.results.append(self.image_result(sample))
 
     def image_result(self, sample: Mapping[str, Any]) -> Any:
-        """Return what is kept of an image.
-
-        Args:
-            sample (Mapping): A data sample as a dict.
+        """Return what is kept of an image, a data sample as a dict.
 
         Raises:
             ValueError: If fields are missing or broken; the image is named
@@ -151,11 +148,7 @@ def pixels(sample: Mapping[str, Any], key: str) -> np.ndarray:
 def label_indices(
     sample: Mapping[str, Any], key: str, num_classes: Optional[int] = None
 ) -> np.ndarray:
-    """Class indices of a label field as (K,) int64.
-
-    Raises:
-        ValueError: If the field is missing or an index is no class.
-    """
+    """Class indices of a label field as (K,) int64, each below a number."""
     labels = array(field(sample, key)).reshape(-1).astype(np.int64)
     if num_classes is not None and not (
         np.isin(labels, np.arange(num_classes)).all()

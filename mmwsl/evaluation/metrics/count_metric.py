@@ -138,10 +138,6 @@ class CountMetric(WSLMetric):
 def mean_counts(dataset: Any, names: Sequence[str]) -> np.ndarray:
     """Compute the mean count of each class (C,) in a data set.
 
-    Args:
-        dataset: A data set of ours, or a wrapper of some.
-        names: The classes, in their order.
-
     Raises:
         ValueError: If the data set lacks a class, or an image its counts.
     """

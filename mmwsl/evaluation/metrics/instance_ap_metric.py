@@ -20,12 +20,12 @@ from mmwsl.evaluation.metrics.base import (
     pixels,
     say,
 )
+from mmwsl.pseudo_labels.labels import IGNORE
 from mmwsl.registry import METRICS
 from mmwsl.utils.arrays import array, mask_iou
 from mmwsl.utils.tables import percent
 
 MASK_SOURCES = ('instances', 'single')
-IGNORE_INDEX = 255
 
 
 class InstanceTruth(NamedTuple):
@@ -59,23 +59,18 @@ def instance_truth(sample: Mapping[str, Any], source: str) -> InstanceTruth:
     ignored = np.zeros(len(labels), dtype=bool)
     if 'difficult' in instances:
         ignored = array(instances['difficult']).astype(bool).reshape(-1)
-    if source == 'single':
-        return _from_class_masks(sample, labels, ignored)
-    if 'masks' not in instances:
-        raise ValueError(
-            f'{image_name(sample)}: gt_instances has no masks: the '
-            "evaluation pipeline needs dict(type='LoadEvalAnnotations', "
-            'with_masks=True); for data with class masks only set '
-            "masks='single'"
+    if source == 'instances':
+        if 'masks' not in instances:
+            raise ValueError(
+                f'{image_name(sample)}: gt_instances has no masks: the '
+                "evaluation pipeline needs dict(type='LoadEvalAnnotations', "
+                'with_masks=True); for data with class masks only set '
+                "masks='single'"
+            )
+        masks = array(instances['masks']).astype(bool)
+        return InstanceTruth(
+            labels, masks, ignored, labels[:0], None, len(labels)
         )
-    masks = array(instances['masks']).astype(bool)
-    unknown = np.zeros(0, dtype=np.int64)
-    return InstanceTruth(labels, masks, ignored, unknown, None, len(labels))
-
-
-def _from_class_masks(
-    sample: Mapping[str, Any], labels: np.ndarray, ignored: np.ndarray
-) -> InstanceTruth:
     seg_map = pixels(sample, 'gt_sem_seg')
     classes, counts = np.unique(labels, return_counts=True)
     single = np.flatnonzero(np.isin(labels, classes[counts == 1]))
@@ -88,7 +83,7 @@ def _from_class_masks(
         masks[seen],
         ignored[known],
         np.setdiff1d(classes, labels[known]),
-        seg_map != IGNORE_INDEX,
+        seg_map != IGNORE,
         len(labels),
     )
 

@@ -171,11 +171,8 @@ class MaxBoxAccMetric(ScoreMapMetric):
 
     def _hits(self, sample: Mapping[str, Any]) -> Dict[int, bool]:
         """Whether the label is among the first k, for the k that exist."""
-        if self.scores_file is not None:
-            scores = self._given_scores(sample)
-        elif sample.get('pred_score') is not None:
-            scores = array(field(sample, 'pred_score'))
-        else:
+        scores = self._class_scores(sample)
+        if scores is None:
             return {}
         label = single_label(sample)
         if not (scores.ndim == 1 and label < len(scores)):
@@ -187,27 +184,29 @@ class MaxBoxAccMetric(ScoreMapMetric):
         hits = topk_hits(scores, label, known)
         return {k: bool(hit) for k, hit in zip(known, hits)}
 
-    def _given_scores(self, sample: Mapping[str, Any]) -> np.ndarray:
+    def _class_scores(self, sample: Mapping[str, Any]) -> Optional[np.ndarray]:
+        """Scores of an image, those of the file if there is one."""
+        if self.scores_file is None:
+            found = sample.get('pred_score')
+            return None if found is None else array(found)
         if self._given is None:
-            self._given = self._read_scores(str(self.scores_file))
+            given = read_class_scores(self.scores_file)
+            classes = (self.dataset_meta or {}).get('classes')
+            rows = given.scores
+            if classes:
+                rows = rows_of_images(
+                    given, given.ids, classes, self.scores_file
+                )
+            self._given = dict(zip(given.ids, rows))
         name = image_name(sample)
         for key in (name, name.rpartition('/')[0]):
             if key in self._given:
                 return self._given[key]
         raise ValueError(f'{self.scores_file} has no scores of this image')
 
-    def _read_scores(self, path: str) -> Dict[str, np.ndarray]:
-        """Scores of each image id in the order of the dataset's classes."""
-        given = read_class_scores(path)
-        classes = (self.dataset_meta or {}).get('classes')
-        rows = given.scores
-        if classes:
-            rows = rows_of_images(given, given.ids, classes, path)
-        return dict(zip(given.ids, rows))
-
     def score_all(self, results: List[dict]) -> Dict[str, float]:
         """Find the best thresholds and print them."""
-        known = sorted(set.intersection(*(set(x['hits']) for x in results)))
+        known = sorted(set.intersection(*({*x['hits']} for x in results)))
         shape = (1 + len(self.iou_thresholds), len(self.thresholds))
         right = np.zeros(shape, dtype=np.int64)
         both = np.zeros((len(known), shape[1]), dtype=np.int64)
@@ -385,12 +384,9 @@ def object_mask(
 ) -> np.ndarray:
     """Return the mask (H, W) of a sample's class: 1, and 0 others.
 
-    Args:
-        sample (Mapping): A data sample as a dict.
-        key (str, optional): ``gt_loc_mask``, which has these values already,
-            or a mask of classes, where class c is c + 1. None for the
-            former if it is there, else ``gt_sem_seg``.
-        ignore_index (int): Value of pixels left out, which they keep.
+    It is the field ``gt_loc_mask``, which has these values already, or one of
+    classes, where class c is c + 1: without a key the former if it is there,
+    else ``gt_sem_seg``. Pixels left out keep their value.
     """
     if key is None:
         ready = sample.get('gt_loc_mask') is not None

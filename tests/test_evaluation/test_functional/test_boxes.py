@@ -184,21 +184,3 @@ def test_ious_of_single_pixels_and_inverted_boxes():
     for boxes in ((good, inverted), (inverted, good)):
         with pytest.raises(ValueError, match='ends before it begins'):
             box_ious(*boxes)
-
-
-def test_boxes_of_several_modes():
-    """Each threshold takes the largest contour of what is above it."""
-    score_map = np.zeros((6, 8))
-    score_map[1:3, 1:3] = 1
-    score_map[3:6, 4:8] = 0.5
-    found = maps_to_boxes(score_map, [0, 0.4, 0.6])
-    assert [x.tolist() for x in found] == [
-        [[4, 3, 7, 5]],
-        [[4, 3, 7, 5]],
-        [[1, 1, 3, 3]],
-    ]
-    for empty in (np.zeros((3, 4)), np.ones((3, 4))):
-        (box,) = maps_to_boxes(empty, [0])
-        assert box.tolist() == [[0, 0, 3 * empty.max(), 2 * empty.max()]]
-    with pytest.raises(ValueError, match='NaN'):
-        maps_to_boxes(np.full((3, 3), np.nan), [0])

@@ -29,3 +29,8 @@ def test_class_names():
     assert metric.class_names(2) == ['a', 'b']
     with pytest.raises(ValueError, match='set num_classes of the head to 2'):
         metric.class_names(3)
+
+
+def test_no_image():
+    with pytest.raises(ValueError, match='no image to score: the dataset is'):
+        WSLMetric().compute_metrics([])

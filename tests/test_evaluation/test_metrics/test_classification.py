@@ -107,12 +107,6 @@ def test_other_number_of_classes():
         evaluate([sample(*x) for x in SAMPLES], classes=('a', 'b'))
 
 
-@pytest.mark.parametrize('kind', [AccuracyMetric, MultiLabelMetric])
-def test_empty_dataset(kind):
-    with pytest.raises(ValueError, match='no image'):
-        kind().compute_metrics([])
-
-
 def test_accuracy_known_answer_through_the_evaluator():
     evaluator = Evaluator(dict(type='AccuracyMetric', topk=(1, 2, 5)))
     samples = [

@@ -144,8 +144,3 @@ def test_other_number_of_classes():
     one = sample([1, 2], [1, 2])
     with pytest.raises(ValueError, match='2 classes, the dataset has 3'):
         evaluate([one])
-
-
-def test_empty_dataset():
-    with pytest.raises(ValueError, match='no image'):
-        CountMetric().compute_metrics([])

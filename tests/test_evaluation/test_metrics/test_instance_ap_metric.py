@@ -196,8 +196,3 @@ def test_class_outside_the_dataset():
 def test_rejects_settings(kwargs, message):
     with pytest.raises(ValueError, match=message):
         InstanceAPMetric(**kwargs)
-
-
-def test_empty_dataset():
-    with pytest.raises(ValueError, match='no image'):
-        InstanceAPMetric().compute_metrics([])

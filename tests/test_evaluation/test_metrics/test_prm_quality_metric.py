@@ -183,5 +183,3 @@ def test_rejects_settings():
         PRMQualityMetric(masks='boxes')
     with pytest.raises(ValueError, match='neither with_maps nor with_resp'):
         PRMQualityMetric(with_maps=False, with_responses=False)
-    with pytest.raises(ValueError, match='no image'):
-        PRMQualityMetric().compute_metrics([])

@@ -4,7 +4,7 @@ import torch
 from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData, PixelData
 
-from mmwsl.evaluation import MaxBoxAccMetric
+from mmwsl.evaluation import MaxBoxAccMetric, PxAPMetric
 from mmwsl.evaluation.functional import maps_to_boxes
 from mmwsl.structures import WSLDataSample
 
@@ -25,9 +25,9 @@ def make_sample(
     return sample
 
 
-def evaluate(samples, **kwargs):
+def evaluate(samples, kind='MaxBoxAccMetric', **kwargs):
     kwargs.setdefault('size', None)
-    evaluator = Evaluator([dict(type='MaxBoxAccMetric', **kwargs)])
+    evaluator = Evaluator([dict(type=kind, **kwargs)])
     evaluator.dataset_meta = dict(classes=('cat', 'dog', 'cow'))
     for sample in samples:
         evaluator.process([sample])
@@ -188,13 +188,6 @@ def test_without_scores_there_is_no_top_k():
     assert not [key for key in evaluate([sample]) if key.startswith('Top')]
 
 
-def test_results_of_an_image_are_small():
-    metric = MaxBoxAccMetric(size=None)
-    sample = make_sample(blob(1.0, 1, 1, 2, 2), [[1, 1, 3, 3]], (4, 5))
-    metric.process(None, [sample.to_dict()])
-    assert metric.results[0]['right'].nbytes == 4 * 125
-
-
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
@@ -236,7 +229,7 @@ def test_boxes_over_the_border():
     assert metrics['MaxBoxAccV2@0.7'] == 0
 
 
-def test_bad_settings_and_no_image():
+def test_bad_settings():
     with pytest.raises(ValueError, match="must be 'error' or 'keep', got 'c"):
         MaxBoxAccMetric(outside_boxes='clip')
     with pytest.raises(ValueError, match='iou_thresholds must not be empty'):
@@ -245,13 +238,155 @@ def test_bad_settings_and_no_image():
         MaxBoxAccMetric(thresholds=())
     with pytest.raises(ValueError, match='topk must list positive numbers'):
         MaxBoxAccMetric(topk=(0,))
-    with pytest.raises(ValueError, match='no image to score'):
-        MaxBoxAccMetric().compute_metrics([])
+    with pytest.raises(ValueError, match='average must be one of'):
+        PxAPMetric(average='pixel')
+    with pytest.raises(ValueError, match='thresholds must not be empty'):
+        PxAPMetric(thresholds=[])
 
 
-def test_label_that_is_no_class():
-    plane = blob(1.0, 1, 1, 2, 2)
-    sample = make_sample(plane, [[1, 1, 3, 3]], (4, 5), score=None)
-    sample.set_gt_label([3], 4)
-    with pytest.raises(ValueError, match=r'a/1: gt_label \[3\] is not in 0'):
-        evaluate([sample])
+def pixels(samples, **kwargs):
+    return evaluate(samples, 'PxAPMetric', **kwargs)
+
+
+def masked(score_map, mask, key='gt_loc_mask', name='a/1'):
+    sample = WSLDataSample(metainfo=dict(img_id=name, ori_shape=mask.shape))
+    sample.set_gt_label([1], 3)
+    sample.pred_score_map = PixelData(data=torch.as_tensor(score_map)[None])
+    setattr(sample, key, PixelData(data=torch.as_tensor(mask)[None].long()))
+    return sample
+
+
+# Two images of 4 x 5 pixels. In the first the object has 0.8 and 0.4, all
+# else 0; in the second the object has 0.4 and a part of the rest 0.8.
+FIRST, SECOND = np.zeros((2, 4, 5), np.float32)
+FIRST[0, :2], FIRST[1, :2] = 0.8, 0.4
+SECOND[0, :4], SECOND[3, :4] = 0.4, 0.8
+MASKS = [(FIRST > 0).astype(np.int64), (SECOND == 0.4).astype(np.int64)]
+SAMPLES = [
+    masked(FIRST, MASKS[0]),
+    masked(SECOND, MASKS[1]),
+]
+
+
+def test_pixels_of_maps_of_four_by_five():
+    metrics = pixels(SAMPLES)
+    # Above 0.4 2 of 6 predicted pixels and of 8 are right, up to 0.4 8 of 12,
+    # at 0 8 of 40.
+    assert metrics['PxAP'] == pytest.approx(
+        100 * (2 / 8 * 2 / 6 + 6 / 8 * 8 / 12), abs=0.01
+    )
+    # At 0.4 the images have 1 and 4 / 8.
+    assert metrics['pIoU'] == 75
+
+
+def test_iou_of_the_pixels_of_all_images():
+    metrics = pixels(SAMPLES, average='dataset')
+    assert metrics['pIoU'] == pytest.approx(100 * 8 / 12, abs=0.01)
+    # The lowest of the best thresholds.
+    assert metrics['pixel_threshold'] == 0.001
+    assert metrics['PxAP'] == pixels(SAMPLES)['PxAP']
+
+
+def test_ignored_pixels_are_left_out():
+    mask = MASKS[1].copy()
+    mask[3] = 255
+    metrics = pixels([SAMPLES[0], masked(SECOND, mask)])
+    assert metrics['pIoU'] == 100
+    assert metrics['PxAP'] == 100
+
+
+def test_class_masks_serve_too():
+    masks = [mask * 2 for mask in MASKS]
+    # Another class is background, the ignored pixels stay ignored.
+    masks[0][3, 4], masks[1][3, 4] = 1, 255
+    given = [
+        masked(score_map, mask, 'gt_sem_seg')
+        for score_map, mask in zip((FIRST, SECOND), masks)
+    ]
+    expected = pixels(SAMPLES)
+    found = pixels(given)
+    assert found['PxAP'] == expected['PxAP']
+    assert found['pIoU'] == expected['pIoU']
+    named = masked(FIRST, masks[0], 'gt_other')
+    assert pixels([named], gt_key='gt_other')['pIoU'] == 100
+
+
+def test_masks_are_brought_to_the_map_by_nearest_neighbour():
+    large = [mask.repeat(3, 0).repeat(2, 1) for mask in MASKS]
+    samples = [
+        masked(score_map, mask)
+        for score_map, mask in zip((FIRST, SECOND), large)
+    ]
+    assert pixels(samples) == pixels(SAMPLES)
+
+
+def test_maps_are_brought_to_the_published_size():
+    score_map = torch.zeros(8, 8)
+    score_map[2:6, 2:6] = 0.7
+    mask = np.zeros((80, 80), np.int64)
+    mask[20:60, 20:60] = 1
+    metrics = pixels([masked(score_map, mask)], size=224)
+    assert metrics['pIoU'] > 95
+    assert metrics['PxAP'] > 99
+
+
+def test_an_image_without_object_among_others():
+    empty = masked(FIRST, np.full((4, 5), 255))
+    for average in ('dataset', 'image'):
+        metrics = pixels([*SAMPLES, empty], average=average)
+        assert metrics == pixels(SAMPLES, average=average)
+
+
+@pytest.mark.parametrize(
+    ('sample', 'message'),
+    [
+        (masked(FIRST * 2, MASKS[0]), r'a/1: score map must be in'),
+        (masked(FIRST * np.nan, MASKS[0]), 'a/1: .* without NaN'),
+        (masked(FIRST, MASKS[0] * 3), 'a/1: mask holds values other'),
+        (masked(FIRST, MASKS[0], 'gt_x'), 'a/1: no gt_sem_seg'),
+        (masked(FIRST, MASKS[0] * 0), 'no mask shows an object'),
+    ],
+)
+def test_bad_masks(sample, message):
+    with pytest.raises(ValueError, match=message):
+        pixels([sample])
+
+
+@pytest.mark.parametrize('value', [0.0, 0.5, 1.0])
+def test_a_constant_map_has_the_share_of_the_object(value):
+    mask = MASKS[0].copy()
+    mask[3] = 255
+    metrics = pixels([masked(np.full((4, 5), value, np.float32), mask)])
+    assert metrics['PxAP'] == pytest.approx(100 * 4 / 15, abs=0.01)
+    with pytest.raises(ValueError, match='no mask shows an object'):
+        pixels([masked(FIRST, np.zeros((4, 5), np.int64))])
+
+
+@pytest.mark.parametrize('ignored', [0.0, 1.0])
+def test_a_perfect_map_whatever_is_in_ignored_pixels(ignored):
+    mask = MASKS[0].copy()
+    mask[3] = 255
+    perfect = np.where(mask == 255, ignored, mask).astype(np.float32)
+    assert pixels([masked(perfect, mask)])['PxAP'] == 100
+
+
+def test_labels_that_are_no_class():
+    one = make_sample(FIRST, [[0, 0, 1, 1]], (4, 5), score=None)
+    for sample, kind in ((one, evaluate), (masked(FIRST, MASKS[0]), pixels)):
+        sample.set_gt_label([3], 4)
+        with pytest.raises(ValueError, match=r'a/1: gt_label \[3\] is not'):
+            kind([sample])
+
+
+def test_results_of_an_image_are_small():
+    metric = MaxBoxAccMetric(size=None)
+    sample = make_sample(blob(1.0, 1, 1, 2, 2), [[1, 1, 3, 3]], (4, 5))
+    metric.process(None, [sample.to_dict()])
+    assert metric.results[0]['right'].nbytes == 4 * 125
+    metric = PxAPMetric()
+    mask = np.zeros((224, 224), np.int64)
+    mask[:3] = 1
+    metric.process(None, [masked(torch.rand(224, 224), mask).to_dict()])
+    assert metric.results[0].shape == (2, 1002)
+    assert metric.results[0].sum() == 224 * 224
+    assert metric.results[0].nbytes <= 2 * 2 * 1002
