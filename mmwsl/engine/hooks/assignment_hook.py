@@ -1,7 +1,7 @@
 """Draw the subsets of the target sample assigner."""
 
 import os
-from typing import Any, Optional, Sequence, Tuple
+from typing import Any, Optional
 
 import torch
 from mmengine.dist import master_only
@@ -25,29 +25,26 @@ class AssignmentVisualizationHook(Hook):
     """Draw the assigner's three subsets over images during training.
 
     Every ``interval`` iterations the first images of the batch, as they
-    enter the data preprocessor, are written with their pixels' subsets to
-    ``assignment/iter_000100.jpg`` in the run's ``work_dir``, by the first
-    process. What batch augmentations then erase or mix in is not seen.
-
-    The assignment is that of the model's first DALLoss, which keeps it where
-    the hook asks for it.
+    enter the data preprocessor, are written with the subsets of their pixels
+    to ``assignment/iter_000100.jpg`` in the run's ``work_dir``, by the first
+    process. What batch augmentations then erase or mix in is not seen. The
+    assignment is that of the model's first DALLoss.
 
     Args:
-        interval (int): Draw every ``interval``-th iteration.
-        max_images (int): Most images of a batch.
-        columns (int): Most images in a row.
+        interval: Draw every ``interval``-th iteration.
+        max_images: Most images of a batch.
+        columns: Most images in a row.
     """
 
     def __init__(
         self, interval: int = 100, max_images: int = 8, columns: int = 4
     ) -> None:
-        for name, value in (
-            ('interval', interval),
-            ('max_images', max_images),
-            ('columns', columns),
-        ):
-            if value < 1:
-                raise ValueError(f'{name} must be at least 1, got {value}.')
+        if min(interval, max_images, columns) < 1:
+            raise ValueError(
+                'AssignmentVisualizationHook: interval, max_images and '
+                f'columns must be at least 1, got {interval}, {max_images} '
+                f'and {columns}.'
+            )
         self.interval = interval
         self.max_images = max_images
         self.columns = columns
@@ -75,18 +72,20 @@ class AssignmentVisualizationHook(Hook):
         # The loss may wait some epochs before it assigns anything.
         if assignment is None:
             return
-        divisor = getattr(
-            unwrap(runner.model).data_preprocessor, 'pad_size_divisor', 1
-        )
+        preprocessor = unwrap(runner.model).data_preprocessor
+        divisor = getattr(preprocessor, 'pad_size_divisor', 1)
         inputs = list(data_batch['inputs'])
-        size = _padded_size(inputs, divisor)
+        # What the preprocessor pads the batch to.
+        sides = [max(img.shape[axis] for img in inputs) for axis in (-2, -1)]
+        height, width = (side + -side % divisor for side in sides)
         samples = data_batch['data_samples'][: self.max_images]
         tiles = []
         for image, sample, cells in zip(inputs, samples, assignment.cpu()):
             shown = input_image(image, sample)
-            drawn = draw_assignment(
-                shown, _seen_cells(cells, shown.shape[:2], size)
-            )
+            # From cells of the padded input to pixels of the image.
+            y = torch.arange(shown.shape[0]) * cells.shape[0] // height
+            x = torch.arange(shown.shape[1]) * cells.shape[1] // width
+            drawn = draw_assignment(shown, cells[y[:, None], x])
             name = str(sample.get('img_id', ''))
             tiles.append(caption(drawn, name, keep_end=True))
         name = f'iter_{runner.iter + 1:06d}.jpg'
@@ -106,21 +105,3 @@ def _dal_loss(runner: Runner) -> DALLoss:
         'AssignmentVisualizationHook needs a model with a DALLoss in '
         f'model.auxiliary, and {type(unwrap(runner.model)).__name__} has none.'
     )
-
-
-def _padded_size(
-    inputs: Sequence[torch.Tensor], divisor: int
-) -> Tuple[int, int]:
-    """Height and width of the batch that the preprocessor makes of inputs."""
-    height = max(image.shape[-2] for image in inputs)
-    width = max(image.shape[-1] for image in inputs)
-    return height + -height % divisor, width + -width % divisor
-
-
-def _seen_cells(
-    cells: torch.Tensor, shape: Tuple[int, int], padded: Tuple[int, int]
-) -> torch.Tensor:
-    """Bring cells (h, w) of a padded input to pixels of its image (H, W)."""
-    y = torch.arange(shape[0]) * cells.shape[0] // padded[0]
-    x = torch.arange(shape[1]) * cells.shape[1] // padded[1]
-    return cells[y[:, None], x]

@@ -1,6 +1,7 @@
 """Accumulate class maps while a classifier trains."""
 
 import os
+import re
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -24,18 +25,9 @@ from mmwsl.utils.checkpoints import unwrap
 
 # Parts of names of transforms after which a map no longer lies on its image.
 # Flips are undone if samples say so.
-_MOVING = (
-    'crop',
-    'affine',
-    'rotate',
-    'perspective',
-    'shear',
-    'translate',
-    'expand',
-    'mosaic',
-    'mixup',
-    'cutmix',
-    'pad',
+_MOVING = re.compile(
+    'crop|affine|rotate|perspective|shear|translate|expand|mosaic|mixup|'
+    'cutmix|pad'
 )
 
 
@@ -84,13 +76,7 @@ class AttentionAccumulationHook(Hook):
         self._doubted: Attention = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Check the run.
-
-        Raises:
-            ValueError: If maps of different epochs would not fit together, or
-                those of different images would be mixed up.
-            TypeError: If the model has no head that records its maps.
-        """
+        """Check that maps of a run fit together and are recorded."""
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
             raise ValueError(
                 'AttentionAccumulationHook needs an epoch-based training: '
@@ -128,13 +114,7 @@ class AttentionAccumulationHook(Hook):
         data_batch: Any = None,
         outputs: Optional[Dict] = None,
     ) -> None:
-        """Fuse the maps of one step.
-
-        Raises:
-            ValueError: If inputs differ in size, or a map from what is kept,
-                or if a map is not finite.
-            TypeError: If the head has recorded no maps.
-        """
+        """Fuse the maps of one step."""
         head = unwrap(runner.model).head
         maps = head.last_class_maps
         if maps is None:
@@ -158,12 +138,11 @@ class AttentionAccumulationHook(Hook):
             return
         rows, labels = torch.tensor(pairs, device=maps.device).T
         chosen = maps[rows, labels]
-        finite = chosen.isfinite().flatten(1).all(1)
-        taken = attention_maps(chosen)
+        finite = chosen.isfinite().flatten(1).all(1).tolist()
+        planes = attention_maps(chosen).float().cpu().numpy()
         believed = scores[rows, labels].sigmoid() >= self.min_prob
-        planes = taken.float().cpu()
         for (number, label), plane, good, usable in zip(
-            pairs, planes, believed.tolist(), finite.tolist()
+            pairs, planes, believed.tolist(), finite
         ):
             sample = samples[number]
             if not usable:
@@ -171,22 +150,22 @@ class AttentionAccumulationHook(Hook):
                     f'{sample.img_id}: the map of class {label} holds values '
                     'that are not finite'
                 )
-            if not good and not last:
-                continue
-            plane = unflip(plane, sample.get('flip_direction'))
-            store = self.attention if good else self._doubted
-            _fuse(store, sample.img_id, label, plane.numpy())
+            if good or last:
+                store = self.attention if good else self._doubted
+                seen = unflip(plane, sample.get('flip_direction'))
+                _fuse(store, sample.img_id, label, seen)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Merge the maps of all processes in the first one."""
         if get_world_size() > 1:
-            stores = (self.attention, self._doubted)
-            gathered = all_gather_object(stores)
+            gathered = all_gather_object((self.attention, self._doubted))
             self.attention, self._doubted = {}, {}
-            if is_main_process():
-                for own, doubted in gathered:
-                    _merge(self.attention, own)
-                    _merge(self._doubted, doubted)
+            merged = self.attention, self._doubted
+            for parts in gathered if is_main_process() else ():
+                for target, part in zip(merged, parts):
+                    for img_id, maps in part.items():
+                        for label, plane in maps.items():
+                            _fuse(target, img_id, label, plane)
         for img_id, maps in self._doubted.items():
             kept = self.attention.setdefault(img_id, {})
             for label, plane in maps.items():
@@ -246,29 +225,21 @@ def _fuse(
     store[img_id][label] = np.maximum(kept, plane)
 
 
-def _merge(target: Attention, source: Attention) -> None:
-    for img_id, maps in source.items():
-        for label, plane in maps.items():
-            _fuse(target, img_id, label, plane)
-
-
 def _check_pipeline(dataset: Any) -> None:
     """Refuse transforms that move the picture in its frame."""
     transforms = list(_flat([getattr(dataset, 'pipeline', None)]))
     names = [type(transform).__name__ for transform in transforms]
     for name in names:
-        if any(part in name.lower() for part in _MOVING):
+        if _MOVING.search(name.lower()):
             raise ValueError(
                 f'AttentionAccumulationHook: {name} in the training '
                 'pipeline moves the picture in its frame, so that the maps '
                 'of different epochs would not fit together; resize to one '
                 'size instead.'
             )
-    meta_keys: Sequence[str] = ()
-    for transform in transforms:
-        meta_keys = getattr(transform, 'meta_keys', meta_keys)
-    flips: List[str] = [name for name in names if 'flip' in name.lower()]
-    if flips and 'flip_direction' not in meta_keys:
+    flips = [name for name in names if 'flip' in name.lower()]
+    keys = [getattr(transform, 'meta_keys', None) for transform in transforms]
+    if flips and 'flip_direction' not in next(filter(None, keys[::-1]), ()):
         raise ValueError(
             f'AttentionAccumulationHook: {flips[0]} in the training pipeline '
             'can be undone only if PackWSLInputs has flip_direction among '

@@ -1,6 +1,6 @@
 """Add the background to the classes of mmseg's metrics."""
 
-from typing import Any, Dict, Mapping, Optional, Sequence
+from typing import Sequence
 
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
@@ -21,10 +21,10 @@ class BackgroundClassHook(Hook):
     sees the list with the background put first.
 
     Args:
-        packages (Sequence[str]): Import names of the packages whose metrics
-            count the background as a class.
-        name (str): Name of the background class.
-        color (Sequence[int]): RGB of it, where the dataset has a palette.
+        packages: Import names of the packages whose metrics count the
+            background as a class.
+        name: Name of the background class.
+        color: RGB of it, where the dataset has a palette.
     """
 
     def __init__(
@@ -48,12 +48,8 @@ class BackgroundClassHook(Hook):
     def _show(self, evaluator: Evaluator) -> None:
         for metric in evaluator.metrics:
             if type(metric).__module__.split('.')[0] in self.packages:
-                metric.dataset_meta = self._extended(evaluator.dataset_meta)
-
-    def _extended(self, meta: Optional[Mapping[str, Any]]) -> Dict[str, Any]:
-        """Return a data set's meta information with the background first."""
-        result = dict(meta or {})
-        result['classes'] = (self.name, *result.get('classes', ()))
-        if result.get('palette'):
-            result['palette'] = [self.color, *result['palette']]
-        return result
+                meta = dict(evaluator.dataset_meta or {})
+                meta['classes'] = (self.name, *meta.get('classes', ()))
+                if meta.get('palette'):
+                    meta['palette'] = [self.color, *meta['palette']]
+                metric.dataset_meta = meta

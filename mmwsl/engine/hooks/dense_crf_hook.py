@@ -27,9 +27,8 @@ class DenseCRFHook(Hook):
     :func:`mmwsl.pseudo_labels.dense_crf`, so metrics, writers and pictures
     all see the refined ``pred_sem_seg``. Probabilities are the softmax of
     ``seg_logits`` (mmseg's segmentors), or background and ``pred_maps``
-    divided by their sum (classifiers). The image is read from ``img_path``
-    and turned as the input is or, for data without files, taken from the
-    input.
+    divided by their sum (classifiers). The image is that of ``img_path``,
+    turned as the input is, or the input for data without files.
 
     Args:
         given_only: Only classes in ``gt_label`` may appear, besides
@@ -82,7 +81,14 @@ class DenseCRFHook(Hook):
         for sample, image in zip(samples, inputs):
             labels, probs = self._probabilities(sample)
             if self.given_only:
-                allowed = self._allowed(sample, labels)
+                if 'gt_label' not in sample:
+                    raise ValueError(
+                        f'{sample.get("img_path")}: the sample has no '
+                        'gt_label, which DenseCRFHook needs with '
+                        'given_only=True.'
+                    )
+                given = sample.gt_label.to(labels.device) + 1
+                allowed = (labels == 0) | torch.isin(labels, given)
                 labels, probs = labels[allowed], probs[allowed]
             seen = _image(sample, image, probs.shape[1:])
             with naming_image(sample):
@@ -111,16 +117,6 @@ class DenseCRFHook(Hook):
         scores = torch.cat([score[None].to(maps), maps]).clamp(min=1e-5)
         values = torch.cat([labels.new_zeros(1), labels + 1])
         return values, scores / scores.sum(dim=0)
-
-    def _allowed(self, sample: Any, labels: Tensor) -> Tensor:
-        """Return which labels (L,) the image may show."""
-        if 'gt_label' not in sample:
-            raise ValueError(
-                f'{sample.get("img_path")}: the sample has no gt_label, which '
-                'DenseCRFHook needs with given_only=True.'
-            )
-        given = sample.gt_label.to(labels.device) + 1
-        return (labels == 0) | torch.isin(labels, given)
 
 
 def _image(sample: Any, inputs: Tensor, size: Tuple[int, ...]) -> np.ndarray:

@@ -2,18 +2,7 @@
 
 import logging
 import math
-from typing import (
-    Any,
-    Dict,
-    Iterable,
-    Iterator,
-    List,
-    Mapping,
-    Optional,
-    Sequence,
-    Set,
-    Tuple,
-)
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set
 
 import torch
 from mmengine.dataset import InfiniteSampler
@@ -102,7 +91,7 @@ class RunCheckHook(Hook):
                 neck = getattr(model, 'neck', None)
                 head = getattr(model, name)
                 check_channels(head, name, neck, model.backbone)
-        for loop in _loops(runner):
+        for loop in _evaluations(runner):
             check_all_images(loop)
         if isinstance(runner._train_loop, BaseLoop):
             check_batches(runner._train_loop.dataloader)
@@ -121,7 +110,12 @@ class RunCheckHook(Hook):
         check_form(checkpoint, path, runner._resume)
         meta = checkpoint.get('meta') or {}
         if runner._resume:
-            _check_complete(path, runner, checkpoint)
+            try:
+                _check_complete(runner, checkpoint)
+            except ValueError as error:
+                raise ValueError(
+                    f'{path} cannot be resumed from: {error}'
+                ) from error
             # mmengine would execute them as configs.
             meta.pop('config', None)
             meta.pop('cfg', None)
@@ -129,7 +123,7 @@ class RunCheckHook(Hook):
             return
         load_state(unwrap(runner.model), checkpoint, path, runner._resume)
         known = (meta.get('dataset_meta') or {}).get('classes')
-        for loop in _loops(runner):
+        for loop in _evaluations(runner):
             self._compare(f'the checkpoint {path}', known, loop)
 
     def before_train(self, runner: Runner) -> None:
@@ -177,21 +171,18 @@ class RunCheckHook(Hook):
         mode: str = 'train',
     ) -> None:
         """Look at the label maps that a segmentor is compared with."""
-        loop = runner._val_loop if mode == 'val' else runner._test_loop
-        self._look(loop, outputs)
-
-    def _after_epoch(self, runner: Runner, mode: str = 'train') -> None:
-        """Refuse scores of one class alone."""
-        self._truth.check()
-
-    def _look(self, loop: Any, samples: Optional[Sequence[Any]]) -> None:
-        number = len(_classes(loop.dataloader.dataset))
-        for sample in samples or ():
+        loader: Any = getattr(runner, f'{mode}_dataloader')
+        number = len(_classes(loader.dataset))
+        for sample in outputs or ():
             # The masks of ours are compared with labels where they are read.
             if isinstance(sample, BaseDataElement) and not isinstance(
                 sample, WSLDataSample
             ):
                 self._truth.add(sample, number)
+
+    def _after_epoch(self, runner: Runner, mode: str = 'train') -> None:
+        """Refuse scores of one class alone."""
+        self._truth.check()
 
     def _check_weights(self, runner: Runner) -> None:
         name = first_not_finite(unwrap(runner.model).state_dict())
@@ -223,11 +214,7 @@ class RunCheckHook(Hook):
 
 
 def check_batches(loader: Any) -> None:
-    """Refuse a data loader that has no batch.
-
-    Raises:
-        ValueError: With the number of images and the size of a batch.
-    """
+    """Refuse a training's data loader that has no batch."""
     batches = getattr(loader, 'batch_sampler', None)
     infinite = isinstance(getattr(loader, 'sampler', None), InfiniteSampler)
     if len(loader) or (infinite and len(loader.dataset)):
@@ -244,26 +231,19 @@ def check_batches(loader: Any) -> None:
 
 
 def check_all_images(loop: BaseLoop) -> None:
-    """Refuse a loop of evaluation that does not see every image once.
-
-    Raises:
-        ValueError: With the name of the data loader and how many images it
-            drops.
-    """
+    """Refuse a loop of evaluation that does not see every image once."""
     loader = loop.dataloader
     name = f'{type(loop).__name__[:-4].lower()}_dataloader'
     if isinstance(getattr(loader, 'sampler', None), InfiniteSampler):
         raise ValueError(f'{name}: InfiniteSampler has no end.')
     batches = getattr(loader, 'batch_sampler', None)
-    if getattr(batches, 'drop_last', False):
-        size = getattr(batches, 'batch_size', loader.batch_size)
-        lost = len(loader.sampler) % size
-        if lost:
-            raise ValueError(
-                f'{name}: drop_last=True drops {lost} of '
-                f'{len(loader.sampler)} images (batches of {size}); metrics '
-                'need all of them.'
-            )
+    size = getattr(batches, 'batch_size', loader.batch_size)
+    if getattr(batches, 'drop_last', False) and len(loader.sampler) % size:
+        raise ValueError(
+            f'{name}: drop_last=True drops {len(loader.sampler) % size} of '
+            f'{len(loader.sampler)} images (batches of {size}); metrics need '
+            'all of them.'
+        )
 
 
 class ShownClasses:
@@ -276,11 +256,7 @@ class ShownClasses:
         self.first = ''
 
     def add(self, sample: Any, num_classes: int) -> None:
-        """Add the label map of a sample.
-
-        Raises:
-            ValueError: If it holds a value that is no class; names it.
-        """
+        """Add the label map of a sample; refuse values that are no class."""
         # Packers of mmdet call it otherwise, and others compare no maps.
         if 'data' not in sample.get('gt_sem_seg', ()):
             return
@@ -302,11 +278,7 @@ class ShownClasses:
             self.blank.append(place)
 
     def check(self) -> None:
-        """Say which maps show nothing, and refuse those of one class.
-
-        Raises:
-            ValueError: If a set of several classes shows one of them.
-        """
+        """Say which maps show nothing; refuse sets that show one class."""
         parts = all_gather_object(self) if is_distributed() else [self]
         images = sum(part.images for part in parts)
         values = set().union(*(part.values for part in parts))
@@ -327,13 +299,13 @@ class ShownClasses:
             )
 
 
-def _loops(runner: Runner) -> Iterable[BaseLoop]:
-    """Return the loops whose sets a checkpoint's classes must fit."""
+def _evaluations(runner: Runner) -> List[BaseLoop]:
+    """Return the loops of validation and test that have been built."""
     loops = (runner._val_loop, runner._test_loop)
     return [loop for loop in loops if isinstance(loop, BaseLoop)]
 
 
-def _classes(dataset: Any) -> Tuple[str, ...]:
+def _classes(dataset: Any) -> tuple:
     return tuple((getattr(dataset, 'metainfo', None) or {}).get('classes', ()))
 
 
@@ -361,64 +333,56 @@ def _is_due(hook: Hook, runner: Runner) -> bool:
     )
 
 
-def _check_complete(
-    path: str, runner: Runner, checkpoint: Dict[str, Any]
-) -> None:
+def _check_complete(runner: Runner, checkpoint: Dict[str, Any]) -> None:
     """Refuse to resume from a checkpoint that lacks what a run needs."""
     wanted = ['meta', 'state_dict', 'message_hub', 'optimizer']
     if runner.param_schedulers:
         wanted.append('param_schedulers')
     lacking = [key for key in wanted if checkpoint.get(key) is None]
+    meta = checkpoint.get('meta') or {}
     lacking += [
-        f'meta.{key}'
-        for key in ('epoch', 'iter')
-        if (checkpoint.get('meta') or {}).get(key) is None
+        f'meta.{key}' for key in ('epoch', 'iter') if meta.get(key) is None
     ]
     if lacking:
         raise ValueError(
-            f'{path} cannot be resumed from: it lacks {", ".join(lacking)}. '
-            'load_from takes its weights alone.'
+            f'it lacks {", ".join(lacking)}. load_from takes its weights '
+            'alone.'
         )
-    _check_optimizer(path, checkpoint['optimizer'], runner.optim_wrapper)
+    _check_optimizer(checkpoint['optimizer'], runner.optim_wrapper)
     if runner.param_schedulers:
         _check_schedulers(
-            path, checkpoint['param_schedulers'], runner.param_schedulers
+            checkpoint['param_schedulers'], runner.param_schedulers
         )
 
 
-def _check_optimizer(path: str, saved: Dict[str, Any], wrapper: Any) -> None:
+def _check_optimizer(saved: Dict[str, Any], wrapper: Any) -> None:
     """Compare the parameter groups and the state of optimizers."""
     if isinstance(wrapper, OptimWrapperDict):
         for name, inner in wrapper.optim_wrappers.items():
-            _check_optimizer(path, saved.get(name) or {}, inner)
+            _check_optimizer(saved.get(name) or {}, inner)
         return
     own = wrapper.optimizer.param_groups
     groups = saved.get('param_groups') or []
     try:
-        kinds = [
+        there, here = (
             [
                 (len(g['params']), *(k for k in _OPTIMIZER_KEYS if k in g))
                 for g in each
             ]
             for each in (groups, own)
-        ]
+        )
     except (KeyError, TypeError) as error:
+        raise ValueError('optimizer.param_groups is none.') from error
+    if there != here:
         raise ValueError(
-            f'{path} cannot be resumed from: optimizer.param_groups is none.'
-        ) from error
-    if kinds[0] != kinds[1]:
-        raise ValueError(
-            f'{path} cannot be resumed from: its optimizer is another one '
-            f'(number of parameters and settings of each group: {kinds[0]} '
-            f'there, {kinds[1]} in optim_wrapper).'
+            'its optimizer is another one (number of parameters and settings '
+            f'of each group: {there} there, {here} in optim_wrapper).'
         )
     numbers = [number for group in groups for number in group['params']]
     weights = [weight for group in own for weight in group['params']]
     states = saved.get('state') or {}
     if not states and any('betas' in group for group in own):
-        raise ValueError(
-            f'{path} cannot be resumed from: it lacks optimizer.state.'
-        )
+        raise ValueError('it lacks optimizer.state.')
     for number, weight in zip(numbers, weights):
         state = states.get(number, {})
         if not isinstance(state, dict) or any(
@@ -427,39 +391,29 @@ def _check_optimizer(path: str, saved: Dict[str, Any], wrapper: Any) -> None:
             if key.startswith(_LIKE_WEIGHTS) and torch.is_tensor(value)
         ):
             raise ValueError(
-                f'{path} cannot be resumed from: optimizer.state.{number} '
-                f'does not fit its parameter of shape {tuple(weight.shape)}.'
+                f'optimizer.state.{number} does not fit its parameter of '
+                f'shape {tuple(weight.shape)}.'
             )
 
 
-def _check_schedulers(path: str, saved: Any, own: Any) -> None:
+def _check_schedulers(saved: Any, own: Any) -> None:
     """Compare the kinds of schedulers."""
     if isinstance(own, dict):
         for name, schedulers in own.items():
             part = saved.get(name) if isinstance(saved, dict) else None
-            _check_schedulers(path, part or (), schedulers)
+            _check_schedulers(part or (), schedulers)
         return
-    kinds: List[List[List[str]]] = [
-        [sorted(s) if isinstance(s, dict) else [] for s in saved],
-        [sorted(scheduler.state_dict()) for scheduler in own],
-    ]
-    if kinds[0] != kinds[1]:
+    there = [sorted(s) if isinstance(s, dict) else [] for s in saved]
+    if there != [sorted(scheduler.state_dict()) for scheduler in own]:
         names = ', '.join(type(scheduler).__name__ for scheduler in own)
         raise ValueError(
-            f'{path} cannot be resumed from: its {len(kinds[0])} '
-            f'param_schedulers are not those of the config ({names}).'
+            f'its {len(there)} param_schedulers are not those of the config '
+            f'({names}).'
         )
 
 
 def check_counting(cfg: Mapping[str, Any]) -> None:
-    """Refuse transforms that change counts, and sizes that differ.
-
-    Args:
-        cfg: Config of the run.
-
-    Raises:
-        ValueError: Naming the transform, or both sizes.
-    """
+    """Refuse configs whose transforms change counts, or sizes differ."""
     train = list(_transforms(cfg.get('train_dataloader')))
     for transform in train:
         name = str(transform.get('type'))

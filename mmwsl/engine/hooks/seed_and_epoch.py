@@ -61,13 +61,9 @@ class HeadEpochHook(Hook):
     """Set the epoch of heads and losses that change with it.
 
     Before an iteration that begins an epoch, and the first one of a run,
-    ``set_epoch(epoch)`` of the head, of auxiliary losses and of all other
-    modules of the model that have it is called. The epoch is that of the
-    run's iterations, so it is right after ``--resume`` and in loops that
-    count iterations alone.
-
-    Raises:
-        TypeError: If no module has ``set_epoch``.
+    ``set_epoch(epoch)`` of all modules of the model that have it is called.
+    The epoch is that of the run's iterations, so it is right after
+    ``--resume`` and in loops that count iterations alone.
     """
 
     def __init__(self) -> None:

@@ -33,16 +33,16 @@ class WSLVisualizationHook(Hook):
     Pictures of a validation go to the sub-folder ``val_<iteration>``.
 
     Args:
-        draw (bool): Whether to do anything.
-        interval (int): Draw every ``interval``-th image.
-        show (bool): Open a window for each image.
-        wait_time (float): Seconds that the window waits, 0 for ever.
-        out_dir (str, optional): Folder of the pictures; None for
-            ``pictures`` beside the run's log, or for no files if ``show``.
-        max_images (int, optional): Draw only that many images of the
-            dataset, the first ones; None for all.
-        sheet_size (int): Images on one contact sheet; 0 for no sheets.
-        suffix (str): Format of the panels, as file suffix.
+        draw: Whether to do anything.
+        interval: Draw every ``interval``-th image.
+        show: Open a window for each image.
+        wait_time: Seconds that the window waits, 0 for ever.
+        out_dir: Folder of the pictures; None for ``pictures`` beside the
+            run's log, or for no files if ``show``.
+        max_images: Draw only that many images of the dataset, the first
+            ones; None for all.
+        sheet_size: Images on one contact sheet; 0 for no sheets.
+        suffix: Format of the panels, as file suffix.
     """
 
     def __init__(
@@ -89,8 +89,9 @@ class WSLVisualizationHook(Hook):
             return
         rank, world_size = get_dist_info()
         size = len(getattr(runner, f'{mode}_dataloader').dataset)
-        chosen = []
-        for index, output in enumerate(outputs or []):
+        most = size if self.max_images is None else self.max_images
+        images, outputs = None, outputs or []
+        for index, output in enumerate(outputs):
             # mmengine's sampler deals images out to the processes in turn and
             # fills the last round up with images that were dealt already.
             position = self._seen * world_size + rank
@@ -98,16 +99,10 @@ class WSLVisualizationHook(Hook):
             if position >= size:
                 continue
             self._counts.add(output)
-            if position % self.interval == 0 and (
-                self.max_images is None or position < self.max_images
-            ):
-                chosen.append(index)
-        if not chosen or outputs is None:
-            return
-        folder = self._folder(runner, mode)
-        images = batch_images(data_batch, outputs)
-        for index in chosen:
-            self._draw(runner, images[index], outputs[index], folder)
+            if position % self.interval == 0 and position < most:
+                images = images or batch_images(data_batch, outputs)
+                folder = self._folder(runner, mode)
+                self._draw(runner, images[index], output, folder)
 
     def _after_epoch(self, runner: Runner, mode: str = 'train') -> None:
         """Write counts and the last sheet, and say where everything is."""

@@ -7,7 +7,7 @@ import io
 import math
 import os
 from dataclasses import asdict, dataclass, field
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 import torch
@@ -70,9 +70,7 @@ class ErasingState:
 
     def loss_jumped(self, loss: float, factor: Optional[float]) -> bool:
         """Whether a loss exceeds the first step's by a factor, if any."""
-        if factor is None or not self.losses:
-            return False
-        return loss > factor * self.losses[0]
+        return bool(factor and self.losses and loss > factor * self.losses[0])
 
 
 @LOOPS.register_module()
@@ -118,11 +116,6 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
         saliency_threshold: Saliency below it is background.
         val_begin: First epoch, over all steps, that ends with a validation.
         val_interval: Epochs between validations.
-
-    Raises:
-        ValueError: If an argument is out of range, the folder of saliency
-            maps is one of ground truth, or the pipelines do not erase right
-            after the image is loaded.
     """
 
     def __init__(
@@ -140,21 +133,19 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
         val_begin: int = 1,
         val_interval: int = 1,
     ) -> None:
-        for name, value, good in (
-            ('num_steps', num_steps, num_steps >= 1),
-            ('epochs', epochs, epochs >= 1),
-            ('mode', mode, mode in MODES),
-            ('fraction', fraction, 0 < fraction <= 1),
+        for argument, good in (
+            (f'num_steps={num_steps}', num_steps >= 1),
+            (f'epochs={epochs}', epochs >= 1),
+            (f'mode={mode!r}', mode in MODES),
+            (f'fraction={fraction}', 0 < fraction <= 1),
             (
-                'stop_factor',
-                stop_factor,
+                f'stop_factor={stop_factor}',
                 stop_factor is None or stop_factor > 1,
             ),
         ):
             if not good:
                 raise ValueError(
-                    'AdversarialErasingLoop: '
-                    f'{name} is out of range: {value!r}'
+                    f'AdversarialErasingLoop: {argument} is out of range'
                 )
         if saliency_dir:
             check_place(saliency_dir)
@@ -221,19 +212,15 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
 
     def _begin_anew(self) -> None:
         """Scan the images and keep the weights that steps begin with."""
-        found: List[Any] = [None]
-        if is_main_process():
-            trained = image_ids(self.dataloader.dataset)
-            missing = sorted(set(trained) - set(self._img_ids))
-            if missing:
-                raise ValueError(
-                    f'AdversarialErasingLoop: {len(missing)} images of '
-                    'train_dataloader are not in predict_dataloader, the '
-                    f'first is {missing[0]}'
-                )
-            found = [self._scan_dataset()]
-        broadcast_object_list(found)
-        self.state.mean = found[0]
+        trained = image_ids(self.dataloader.dataset)
+        missing = sorted(set(trained) - set(self._img_ids))
+        if missing:
+            raise ValueError(
+                f'AdversarialErasingLoop: {len(missing)} images of '
+                'train_dataloader are not in predict_dataloader, the first '
+                f'is {missing[0]}'
+            )
+        self.state.mean = _of_first_process(self._scan_dataset)
         self._initial = self._save_weights(INITIAL_WEIGHTS)
         text = ', '.join(f'{value:.2f}' for value in self.state.mean)
         self.runner.logger.info(f'Mean pixel of the data set: {text}')
@@ -256,12 +243,7 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
         return mean
 
     def _resume(self) -> None:
-        """Take the state from the checkpoint, and check the run's files.
-
-        Raises:
-            FileNotFoundError: If regions or the initial weights are missing.
-            ValueError: If the checkpoint does not belong to this run.
-        """
+        """Take the state from the checkpoint, and check the run's files."""
         kept = self.runner.message_hub.runtime_info.get(_KEY)
         if kept is None or kept['epochs'] != self.epochs:
             raise ValueError(
@@ -277,9 +259,9 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
                 'every step begins with'
             )
         self._initial = read_checkpoint(path)
-        if is_main_process():
-            check_digests(self.root, self.state.digests, self._img_ids)
-        barrier()
+        _of_first_process(
+            check_digests, self.root, self.state.digests, self._img_ids
+        )
 
     def _publish_state(self) -> None:
         """Give the state to the data sets and to checkpoints."""
@@ -292,14 +274,11 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
         while self._epoch < (len(self.state.losses) + 1) * self.epochs:
             self.run_epoch()
             self._decide_current_val_interval()
-            if (
-                self.runner.val_loop is not None
-                and self._epoch >= self.val_begin
-                and (
-                    self._epoch % self.val_interval == 0
-                    or self._epoch == self._max_epochs
-                )
-            ):
+            due = (
+                self._epoch % self.val_interval == 0
+                or self._epoch == self._max_epochs
+            )
+            if due and self._epoch >= self.val_begin and self.runner.val_loop:
                 self.runner.val_loop.run()
 
     def _end_step(self) -> None:
@@ -340,11 +319,7 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
                 path = region_file(folder, sample.img_id)
                 write_regions(path, *self._sample_regions(sample))
         barrier()
-        digest: List[Any] = [None]
-        if is_main_process():
-            digest = [digest_regions(folder, self._img_ids)]
-        broadcast_object_list(digest)
-        return str(digest[0])
+        return str(_of_first_process(digest_regions, folder, self._img_ids))
 
     def _sample_regions(self, sample: Any) -> Tuple[np.ndarray, np.ndarray]:
         """Return an image's regions bool (K, H, W) and their classes (K,)."""
@@ -398,7 +373,6 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
         """Write the unions, the label maps and the table."""
         rank, world_size = get_dist_info()
         merged = len(self.state.digests)
-        # Pixels that are labelled, that are foreground, and all of them.
         counts = torch.zeros(3, dtype=torch.int64)
         for img_id in self._img_ids[rank::world_size]:
             counts += torch.tensor(self._write_union(img_id, merged))
@@ -409,9 +383,8 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
     def _write_union(self, img_id: str, steps: int) -> List[int]:
         """Write an image's merged regions and, with saliency, label map.
 
-        Returns:
-            Numbers of its pixels that are labelled, of those that are
-            foreground, and of all; zeros if there is no label map.
+        Returns the numbers of its pixels that are labelled, that are
+        foreground, and of all of them; zeros without a label map.
         """
         regions, labels = merge_steps(self.root, steps, img_id)
         path = region_file(os.path.join(self.root, 'union'), img_id)
@@ -459,6 +432,13 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
             step=self._iter,
             file_path=f'{self.runner.timestamp}.json',
         )
+
+
+def _of_first_process(function: Callable, *args: Any) -> Any:
+    """Return to all processes what a function returns in the first one."""
+    found = [function(*args) if is_main_process() else None]
+    broadcast_object_list(found)
+    return found[0]
 
 
 def _split_pipeline(dataset: Any) -> Tuple[List[Any], EraseRegions]:

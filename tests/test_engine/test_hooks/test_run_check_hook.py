@@ -12,13 +12,16 @@ from mmengine.structures import BaseDataElement, PixelData
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from mmwsl.apis import load_config
 from mmwsl.engine.hooks import RunCheckHook
 from mmwsl.engine.hooks.run_check_hook import (
     ShownClasses,
     check_all_images,
     check_batches,
+    check_counting,
 )
 from mmwsl.utils.checkpoints import read_checkpoint
+from stage1_data import CONFIG_DIR, config_files
 
 
 class Line(BaseModel):
@@ -374,3 +377,28 @@ def test_label_maps_without_a_class_are_named(
     del samples[1]
     with pytest.raises(ValueError, match=r'0\.png: no mask'):
         test.test()
+
+
+@pytest.mark.parametrize(
+    'name', [name for name in config_files() if name.startswith('lc/')]
+)
+def test_configs_count_whole_images(name: str) -> None:
+    check_counting(load_config(CONFIG_DIR / name))
+
+
+def loaders(train: Dict[str, Any], test: Dict[str, Any]) -> Dict[str, Any]:
+    inner = dict(pipeline=[dict(type='RandomApply', transforms=[train])])
+    return dict(
+        train_dataloader=dict(dataset=dict(dataset=inner)),
+        test_dataloader=dict(dataset=dict(pipeline=[test])),
+    )
+
+
+def test_crops_and_sizes() -> None:
+    resize = dict(type='Resize', scale=(32, 64))
+    crop = dict(type='mmwsl.RandomResizedCrop', scale=32)
+    with pytest.raises(ValueError, match='RandomResizedCrop'):
+        check_counting(loaders(crop, resize))
+    with pytest.raises(ValueError, match='48 x 48.*32 x 64'):
+        check_counting(loaders(resize, dict(type='Resize', scale=48)))
+    check_counting(loaders(resize, resize))

@@ -1,4 +1,4 @@
-"""Tests of adversarial erasing inside one process."""
+"""Tests of adversarial erasing."""
 
 import json
 
@@ -7,11 +7,23 @@ import pytest
 import torch
 from PIL import Image
 
-from erasing_run import EPOCHS, IDS, SIZE, erasing_config, make_runner
+from erasing_run import (
+    EPOCHS,
+    IDS,
+    SIZE,
+    FakeLoss,
+    Stop,
+    erasing_config,
+    make_runner,
+    results,
+    write_saliency,
+)
+from mmwsl.engine.loops.adversarial_erasing_loop import ErasingState
 from mmwsl.pseudo_labels import mine_regions, regions_to_label
 from mmwsl.pseudo_labels.regions import read_regions
 from mmwsl.utils.checkpoints import read_checkpoint
 from mmwsl.utils.images import read_index_mask
+from walks import files_entered
 
 pytestmark = pytest.mark.filterwarnings('ignore')
 
@@ -130,3 +142,193 @@ def test_images_without_labels_have_no_regions(tmp_path):
         for i in IDS
     ]
     assert min(numbers) == 0 < max(numbers)
+
+
+def test_bad_saliency_is_told_before_training(tmp_path):
+    folder = tmp_path / 'saliency'
+    write_saliency(folder)
+    cfg = erasing_config(tmp_path / 'run', saliency_dir=str(folder))
+    (folder / f'{IDS[3]}.png').unlink()
+    with pytest.raises(FileNotFoundError, match=r'000003\.png'):
+        make_runner(cfg).train()
+    Image.new('L', (SIZE, SIZE + 1)).save(folder / f'{IDS[3]}.png')
+    with pytest.raises(ValueError, match='48 x 49 pixels.*48 x 48'):
+        make_runner(cfg).train()
+    for name in ('regions', 'labels', 'initial_weights.pth', 'epoch_1.pth'):
+        assert not (tmp_path / 'run' / name).exists()
+
+
+@pytest.mark.parametrize(
+    ('change', 'match'),
+    [
+        (dict(num_steps=0), 'num_steps'),
+        (dict(epochs=0), 'epochs'),
+        (dict(mode='bottom'), 'bottom'),
+        (dict(fraction=20), 'fraction'),
+        (dict(stop_factor=1), 'stop_factor'),
+        (dict(saliency_dir='x/SegmentationClass'), 'folder of ground truth'),
+    ],
+)
+def test_bad_arguments(tmp_path, change, match):
+    cfg = erasing_config(tmp_path)
+    cfg.train_cfg.update(change)
+    with pytest.raises(ValueError, match=match):
+        make_runner(cfg).train()
+
+
+def test_bad_configs(tmp_path):
+    cfg = erasing_config(tmp_path)
+    pipeline = cfg.train_cfg.predict_dataloader.dataset.pipeline
+    pipeline.insert(0, dict(type='RandomFlip', prob=1.0))
+    with pytest.raises(ValueError, match='RandomFlip comes before'):
+        make_runner(cfg).train()
+    del pipeline[:2]
+    with pytest.raises(ValueError, match='need dict.*EraseRegions'):
+        make_runner(cfg).train()
+    cfg = erasing_config(tmp_path)
+    cfg.custom_hooks.append(dict(type='EMAHook'))
+    with pytest.raises(ValueError, match='EMAHook'):
+        make_runner(cfg).train()
+    cfg = erasing_config(tmp_path)
+    cfg.train_cfg.predict_dataloader.dataset.num_images = 6
+    with pytest.raises(ValueError, match='2 images.*000006'):
+        make_runner(cfg).train()
+    cfg = erasing_config(tmp_path)
+    cfg.model.head.keep = 'all'
+    with pytest.raises(ValueError, match="keep='given'"):
+        make_runner(cfg).train()
+
+
+def test_when_it_is_over():
+    state = ErasingState(epochs=2)
+    assert not state.over(2)
+    state.losses, state.digests = [0.4], ['a']
+    assert not state.over(2)
+    assert state.over(1)
+    # A step without regions was refused.
+    state.losses = [0.4, 0.7]
+    assert state.over(3)
+
+
+def test_when_the_loss_jumps():
+    state = ErasingState(epochs=2)
+    assert not state.loss_jumped(100, 1.5)
+    state.losses = [0.4, 2.0]
+    assert state.loss_jumped(0.61, 1.5)
+    assert not state.loss_jumped(0.6, 1.5)
+    assert not state.loss_jumped(100, None)
+
+
+@pytest.mark.parametrize('epoch', [1, 3, 4])
+def test_resumed_run_ends_alike(tmp_path, whole, saliency, epoch):
+    """Broken off inside the first and second step and behind the second."""
+    cfg = erasing_config(tmp_path, saliency_dir=str(saliency))
+    runner = make_runner(cfg)
+    runner.register_hook(Stop(epoch))
+    with pytest.raises(KeyboardInterrupt):
+        runner.train()
+    cfg.resume = True
+    make_runner(cfg).train()
+    assert results(tmp_path) == results(whole[0])
+    states = [
+        read_checkpoint(folder / 'epoch_6.pth')['state_dict']
+        for folder in (tmp_path, whole[0])
+    ]
+    assert all(torch.equal(states[1][k], v) for k, v in states[0].items())
+
+
+def test_later_steps_do_not_hide_in_earlier_ones(tmp_path, whole, saliency):
+    """A finished run that is taken up from an early checkpoint."""
+    cfg = erasing_config(tmp_path, saliency_dir=str(saliency))
+    make_runner(cfg).train()
+    cfg.resume, cfg.load_from = True, str(tmp_path / 'epoch_3.pth')
+    make_runner(cfg).train()
+    assert results(tmp_path) == results(whole[0])
+
+
+def test_stops_when_the_loss_jumps(tmp_path):
+    cfg = erasing_config(tmp_path, stop_factor=1.5)
+    runner = make_runner(cfg)
+    runner.register_hook(FakeLoss([0.4, 0.61, 0.5]))
+    runner.train()
+    assert runner.epoch == 2 * EPOCHS
+    assert not (tmp_path / 'labels').exists()
+    folders = sorted(path.name for path in (tmp_path / 'regions').iterdir())
+    assert folders == ['step_1', 'steps.csv', 'union']
+    first, union = (
+        (tmp_path / f'regions/{name}/{IDS[0]}.npz').read_bytes()
+        for name in ('step_1', 'union')
+    )
+    assert first == union
+    table = (tmp_path / 'regions/steps.csv').read_text().splitlines()
+    assert table[1:] == ['1,0.400000,1', '2,0.610000,0']
+    # Nothing is left to do for a run that is resumed.
+    cfg.resume = True
+    again = make_runner(cfg)
+    again.train()
+    assert again.epoch == 2 * EPOCHS
+
+
+def test_goes_on_below_the_factor(tmp_path):
+    cfg = erasing_config(tmp_path, stop_factor=1.6)
+    cfg.train_cfg.mode = 'relative'
+    runner = make_runner(cfg)
+    runner.register_hook(FakeLoss([0.4, 0.61, 0.63]))
+    runner.train()
+    assert len(list((tmp_path / 'regions').glob('step_*'))) == 3
+    assert runner.train_loop.state.losses == pytest.approx([0.4, 0.61, 0.63])
+
+
+def broken(tmp_path, epoch):
+    """Break a run off and return its config for another one."""
+    cfg = erasing_config(tmp_path)
+    runner = make_runner(cfg)
+    runner.register_hook(Stop(epoch))
+    with pytest.raises(KeyboardInterrupt):
+        runner.train()
+    cfg.resume = True
+    return cfg
+
+
+def test_refuses_to_resume_without_its_files(tmp_path):
+    cfg = broken(tmp_path, 3)
+    path = tmp_path / f'regions/step_1/{IDS[2]}.npz'
+    content = path.read_bytes()
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match='1 of 8 images.*000002'):
+        make_runner(cfg).train()
+    path.write_bytes((path.parent / '000001.npz').read_bytes())
+    with pytest.raises(ValueError, match='step_1: these are not'):
+        make_runner(cfg).train()
+    path.write_bytes(content)
+    (tmp_path / 'initial_weights.pth').write_bytes(b'')
+    with pytest.raises(ValueError, match='initial_weights'):
+        make_runner(cfg).train()
+    (tmp_path / 'initial_weights.pth').unlink()
+    with pytest.raises(FileNotFoundError, match='initial_weights'):
+        make_runner(cfg).train()
+    cfg.train_cfg.epochs = 4
+    with pytest.raises(ValueError, match='epochs=4'):
+        make_runner(cfg).train()
+
+
+def test_two_steps_enter_few_files(tmp_path, saliency):
+    """Besides what training and predicting by the same classifier enter."""
+    cfg = erasing_config(tmp_path / 'plain')
+    cfg.train_cfg = dict(by_epoch=True, max_epochs=1)
+    del cfg.train_dataloader.dataset.pipeline[0]
+    runner = make_runner(cfg)
+
+    def train_and_predict():
+        runner.train()
+        runner.model.val_step(next(iter(runner.train_dataloader)))
+
+    known = files_entered(train_and_predict)
+    cfg = erasing_config(
+        tmp_path / 'erasing', saliency_dir=str(saliency), num_steps=2
+    )
+    files = files_entered(make_runner(cfg).train)
+    own = [path for path in files if path not in known]
+    print('\n'.join(own))
+    assert own[0] == 'engine/loops/adversarial_erasing_loop.py'
+    assert len(own) <= 12

@@ -1,15 +1,20 @@
-"""Random numbers of an epoch do not depend on what came before."""
+"""Epochs are seeded, numbered and ended by a validation."""
 
 import random
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, Dict, List, Optional
 from unittest.mock import Mock
 
 import numpy as np
+import pytest
 import torch
-from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
+from mmengine.model import BaseModel
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
+from torch import nn
 
 from mmwsl.datasets import base_datasets
-from mmwsl.engine.hooks import EpochSeedHook
+from mmwsl.engine.hooks import EpochSeedHook, HeadEpochHook
 from mmwsl.registry import DATASETS, HOOKS
 
 
@@ -105,3 +110,65 @@ def test_iteration_based_training_is_left_alone():
 
 def test_it_is_registered():
     assert isinstance(HOOKS.build(dict(type='EpochSeedHook')), EpochSeedHook)
+
+
+class Head(nn.Module):
+    """A head that writes down what it is told and when."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+        self.epoch: Optional[int] = None
+        self.seen: List[Optional[int]] = []
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+
+class Model(BaseModel):
+    """A model whose loss depends on nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = Head()
+
+    def forward(self, inputs: Any, mode: str = 'loss') -> Dict:
+        self.head.seen.append(self.head.epoch)
+        return dict(loss=self.head.weight.square())
+
+
+def run(work_dir: Path, loop: Dict, resume: bool = False) -> Model:
+    """Train on four batches an epoch."""
+    loader = torch.utils.data.DataLoader(
+        [dict(inputs=torch.zeros(1)) for _ in range(8)], batch_size=2
+    )
+    model = Model()
+    Runner(
+        model=model,
+        work_dir=str(work_dir),
+        train_dataloader=loader,
+        train_cfg=loop,
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
+        custom_hooks=[HeadEpochHook()],
+        resume=resume,
+        experiment_name=f'{work_dir.name}-{resume}',
+    ).train()
+    return model
+
+
+def test_epochs(tmp_path: Path) -> None:
+    model = run(tmp_path, dict(by_epoch=True, max_epochs=2))
+    assert model.head.seen == [0] * 4 + [1] * 4
+    resumed = run(tmp_path, dict(by_epoch=True, max_epochs=3), resume=True)
+    assert resumed.head.seen == [2] * 4
+
+
+def test_iterations(tmp_path: Path) -> None:
+    model = run(tmp_path, dict(by_epoch=False, max_iters=6))
+    assert model.head.seen == [0] * 4 + [1] * 2
+
+
+def test_other_heads_are_refused() -> None:
+    runner = SimpleNamespace(model=nn.Identity())
+    with pytest.raises(TypeError, match='HeadEpochHook.*Identity has none'):
+        HeadEpochHook().before_train(runner)  # type: ignore[arg-type]
