@@ -43,12 +43,6 @@ def read_proposals(path: str) -> Proposals:
     Proposals with scores are sorted by them, those of one score and those
     without keep their order.
 
-    Args:
-        path (str): The file.
-
-    Returns:
-        Proposals: At least one.
-
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is broken, empty or holds no proposal.
@@ -70,24 +64,17 @@ def write_proposals(
     """Write the proposals of one image, whole or not at all.
 
     Args:
-        path (str): A ``.npz``, ``.npy`` or ``.json`` file; missing folders
-            are made. ``.npy`` keeps no scores.
-        proposals (Proposals): K masks.
-        parameters (dict, optional): How they were made, kept in ``.npz``
-            files only.
-
-    Raises:
-        ValueError: If the suffix is unknown.
+        path: A ``.npz``, ``.npy`` or ``.json`` file; missing folders are made.
+            ``.npy`` keeps no scores.
+        proposals: K masks.
+        parameters: How they were made, kept in ``.npz`` files only.
     """
     writer = _known(_WRITERS, path)
     write_whole(path, writer(proposals, parameters))
 
 
 def read_parameters(path: str) -> Optional[Dict[str, Any]]:
-    """Read how the proposals of a ``.npz`` file were made.
-
-    Returns:
-        dict | None: What :func:`write_proposals` was given, None without.
+    """Read how the proposals of a ``.npz`` file were made, if it says so.
 
     Raises:
         ValueError: If the file, of which all is read, is broken.
@@ -97,8 +84,7 @@ def read_parameters(path: str) -> Optional[Dict[str, Any]]:
         read_proposals(path)
         if 'parameters' not in content:
             return None
-        found: Dict[str, Any] = json.loads(str(content['parameters']))
-        return dict(found)
+        return dict(json.loads(str(content['parameters'])))
 
 
 class ProposalList:
@@ -111,13 +97,9 @@ class ProposalList:
     it, by its file name without suffix. Masks stay encoded until asked for.
 
     Args:
-        path (str): The file.
-        names (list[dict], optional): COCO's ``images``, dicts of ``id`` and
-            ``file_name``, where the file has none.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is empty or holds no such list.
+        path: The file.
+        names: COCO's ``images``, dicts of ``id`` and ``file_name``, where the
+            file has none.
     """
 
     def __init__(
@@ -154,11 +136,7 @@ class ProposalList:
         return list(self._items)
 
     def read(self, img_id: str) -> Proposals:
-        """Return the proposals of an image, best first.
-
-        Raises:
-            ValueError: If the file has none of this image, or broken ones.
-        """
+        """Return the proposals of an image, best first."""
         place = f'{self.path}: {img_id}'
         if img_id not in self._items:
             raise ValueError(f'{place}: {_WHAT} has no such image_id')
@@ -167,17 +145,11 @@ class ProposalList:
 
 
 def images_of(content: Any, path: str) -> List[Dict[str, Any]]:
-    """Return COCO's ``images`` of a file.
-
-    Args:
-        content (dict): What the file holds.
-        path (str): The file, for the error.
-
-    Returns:
-        list[dict]: Each with ``id``, a text or number, and ``file_name``.
+    """Return COCO's ``images`` of what a file holds.
 
     Raises:
-        ValueError: If there is no such list.
+        ValueError: If they are no list of dicts with ``id``, a text or a
+            number, and ``file_name``.
     """
     images = content.get('images') if isinstance(content, dict) else None
     if not isinstance(images, list) or not all(
@@ -193,12 +165,7 @@ def images_of(content: Any, path: str) -> List[Dict[str, Any]]:
 
 
 def write_proposal_list(path: str, proposals: Dict[str, Proposals]) -> None:
-    """Write the proposals of many images into one ``.json`` file.
-
-    Args:
-        path (str): The file; missing folders are made.
-        proposals (dict): Those of each image id.
-    """
+    """Write proposals, by image id, into one ``.json`` file."""
     items = [
         {'image_id': img_id, **item}
         for img_id, masks in proposals.items()
@@ -212,7 +179,7 @@ def _is_id(value: Any) -> bool:
 
 
 def _best_first(proposals: Proposals, path: str) -> Proposals:
-    """Sort proposals by their scores, if they have any."""
+    """Sort proposals by their scores, if they have any; refuse none."""
     if not len(proposals):
         raise ValueError(f'{path}: {_WHAT} holds no proposal')
     if proposals.scores is None:
@@ -244,17 +211,14 @@ def _from_list(items: Any, path: str) -> Proposals:
         raise ValueError(f'{path}: is no list of dicts with segmentation')
     if not items:
         raise ValueError(f'{path}: {_WHAT} holds no proposal')
+    masks = [decode_mask(item['segmentation'], path) for item in items]
+    if len({mask.shape for mask in masks}) > 1:
+        raise ValueError(f'{path}: holds masks of different sizes')
     scores = [item.get('score') for item in items]
     return Proposals(
-        _stack([decode_mask(item['segmentation'], path) for item in items]),
+        np.stack(masks),
         None if None in scores else np.array(scores, dtype=np.float32),
     )
-
-
-def _stack(masks: List[np.ndarray]) -> np.ndarray:
-    if len({mask.shape for mask in masks}) > 1:
-        raise ValueError('holds masks of different sizes')
-    return np.stack(masks)
 
 
 def _list_of(proposals: Proposals) -> List[Dict[str, Any]]:

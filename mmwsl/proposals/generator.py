@@ -1,7 +1,7 @@
 """Making object proposals without a trained model.
 
-B: number of trees, S: number of regions, K: number of candidates, G: number of
-guesses, (H, W): size of the image.
+B: number of trees, S: number of regions, K: number of candidates, (H, W): size
+of the image. Sets of regions are bool (K, S).
 """
 
 from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
@@ -85,16 +85,13 @@ class ProposalGenerator:
     Same image, same proposals: nothing is random.
 
     Args:
-        max_proposals (int): How many proposals an image gets at most.
-        num_superpixels (int): How many regions to merge.
-        min_share (float): Smallest share of the image that is proposed.
-        max_share (float): Largest share of the image that is proposed.
-        pixels (tuple[int]): Images with fewer pixels than the first number
-            are enlarged to it, those with more than the second shrunk to it;
-            masks still have the size of the image.
-
-    Raises:
-        ValueError: If a number is out of range.
+        max_proposals: How many proposals an image gets at most.
+        num_superpixels: How many regions to merge.
+        min_share: Smallest share of the image that is proposed.
+        max_share: Largest share of the image that is proposed.
+        pixels: Images with fewer pixels than the first number are enlarged
+            to it, those with more than the second shrunk to it; masks still
+            have the size of the image.
 
     Example:
         >>> ProposalGenerator(max_proposals=100)(cv2.imread('a.jpg')).shape
@@ -145,18 +142,11 @@ class ProposalGenerator:
         )
 
     def __call__(self, img: np.ndarray) -> Proposals:
-        """Propose masks.
-
-        Args:
-            img (np.ndarray): BGR uint8 (H, W, 3).
+        """Propose masks in an image BGR uint8 (H, W, 3).
 
         Returns:
-            Proposals: At least one and at most ``max_proposals`` masks (K,
-            H, W), best first, with what each adds to the expected best
-            overlap as scores.
-
-        Raises:
-            ValueError: If ``img`` is no colour image of 8 bits.
+            At least one and at most ``max_proposals`` masks, best first, with
+            what each adds to the expected best overlap as scores.
         """
         if img.ndim != 3 or img.shape[2] != 3 or img.dtype != np.uint8:
             raise ValueError(
@@ -185,8 +175,8 @@ class ProposalGenerator:
         self, graph: RegionGraph, seen: np.ndarray
     ) -> Tuple[np.ndarray, np.ndarray]:
         """Return the chosen sets of regions bool (K, S) and scores (K,)."""
-        merges = merge_trees(graph, CRITERIA)
-        sets = candidate_sets(graph, merges, self.min_share, self.max_share)
+        trees = merge_trees(graph, CRITERIA)
+        sets = candidate_sets(graph, trees, self.min_share, self.max_share)
         # A region of an enlarged image can fall between all pixels.
         sets = sets[sets[:, seen].any(axis=1)]
         if not len(sets):
@@ -198,10 +188,7 @@ class ProposalGenerator:
 
 
 def candidate_sets(
-    graph: RegionGraph,
-    merges: np.ndarray,
-    min_share: float,
-    max_share: float,
+    graph: RegionGraph, trees: np.ndarray, min_share: float, max_share: float
 ) -> np.ndarray:
     """Collect the nodes of all trees, and pairs of nodes near the top.
 
@@ -209,46 +196,42 @@ def candidate_sets(
     for objects of two colours, which trees join with the background first.
 
     Args:
-        graph (RegionGraph): S regions.
-        merges (np.ndarray): int64 (B, S - 1, 2), the trees.
-        min_share (float): Smallest share of the image.
-        max_share (float): Largest share of the image.
+        graph: S regions.
+        trees: int64 (B, S - 1, 2), from :func:`merge_trees`.
+        min_share: Smallest share of the image.
+        max_share: Largest share of the image.
 
     Returns:
-        np.ndarray: bool (K, S), each set once.
+        bool (K, S), each set once.
     """
     regions = len(graph.area)
     found = []
-    for merge in merges:
-        members = tree_members(merge)
+    for tree in trees:
+        members = tree_members(tree)
         large = _within(graph, members, min_share, 1.0)
         # The top: what the last merges made, and what they were made of.
         last = min(_PAIRED, regions - 1)
-        top = members[_top_nodes(merge, last)]
+        nodes = {*range(len(members) - last, len(members))}
+        nodes.update(tree[len(tree) - last :].flatten().tolist())
+        top = members[sorted(nodes)]
         top = top[_within(graph, top, min_share, 1.0)]
         found += [members[large], _joined_pairs(graph, top)]
-    sets = _unique(np.concatenate(found))
+    sets = np.concatenate(found)
+    # Each once, in a fixed order.
+    packed = np.ascontiguousarray(np.packbits(sets, axis=1))
+    rows = packed.view(np.dtype((np.void, packed.shape[1]))).reshape(-1)
+    _, first = np.unique(rows, return_index=True)
+    sets = sets[np.sort(first)]
     return sets[_within(graph, sets, min_share, max_share)]
 
 
 def _within(
     graph: RegionGraph, sets: np.ndarray, low: float, high: float
 ) -> np.ndarray:
+    """Return which sets (K,) have such a share of the image."""
     share = sets @ graph.area / graph.area.sum()
     inside: np.ndarray = (share >= low) & (share <= high)
     return inside
-
-
-def _top_nodes(merge: np.ndarray, last: int) -> np.ndarray:
-    """Return the nodes of the last merges and their children."""
-    regions = len(merge) + 1
-    node_of = np.arange(regions)
-    nodes = set()
-    for step, (kept, gone) in enumerate(merge):
-        if step >= regions - 1 - last:
-            nodes |= {node_of[kept], node_of[gone], regions + step}
-        node_of[kept] = regions + step
-    return np.array(sorted(nodes), dtype=np.int64)
 
 
 def _joined_pairs(graph: RegionGraph, sets: np.ndarray) -> np.ndarray:
@@ -260,14 +243,6 @@ def _joined_pairs(graph: RegionGraph, sets: np.ndarray) -> np.ndarray:
     return joined
 
 
-def _unique(sets: np.ndarray) -> np.ndarray:
-    """Return each row of a boolean matrix once, in a fixed order."""
-    packed = np.ascontiguousarray(np.packbits(sets, axis=1))
-    rows = packed.view(np.dtype((np.void, packed.shape[1]))).reshape(-1)
-    _, first = np.unique(rows, return_index=True)
-    return sets[np.sort(first)]
-
-
 def merge_trees(
     graph: RegionGraph, criteria: Sequence[Criterion]
 ) -> np.ndarray:
@@ -277,12 +252,12 @@ def merge_trees(
     regions that is faster than a queue for each tree.
 
     Args:
-        graph (RegionGraph): S regions; every one touches another.
-        criteria (Sequence[Criterion]): B ways to compare regions.
+        graph: S regions; every one touches another.
+        criteria: B ways to compare regions.
 
     Returns:
-        np.ndarray: int64 (B, S - 1, 2): in each step the second region
-        becomes part of the first one.
+        int64 (B, S - 1, 2), the two nodes that each step merges. Nodes 0 to
+        S - 1 are the regions, and step i makes node S + i.
     """
     trees, regions = len(criteria), len(graph.area)
     state = {
@@ -296,50 +271,40 @@ def merge_trees(
         row = _distances(state, weights, np.full(trees, region))
         distances[:, region] = row
     flat = distances.reshape(trees, -1)
-    merges = np.empty((trees, regions - 1, 2), dtype=np.int64)
+    children = np.empty((trees, regions - 1, 2), dtype=np.int64)
+    node_of = np.tile(np.arange(regions), (trees, 1))
     for step in range(regions - 1):
         kept, gone = np.divmod(flat.argmin(axis=1), regions)
-        merges[:, step] = np.stack([kept, gone], axis=1)
+        children[:, step, 0] = node_of[tree, kept]
+        children[:, step, 1] = node_of[tree, gone]
+        node_of[tree, kept] = regions + step
         _merge(state, tree, kept, gone)
         distances[tree, gone] = distances[tree, :, gone] = np.inf
         row = _distances(state, weights, kept)
         distances[tree, kept] = distances[tree, :, kept] = row
-    return merges
+    return children
 
 
-def tree_members(merges: np.ndarray) -> np.ndarray:
-    """List the regions of all nodes of one tree.
-
-    Args:
-        merges (np.ndarray): int64 (S - 1, 2), of one tree.
+def tree_members(tree: np.ndarray) -> np.ndarray:
+    """Return the regions in each node of one tree (S - 1, 2).
 
     Returns:
-        np.ndarray: bool (2 S - 1, S); the S regions themselves, then what
-        each merge made.
+        bool (2 S - 1, S).
     """
-    regions = len(merges) + 1
+    regions = len(tree) + 1
     members = np.zeros((2 * regions - 1, regions), dtype=bool)
     members[:regions] = np.eye(regions, dtype=bool)
-    node_of = np.arange(regions)
-    for step, (kept, gone) in enumerate(merges):
-        members[regions + step] = members[node_of[kept]]
-        members[regions + step] |= members[node_of[gone]]
-        node_of[kept] = regions + step
+    for node, children in enumerate(tree, regions):
+        members[node] = members[children].any(axis=0)
     return members
 
 
 def _distances(
     state: Dict[str, np.ndarray], weights: np.ndarray, region: np.ndarray
 ) -> np.ndarray:
-    """Compare one region a tree with all others.
+    """Compare one region a tree (B,) with all others, by weights (B, 7).
 
-    Args:
-        state (dict): What is known of the regions, arrays (B, S, ...).
-        weights (np.ndarray): float32 (B, 7).
-        region (np.ndarray): int64 (B,).
-
-    Returns:
-        np.ndarray: float32 (B, S), inf where the regions do not touch.
+    The distances float32 (B, S) are inf where the regions do not touch.
     """
     tree = np.arange(len(region))
     area = np.maximum(state['area'], 1)[..., None]
@@ -352,32 +317,23 @@ def _distances(
 
     length = state['length'][tree, region]
     shared = np.maximum(length, 1)
+    # The box of both regions, and what they fill of it.
+    box, own = state['box'], state['box'][tree, region][:, None]
+    sides = np.maximum(box[..., 2:], own[..., 2:])
+    sides = sides - np.minimum(box[..., :2], own[..., :2])
+    used = state['area'] + state['area'][tree, region][:, None]
     parts = (
         np.abs(differences('color')).sum(axis=2) / 2,
         np.abs(differences('texture')).sum(axis=2) / 2,
         state['step'][tree, region] / shared,
         state['region'][tree, region] / shared,
         np.sqrt((differences('embedding') ** 2).sum(axis=2)),
-        _free_share(state, tree, region, total),
+        np.maximum(sides.prod(axis=2) - used, 0) / total,
     )
     distance = sum(w[:, None] * part for w, part in zip(weights.T, parts))
     smaller = np.minimum(state['area'], state['area'][tree, region][:, None])
     distance *= (smaller / total + 1e-4) ** weights[:, -1:]
     return np.where(length > 0, distance, np.inf)
-
-
-def _free_share(
-    state: Dict[str, np.ndarray],
-    tree: np.ndarray,
-    region: np.ndarray,
-    total: np.ndarray,
-) -> np.ndarray:
-    """Share of the image in the common box but in neither region (B, S)."""
-    box, own = state['box'], state['box'][tree, region][:, None]
-    sides = np.maximum(box[..., 2:], own[..., 2:])
-    sides = sides - np.minimum(box[..., :2], own[..., :2])
-    used = state['area'] + state['area'][tree, region][:, None]
-    return np.maximum(sides.prod(axis=2) - used, 0) / total
 
 
 def _merge(
@@ -410,12 +366,12 @@ def object_prior(
     property standardised over the candidates.
 
     Args:
-        graph (RegionGraph): S regions.
-        sets (np.ndarray): bool (K, S).
-        weights (Mapping[str, float]): Those of :func:`set_properties`.
+        graph: S regions.
+        sets: bool (K, S).
+        weights: Those of :func:`set_properties`.
 
     Returns:
-        np.ndarray: float32 (K,), sums to 1.
+        float32 (K,), sums to 1.
     """
     properties = set_properties(graph, sets)
     logit = np.zeros(len(sets))
@@ -434,7 +390,7 @@ def set_properties(
     """Measure candidates.
 
     Returns:
-        dict: Arrays (K,): ``rim``, the share of the outline at the border of
+        Arrays (K,): ``rim``, the share of the outline at the border of
         the image; ``step``, the mean edge along the rest of the outline;
         ``cut``, the logarithm of the normalised cut; ``area``, the logarithm
         of the share of the image; ``roughness``, the logarithm of the whole
@@ -467,13 +423,7 @@ def _cut(
 def set_ious(
     graph: RegionGraph, sets: np.ndarray, others: np.ndarray
 ) -> np.ndarray:
-    """Intersection over union of sets of regions, float32 (K, G).
-
-    Args:
-        graph (RegionGraph): S regions.
-        sets (np.ndarray): bool (K, S).
-        others (np.ndarray): bool (G, S).
-    """
+    """Return the IoU of all pairs of sets (K, S) and others (G, S)."""
     one, other = sets.astype(np.float32), others.astype(np.float32)
     common = (one * graph.area) @ other.T
     union = (one @ graph.area)[:, None] + other @ graph.area - common
@@ -492,15 +442,15 @@ def choose(
     likely candidates come first, and none that says the same as another.
 
     Args:
-        graph (RegionGraph): S regions.
-        sets (np.ndarray): bool (K, S).
-        prior (np.ndarray): float32 (K,).
-        number (int): How many to choose at most.
+        graph: S regions.
+        sets: bool (K, S).
+        prior: float32 (K,).
+        number: How many to choose at most.
 
     Returns:
-        tuple[np.ndarray]: Indices of the chosen ones, int64, best first; and
-        what each adds to the expected best overlap, which is in [0, 1] and
-        never more than what the one before adds.
+        Indices of the chosen ones, int64, best first; and what each adds to
+        the expected best overlap, which is in [0, 1] and never more than what
+        the one before adds.
     """
     guesses = np.argsort(-prior, kind='stable')[:_MAX_GUESSES]
     ious = set_ious(graph, sets, sets[guesses])

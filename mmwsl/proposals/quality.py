@@ -22,18 +22,15 @@ def best_overlaps(
     """Find the best overlap of each object with the first proposals.
 
     Args:
-        proposals (Proposals): K masks, best first.
-        masks (np.ndarray): bool (n, H, W), the objects.
-        numbers (Sequence[int]): How many proposals to look at, ascending.
-        ignored (np.ndarray, optional): bool (H, W), pixels that belong
-            neither to objects nor to the rest.
+        proposals: K masks, best first.
+        masks: bool (n, H, W), the objects.
+        numbers: How many proposals to look at, ascending.
+        ignored: bool (H, W), pixels that belong neither to objects nor to
+            the rest.
 
     Returns:
-        np.ndarray: float64 (n, numbers), the largest IoU with the first
-        ``numbers[i]`` proposals; 0 without proposals.
-
-    Raises:
-        ValueError: If proposals and objects have different sizes.
+        float64 (n, numbers), the largest IoU with the first ``numbers[i]``
+        proposals; 0 without proposals.
     """
     kept = np.ones(masks.shape[1:], bool) if ignored is None else ~ignored
     best = np.zeros((max(numbers) + 1, len(masks)))
@@ -50,13 +47,12 @@ def single_instances(
     """Take class masks as instances where a class has one object.
 
     Args:
-        seg_map (np.ndarray): Integers (H, W), 0 background, c + 1 class c.
-        labels (np.ndarray): Integers, the class of every object, difficult
-            ones included.
+        seg_map: Integers (H, W), 0 background, c + 1 class c.
+        labels: Integers, the class of every object, difficult ones included.
 
     Returns:
-        tuple[np.ndarray]: Masks bool (n, H, W) and labels int64 (n,), those
-        of objects that are the only one of their class and have a pixel.
+        Masks bool (n, H, W) and labels int64 (n,), those of objects that are
+        the only one of their class and have a pixel.
     """
     classes, counts = np.unique(labels, return_counts=True)
     single = classes[counts == 1].astype(np.int64)
@@ -75,21 +71,18 @@ def proposal_scores(
     """Average over the objects of a data set.
 
     Args:
-        overlaps (np.ndarray): (m, numbers), see :func:`best_overlaps`.
-        labels (np.ndarray): Integers (m,), class of each object.
-        numbers (Sequence[int]): How many proposals were looked at.
-        classes (Sequence[str]): Names of the classes.
-        thresholds (Sequence[float]): IoU at which an object is found.
+        overlaps: (m, numbers), see :func:`best_overlaps`.
+        labels: Integers (m,), class of each object.
+        numbers: How many proposals were looked at.
+        classes: Names of the classes.
+        thresholds: IoU at which an object is found.
 
     Returns:
-        dict: In percent ``ABO@n``, the mean best overlap of all objects,
+        In percent ``ABO@n``, the mean best overlap of all objects,
         ``recall@t@n``, the share of objects found, and ``MABO@n``, the mean
         over classes of their ABO, which is the upper bound of that metric
         for anything that picks among the proposals; ``num_objects``; and
         ``classes``, the same per class that has objects.
-
-    Raises:
-        ValueError: If there is no object.
     """
     if not len(overlaps):
         raise ValueError('no object to compare proposals with')

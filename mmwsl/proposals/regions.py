@@ -8,6 +8,7 @@ from typing import Dict, List, NamedTuple, Tuple
 
 import cv2
 import numpy as np
+from scipy import ndimage
 
 # The values of L, a and b that most pixels of photographs have.
 _RANGES = ((0, 100), (-30, 42), (-30, 42))
@@ -25,13 +26,7 @@ _EDGE_SCALE = 0.12
 
 
 def resize_within(img: np.ndarray, pixels: Tuple[int, int]) -> np.ndarray:
-    """Bring an image to a number of pixels between two bounds.
-
-    Args:
-        img (np.ndarray): (H, W, 3).
-        pixels (tuple[int]): Smaller images are enlarged to the first number,
-            larger ones shrunk to the second.
-    """
+    """Bring an image (H, W, 3) to a number of pixels between two bounds."""
     height, width = img.shape[:2]
     wanted = np.clip(height * width, *pixels)
     factor = float(np.sqrt(wanted / (height * width)))
@@ -62,11 +57,7 @@ def to_lab(img: np.ndarray) -> np.ndarray:
 
 
 def scaled_lab(lab: np.ndarray) -> np.ndarray:
-    """Stretch each channel to the range that photographs use, 0 to 1.
-
-    Args:
-        lab (np.ndarray): CIELAB float32 (H, W, 3).
-    """
+    """Stretch each channel (H, W, 3) to what photographs use, 0 to 1."""
     low, high = np.array(_RANGES, dtype=np.float32).T
     return np.clip((lab - low) / (high - low), 0, 1)
 
@@ -75,11 +66,11 @@ def texture_codes(lightness: np.ndarray) -> np.ndarray:
     """Sort pixels by direction and strength of the finest gradient.
 
     Args:
-        lightness (np.ndarray): float32 (H, W), 0 to 100.
+        lightness: float32 (H, W), 0 to 100.
 
     Returns:
-        np.ndarray: int64 (H, W), 0 flat, then strong and weak gradients of
-        eight directions each.
+        int64 (H, W), 0 flat, then strong and weak gradients of eight
+        directions each.
     """
     across, down = _gradient(lightness, 1.0)
     size = np.hypot(across, down)
@@ -91,13 +82,12 @@ def texture_codes(lightness: np.ndarray) -> np.ndarray:
 
 
 def edge_maps(lab: np.ndarray) -> EdgeMaps:
-    """Measure both kinds of edges.
-
-    Args:
-        lab (np.ndarray): CIELAB float32 (H, W, 3).
-    """
-    step = np.minimum(_step_size(lab, 1.0) / 20, 1)
-    step += np.minimum(_step_size(lab, 2.0) / 15, 1)
+    """Measure both kinds of edges of CIELAB float32 (H, W, 3)."""
+    step = np.zeros(lab.shape[:2], dtype=np.float32)
+    for sigma, strong in ((1.0, 20), (2.0, 15)):
+        across, down = _gradient(lab, sigma)
+        size = np.sqrt((across**2 + down**2).sum(axis=2))
+        step += np.minimum(size / strong, 1)
     return EdgeMaps(step / 2, _region_contrast(lab))
 
 
@@ -107,12 +97,6 @@ def _gradient(
     smooth = cv2.GaussianBlur(planes, (0, 0), sigma)
     across = cv2.Scharr(smooth, cv2.CV_32F, 1, 0) / 32
     return across, cv2.Scharr(smooth, cv2.CV_32F, 0, 1) / 32
-
-
-def _step_size(lab: np.ndarray, sigma: float) -> np.ndarray:
-    across, down = _gradient(lab, sigma)
-    size: np.ndarray = np.sqrt((across**2 + down**2).sum(axis=2))
-    return size
 
 
 def _region_contrast(lab: np.ndarray) -> np.ndarray:
@@ -149,13 +133,12 @@ def _half_disc_contrast(planes: List[np.ndarray], radius: int) -> np.ndarray:
     """Half the L1 distance of the histograms of two half discs.
 
     Args:
-        planes (list[np.ndarray]): Q float32 (h, w), share of each bin in
-            each pixel.
-        radius (int): Of the discs, in pixels.
+        planes: Q float32 (h, w), share of each bin in each pixel.
+        radius: Of the discs, in pixels.
 
     Returns:
-        np.ndarray: float32 (orientations, h, w), 0 to the number of
-        histograms that the planes form.
+        float32 (orientations, h, w), 0 to the number of histograms that the
+        planes form.
     """
     reach = np.arange(-radius, radius + 1)
     disc = reach[:, None] ** 2 + reach**2 <= radius * (radius + 0.5)
@@ -200,14 +183,14 @@ def superpixels(
     which all pairs merge that are each other's most similar neighbour.
 
     Args:
-        img (np.ndarray): BGR uint8 (H, W, 3).
-        lab (np.ndarray): CIELAB float32 (H, W, 3).
-        edges (EdgeMaps): Of the image.
-        number (int): How many regions to leave.
+        img: BGR uint8 (H, W, 3).
+        lab: The same in CIELAB, float32.
+        edges: Of the image.
+        number: How many regions to leave.
 
     Returns:
-        np.ndarray: int64 (H, W), region of each pixel, 0 to S - 1; S is
-        ``number`` unless the image is too small.
+        int64 (H, W), region of each pixel, 0 to S - 1; S is ``number`` unless
+        the image is too small.
     """
     # OpenCV leaves out the outermost pixels, so one more is added all round.
     smooth = cv2.copyMakeBorder(
@@ -226,9 +209,9 @@ def borders(labels: np.ndarray, maps: np.ndarray) -> Borders:
     """Measure the borders between touching regions.
 
     Args:
-        labels (np.ndarray): int64 (H, W), region of each pixel.
-        maps (np.ndarray): (maps, H, W), values to sum up; of the two pixels
-            at a border the larger value counts.
+        labels: int64 (H, W), region of each pixel.
+        maps: (maps, H, W), values to sum up; of the two pixels at a border
+            the larger value counts.
     """
     number = int(labels.max()) + 1
     keys, values = [], []
@@ -245,14 +228,15 @@ def borders(labels: np.ndarray, maps: np.ndarray) -> Borders:
         )
         values.append(np.maximum(before[:, differ], after[:, differ]))
     pairs, inverse = np.unique(np.concatenate(keys), return_inverse=True)
-    sums = [
-        np.bincount(inverse, row, len(pairs))
-        for row in np.concatenate(values, axis=1)
-    ]
+    sums = _sums(inverse, np.concatenate(values, axis=1), len(pairs))
     length = np.bincount(inverse, minlength=len(pairs)).astype(np.float64)
-    return Borders(
-        pairs // number, pairs % number, length, np.stack(sums, axis=1)
-    )
+    return Borders(pairs // number, pairs % number, length, sums)
+
+
+def _sums(index: np.ndarray, rows: np.ndarray, number: int) -> np.ndarray:
+    """Sum rows (k, n) over equal indices (n,), float64 (number, k)."""
+    sums = [np.bincount(index, row, number) for row in rows]
+    return np.stack(sums, axis=1)
 
 
 def _seeds(edge: np.ndarray) -> np.ndarray:
@@ -273,8 +257,7 @@ def _seeds(edge: np.ndarray) -> np.ndarray:
 def _fill(labels: np.ndarray) -> np.ndarray:
     """Give the watershed's lines, -1, to a region beside them.
 
-    Returns:
-        np.ndarray: int64 (H, W), numbers without gaps.
+    Regions (H, W) are numbered without gaps then.
     """
     # float32 is the one type that OpenCV dilates and that holds the numbers.
     filled = np.maximum(labels, 0).astype(np.float32)
@@ -305,13 +288,7 @@ def _merge(
         length=found.length,
         edge=found.sums[:, 0],
         area=np.bincount(flat, minlength=count).astype(np.float64),
-        color=np.stack(
-            [
-                np.bincount(flat, c.reshape(-1), count)
-                for c in np.moveaxis(lab, 2, 0)
-            ],
-            axis=1,
-        ),
+        color=_sums(flat, lab.reshape(-1, 3).T, count),
     )
     region_of = np.arange(count)
     while count > number and len(state['first']):
@@ -358,9 +335,7 @@ def _renumber(
     for name in ('length', 'edge'):
         merged[name] = np.bincount(inverse, state[name][kept], len(pairs))
     merged['area'] = np.bincount(renumbered, state['area'], count)
-    merged['color'] = np.stack(
-        [np.bincount(renumbered, c, count) for c in state['color'].T], axis=1
-    )
+    merged['color'] = _sums(renumbered, state['color'].T, count)
     return merged
 
 
@@ -403,13 +378,7 @@ class RegionGraph(NamedTuple):
 def region_graph(
     labels: np.ndarray, lab: np.ndarray, edges: EdgeMaps
 ) -> RegionGraph:
-    """Gather what is known of the regions of an image.
-
-    Args:
-        labels (np.ndarray): int64 (H, W), region of each pixel.
-        lab (np.ndarray): CIELAB float32 (H, W, 3).
-        edges (EdgeMaps): Of the image.
-    """
+    """Gather what is known of the regions int64 (H, W) of an image."""
     number = int(labels.max()) + 1
     area = np.bincount(labels.reshape(-1), minlength=number)
     found = borders(labels, np.stack(edges))
@@ -425,7 +394,13 @@ def region_graph(
         texture=_histograms(
             labels, texture_codes(lab[..., 0]), number, _NUM_TEXTURES
         ),
-        box=_boxes(labels, number),
+        box=np.array(
+            [
+                (columns.start, rows.start, columns.stop, rows.stop)
+                for rows, columns in ndimage.find_objects(labels + 1)
+            ],
+            dtype=np.float32,
+        ),
         length=matrices[0],
         step=matrices[1],
         region=matrices[2],
@@ -437,6 +412,7 @@ def region_graph(
 def _histograms(
     labels: np.ndarray, bins: np.ndarray, number: int, size: int
 ) -> np.ndarray:
+    """Count the bins in each region, float32 (number, size)."""
     keys = (labels * size + bins).reshape(-1)
     counts = np.bincount(keys, minlength=number * size)
     return counts.reshape(number, size).astype(np.float32)
@@ -466,26 +442,11 @@ def _color_histograms(
     return (np.concatenate(parts, axis=1) / len(parts)).astype(np.float32)
 
 
-def _boxes(labels: np.ndarray, number: int) -> np.ndarray:
-    flat = labels.reshape(-1)
-    y, x = np.divmod(np.arange(labels.size), labels.shape[1])
-    order = np.argsort(flat, kind='stable')
-    starts = np.searchsorted(flat[order], np.arange(number))
-    box = [
-        np.minimum.reduceat(x[order], starts),
-        np.minimum.reduceat(y[order], starts),
-        np.maximum.reduceat(x[order], starts) + 1,
-        np.maximum.reduceat(y[order], starts) + 1,
-    ]
-    return np.stack(box, axis=1).astype(np.float32)
-
-
 def affinities(graph: RegionGraph) -> np.ndarray:
-    """Say how much holds two regions together.
+    """Say how much holds two regions together, float32 (S, S).
 
-    Returns:
-        np.ndarray: float32 (S, S), the length of the border times a factor
-        that falls from 1 with the mean edge along it.
+    The length of the border times a factor that falls from 1 with the mean
+    edge along it.
     """
     edge = (graph.step + graph.region) / np.maximum(graph.length, 1) / 2
     weight: np.ndarray = np.exp(-edge / _EDGE_SCALE) * graph.length
@@ -498,11 +459,7 @@ def _embedding(graph: RegionGraph, size: int = 12) -> np.ndarray:
     The vectors are those of normalised cuts, each divided by the root of its
     eigenvalue, as in Arbelaez et al., "Contour Detection and Hierarchical
     Image Segmentation": slow modes, which cut the image at few edges, weigh
-    most.
-
-    Returns:
-        np.ndarray: float32 (S, up to ``size``), of variance 1 in the first
-        column.
+    most. Float32 (S, up to ``size``), of variance 1 in the first column.
     """
     touch = graph.length > 0
     length = np.maximum(graph.length, 1)

@@ -219,6 +219,7 @@ def test_when_the_loss_jumps():
     assert not state.loss_jumped(100, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('epoch', [1, 3, 4])
 def test_resumed_run_ends_alike(tmp_path, whole, saliency, epoch):
     """Broken off inside the first and second step and behind the second."""
@@ -237,6 +238,7 @@ def test_resumed_run_ends_alike(tmp_path, whole, saliency, epoch):
     assert all(torch.equal(states[1][k], v) for k, v in states[0].items())
 
 
+@pytest.mark.slow
 def test_later_steps_do_not_hide_in_earlier_ones(tmp_path, whole, saliency):
     """A finished run that is taken up from an early checkpoint."""
     cfg = erasing_config(tmp_path, saliency_dir=str(saliency))
@@ -269,6 +271,7 @@ def test_stops_when_the_loss_jumps(tmp_path):
     assert again.epoch == 2 * EPOCHS
 
 
+@pytest.mark.slow
 def test_goes_on_below_the_factor(tmp_path):
     cfg = erasing_config(tmp_path, stop_factor=1.6)
     cfg.train_cfg.mode = 'relative'
@@ -312,6 +315,7 @@ def test_refuses_to_resume_without_its_files(tmp_path):
         make_runner(cfg).train()
 
 
+@pytest.mark.slow
 def test_two_steps_enter_few_files(tmp_path, saliency):
     """Besides what training and predicting by the same classifier enter."""
     cfg = erasing_config(tmp_path / 'plain')
