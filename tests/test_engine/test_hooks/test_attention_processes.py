@@ -1,6 +1,7 @@
 """Attention accumulated by two processes is that of one."""
 
 import numpy as np
+import pytest
 
 from mmwsl.apis import load_config
 from mmwsl.pseudo_labels.attention import read_attention
@@ -38,6 +39,7 @@ def write_config(path, work_dir):
     cfg.dump(str(path))
 
 
+@pytest.mark.slow
 def test_two_processes_accumulate_the_same(tmp_path):
     one, two = tmp_path / 'one', tmp_path / 'two'
     config = tmp_path / 'config.py'

@@ -40,6 +40,7 @@ def kill_when(line, path, content=''):
     assert process.wait() == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_kill_and_resume(tmp_path):
     """Killed inside the second step, then while regions are written."""
     whole, broken = tmp_path / 'whole', tmp_path / 'broken'
@@ -58,6 +59,7 @@ def test_kill_and_resume(tmp_path):
     assert found == expected
 
 
+@pytest.mark.slow
 def test_two_processes_find_the_same_regions(tmp_path):
     """Without learning, as sums in another order would round otherwise."""
     one, two = tmp_path / 'one', tmp_path / 'two'
