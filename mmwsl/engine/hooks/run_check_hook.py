@@ -15,7 +15,7 @@ from mmengine.structures import BaseDataElement
 from torch import nn
 
 from mmwsl.datasets import renumber_classes
-from mmwsl.models.channels import check_channels, check_class_weights
+from mmwsl.models.checks import check_channels, check_class_weights
 from mmwsl.models.heads import DensityHead
 from mmwsl.registry import HOOKS
 from mmwsl.structures import WSLDataSample

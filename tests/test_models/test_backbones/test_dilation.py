@@ -1,22 +1,22 @@
 import pytest
 import torch
-from torch import fx, nn
+from torch import nn
 
 from mmwsl.models.backbones.dilation import (
     DilatedAvgPool2d,
     check_output_stride,
     replace_stride,
 )
-from mmwsl.models.backbones.graph import nominal_strides, trace
+from mmwsl.models.backbones.graph import trace
 
 
 def replaced(output_stride: int, *layers: nn.Module) -> nn.Module:
     """A row of layers with strides replaced."""
     model = nn.Sequential(*layers).eval()
-    graph = trace(model, 'forward')
-    strides = nominal_strides(model, graph)
-    replace_stride(model, graph, strides, output_stride)
-    return fx.GraphModule(model, graph)
+    net = trace(model)
+    replace_stride(net, output_stride)
+    net.recompile()
+    return net
 
 
 def row(*values: float) -> torch.Tensor:
@@ -112,6 +112,15 @@ def test_strides_within_the_limit_are_left_alone():
         nn.AvgPool2d,
         nn.MaxPool2d,
     ]
+
+
+def test_a_layer_used_twice_is_edited_once():
+    conv = nn.Conv2d(1, 1, 3, 1, 1, bias=False)
+    pool = nn.MaxPool2d(2, 1)
+    net = replaced(1, nn.Conv2d(1, 1, 3, 2, 1), conv, pool, conv, pool)
+    assert conv.dilation == pool.dilation == (2, 2)
+    assert conv.padding == (2, 2)
+    assert net(torch.zeros(1, 1, 9, 9)).shape[2:] == (5, 5)
 
 
 def test_a_layer_used_at_two_strides_is_refused():

