@@ -235,13 +235,7 @@ class TorchvisionBackbone(GraphBackbone):
         arch_cfg: Optional[Dict[str, Any]] = None,
         **kwargs: Any,
     ) -> None:
-        known = list_archs()
-        if arch not in known:
-            why = 'not a CNN' if arch.startswith(NOT_CNN) else 'unknown'
-            raise ValueError(
-                f"arch '{arch}' is {why}; torchvision has for example "
-                + _similar(arch, known)
-            )
+        _check_arch(arch, list_archs(), 'torchvision')
         cfg: Dict[str, Any] = {}
         if arch in ('inception_v3', 'googlenet'):
             cfg = dict(
@@ -299,12 +293,8 @@ class TimmBackbone(GraphBackbone):
                 f"TimmBackbone '{arch}' needs timm: pip install timm",
                 name='timm',
             ) from error
-        known = timm.list_models()
-        if arch.split('.')[0] not in known:
-            raise ValueError(
-                f"arch '{arch}' is unknown; timm has for example "
-                + _similar(arch, known)
-            )
+        # What follows a dot names weights, not the network.
+        _check_arch(arch.split('.')[0], timm.list_models(), 'timm')
         model = timm.create_model(arch, pretrained=False, **arch_cfg or {})
         super().__init__(model, *args, **kwargs)
         self.arch = arch
@@ -316,8 +306,14 @@ def list_archs() -> List[str]:
     return [name for name in names if not name.startswith(NOT_CNN)]
 
 
-def _similar(arch: str, known: Sequence[str]) -> str:
-    return ', '.join(difflib.get_close_matches(arch, known) or ['resnet50'])
+def _check_arch(arch: str, known: Sequence[str], library: str) -> None:
+    if arch not in known:
+        close = difflib.get_close_matches(arch, known) or ['resnet50']
+        why = 'not a CNN' if arch.startswith(NOT_CNN) else 'unknown'
+        raise ValueError(
+            f"arch '{arch}' is {why}; {library} has for example "
+            + ', '.join(close)
+        )
 
 
 @MODELS.register_module()
