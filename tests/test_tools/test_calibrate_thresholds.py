@@ -51,9 +51,6 @@ def test_options_come_from_the_named_number_of_images(
 class FakeModel:
     """Two objects whose peaks have the values of a table."""
 
-    class head:  # noqa: N801
-        peak_instances = None
-
     PEAKS = {0: [8.0, 7.0, 3.0], 1: [4.0, 1.0]}
 
     def test_step(self, data):

@@ -27,6 +27,7 @@ from mmwsl.evaluation.functional.threshold_search import (
     fit_peak_thresholds,
     value_candidates,
 )
+from mmwsl.models.heads import PRMHead
 from mmwsl.registry import DATASETS
 from mmwsl.utils.tables import format_columns
 
@@ -84,14 +85,14 @@ def choose_images(dataset: Any, number: int, seed: int) -> List[int]:
 def prepare_head(model: Any, config: str) -> None:
     """Let the head choose all peaks of the given classes."""
     head = model.head
-    if not hasattr(head, 'peak_instances'):
+    if not isinstance(head, PRMHead):
         raise ValueError(
             f'{config}: {type(head).__name__} chooses no peaks; PRMHead and '
             'DensityHead do'
         )
     head.instances = False
     head.peaks_by_count = False
-    choice = head.peak_instances.choice
+    choice = head.peaks
     choice.classes, choice.min_value, choice.min_ratio = 'given', None, 0.0
     choice.per_class = choice.per_image = None
 

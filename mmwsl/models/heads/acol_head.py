@@ -7,7 +7,6 @@ from mmengine.runner.amp import autocast
 from torch import Tensor, nn
 
 from mmwsl.models.heads.cam_head import CAMHead
-from mmwsl.models.heads.label_utils import check_single_label, stack_gt_scores
 from mmwsl.registry import MODELS
 from mmwsl.structures import WSLDataSample
 
@@ -69,21 +68,8 @@ class ACoLHead(CAMHead):
     def loss(
         self, feats: Sequence[Tensor], data_samples: Sequence[WSLDataSample]
     ) -> Dict[str, Tensor]:
-        """Return the classification losses of both branches.
-
-        Args:
-            feats: Features of the backbone or neck.
-            data_samples: N samples with ``gt_score``.
-
-        Returns:
-            ``loss_cls`` and ``loss_cls_erased``, scalars.
-
-        Raises:
-            ValueError: If the samples' labels do not fit the head.
-        """
-        targets = stack_gt_scores(data_samples, self.num_classes)
-        if not self.multi_label:
-            check_single_label(data_samples, targets)
+        """Return ``loss_cls`` and ``loss_cls_erased``, of both branches."""
+        targets = self._targets(data_samples)
         first, second = self._branches(feats, targets > 0)
         self.record(_fuse(first.detach(), second.detach()))
         return dict(
@@ -96,10 +82,8 @@ class ACoLHead(CAMHead):
     ) -> Tuple[Tensor, Tensor]:
         """Return the maps (N, C, h, w) of both branches.
 
-        Args:
-            feats: Features of the backbone or neck.
-            chosen: Whose regions are erased, boolean (N, C); by default
-                those of the classes that the first branch predicts.
+        Regions of ``chosen`` classes, boolean (N, C), are erased; by default
+        those of the classes that the first branch predicts.
         """
         # Sums over channels and cells leave the range of half precision.
         feature = feats[self.in_index].to(self.classifier.weight.dtype)

@@ -1,22 +1,22 @@
-"""The head of class activation maps."""
+"""The head of class activation maps, and what all heads share.
 
+Shape shorthand: N images, C classes, K classes kept, (h, w) the class maps,
+(H, W) the original image, S the side of the score map. ``img_shape`` is the
+size of an image in the input and ``input_shape`` that of the padded input;
+padding lies at the bottom and right.
+"""
+
+import logging
+import math
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import torch
+import torch.nn.functional as F
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmengine.structures import PixelData
 from torch import Tensor, nn
 
-from mmwsl.models.heads.label_utils import check_single_label, stack_gt_scores
-from mmwsl.models.heads.maps import (
-    POOLINGS,
-    global_pool,
-    input_shapes,
-    merge_views,
-    normalize_maps,
-    score_map,
-    valid_cells,
-)
 from mmwsl.registry import MODELS
 from mmwsl.structures import WSLDataSample
 from mmwsl.utils.arrays import (
@@ -26,16 +26,11 @@ from mmwsl.utils.arrays import (
     unflip,
 )
 
+Size = Tuple[int, int]
+
+POOLINGS = ('avg', 'max', 'lse')
 # Which classes of an image: those of its labels, the predicted ones, all.
 KEEPS = ('given', 'predicted', 'all')
-
-
-def check_choice(
-    name: str, value: str, choices: Union[Sequence[str], Mapping]
-) -> None:
-    """Refuse a setting that is not one of a few words."""
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {choices}, got '{value}'.")
 
 
 @MODELS.register_module()
@@ -57,9 +52,6 @@ class CAMHead(BaseModule):
     - ``predict_instances(model, inputs, data_samples)`` follows gradients
       back to the images. A model calls it only if ``instances`` is set.
     - ``set_epoch(epoch)`` tells the epoch of training, from 0.
-
-    Shape shorthand: N images, C classes, K classes kept, (h, w) the feature
-    map, (H, W) the original image.
 
     Attributes:
         instances: Whether ``predict_instances`` has something to do.
@@ -85,8 +77,8 @@ class CAMHead(BaseModule):
         background: 'constant', 'power' or 'saliency', the background score
             that turns maps into ``pred_sem_seg``.
         background_value: The constant, or the exponent of 'power'.
-        score_map_size: Side S of the map that localisation is measured by;
-            by default there is none.
+        score_map_size: S of the map that localisation is measured by; by
+            default there is none.
         init_cfg: Initialisation, by default a normal one of 0.01.
     """
 
@@ -166,9 +158,7 @@ class CAMHead(BaseModule):
         Raises:
             ValueError: If the samples' labels do not fit the head.
         """
-        targets = stack_gt_scores(data_samples, self.num_classes)
-        if not self.multi_label:
-            check_single_label(data_samples, targets)
+        targets = self._targets(data_samples)
         # In half precision the sum over a map loses digits.
         class_maps = self(feats).float()
         self.record(class_maps)
@@ -192,7 +182,8 @@ class CAMHead(BaseModule):
 
         Args:
             model: The whole model, images to class maps.
-            inputs: Images (N, 3, h', w') of the first view.
+            inputs: Images (N, 3, h', w') of the first view, a scale of the
+                padded input.
             data_samples: N samples.
         """
 
@@ -222,28 +213,52 @@ class CAMHead(BaseModule):
         for index, sample in enumerate(data_samples):
             own = [view[index] for view in views]
             shapes = input_shapes(sample)
+            flip = sample.get('flip_direction')
             sample.pred_score = self._probabilities(own, *shapes)
             sample.pred_label = self._predicted(sample.pred_score)
             labels = self._kept(sample, self.keep)
             size = tuple(sample.ori_shape[:2])
             maps = merge_views([view[labels] for view in own], size, *shapes)
-            maps = normalize_maps(unflip(maps, sample.get('flip_direction')))
+            maps = normalize_maps(unflip(maps, flip))
+            saliency = sample.get('saliency')
+            background = background_score(
+                maps,
+                self.background,
+                self.background_value,
+                None if saliency is None else saliency.data[0],
+            )
+            label_map = maps_to_label(maps, labels, background)
             sample.pred_map_labels = labels
             sample.pred_maps = PixelData(data=maps)
-            sample.pred_sem_seg = PixelData(
-                data=self._segment(maps, labels, sample)[None]
-            )
+            sample.pred_sem_seg = PixelData(data=label_map[None])
             if self.score_map_size is not None:
-                sample.pred_score_map = self._score_map(
-                    own, sample, self.score_map_size
+                label = sample.get('gt_label')
+                if label is None or len(label) != 1:
+                    label = sample.pred_score.argmax().reshape(1)
+                best = [view[label[0]] for view in own]
+                found = score_map(best, self.score_map_size, *shapes)
+                sample.pred_score_map = PixelData(
+                    data=unflip(found[None], flip)
                 )
         return list(data_samples)
 
+    def _targets(self, data_samples: Sequence[WSLDataSample]) -> Tensor:
+        """Return multi-hot labels (N, C), of one class if need be."""
+        targets = stack_gt_scores(data_samples, self.num_classes)
+        if self.multi_label:
+            return targets
+        for sample, count in zip(data_samples, targets.sum(dim=1).tolist()):
+            # Labels of mixed images are fractions that add up to 1.
+            if abs(count - 1) > 1e-4:
+                raise ValueError(
+                    f'{name_of(sample)}: the image has {int(count)} classes, '
+                    'but the head has multi_label=False and needs exactly '
+                    'one.'
+                )
+        return targets
+
     def _probabilities(
-        self,
-        views: Sequence[Tensor],
-        img_shape: Tuple[int, int],
-        input_shape: Tuple[int, int],
+        self, views: Sequence[Tensor], img_shape: Size, input_shape: Size
     ) -> Tensor:
         """Average one image's class probabilities (C,) over its views."""
         valid = [valid_cells(v, img_shape, input_shape) for v in views]
@@ -270,31 +285,6 @@ class CAMHead(BaseModule):
         labels = given.to(sample.pred_score.device).nonzero().flatten()
         return labels if len(labels) else sample.pred_label
 
-    def _score_map(
-        self, views: Sequence[Tensor], sample: WSLDataSample, size: int
-    ) -> PixelData:
-        """Return the map (1, S, S) of one image's class."""
-        label = sample.get('gt_label')
-        if label is None or len(label) != 1:
-            label = sample.pred_score.argmax().reshape(1)
-        data = score_map(
-            [view[label[0]] for view in views],
-            size,
-            *input_shapes(sample),
-            sample.get('flip_direction'),
-        )
-        return PixelData(data=data[None])
-
-    def _segment(
-        self, maps: Tensor, labels: Tensor, sample: WSLDataSample
-    ) -> Tensor:
-        """Turn the maps of one image into a label map (H, W)."""
-        saliency = sample.saliency.data[0] if 'saliency' in sample else None
-        score = background_score(
-            maps, self.background, self.background_value, saliency
-        )
-        return maps_to_label(maps, labels, score)
-
     def _load_from_state_dict(
         self, state_dict: Mapping[str, Any], prefix: str, *args: Any
     ) -> None:
@@ -311,3 +301,181 @@ class CAMHead(BaseModule):
                 f'({prefix}classifier.weight).'
             )
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def check_choice(
+    name: str, value: str, choices: Union[Sequence[str], Mapping]
+) -> None:
+    """Refuse a setting that is not one of a few words."""
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {choices}, got '{value}'.")
+
+
+def name_of(sample: WSLDataSample) -> str:
+    """Return what to call an image in an error."""
+    return str(sample.get('img_path') or sample.get('img_id', 'an image'))
+
+
+def warn_of_no_epoch(part: str, setting: str) -> None:
+    """Warn that a part of a model waits for an epoch that is not told."""
+    print_log(
+        f'{setting} never comes: {part} is not told the epoch. Add '
+        "dict(type='HeadEpochHook') to custom_hooks.",
+        logger='current',
+        level=logging.WARNING,
+    )
+
+
+def stack_gt_scores(
+    data_samples: Sequence[WSLDataSample], num_classes: int
+) -> Tensor:
+    """Stack the multi-hot labels of a batch to (N, C).
+
+    Raises:
+        ValueError: If a sample has no labels or another number of classes
+            than ``num_classes``, C.
+    """
+    rows: List[Tensor] = []
+    for sample in data_samples:
+        if 'gt_score' not in sample:
+            raise ValueError(
+                f'{name_of(sample)}: the sample has no image labels '
+                "('gt_score'); training needs them, and prediction does "
+                "unless model.head.keep is 'predicted' or 'all'."
+            )
+        if len(sample.gt_score) != num_classes:
+            raise ValueError(
+                f'{name_of(sample)}: the data set has '
+                f'{len(sample.gt_score)} classes, but the head has '
+                f'num_classes={num_classes}.'
+            )
+        rows.append(sample.gt_score)
+    return torch.stack(rows) if rows else torch.zeros(0, num_classes)
+
+
+def global_pool(
+    maps: Tensor, mode: str = 'avg', sharpness: float = 5.0
+) -> Tensor:
+    """Pool class maps (N, C, h, w) to scores (N, C).
+
+    'lse' is the log-sum-exp pooling of Pinheiro and Collobert (CVPR 2015),
+    ``1/r log mean exp(r x)`` with r the ``sharpness`` > 0: the mean for
+    r -> 0, the maximum for r -> infinity.
+    """
+    if mode == 'avg':
+        return maps.mean(dim=(2, 3))
+    if mode == 'max':
+        return maps.amax(dim=(2, 3))
+    area = maps.shape[2] * maps.shape[3]
+    summed = torch.logsumexp(sharpness * maps.flatten(2), dim=2)
+    return (summed - math.log(area)) / sharpness
+
+
+def input_shapes(sample: WSLDataSample) -> Tuple[Size, Size]:
+    """Return ``img_shape`` and ``input_shape`` of a sample."""
+    img_shape = tuple(sample.img_shape[:2])
+    return img_shape, tuple(sample.get('batch_input_shape', img_shape))
+
+
+def valid_cells(maps: Tensor, img_shape: Size, input_shape: Size) -> Tensor:
+    """Cut off the cells of maps (..., h, w) that see nothing but padding."""
+    height, width = (
+        -(-cells * image // padded)
+        for cells, image, padded in zip(
+            maps.shape[-2:], img_shape, input_shape
+        )
+    )
+    return maps[..., :height, :width]
+
+
+def average_views(views: Sequence[Tensor]) -> Tensor:
+    """Average the maps (C, h, w) of views on the grid of the first one.
+
+    The values are averaged as they are, in single precision, so a sum over
+    the result is one on the first view's grid, however fine the others are.
+    """
+    first = views[0].float()
+    size = (first.shape[-2], first.shape[-1])
+    others = [_resize(view, size) for view in views[1:]]
+    return torch.stack([first, *others]).mean(dim=0)
+
+
+def merge_views(
+    views: Sequence[Tensor], size: Size, img_shape: Size, input_shape: Size
+) -> Tensor:
+    """Average the rectified maps of several views of one image.
+
+    Args:
+        views: Logit maps (K, h, w) of each view, of any sizes.
+        size: (H, W).
+        img_shape: Size of the image in the input.
+        input_shape: Size of the padded input.
+
+    Returns:
+        (K, H, W) >= 0.
+    """
+    merged = views[0].new_zeros(
+        (views[0].shape[0], *size), dtype=torch.float32
+    )
+    if merged.numel() == 0:
+        return merged
+    for view in views:
+        maps = view.clamp(min=0)
+        if img_shape != input_shape:
+            # Cells may lie across the border, so pixels are cut off.
+            maps = _resize(maps, input_shape)
+            maps = maps[:, : img_shape[0], : img_shape[1]]
+        merged += _resize(maps, size)
+    return merged / len(views)
+
+
+def normalize_maps(maps: Tensor) -> Tensor:
+    """Divide maps (K, H, W) >= 0 by their maxima; zeros stay zero."""
+    if maps.numel() == 0:
+        return maps
+    peak = maps.amax(dim=(1, 2), keepdim=True)
+    # A map whose maximum is tiny would be noise blown up to 1 and, in half
+    # precision, overflow.
+    return torch.where(peak > 1e-6, maps / peak.clamp(min=1e-6), 0 * maps)
+
+
+def score_map(
+    views: Sequence[Tensor], size: int, img_shape: Size, input_shape: Size
+) -> Tensor:
+    """Scale the map of one class to [0, 1] on a square grid.
+
+    The maps are taken as they are, below zero as well, brought to S x S
+    (bicubic), averaged and min-max scaled. The scaling comes last, since a
+    bicubic map may leave the range of its cells.
+
+    Args:
+        views: Logit maps (h, w) of each view, of any sizes.
+        size: S.
+        img_shape: Size of the image in the input.
+        input_shape: Size of the padded input.
+
+    Returns:
+        (S, S) in [0, 1]; a constant map gives zeros.
+    """
+    resized = [
+        F.interpolate(
+            valid_cells(view, img_shape, input_shape)[None, None].float(),
+            size=(size, size),
+            mode='bicubic',
+            align_corners=False,
+        )[0, 0]
+        for view in views
+    ]
+    merged = torch.stack(resized).mean(dim=0)
+    low, high = merged.min(), merged.max()
+    spread = high - low
+    # Less than that is the rounding of a constant map.
+    seen = spread > 1e-6 * torch.maximum(low.abs(), high.abs())
+    scaled = (merged - low) / torch.where(seen, spread, 1.0)
+    return (scaled * seen).clamp(0, 1)
+
+
+def _resize(maps: Tensor, size: Size) -> Tensor:
+    return F.interpolate(
+        maps[None].float(), size=size, mode='bilinear', align_corners=False
+    )[0]

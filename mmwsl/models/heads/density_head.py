@@ -1,24 +1,21 @@
 """The head of class maps and density maps."""
 
-import logging
 from typing import Any, Dict, List, Optional, Sequence
 
 import torch
-from mmengine.logging import print_log
 from mmengine.runner.amp import autocast
 from mmengine.structures import PixelData
 from torch import Tensor, nn
 
-from mmwsl.models.heads.cam_head import CAMHead, check_choice
-from mmwsl.models.heads.label_utils import (
-    sample_absent,
-    stack_gt_counts,
-    stack_gt_scores,
-)
-from mmwsl.models.heads.maps import (
+from mmwsl.models.heads.cam_head import (
+    CAMHead,
     average_views,
+    check_choice,
     input_shapes,
+    name_of,
+    stack_gt_scores,
     valid_cells,
+    warn_of_no_epoch,
 )
 from mmwsl.models.heads.prm_head import PRMHead
 from mmwsl.models.layers import top_peaks
@@ -57,7 +54,7 @@ class DensityHead(PRMHead):
         hidden_channels: Channels of each half, by default 1.5 C, rounded up.
         max_count: Largest count that training uses as a number.
         average: 'image' or 'batch', see
-            :mod:`mmwsl.models.losses.density_losses`.
+            :mod:`mmwsl.models.losses.head_losses`.
         spatial_start_epoch: Epoch, from 0, from which the spatial losses are
             used and absent classes count as 0 objects; before, the head
             learns classes and the counts of those present. Needs a
@@ -120,18 +117,20 @@ class DensityHead(PRMHead):
         self.class_norm = nn.BatchNorm2d(hidden)
         self.density_norm = nn.BatchNorm2d(hidden)
         self.density = nn.Conv2d(hidden, num_classes, 1)
-        shared = dict(max_count=max_count, average=average)
-        self.loss_spatial = _build_loss('SpatialLoss', shared, loss_spatial)
-        self.loss_count = _build_loss('CountLoss', shared, loss_count)
-        self.loss_rank = _build_loss('RankingLoss', shared, loss_rank)
-        self._spatial = spatial_start_epoch <= 0
-        # Whether it is known which epoch this is, or has been complained.
-        self._epoch_known = self._spatial
+        counted = dict(max_count=max_count, average=average)
+        self.loss_spatial, self.loss_count, self.loss_rank = (
+            MODELS.build({'type': f'mmwsl.{kind}', **counted, **(own or {})})
+            for kind, own in (
+                ('SpatialLoss', loss_spatial),
+                ('CountLoss', loss_count),
+                ('RankingLoss', loss_rank),
+            )
+        )
+        self._epoch: Optional[int] = None
 
     def set_epoch(self, epoch: int) -> None:
         """Take note of the epoch of training, from 0."""
-        self._spatial = epoch >= self.spatial_start_epoch
-        self._epoch_known = True
+        self._epoch = epoch
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
         """Return the class maps (N, C, h, w) of a tuple of features."""
@@ -167,17 +166,24 @@ class DensityHead(PRMHead):
         targets = stack_gt_scores(data_samples, self.num_classes)
         counts = stack_gt_counts(data_samples, self.num_classes)
         counts = sample_absent(counts, self.absent_rate, self.absent_share)
-        self._warn_if_no_epoch()
+        if self._epoch is None:
+            self._epoch = 0
+            if self.spatial_start_epoch > 0:
+                warn_of_no_epoch(
+                    'DensityHead',
+                    f'spatial_start_epoch={self.spatial_start_epoch}',
+                )
+        spatial = self._epoch >= self.spatial_start_epoch
         class_maps, density = self.view_maps(feats).float().chunk(2, dim=1)
         self.record(class_maps)
         scores, peaks = self.stimulate(class_maps)
         predicted = self.counts(density)
         losses = dict(
             loss_cls=self.loss_module(scores, targets),
-            loss_count=self.loss_count(predicted, counts, self._spatial),
+            loss_count=self.loss_count(predicted, counts, spatial),
             loss_rank=self.loss_rank(predicted, counts),
         )
-        if self._spatial:
+        if spatial:
             mask = top_peaks(class_maps, peaks, counts)
             positive, negative = self.loss_spatial(density, mask, counts)
             losses.update(loss_spatial_pos=positive, loss_spatial_neg=negative)
@@ -195,17 +201,29 @@ class DensityHead(PRMHead):
             data_samples: N samples.
 
         Returns:
-            The samples with what :class:`mmwsl.models.heads.PRMHead`
-            predicts, ``pred_density`` (C, h, w), cells that see the image
-            only, and ``pred_count`` (C,), the rounded sums of it, 0 for
-            classes whose score is not above ``score_threshold``.
+            The samples with what :class:`PRMHead` predicts,
+            ``pred_density`` (C, h, w), cells that see the image only, and
+            ``pred_count`` (C,), the rounded sums of it, 0 for classes whose
+            score is not above ``score_threshold``.
         """
         halves = [view.detach().float().chunk(2, dim=1) for view in views]
         # The peaks come last, for counts may limit them.
         CAMHead.predict_views(self, [maps for maps, _ in halves], data_samples)
         for index, sample in enumerate(data_samples):
             density = average_views([part[index] for _, part in halves])
-            self._count(sample, valid_cells(density, *input_shapes(sample)))
+            density = valid_cells(density, *input_shapes(sample))
+            if self.count_reduction == 'mean':
+                density = density / max(density[0].numel(), 1)
+            if self.multi_label:
+                present = sample.pred_score > self.score_threshold
+            else:
+                present = torch.zeros_like(sample.pred_score, dtype=torch.bool)
+                present[sample.pred_label] = True
+            counts = density.sum(dim=(1, 2)).round().clamp(min=0)
+            sample.pred_count = counts * present
+            sample.pred_density = PixelData(
+                data=unflip(density, sample.get('flip_direction'))
+            )
             most = sample.pred_count.clamp(min=1)
             self._choose_peaks(
                 sample,
@@ -225,34 +243,64 @@ class DensityHead(PRMHead):
                 maps = torch.cat([maps, other], dim=1)
         return maps
 
-    def _count(self, sample: WSLDataSample, density: Tensor) -> None:
-        """Set the density (C, h, w) and the counts of one sample."""
-        if self.count_reduction == 'mean':
-            density = density / max(density[0].numel(), 1)
-        if self.multi_label:
-            present = sample.pred_score > self.score_threshold
-        else:
-            present = torch.zeros_like(sample.pred_score, dtype=torch.bool)
-            present[sample.pred_label] = True
-        counts = density.sum(dim=(1, 2)).round().clamp(min=0)
-        sample.set_pred_count(counts * present)
-        sample.pred_density = PixelData(
-            data=unflip(density, sample.get('flip_direction'))
-        )
 
-    def _warn_if_no_epoch(self) -> None:
-        if self._epoch_known:
-            return
-        self._epoch_known = True
-        print_log(
-            f'spatial_start_epoch={self.spatial_start_epoch} never comes: '
-            "DensityHead is not told the epoch. Add dict(type='HeadEpochHook')"
-            ' to custom_hooks.',
-            logger='current',
-            level=logging.WARNING,
-        )
+def stack_gt_counts(
+    data_samples: Sequence[WSLDataSample], num_classes: int
+) -> Tensor:
+    """Stack the object counts of a batch.
+
+    Args:
+        data_samples: N samples with ``gt_count`` and ``gt_score``.
+        num_classes: C, the number that the head expects.
+
+    Returns:
+        Whole numbers (N, C), -1 where the count is unknown: for a class that
+        the labels name, but of which only objects marked difficult are
+        there. These do not count, yet the class is not absent either.
+
+    Raises:
+        ValueError: If a sample has no counts or another number of classes.
+    """
+    rows: List[Tensor] = []
+    for sample in data_samples:
+        if 'gt_count' not in sample:
+            raise ValueError(
+                f'{name_of(sample)}: the sample has no object counts '
+                "('gt_count'), for the label file holds classes only; "
+                'DensityHead learns from counts, which FolderDataset reads '
+                'from lines path,class,count and VOCImageLevelDataset from '
+                'XML files.'
+            )
+        if len(sample.gt_count) != num_classes:
+            raise ValueError(
+                f'{name_of(sample)}: there are counts of '
+                f'{len(sample.gt_count)} classes, but the head has '
+                f'num_classes={num_classes}.'
+            )
+        rows.append(sample.gt_count)
+    counts = torch.stack(rows) if rows else torch.zeros(0, num_classes)
+    labels = stack_gt_scores(data_samples, num_classes)
+    return counts.masked_fill((counts == 0) & (labels > 0), -1)
 
 
-def _build_loss(kind: str, shared: Dict, changes: Optional[Dict]) -> Any:
-    config = dict(type=f'mmwsl.{kind}', **shared)
-    return MODELS.build({**config, **(changes or {})})
+def sample_absent(counts: Tensor, rate: float, share: float) -> Tensor:
+    """Drop most absent pairs of rare classes from the losses.
+
+    In data with many classes nearly all pairs of an image and a class are
+    absent ones.
+
+    Args:
+        counts: Whole numbers (N, C).
+        rate: Probability that an absent pair of a rare class is kept.
+        share: A class is rare if it is in less than this share of the N
+            images.
+
+    Returns:
+        The counts, -1 (unknown) where a pair is dropped.
+    """
+    if rate >= 1:
+        return counts
+    rare = (counts != 0).float().mean(dim=0) < share
+    # Drawn on the CPU, where the seed of a run gives the same on any device.
+    dropped = (torch.rand(counts.shape) >= rate).to(counts.device)
+    return counts.masked_fill((counts == 0) & rare & dropped, -1)

@@ -5,8 +5,7 @@ from typing import Any, Dict, Optional, Sequence
 import torch
 from torch import Tensor
 
-from mmwsl.models.heads.cam_head import CAMHead
-from mmwsl.models.heads.label_utils import stack_gt_scores
+from mmwsl.models.heads.cam_head import CAMHead, stack_gt_scores
 from mmwsl.registry import MODELS
 from mmwsl.structures import WSLDataSample
 

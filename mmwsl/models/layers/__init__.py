@@ -1,7 +1,6 @@
 """Building blocks without parameters of their own kind."""
 
 from mmwsl.models.layers.adl import ADL
-from mmwsl.models.layers.gradient_reversal import reverse_gradient
 from mmwsl.models.layers.peak_backprop import peak_response_maps
 from mmwsl.models.layers.peak_stimulation import (
     find_peaks,
@@ -14,6 +13,5 @@ __all__ = [
     'find_peaks',
     'peak_response_maps',
     'peak_stimulation',
-    'reverse_gradient',
     'top_peaks',
 ]

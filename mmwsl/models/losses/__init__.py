@@ -1,25 +1,25 @@
 """Losses: a pure function and a thin module each."""
 
-from mmwsl.models.losses.classification_losses import (
-    CrossEntropyLoss,
-    MultiLabelSoftMarginLoss,
-    multi_label_soft_margin_loss,
+from mmwsl.models.losses.dal_loss import (
+    DALLoss,
+    DANNLoss,
+    MMDLoss,
+    mmd,
+    reverse_gradient,
 )
-from mmwsl.models.losses.dal_loss import DALLoss
-from mmwsl.models.losses.dann_loss import DANNLoss
-from mmwsl.models.losses.density_losses import (
+from mmwsl.models.losses.head_losses import (
     CountLoss,
+    CrossEntropyLoss,
+    IntegralAttentionLoss,
+    MultiLabelSoftMarginLoss,
     RankingLoss,
     SpatialLoss,
     count_loss,
+    integral_attention_loss,
+    multi_label_soft_margin_loss,
     ranking_loss,
     spatial_loss,
 )
-from mmwsl.models.losses.integral_attention_loss import (
-    IntegralAttentionLoss,
-    integral_attention_loss,
-)
-from mmwsl.models.losses.mmd_loss import MMDLoss, mmd
 
 __all__ = [
     'CountLoss',
@@ -36,5 +36,6 @@ __all__ = [
     'mmd',
     'multi_label_soft_margin_loss',
     'ranking_loss',
+    'reverse_gradient',
     'spatial_loss',
 ]

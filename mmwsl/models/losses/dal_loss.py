@@ -1,18 +1,22 @@
-"""The domain adaptive localisation loss of DA-WSOL."""
+"""The domain adaptive localisation loss of DA-WSOL, and its discrepancies.
 
-import logging
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+Shape shorthand: N images, C classes, M entries, d features, (h, w) the
+feature map, P pairs of sets, n features a set.
+"""
+
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import torch
+import torch.nn.functional as F
 from mmengine.dist import all_reduce, get_world_size
-from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmwsl.models.heads.label_utils import stack_gt_scores
+from mmwsl.models.heads.cam_head import stack_gt_scores, warn_of_no_epoch
 from mmwsl.models.task_modules.target_sample_assigner import UNIVERSUM
 from mmwsl.registry import MODELS, TASK_UTILS
 from mmwsl.structures import WSLDataSample
 
+ESTIMATORS = ('full', 'linear')
 # A sum and the weights in it, scalars.
 WeightedSum = Tuple[Tensor, Tensor]
 
@@ -49,9 +53,6 @@ class DALLoss(nn.Module):
     and the label, which may be a fraction where images are mixed, is its
     weight in both averages. With several processes, over which gradients
     are averaged in turn, the averages are those of the whole batch.
-
-    Shape shorthand: N images, C classes, M entries, d features, (h, w) the
-    feature map.
 
     Attributes:
         num_classes: C of the assigner.
@@ -104,13 +105,11 @@ class DALLoss(nn.Module):
         self.in_index = in_index
         self.keep_assignment = False
         self.last_assignment: Optional[Tensor] = None
-        self._started = start_epoch <= 0
-        self._epoch_known = self._started
+        self._epoch: Optional[int] = None
 
     def set_epoch(self, epoch: int) -> None:
         """Take note of the epoch of training, from 0."""
-        self._started = epoch >= self.start_epoch
-        self._epoch_known = True
+        self._epoch = epoch
 
     def loss(
         self, feats: Sequence[Tensor], data_samples: Sequence[WSLDataSample]
@@ -140,8 +139,11 @@ class DALLoss(nn.Module):
             targets: Labels (N, C) in [0, 1].
         """
         images, labels = (targets > 0).nonzero(as_tuple=True)
-        if not self._started:
-            self._warn_if_no_epoch()
+        if self._epoch is None:
+            self._epoch = 0
+            if self.start_epoch > 0:
+                warn_of_no_epoch('DALLoss', f'start_epoch={self.start_epoch}')
+        if self._epoch < self.start_epoch:
             nothing = self._nothing(feats)
             return DALTerms(nothing, nothing, None, images)
         weights = targets[images, labels]
@@ -208,17 +210,6 @@ class DALLoss(nn.Module):
             nothing = nothing + parameter.sum() * 0
         return nothing
 
-    def _warn_if_no_epoch(self) -> None:
-        if self._epoch_known:
-            return
-        self._epoch_known = True
-        print_log(
-            f'start_epoch={self.start_epoch} never comes: DALLoss is not told '
-            "the epoch. Add dict(type='HeadEpochHook') to custom_hooks.",
-            logger='current',
-            level=logging.WARNING,
-        )
-
 
 def _by_image(terms: DALTerms, count: int) -> Optional[Tensor]:
     """Return the assignment (N, h, w) of every image's first entry."""
@@ -241,3 +232,190 @@ def _means(*parts: WeightedSum) -> List[Tensor]:
     # Adding 1 where the sum is 0 keeps it exact elsewhere.
     weights = weights + (weights == 0)
     return [part / weight for (part, _), weight in zip(parts, weights)]
+
+
+def mmd(
+    source: Tensor,
+    target: Tensor,
+    num_kernels: int = 5,
+    kernel_mul: float = 2.0,
+    estimator: str = 'full',
+) -> Tensor:
+    """Squared maximum mean discrepancy with a sum of Gaussian kernels.
+
+    ``k(x, y) = sum_i exp(-|x - y|^2 / b_i)`` with
+    ``b_i = b / kernel_mul^(num_kernels // 2) * kernel_mul^i``; b is the mean
+    squared distance of two different ones of a pair's 2 n features, so the
+    divisor is ``2 n (2 n - 1)``. No gradient passes through b. (Deep
+    adaptation networks, https://arxiv.org/abs/1502.02791.)
+
+    - 'full': ``mean k(s_i, s_j) + mean k(t_i, t_j) - 2 mean k(s_i, t_j)``
+      over all i and j, also equal ones. Never negative.
+    - 'linear': the mean over i of
+      ``k(s_i, s_j) + k(t_i, t_j) - k(s_i, t_j) - k(s_j, t_i)`` with
+      ``j = i + 1 mod n``, as the released code of DA-WSOL has it.
+
+    Args:
+        source: Features s (P, n, d).
+        target: Features t (P, n, d).
+        num_kernels: Number of Gaussian kernels.
+        kernel_mul: Ratio of successive bandwidths.
+        estimator: 'full' or 'linear'.
+
+    Returns:
+        (P,), in float32 or more. 0 for pairs of equal sets.
+
+    Raises:
+        ValueError: If the shapes differ or the estimator is unknown.
+    """
+    if source.shape != target.shape or source.ndim != 3:
+        raise ValueError(
+            'mmd needs two tensors of the same shape (P, n, d), got '
+            f'{tuple(source.shape)} and {tuple(target.shape)}.'
+        )
+    if estimator not in ESTIMATORS:
+        raise ValueError(
+            f"estimator must be one of {ESTIMATORS}, got '{estimator}'."
+        )
+    if source.numel() == 0:
+        return (source + target).sum(dim=(1, 2))
+    dtype = torch.promote_types(source.dtype, torch.float32)
+    with torch.autocast(source.device.type, enabled=False):
+        joined = torch.cat([source.to(dtype), target.to(dtype)], dim=1)
+        distances, bandwidth = _distances(joined)
+        scaled = distances / -bandwidth[:, None, None]
+        scaled = scaled * kernel_mul ** (num_kernels // 2)
+        values = torch.zeros_like(scaled)
+        for index in range(num_kernels):
+            values = values + (scaled / kernel_mul**index).exp()
+        weights = _weights(values, estimator)
+        return (values * weights).sum(dim=(1, 2))
+
+
+@MODELS.register_module()
+class MMDLoss(nn.Module):
+    """Module of :func:`mmd`, whose arguments it has, for :class:`DALLoss`."""
+
+    def __init__(
+        self,
+        num_kernels: int = 5,
+        kernel_mul: float = 2.0,
+        estimator: str = 'full',
+    ) -> None:
+        super().__init__()
+        self.num_kernels = num_kernels
+        self.kernel_mul = kernel_mul
+        self.estimator = estimator
+
+    def forward(self, source: Tensor, target: Tensor) -> Tensor:
+        """Return the discrepancies (P,) of sets (P, n, d)."""
+        return mmd(
+            source, target, self.num_kernels, self.kernel_mul, self.estimator
+        )
+
+
+def _distances(feats: Tensor) -> Tuple[Tensor, Tensor]:
+    """Return the squared distances (P, m, m) within sets (P, m, d) and b (P,).
+
+    Taken from products of features, of which their mean is subtracted, which
+    keeps digits.
+    """
+    count = feats.shape[1]
+    mean = feats.detach().mean(dim=1, keepdim=True)
+    centered = feats - mean
+    # For the first derivative of symmetric uses both halves of the gradient
+    # are equal, and one matrix product finds them.
+    products = centered @ centered.detach().transpose(1, 2)
+    products = 2 * products - products.detach()
+    squares = products.diagonal(dim1=1, dim2=2)
+    distances = squares[:, :, None] + squares[:, None] - 2 * products
+    # The sum of |x - y|^2 over all pairs is 2 m times that of |x - mean|^2.
+    spread = squares.detach().sum(dim=1)
+    bandwidth = 2 * spread / (count - 1)
+    # Below that, features differ by their rounding only.
+    size = spread / count + mean.square().sum(dim=(1, 2))
+    bandwidth = bandwidth.maximum(8 * torch.finfo(feats.dtype).eps * size)
+    bandwidth = torch.where(bandwidth > 0, bandwidth, 1.0)
+    return distances.clamp(min=0), bandwidth
+
+
+def _weights(kernels: Tensor, estimator: str) -> Tensor:
+    """Return the symmetric weights (2 n, 2 n) of kernels (P, 2 n, 2 n)."""
+    count = kernels.shape[1] // 2
+    pairs = kernels.new_ones(count, count)
+    if estimator == 'linear':
+        pairs = pairs.diag().diag().roll(1, dims=1)
+        pairs = (pairs + pairs.T) * count / 2
+    pairs = pairs / count**2
+    return torch.cat(
+        [torch.cat([pairs, -pairs], 1), torch.cat([-pairs, pairs], 1)]
+    )
+
+
+@MODELS.register_module()
+class DANNLoss(nn.Module):
+    """Domain-adversarial loss (https://arxiv.org/abs/1409.7495).
+
+    A 1x1 discriminator (one weight a channel and a bias) tells source
+    features, its label 1, from target features, its label 0, by binary cross
+    entropy. The features are behind a gradient reversal of the strength
+    ``2 / (1 + exp(-progress)) - 1``, so they learn to be told apart less.
+
+    Args:
+        in_channels: d.
+        speed: What a training step adds to the progress, which begins at 0
+            and is kept in checkpoints. The strength is 0.46 at progress 1
+            and 0.99 at 5.
+    """
+
+    num_steps: Tensor
+
+    def __init__(self, in_channels: int, speed: float = 1e-3) -> None:
+        super().__init__()
+        self.speed = speed
+        self.discriminator = nn.Linear(in_channels, 1)
+        nn.init.normal_(self.discriminator.weight, std=0.01)
+        nn.init.zeros_(self.discriminator.bias)
+        self.register_buffer('num_steps', torch.zeros((), dtype=torch.long))
+
+    def forward(
+        self,
+        source: Tensor,
+        target: Tensor,
+        progress: Optional[float] = None,
+    ) -> Tensor:
+        """Return the losses (P,) of sets (P, n, d).
+
+        Args:
+            source: Source features.
+            target: Target features.
+            progress: Replaces the number of steps times ``speed``.
+        """
+        steps = self.num_steps * self.speed
+        if progress is not None:
+            steps = torch.full_like(steps, progress)
+        strength = 2 / (1 + torch.exp(-steps)) - 1
+        if self.training:
+            self.num_steps += 1
+        count = source.shape[1]
+        joined = reverse_gradient(torch.cat([source, target], 1), strength)
+        # Binary cross entropy is unsafe in half precision.
+        logits = self.discriminator(joined)[..., 0].float()
+        return (
+            F.softplus(-logits[:, :count]).mean(dim=1)
+            + F.softplus(logits[:, count:]).mean(dim=1)
+        ) / 2
+
+
+def reverse_gradient(
+    x: Tensor, strength: Union[float, Tensor] = 1.0
+) -> Tensor:
+    """Return ``x``, whose gradient is multiplied by ``-strength``.
+
+    What lies behind it learns to lower a loss, what lies before it to raise
+    it. ``strength`` is a number >= 0 or a tensor () on the device of x.
+    """
+    result = x.view_as(x)
+    if result.requires_grad:
+        result.register_hook(lambda grad: -strength * grad)
+    return result

@@ -1,20 +1,12 @@
-"""Instances without segment proposals.
+"""Instances without segment proposals."""
 
-P: peaks. C: classes. M: instances. (h, w): grid of the class maps. (H, W):
-size of the image in pixels, (y, x) that of the grid on which masks grow.
-"""
-
-from typing import Dict, Optional
+from typing import Any, Dict, Optional
 
 import cv2
 import numpy as np
 
-from mmwsl.proposals.retrieval import checked_peaks
 from mmwsl.registry import TASK_UTILS
-from mmwsl.utils.arrays import bounded_size, mask_iou, resize, suppress
-
-# Masks grow on a grid of at most so many points.
-GRID = 1 << 18
+from mmwsl.utils.arrays import array, mask_iou, suppress
 
 
 @TASK_UTILS.register_module()
@@ -38,9 +30,6 @@ class PeakGrowth:
     The score is the share of R inside the mask times the probability of the
     class at the peak, the sigmoid of the mean of the class map under R.
     Overlapping masks are suppressed as in ProposalRetrieval.
-
-    In images of more than 2^18 pixels all of this happens on a grid of so
-    many points, and the masks are scaled to the image.
 
     Args:
         spread: Standard deviation of the Gaussian, as part of the square
@@ -73,70 +62,44 @@ class PeakGrowth:
 
     def __call__(
         self,
-        prms: np.ndarray,
-        classes: np.ndarray,
-        class_maps: np.ndarray,
+        prms: Any,
+        classes: Any,
+        class_maps: Any,
         proposals: None = None,
-        density: Optional[np.ndarray] = None,
+        density: Optional[Any] = None,
     ) -> Dict[str, np.ndarray]:
         """Make the instances of one image.
 
-        Args:
-            prms: (P, H, W), each with the sum 1.
-            classes: (P,).
-            class_maps: (C, h, w) before any activation, of the whole image.
-            proposals: Not used.
-            density: Not used.
-
-        Returns:
-            As ProposalRetrieval: best first ``scores`` (M,), ``labels``
-            (M,), ``masks`` bool (M, H, W), ``prms`` (M, H, W) and
-            ``peak_index`` (M,).
-
-        Raises:
-            ValueError: If sizes do not fit.
+        The arguments are those of ProposalRetrieval, peak response maps
+        (P, H, W), classes (P,) and class maps (C, h, w), arrays or tensors,
+        without proposals; what it returns is the same as well.
         """
-        prms, classes, class_maps = (
-            value.cpu().numpy()
-            for value in checked_peaks(prms, classes, class_maps)
-        )
-        size = prms.shape[1:]
-        grid = bounded_size(size, GRID)
-        small = prms
-        if grid != size:
-            small = np.zeros((len(prms), *grid), prms.dtype)
-            for prm, out in zip(prms, small):
-                out[:] = resize(prm, grid)
-            # Sums instead of means over cells.
-            small *= np.float32(size[0] * size[1] / (grid[0] * grid[1]))
-        fields = self._spread(small)
-        masks = np.zeros(small.shape, dtype=bool)
+        prms = array(prms).astype(np.float32, copy=False)
+        classes, class_maps = array(classes), array(class_maps)
+        height, width = prms.shape[1:]
+        fields = self._spread(prms)
+        masks = np.zeros(prms.shape, dtype=bool)
         levels = np.zeros(len(prms))
         for label in np.unique(classes):
             own = np.flatnonzero(classes == label)
-            image = cv2.resize(class_maps[label], grid[::-1])
-            levels[own] = np.tensordot(small[own], image, axes=2)
-            masks[own] = self._grow(
-                small[own], fields[own], image, levels[own]
-            )
-        inside = (small * masks).sum(axis=(1, 2), dtype=np.float64)
+            image = cv2.resize(class_maps[label], (width, height))
+            levels[own] = np.tensordot(prms[own], image, axes=2)
+            masks[own] = self._grow(prms[own], fields[own], image, levels[own])
+        inside = (prms * masks).sum(axis=(1, 2), dtype=np.float64)
         # The logistic function without overflow.
         scores = inside * (1 + np.tanh(levels / 2)) / 2
         ious = mask_iou(masks, masks)
         kept, owner = suppress(scores, ious, self.nms_threshold)
-        merged = np.zeros((len(kept), *size), prms.dtype)
-        found = np.zeros((len(kept), *size), dtype=bool)
-        # Map by map, since a stack of a large image fills gigabytes.
-        for index, peak in enumerate(kept):
+        merged = np.zeros((len(kept), height, width), prms.dtype)
+        for index, whole in enumerate(merged):
             for part in np.flatnonzero(owner == index):
-                merged[index] += prms[part]
-            total = merged[index].sum(dtype=np.float64)
-            merged[index] /= total if total > 0 else 1
-            found[index] = resize(masks[peak].astype(np.float32), size) > 0.5
+                whole += prms[part]
+            total = whole.sum(dtype=np.float64)
+            whole /= total if total > 0 else 1
         return dict(
             scores=scores[kept],
             labels=classes[kept],
-            masks=found,
+            masks=masks[kept],
             prms=merged,
             peak_index=kept,
         )
@@ -180,11 +143,9 @@ class PeakGrowth:
 
 
 def main_part(mask: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return the connected part of a mask that has most weight.
+    """Return the connected part of a mask (H, W) that has most weight.
 
-    Args:
-        mask: bool (H, W).
-        weights: (H, W) >= 0.
+    ``weights`` (H, W) are >= 0.
     """
     count, parts = cv2.connectedComponents(mask.astype(np.uint8))
     if count <= 2:

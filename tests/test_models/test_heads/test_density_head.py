@@ -1,12 +1,14 @@
-"""Tests of the density head on maps that are set by hand."""
+"""Tests of the density head, its labels and its predictions."""
 
 from typing import Any, Dict, List, Optional
 
 import pytest
 import torch
+from torch import Tensor
 
-from density_stubs import losses_of, make_head, make_sample
+from density_stubs import as_view, losses_of, make_head, make_sample
 from mmwsl.models.heads import DensityHead
+from mmwsl.models.heads.density_head import sample_absent, stack_gt_counts
 from mmwsl.models.losses import (
     count_loss,
     multi_label_soft_margin_loss,
@@ -110,7 +112,7 @@ def test_two_stages() -> None:
 def test_a_schedule_without_the_hook_is_noticed(monkeypatch: Any) -> None:
     warnings: List[str] = []
     monkeypatch.setattr(
-        'mmwsl.models.heads.density_head.print_log',
+        'mmwsl.models.heads.cam_head.print_log',
         lambda text, **kwargs: warnings.append(text),
     )
     view = torch.randn(1, 4, 4, 4)
@@ -208,3 +210,150 @@ def test_bad_settings() -> None:
     other = DensityHead(3, 5, hidden_channels=3, **stub_cfg()).state_dict()
     with pytest.raises(ValueError, match='trained for 3 classes'):
         make_head().load_state_dict(other, strict=False)
+
+
+def test_counts_and_density() -> None:
+    maps = [[[3.0, 0.0], [0.0, 0.0]], [[-3.0, -9.0], [-9.0, -9.0]]]
+    density = [[[1.0, 0.5], [0.25, 0.8]], [[1.0, 1.0], [1.0, 1.0]]]
+    (sample,) = make_head().predict(
+        (as_view(maps, density),), [make_sample([0, 0])]
+    )
+    # 2.55 is rounded; class 1 is not there.
+    assert sample.pred_count.tolist() == [3.0, 0.0]
+    assert sample.pred_density.data.sum(dim=(1, 2)).tolist() == pytest.approx(
+        [2.55, 4.0]
+    )
+    assert sample.pred_label.tolist() == [0]
+    assert sample.pred_peaks.labels.tolist() == [0]
+
+
+def test_negative_counts_become_zero() -> None:
+    view = as_view([[[3.0]], [[3.0]]], [[[-2.0]], [[0.4]]])
+    (sample,) = make_head().predict((view,), [make_sample([0, 0])])
+    assert sample.pred_count.tolist() == [0.0, 0.0]
+
+
+def test_a_score_of_zero_counts_nothing() -> None:
+    view = as_view([[[0.0]], [[0.1]]], [[[2.0]], [[2.0]]])
+    (sample,) = make_head().predict((view,), [make_sample([0, 0])])
+    assert sample.pred_count.tolist() == [0.0, 2.0]
+
+
+def test_counts_of_single_label_sets() -> None:
+    view = as_view([[[-1.0]], [[-3.0]]], [[[2.0]], [[2.0]]])
+    head = make_head(multi_label=False)
+    (sample,) = head.predict((view,), [make_sample([1, 0])])
+    assert sample.pred_count.tolist() == [2.0, 0.0]
+
+
+def test_padding_is_not_counted() -> None:
+    maps = [[[3.0, 0.0], [0.0, 0.0]]] * 2
+    density = [[[1.0, 5.0], [2.0, 7.0]]] * 2
+    sample = make_sample([0, 0], img_shape=(8, 4), batch_input_shape=(8, 8))
+    (sample,) = make_head().predict((as_view(maps, density),), [sample])
+    assert sample.pred_count.tolist() == [3.0, 3.0]
+    assert sample.pred_density.data.shape == (2, 2, 1)
+
+
+def test_mirrored_images_give_density_of_the_original() -> None:
+    maps = [[[3.0, 0.0]]] * 2
+    sample = make_sample([0, 0], flip_direction='horizontal')
+    (sample,) = make_head().predict(
+        (as_view(maps, [[[1.0, 2.0]]] * 2),), [sample]
+    )
+    assert sample.pred_density.data.tolist() == [[[2.0, 1.0]]] * 2
+
+
+def test_views_do_not_count_twice() -> None:
+    """A finer view with the same density a cell gives the same count."""
+    coarse = torch.cat(
+        [torch.ones(1, 2, 4, 4), torch.full((1, 2, 4, 4), 0.25)], 1
+    )
+    fine = torch.cat(
+        [torch.ones(1, 2, 8, 8), torch.full((1, 2, 8, 8), 0.25)], 1
+    )
+    (sample,) = make_head().predict_views(
+        [coarse, fine], [make_sample([0, 0])]
+    )
+    assert sample.pred_count.tolist() == [4.0, 4.0]
+    assert sample.pred_density.data.shape == (2, 4, 4)
+
+
+def test_the_released_mean() -> None:
+    view = as_view([[[3.0, 0.0]]] * 2, [[[6.0, 2.0]], [[2.0, 2.0]]])
+    head = make_head(count_reduction='mean')
+    (sample,) = head.predict((view,), [make_sample([0, 0])])
+    assert sample.pred_count.tolist() == [4.0, 2.0]
+    assert sample.pred_density.data.sum(dim=(1, 2)).tolist() == [4.0, 2.0]
+    losses = losses_of(head, view, [make_sample([4, 1])])
+    assert losses['loss_count'] == 0.5
+    sample = make_sample([0, 0], img_shape=(8, 4), batch_input_shape=(8, 8))
+    (sample,) = head.predict((view,), [sample])
+    assert sample.pred_count.tolist() == [6.0, 2.0]
+
+
+@pytest.mark.parametrize(('by_count', 'number'), [(False, 3), (True, 2)])
+def test_peaks_by_count(by_count: bool, number: int) -> None:
+    maps = torch.zeros(1, 2, 5, 5)
+    maps[0, 0, ::4, 0] = 3.0
+    maps[0, 0, 0, 4] = 2.0
+    density = torch.full((1, 2, 5, 5), 0.08)
+    head = make_head(peaks_by_count=by_count, peaks=dict(min_ratio=0.5))
+    (sample,) = head.predict(
+        (torch.cat([maps - 0.01, density], 1),), [make_sample([0, 0])]
+    )
+    assert sample.pred_count[0] == 2
+    assert len(sample.pred_peaks) == number
+
+
+def test_instances_use_the_density() -> None:
+    head = make_head(cls=DensityHead).eval()
+    images = torch.rand(1, 5, 4, 4)
+    sample = make_sample([1, 0], batch_input_shape=(4, 4), img_shape=(4, 4))
+    head.predict((images,), [sample])
+    head.predict_instances(
+        torch.nn.Sequential(Listed(), head), images, [sample]
+    )
+    calls = head.growth.calls
+    assert calls[0]['density'].shape == (2, 4, 4)
+    assert 'pred_instances' in sample
+
+
+class Listed(torch.nn.Module):
+    """A backbone that does nothing."""
+
+    def forward(self, inputs: Tensor) -> List[Tensor]:
+        return [inputs]
+
+
+def counted_sample(labels: list, counts: list) -> WSLDataSample:
+    sample = WSLDataSample(metainfo=dict(img_id='a'))
+    return sample.set_gt_label(labels, len(counts)).set_gt_count(counts)
+
+
+def test_counts_of_difficult_objects_are_unknown() -> None:
+    samples = [
+        counted_sample([0, 2], [3, 0, 0]),
+        counted_sample([1], [0, 7, 0]),
+    ]
+    counts = stack_gt_counts(samples, 3)
+    assert counts.tolist() == [[3, 0, -1], [0, 7, 0]]
+    assert samples[0].gt_count.tolist() == [3, 0, 0]
+
+
+def test_absent_pairs_of_rare_classes_are_dropped() -> None:
+    counts = torch.zeros(1000, 3, dtype=torch.long)
+    counts[:300, 0] = 2
+    counts[:299, 1] = 2
+    counts[:5, 2] = -1
+    kept = sample_absent(counts, rate=0.1, share=0.3)
+    assert torch.equal(kept[:, 0], counts[:, 0])
+    for c, known in ((1, 299), (2, 5)):
+        assert torch.equal(kept[:known, c], counts[:known, c])
+        rest = kept[known:, c]
+        assert set(rest.tolist()) == {0, -1}
+        assert (rest == 0).float().mean().item() == pytest.approx(
+            0.1, abs=0.04
+        )
+    assert sample_absent(counts, rate=1.0, share=0.3) is counts
+    assert (sample_absent(counts, 0.0, 1.1)[300:] == -1).all()

@@ -1,10 +1,7 @@
-import time
-
 import cv2
 import numpy as np
 import pytest
 
-from mmwsl.models.task_modules import peak_growth
 from mmwsl.models.task_modules.peak_growth import main_part
 from mmwsl.registry import TASK_UTILS
 from mmwsl.utils.arrays import mask_iou
@@ -154,32 +151,3 @@ def test_main_part():
 def test_rejects_settings(kwargs, message):
     with pytest.raises(ValueError, match=message):
         build(**kwargs)
-
-
-def test_large_images_grow_on_a_grid(monkeypatch):
-    rng = np.random.default_rng(0)
-    size = (240, 320)
-    prms = np.zeros((4, *size), np.float32)
-    for prm in prms:
-        y, x = rng.normal(rng.integers(40, 200, 2)[:, None], 12, (2, 300))
-        np.add.at(prm, (y.astype(int) % 240, x.astype(int) % 320), 1 / 300)
-    maps = rng.normal(1, 2, (2, 12, 16)).astype(np.float32)
-    grow = build(trust=0.3)
-    want = grow(prms, np.array([0, 0, 1, 1]), maps)
-    monkeypatch.setattr(peak_growth, 'GRID', 120 * 160)
-    got = grow(prms, np.array([0, 0, 1, 1]), maps)
-    assert got['peak_index'].tolist() == want['peak_index'].tolist()
-    assert (got['masks'] != want['masks']).mean() < 0.003
-    np.testing.assert_allclose(got['scores'], want['scores'], atol=5e-3)
-    np.testing.assert_allclose(got['prms'], want['prms'], atol=1e-7)
-
-
-def test_twelve_megapixels_are_bounded():
-    prms = spot((2000, 1500), size=(3000, 4000))[None]
-    start = time.process_time()
-    found = build()(prms, np.array([1]), flat_maps())
-    assert time.process_time() - start < 10
-    # As in test_a_spot_grows_to_a_disc.
-    radius = 0.05 * np.sqrt(3000 * 4000) * np.sqrt(2 * np.log(5))
-    area = np.count_nonzero(found['masks'][0])
-    assert area == pytest.approx(np.pi * radius**2, rel=0.02)

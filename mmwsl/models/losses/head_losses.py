@@ -1,25 +1,25 @@
-"""Losses on density maps and counts.
+"""The losses of heads: of class scores, of counts and of attention.
 
-Section 3.2 of "Object Counting and Instance Segmentation with Image-level
-Supervision" (https://arxiv.org/abs/1903.02494). Objects of a class are
-counted exactly only up to ``max_count``, four in the paper: people see so
-many at a glance. The counts t of an image split its classes into
+Each is a pure function and a thin module. Those of density maps and counts
+are from section 3.2 of "Object Counting and Instance Segmentation with
+Image-level Supervision" (https://arxiv.org/abs/1903.02494). Objects of a
+class are counted exactly only up to ``max_count``, four in the paper: people
+see so many at a glance. The counts t of an image split its classes into
 
 - S0, absent: ``t == 0``;
 - S, counted: ``1 <= t <= max_count``;
 - S~, many: ``t > max_count``, where only that is used, never t itself;
 - left out of all losses: ``t < 0``, an unknown count.
 
-Every loss has two averages: 'image', the mean over a class set within an
-image and then over the images where the set is not empty, as the paper
-defines it, and 'batch', the mean over the whole batch at once, as the
-authors' code does it. With nothing to average a loss is 0 and keeps its
-graph.
+They have two averages: 'image', the mean over a class set within an image
+and then over the images where the set is not empty, as the paper defines it,
+and 'batch', the mean over the whole batch at once, as the authors' code does
+it. With nothing to average a loss is 0 and keeps its graph.
 
 Shape shorthand: N images, C classes, (h, w) the grid of the maps.
 """
 
-from typing import Tuple
+from typing import Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,77 @@ from torch import Tensor, nn
 from mmwsl.registry import MODELS
 
 AVERAGES = ('image', 'batch')
+
+
+def multi_label_soft_margin_loss(
+    scores: Tensor, targets: Tensor, class_weight: Optional[Tensor] = None
+) -> Tensor:
+    """Mean binary cross entropy of every image and class.
+
+    ``- mean_n mean_c w_c (y log sigma(s) + (1 - y) log(1 - sigma(s)))``
+
+    Of no images it is 0.
+
+    Args:
+        scores: Logits s (N, C).
+        targets: Labels y (N, C) in [0, 1].
+        class_weight: Weights w (C,), 1 if not given.
+    """
+    if not len(scores):
+        return scores.sum()
+    return F.multilabel_soft_margin_loss(scores, targets, weight=class_weight)
+
+
+class _ClassificationLoss(nn.Module):
+    """Holds the weight of a loss, and those of the classes.
+
+    Args:
+        loss_weight: Factor of the loss.
+        class_weight: One weight a class.
+    """
+
+    class_weight: Optional[Tensor]
+
+    def __init__(
+        self,
+        loss_weight: float = 1.0,
+        class_weight: Optional[Sequence[float]] = None,
+    ) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+        weight = None
+        if class_weight is not None:
+            weight = torch.tensor(class_weight, dtype=torch.float32)
+        # From the config, so it has no place in the checkpoint.
+        self.register_buffer('class_weight', weight, persistent=False)
+
+
+@MODELS.register_module()
+class MultiLabelSoftMarginLoss(_ClassificationLoss):
+    """Module of :func:`multi_label_soft_margin_loss`."""
+
+    def forward(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of logits (N, C) and multi-hot labels (N, C)."""
+        return self.loss_weight * multi_label_soft_margin_loss(
+            scores, targets, self.class_weight
+        )
+
+
+@MODELS.register_module()
+class CrossEntropyLoss(_ClassificationLoss):
+    """Softmax cross entropy for sets with one label an image."""
+
+    def forward(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of logits (N, C) and probabilities (N, C).
+
+        It is the mean over the N images, also with class weights, and 0 of
+        no images.
+        """
+        if not len(scores):
+            return scores.sum()
+        return self.loss_weight * F.cross_entropy(
+            scores, targets, weight=self.class_weight
+        )
 
 
 def spatial_loss(
@@ -62,14 +133,12 @@ def spatial_loss(
     Raises:
         ValueError: If the shapes do not fit or ``average`` is unknown.
     """
-    _check(density[..., 0, 0] if density.dim() == 4 else density, counts)
-    _check_average(average)
+    density = _checked(density, counts, average, dims=4)
     if mask.shape != density.shape:
         raise ValueError(
             f'mask must have the shape of the density maps, '
             f'{tuple(density.shape)}, got {tuple(mask.shape)}.'
         )
-    density = _widen(density)
     absent, counted, _ = _class_sets(counts, max_count)
     mask = mask.detach().to(density.dtype) * counted[..., None, None]
     cells = mask.sum(dim=(2, 3))
@@ -96,21 +165,13 @@ def count_loss(
 
     Args:
         pred_counts: Predicted counts t^c (N, C).
-        counts: Whole numbers t_c (N, C); negative where unknown.
+        counts: As for :func:`spatial_loss`, as are the others.
         max_count: Largest count that is used as a number.
         include_absent: Whether the set is S0 and S, or S alone, as in the
             first stage of training.
         average: 'image' or 'batch'.
-
-    Returns:
-        Scalar.
-
-    Raises:
-        ValueError: If the shapes do not fit or ``average`` is unknown.
     """
-    _check(pred_counts, counts)
-    _check_average(average)
-    pred_counts = _widen(pred_counts)
+    pred_counts = _checked(pred_counts, counts, average)
     absent, counted, _ = _class_sets(counts, max_count)
     chosen = absent | counted if include_absent else counted
     # Others become 0 before they are squared, so that nothing of them, not
@@ -130,47 +191,44 @@ def ranking_loss(
 
     ``sum_{c in S~} max(0, max_count + 1 - t^c) / |S~|``
 
-    Args:
-        pred_counts: Predicted counts t^c (N, C).
-        counts: Whole numbers t_c (N, C); negative where unknown.
-        max_count: Largest count that is used as a number.
-        average: 'image' or 'batch'.
-
-    Returns:
-        Scalar.
-
-    Raises:
-        ValueError: If the shapes do not fit or ``average`` is unknown.
+    The arguments are those of :func:`count_loss`.
     """
-    _check(pred_counts, counts)
-    _check_average(average)
-    pred_counts = _widen(pred_counts)
+    pred_counts = _checked(pred_counts, counts, average)
     _, _, many = _class_sets(counts, max_count)
     missing = (max_count + 1 - pred_counts).masked_fill(~many, 0)
     return _mean(missing.clamp(min=0), many, average)
 
 
-@MODELS.register_module()
-class SpatialLoss(nn.Module):
-    """Module of :func:`spatial_loss`.
+class _CountingLoss(nn.Module):
+    """Holds the settings of losses of counts.
 
     Args:
         max_count: Largest count that is used as a number.
         average: 'image' or 'batch'.
-        loss_weight: Factor of both losses.
+        loss_weight: Factor of the loss, by default 1, and 0.1 of
+            :class:`RankingLoss`.
     """
+
+    default_weight = 1.0
 
     def __init__(
         self,
         max_count: int = 4,
         average: str = 'image',
-        loss_weight: float = 1.0,
+        loss_weight: Optional[float] = None,
     ) -> None:
         super().__init__()
         _check_average(average)
         self.max_count = max_count
         self.average = average
+        if loss_weight is None:
+            loss_weight = self.default_weight
         self.loss_weight = loss_weight
+
+
+@MODELS.register_module()
+class SpatialLoss(_CountingLoss):
+    """Module of :func:`spatial_loss`."""
 
     def forward(
         self, density: Tensor, mask: Tensor, counts: Tensor
@@ -183,26 +241,8 @@ class SpatialLoss(nn.Module):
 
 
 @MODELS.register_module()
-class CountLoss(nn.Module):
-    """Module of :func:`count_loss`.
-
-    Args:
-        max_count: Largest count that is used as a number.
-        average: 'image' or 'batch'.
-        loss_weight: Factor of the loss.
-    """
-
-    def __init__(
-        self,
-        max_count: int = 4,
-        average: str = 'image',
-        loss_weight: float = 1.0,
-    ) -> None:
-        super().__init__()
-        _check_average(average)
-        self.max_count = max_count
-        self.average = average
-        self.loss_weight = loss_weight
+class CountLoss(_CountingLoss):
+    """Module of :func:`count_loss`."""
 
     def forward(
         self,
@@ -217,26 +257,11 @@ class CountLoss(nn.Module):
 
 
 @MODELS.register_module()
-class RankingLoss(nn.Module):
-    """Module of :func:`ranking_loss`.
+class RankingLoss(_CountingLoss):
+    """Module of :func:`ranking_loss`."""
 
-    Args:
-        max_count: Largest count that is used as a number.
-        average: 'image' or 'batch'.
-        loss_weight: Factor of the loss, 0.1 in the paper.
-    """
-
-    def __init__(
-        self,
-        max_count: int = 4,
-        average: str = 'image',
-        loss_weight: float = 0.1,
-    ) -> None:
-        super().__init__()
-        _check_average(average)
-        self.max_count = max_count
-        self.average = average
-        self.loss_weight = loss_weight
+    # The paper's.
+    default_weight = 0.1
 
     def forward(self, pred_counts: Tensor, counts: Tensor) -> Tensor:
         """Return the loss of predicted and true counts (N, C)."""
@@ -263,17 +288,17 @@ def _mean(values: Tensor, chosen: Tensor, average: str) -> Tensor:
     return per_image.sum() / (number > 0).sum().clamp(min=1)
 
 
-def _widen(values: Tensor) -> Tensor:
-    """Return values in single precision at least."""
-    return values if values.dtype == torch.float64 else values.float()
-
-
-def _check(values: Tensor, counts: Tensor) -> None:
-    if values.dim() != 2 or counts.shape != values.shape:
+def _checked(
+    values: Tensor, counts: Tensor, average: str, dims: int = 2
+) -> Tensor:
+    """Return predictions in single precision at least, if all fits."""
+    _check_average(average)
+    if values.dim() != dims or counts.shape != values.shape[:2]:
         raise ValueError(
             'predictions and counts must have the same N and C, got the '
             f'shapes {tuple(values.shape)} and {tuple(counts.shape)}.'
         )
+    return values if values.dtype == torch.float64 else values.float()
 
 
 def _check_average(average: str) -> None:
@@ -281,3 +306,57 @@ def _check_average(average: str) -> None:
         raise ValueError(
             f"average must be one of {AVERAGES}, got '{average}'."
         )
+
+
+def integral_attention_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Loss of the integral model of https://arxiv.org/abs/1909.08212.
+
+    With accumulated attention a and logits m it is the mean over a > 0 of
+    ``-a log sigma(m)`` plus the mean over a = 0 of ``-log(1 - sigma(m))``.
+    The mean of an empty set is 0.
+
+    Args:
+        logits: m, of any shape, usually (N, h, w).
+        target: a in [0, 1], of the same shape.
+
+    Returns:
+        Scalar, in single precision at least.
+
+    Raises:
+        ValueError: If the shapes differ.
+    """
+    if logits.shape != target.shape:
+        raise ValueError(
+            f'logits {tuple(logits.shape)} and target {tuple(target.shape)} '
+            'differ in shape.'
+        )
+    if logits.itemsize < 4:
+        logits = logits.float()
+    target = target.to(logits)
+    seen = target > 0
+    number = seen.sum()
+    # -log(1 - sigma(m)) = softplus(m) and -log sigma(m) = softplus(-m).
+    values = F.softplus(torch.where(seen, -logits, logits))
+    weight = torch.where(
+        seen,
+        target / number.clamp(min=1),
+        1 / (seen.numel() - number).clamp(min=1).to(target),
+    )
+    return (weight * values).sum()
+
+
+@MODELS.register_module()
+class IntegralAttentionLoss(nn.Module):
+    """Module of :func:`integral_attention_loss`.
+
+    Args:
+        loss_weight: Factor of the loss.
+    """
+
+    def __init__(self, loss_weight: float = 1.0) -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of logits and attention (N, h, w)."""
+        return self.loss_weight * integral_attention_loss(logits, target)

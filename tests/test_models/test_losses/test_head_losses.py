@@ -1,20 +1,81 @@
-"""Tests of the density losses against the formulas, written out as loops."""
+"""Tests of the losses of heads."""
 
+import math
 from typing import Any, Dict, List, Tuple
 
 import pytest
 import torch
 from torch import Tensor
+from torch.autograd import gradcheck
 
 from mmwsl.models.losses import (
     CountLoss,
+    CrossEntropyLoss,
+    MultiLabelSoftMarginLoss,
     RankingLoss,
     SpatialLoss,
     count_loss,
+    integral_attention_loss,
+    multi_label_soft_margin_loss,
     ranking_loss,
     spatial_loss,
 )
 from mmwsl.registry import MODELS
+
+SCORES = [[2.0, -1.0, 0.0], [0.5, 0.0, -3.0]]
+TARGETS = [[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]]
+
+
+def _written_out(weights: tuple) -> float:
+    total = 0.0
+    for scores, targets in zip(SCORES, TARGETS):
+        for score, target, weight in zip(scores, targets, weights):
+            probability = 1 / (1 + math.exp(-score))
+            total -= weight * (
+                target * math.log(probability)
+                + (1 - target) * math.log(1 - probability)
+            )
+    return total / 6
+
+
+def test_soft_margin_equals_the_formula() -> None:
+    loss = multi_label_soft_margin_loss(
+        torch.tensor(SCORES), torch.tensor(TARGETS)
+    )
+    assert loss.item() == pytest.approx(_written_out((1, 1, 1)), rel=1e-6)
+
+
+def test_soft_margin_module_weights() -> None:
+    module = MultiLabelSoftMarginLoss(0.5, class_weight=[1.0, 2.0, 4.0])
+    loss = module(torch.tensor(SCORES), torch.tensor(TARGETS))
+    assert loss.item() == pytest.approx(
+        0.5 * _written_out((1, 2, 4)), rel=1e-6
+    )
+    assert module.state_dict() == {}
+
+
+def test_soft_margin_extreme_scores_are_finite() -> None:
+    scores = torch.tensor([[1e4, -1e4]], requires_grad=True)
+    loss = multi_label_soft_margin_loss(scores, torch.tensor([[0.0, 1.0]]))
+    loss.backward()
+    assert loss.item() == pytest.approx(1e4)
+    assert torch.isfinite(scores.grad).all()
+
+
+def test_gradients() -> None:
+    scores = torch.tensor(SCORES, dtype=torch.float64, requires_grad=True)
+    targets = torch.tensor(TARGETS, dtype=torch.float64)
+    assert gradcheck(
+        lambda s: multi_label_soft_margin_loss(s, targets), [scores]
+    )
+
+
+def test_cross_entropy_of_multi_hot_rows() -> None:
+    loss = CrossEntropyLoss(2.0)(
+        torch.tensor([[0.0, math.log(3.0)]]), torch.tensor([[0.0, 1.0]])
+    )
+    assert loss.item() == pytest.approx(-2 * math.log(0.75), rel=1e-6)
+
 
 # S0, S and S~ of images: mixed, without S~, without S0, all unknown.
 COUNTS = torch.tensor(
@@ -108,7 +169,7 @@ def test_known_answers() -> None:
 
 
 @pytest.mark.parametrize('average', ['image', 'batch'])
-def test_gradients(average: str) -> None:
+def test_gradients_counts(average: str) -> None:
     density, mask, pred = draw(1)
     density.requires_grad_()
     pred.requires_grad_()
@@ -227,3 +288,67 @@ def test_bad_input() -> None:
         ranking_loss(pred, COUNTS[:, :4])
     with pytest.raises(ValueError, match='mask must have the shape'):
         spatial_loss(density, mask[..., :2], COUNTS)
+
+
+def attention_by_hand(logits, target):
+    attended, rest = [], []
+    for m, a in zip(logits.flatten().tolist(), target.flatten().tolist()):
+        probability = 1 / (1 + math.exp(-m))
+        if a > 0:
+            attended.append(-a * math.log(probability))
+        else:
+            rest.append(-math.log(1 - probability))
+    return sum(
+        sum(values) / len(values) for values in (attended, rest) if values
+    )
+
+
+@pytest.mark.parametrize('kept', [0.0, 0.4, 1.0])
+def test_equals_the_formula(kept):
+    logits = 3 * torch.randn(3, 4, 5, dtype=torch.float64)
+    target = torch.rand(3, 4, 5).double()
+    target[torch.rand(3, 4, 5) >= kept] = 0
+    loss = integral_attention_loss(logits, target)
+    assert loss.item() == pytest.approx(
+        attention_by_hand(logits, target), rel=1e-12
+    )
+
+
+def test_gradients_attention():
+    logits = torch.randn(2, 3, 3, dtype=torch.float64, requires_grad=True)
+    target = torch.rand(2, 3, 3).double() * (torch.rand(2, 3, 3) > 0.5)
+    assert gradcheck(lambda m: integral_attention_loss(m, target), [logits])
+
+
+def test_empty_sets_keep_the_graph_attention():
+    for shape, value in (((0, 2, 2), 1.0), ((1, 2, 2), 0.0), ((1, 2, 2), 1.0)):
+        logits = torch.zeros(shape, requires_grad=True)
+        loss = integral_attention_loss(logits, torch.full(shape, value))
+        loss.backward()
+        assert loss.item() == pytest.approx(math.log(2) if shape[0] else 0)
+        assert torch.isfinite(logits.grad).all()
+
+
+def test_extreme_logits():
+    logits = torch.tensor([1e4, -1e4, 1e4, -1e4, 30.0], requires_grad=True)
+    target = torch.tensor([0.5, 0.5, 0.0, 0.0, 1.0])
+    loss = integral_attention_loss(logits, target)
+    loss.backward()
+    assert loss.item() == pytest.approx(5e3 / 3 + 1e4 / 2)
+    # The tail of the sigmoid is not rounded away.
+    assert logits.grad[4].item() == pytest.approx(-math.exp(-30) / 3, rel=1e-4)
+
+
+def test_half_precision_is_summed_in_single():
+    logits = torch.full((1, 300, 300), 2.0, dtype=torch.float16)
+    loss = integral_attention_loss(logits, torch.zeros(1, 300, 300))
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(math.log(1 + math.exp(2)), rel=1e-5)
+
+
+def test_module_and_bad_shapes():
+    module = MODELS.build(dict(type='IntegralAttentionLoss', loss_weight=3.0))
+    loss = module(torch.zeros(1, 1, 1), torch.ones(1, 1, 1))
+    assert loss.item() == pytest.approx(3 * math.log(2))
+    with pytest.raises(ValueError, match=r'\(1, 2\).*\(2, 1\)'):
+        integral_attention_loss(torch.zeros(1, 2), torch.zeros(2, 1))
