@@ -16,16 +16,14 @@ def find_files(
 ) -> List[str]:
     """Find the files of a folder and its sub-folders, sorted.
 
-    Names that begin with a dot, and what archives and drives leave behind, are
-    passed over, and so are
-    links to folders that are walked anyway. Files of other suffixes are
-    counted, and a warning names these suffixes once.
+    Names that begin with a dot, what archives and drives leave behind, and
+    links to folders that are walked anyway are passed over.
 
     Args:
         folder (str): The folder.
         suffixes (Sequence[str]): Of the files, in lower case; files may have
             them in capitals.
-        silent (bool): Whether other files go without a word.
+        silent (bool): Whether no warning counts the other files.
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -51,12 +49,7 @@ def find_files(
 def files_by_id(
     folder: str, suffixes: Sequence[str] = IMG_SUFFIXES, silent: bool = False
 ) -> Dict[str, str]:
-    """Find the file of each image id: its path in a folder without suffix.
-
-    Args:
-        folder (str): See :func:`find_files`, as for the others.
-        suffixes (Sequence[str]): Of the files.
-        silent (bool): Whether other files go without a word.
+    """Find the file of each image id as :func:`find_files` does.
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -112,9 +105,6 @@ class FileIndex:
 
     def find_image(self, path: str) -> Optional[str]:
         """Find an image by its path with or without suffix.
-
-        Args:
-            path (str): Path of an image, or without its suffix.
 
         Returns:
             str | None: The path with suffix. If there are several, the first
@@ -198,12 +188,8 @@ def image_id(img_path: str, folder: str) -> str:
 def read_lines(path: str, what: str) -> List[str]:
     """Read a text file, with or without newline at its end.
 
-    Args:
-        path (str): The file.
-        what (str): What it is, for the error.
-
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If there is no such file; says ``what`` it is.
         ValueError: If it is no text.
     """
     if not os.path.isfile(path):

@@ -1,7 +1,4 @@
-"""Saliency maps on disk.
-
-Shape shorthand: (H, W) the image.
-"""
+"""Saliency maps (H, W) on disk."""
 
 import io
 import json

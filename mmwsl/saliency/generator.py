@@ -3,7 +3,9 @@
 "Saliency Optimization from Robust Background Detection" (CVPR 2014), on
 regions of any size.
 
-Shape shorthand: (H, W) the image, S regions.
+(H, W): the image, S: its regions. Of each region there are an area and a
+length along the border of the image (rim) in pixels, (S,), and of each pair
+how different their colours are, (S, S).
 """
 
 from typing import Any, Dict, Tuple
@@ -29,8 +31,7 @@ _CONTRAST_REACH = 0.25
 class SaliencyGenerator:
     """Finds what stands out from the background of an image.
 
-    After "Saliency Optimization from Robust Background Detection" (CVPR
-    2014), without anything learned:
+    As the paper does, without anything learned:
 
     1. Superpixels of one colour.
     2. Background is what has strong ties to the border of the image.
@@ -70,15 +71,16 @@ class SaliencyGenerator:
         background_weight: float = 5.0,
         center_reach: float = 0.45,
     ) -> None:
+        name = type(self).__name__
         if num_superpixels < 2:
             raise ValueError(
-                'SaliencyGenerator: num_superpixels must be at least 2, got '
+                f'{name}: num_superpixels must be at least 2, got '
                 f'{num_superpixels}'
             )
         if not 0 < pixels[0] <= pixels[1]:
             raise ValueError(
-                'SaliencyGenerator: pixels must be two ascending positive '
-                f'numbers, got {pixels}'
+                f'{name}: pixels must be two ascending positive numbers, got '
+                f'{pixels}'
             )
         self.num_superpixels = num_superpixels
         self.pixels = (int(pixels[0]), int(pixels[1]))
@@ -88,10 +90,10 @@ class SaliencyGenerator:
             background_weight=background_weight,
             center_reach=center_reach,
         )
-        for name, value in self.weights.items():
+        for key, value in self.weights.items():
             if not value > 0:
                 raise ValueError(
-                    f'SaliencyGenerator: {name} must be positive, got {value}'
+                    f'{name}: {key} must be positive, got {value}'
                 )
 
     @property
@@ -210,23 +212,14 @@ def background_probability(
     reach: float,
     spread: float = 1.0,
 ) -> np.ndarray:
-    """Guess from its ties to the image's border what is background.
+    """Guess from its ties to the image's border what is background: (S,).
 
-    A region and what is softly connected to it has an area and a length
-    along the border; the length over the root of the area, the boundary
-    connectivity, is large for background and small for an object, also for
-    one that the border cuts off (Eqs. 1 to 5 of the paper). Being a length
-    over a length it needs no regions of equal size.
-
-    Args:
-        distances (np.ndarray): (S, S), see :func:`geodesic_distances`.
-        area (np.ndarray): (S,) in pixels.
-        rim (np.ndarray): (S,), pixels at the border of the image.
-        reach (float): Distance over which regions are connected.
-        spread (float): Boundary connectivity that means background.
-
-    Returns:
-        np.ndarray: (S,) in [0, 1].
+    A region and what is softly connected to it, over a distance of about
+    ``reach``, has an area and a rim; the rim over the root of the area, the
+    boundary connectivity, is large for background and small for an object,
+    also for one that the border cuts off (Eqs. 1 to 5). Being a length over
+    a length it needs no regions of equal size. ``spread`` is a connectivity
+    that means background.
     """
     tied = np.exp(-(distances**2) / (2 * reach**2))
     connectivity = (tied @ rim) / np.sqrt(tied @ area)
@@ -240,12 +233,10 @@ def background_contrast(
     weights: np.ndarray,
     reach: float,
 ) -> np.ndarray:
-    """Measure how much regions differ from the background around them.
-
-    Eq. 6 of the paper.
+    """Measure how regions differ from the background around them (Eq. 6).
 
     Args:
-        differences (np.ndarray): (S, S), how different regions look.
+        differences (np.ndarray): (S, S).
         positions (np.ndarray): (S, 2), centres as shares of the image's size.
         weights (np.ndarray): (S,), background probability times area.
         reach (float): How far apart regions still compare.
@@ -261,18 +252,10 @@ def background_contrast(
 def settled_saliency(
     contrast: np.ndarray, background: np.ndarray, bonds: np.ndarray
 ) -> np.ndarray:
-    """Find the map that fits contrast, background and neighbours best.
+    """Find the map that fits contrast, background and neighbours best: (S,).
 
     The minimum, a linear system, of the sum of ``background s^2``,
     ``contrast (s - 1)^2`` and, over pairs, ``bonds (s - s')^2`` (Eq. 9).
-
-    Args:
-        contrast (np.ndarray): (S,), pull to 1.
-        background (np.ndarray): (S,), pull to 0.
-        bonds (np.ndarray): (S, S), symmetric, pull to each other.
-
-    Returns:
-        np.ndarray: (S,) in [0, 1].
     """
     # Regions that nothing pulls anywhere are not salient.
     pulls = np.maximum(contrast + background, 1e-6) + bonds.sum(axis=1)

@@ -1,12 +1,23 @@
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from mmengine.dataset import ConcatDataset, RepeatDataset
+from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
+from PIL import Image
 from torch.utils.data import DataLoader
 
-from mmwsl.datasets import WSLDataset, base_datasets, set_epoch
+from mmwsl.datasets import (
+    FolderDataset,
+    SeededDataset,
+    ToyDataset,
+    WSLDataset,
+    base_datasets,
+    image_ids,
+    renumber_classes,
+    set_epoch,
+)
 from mmwsl.registry import DATASETS
 
 
@@ -204,3 +215,129 @@ def test_without_an_epoch_nothing_is_reseeded():
     assert torch.equal(data[0], data[0])
     set_epoch(data, -1)
     assert not torch.equal(data[0], data[0])
+
+
+class Noise(BaseDataset):
+    METAINFO = dict(classes=('a',))
+
+    def load_data_list(self):
+        return [dict(number=number) for number in range(4)]
+
+
+def seeded(**kwargs):
+    return SeededDataset(
+        Noise(
+            ann_file='',
+            pipeline=[lambda info: (np.random.rand(), torch.rand(()))],
+        ),
+        **kwargs,
+    )
+
+
+def entries(dataset, workers=0):
+    loader = DataLoader(dataset, batch_size=None, num_workers=workers)
+    return [tuple(float(x) for x in entry) for entry in loader]
+
+
+def test_drawn_from_seed_epoch_and_index():
+    dataset = seeded(seed=3)
+    set_epoch(dataset, 5)
+    first = entries(dataset)
+    assert len(set(first)) == 4
+    np.random.seed(1)
+    torch.manual_seed(1)
+    before = np.random.get_state()[1].copy(), torch.get_rng_state()
+    assert entries(dataset)[::-1] == [dataset[i] for i in (3, 2, 1, 0)]
+    assert (np.random.get_state()[1] == before[0]).all()
+    assert entries(dataset, workers=2) == first
+    set_epoch(dataset, 6)
+    assert set(entries(dataset)).isdisjoint(first)
+    set_epoch(dataset, 5, seed=4)
+    assert set(entries(dataset)).isdisjoint(first)
+    set_epoch(dataset, 5, seed=3)
+    assert entries(dataset) == first
+
+
+def test_what_it_passes_on():
+    toy = dict(type='ToyDataset', num_images=3, image_size=32)
+    dataset = DATASETS.build(dict(type='SeededDataset', dataset=toy))
+    dataset.full_init()
+    assert len(dataset) == 3
+    assert dataset.metainfo == dataset.dataset.metainfo
+    assert dataset.get_data_info(1)['img_id'] == 'toy/0/000001'
+    assert list(base_datasets(dataset)) == [dataset.dataset]
+
+
+def test_labels_counts_boxes_and_masks_follow_their_names():
+    pipeline = [dict(type='LoadEvalAnnotations', with_seg_map=True)]
+    cfg = dict(num_images=6, test_mode=True, pipeline=pipeline)
+    first, second = ToyDataset(**cfg), ToyDataset(**cfg)
+    names = list(first.classes)
+    order = [*names[::-1], 'more']
+    renumber_classes(second, order)
+    assert list(second.metainfo['classes']) == order
+    to_new = np.array([0, *(order.index(name) + 1 for name in names)])
+    for before, after in zip(first, second):
+        assert after['num_classes'] == len(order)
+        assert {order[i] for i in after['gt_label']} == {
+            names[i] for i in before['gt_label']
+        }
+        for i, count in enumerate(before['gt_count']):
+            assert after['gt_count'][order.index(names[i])] == count
+        old, new = before['eval_gt'], after['eval_gt']
+        assert (to_new[old['gt_sem_seg']] == new['gt_sem_seg']).all()
+        labels = before['eval_ann']['labels']
+        assert (to_new[labels + 1] - 1 == after['eval_ann']['labels']).all()
+    with pytest.raises(ValueError, match=names[0]):
+        renumber_classes(first, names[1:])
+
+
+def test_masks_of_segmentors(tmp_path):
+    datasets = pytest.importorskip('mmseg.datasets')
+    for suffix, value in (('jpg', 9), ('png', 2)):
+        picture = np.full((4, 4), value, np.uint8)
+        Image.fromarray(picture).save(tmp_path / f'a.{suffix}')
+    dataset = datasets.BaseSegDataset(
+        metainfo=dict(classes=['ground', 'cat', 'dog']),
+        data_prefix=dict(img_path=str(tmp_path), seg_map_path=str(tmp_path)),
+        pipeline=[dict(type='mmseg.LoadAnnotations')],
+    )
+    renumber_classes(dataset, ['ground', 'dog', 'cat'])
+    assert (dataset[0]['gt_seg_map'] == 1).all()
+    # And back again.
+    renumber_classes(dataset, ['ground', 'cat', 'dog'])
+    assert (dataset[0]['gt_seg_map'] == 2).all()
+
+
+def test_folders(tmp_path):
+    for name in ('cat', 'dog'):
+        (tmp_path / name).mkdir()
+        image = Image.fromarray(np.zeros((4, 4, 3), np.uint8))
+        image.save(tmp_path / name / 'a.jpg')
+    dataset = FolderDataset(data_root=str(tmp_path))
+    renumber_classes(dataset, ['dog', 'cat'])
+    labels = {entry['img_id']: entry['gt_label'].tolist() for entry in dataset}
+    assert labels == {'cat/a': [1], 'dog/a': [0]}
+
+
+class _Ids:
+    def __init__(self, *ids):
+        self.ids = ids
+
+    def __len__(self):
+        return len(self.ids)
+
+    def get_data_info(self, index):
+        return dict(img_id=self.ids[index])
+
+
+def test_image_ids_in_order():
+    assert image_ids(_Ids('b', 'a', 'a')) == ['b', 'a', 'a']
+    both = SimpleNamespace(datasets=[_Ids('x/1'), _Ids('y/1', 'x/2')])
+    assert image_ids(both) == ['x/1', 'y/1', 'x/2']
+
+
+def test_two_images_with_one_id():
+    both = SimpleNamespace(datasets=[_Ids('a', 'b'), _Ids('b')])
+    with pytest.raises(ValueError, match="'b' occurs in two of the data"):
+        image_ids(both)

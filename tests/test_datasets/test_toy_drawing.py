@@ -10,9 +10,6 @@ from mmwsl.datasets.toy_drawing import (
     ToyObject,
     ToyScene,
     ToyStyle,
-    _bgr,
-    _cut,
-    _pick,
     _table,
     draw_labels,
     draw_object,
@@ -43,13 +40,6 @@ def test_clouds_are_smooth_and_grain_is_not():
 
     assert roughness(bank.clouds[0]) < 0.5
     assert roughness(bank.grain[..., 0]) > 1
-
-
-def test_pick_follows_the_shares():
-    rng = np.random.Generator(np.random.PCG64(0))
-    drawn = np.bincount([_pick(rng, (1, 0, 3)) for _ in range(2000)])
-    assert drawn[1] == 0
-    assert drawn[2] / 2000 == pytest.approx(0.75, abs=0.05)
 
 
 def test_counts_follow_the_shares():
@@ -151,22 +141,6 @@ def test_table_interpolates():
     assert table[0, 0] == 0
     assert table[128, 0] == 200
     assert table[255, 0] == pytest.approx(100, abs=1)
-
-
-def test_bgr():
-    assert _bgr(0.0, 1.0, 1.0) == (0, 0, 255)
-    assert _bgr(1 / 3 + 1, 1.0, 0.5) == pytest.approx((0, 127.5, 0))
-
-
-def test_cut_is_a_window_of_the_tile():
-    tile = np.arange(100).reshape(10, 10)
-    windows = {
-        tuple(_cut(np.random.Generator(np.random.PCG64(i)), tile, 9, 9)[0])
-        for i in range(40)
-    }
-    # Two places a direction, mirrored or not.
-    assert len(windows) > 8
-    assert all(len(window) == 9 for window in windows)
 
 
 def test_ground_without_objects_is_textured():

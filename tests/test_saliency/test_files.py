@@ -63,3 +63,84 @@ def test_says_that_a_mask_of_0_and_1_is_dark(tmp_path, monkeypatch):
     # Once for a folder.
     assert len(said) == 1
     assert str(tmp_path / 'a.png') in said[0]
+
+
+@pytest.fixture
+def write(tmp_path):
+    def save(array):
+        Image.fromarray(array).save(tmp_path / 'a.png')
+        return str(tmp_path / 'a.png')
+
+    return save
+
+
+def test_values_become_shares(write):
+    grey = np.array([[0, 51, 255], [102, 0, 0]], dtype=np.uint8)
+    saliency = read_saliency(write(grey))
+    assert saliency.dtype == np.float32
+    expected = [[0, 0.2, 1], [0.4, 0, 0]]
+    np.testing.assert_allclose(saliency, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(('dtype', 'largest'), [(np.uint16, 65535), (bool, 1)])
+def test_other_depths(write, dtype, largest):
+    array = np.zeros((2, 3), dtype=dtype)
+    array[0, 1] = largest
+    saliency = read_saliency(write(array))
+    assert saliency.tolist() == [[0, 1, 0], [0, 0, 0]]
+
+
+@pytest.fixture
+def tiff(tmp_path):
+    def save(values, dtype):
+        picture = Image.fromarray(np.array([values, values], dtype))
+        picture.save(tmp_path / 'a.tif')
+        return str(tmp_path / 'a.tif')
+
+    return save
+
+
+def test_floats_are_shares_already(tiff):
+    path = tiff([0, 0.25, 1], np.float32)
+    saliency = read_saliency(path)
+    assert saliency.tolist() == [[0, 0.25, 1]] * 2
+
+
+def test_32_bits_with_values_of_16(tiff):
+    path = tiff([0, 13107, 65535], np.int32)
+    saliency = read_saliency(path)
+    assert saliency[0].tolist() == pytest.approx([0, 0.2, 1])
+
+
+@pytest.mark.parametrize(
+    ('values', 'dtype'),
+    [
+        ([0, 128, 255], np.float32),
+        ([0, np.nan, 1], np.float32),
+        ([0, -0.5, 1], np.float32),
+        ([0, np.inf, 1], np.float32),
+        ([0, 128, 255], np.int32),
+        ([0, 128, 255], np.uint16),
+        ([-5, 0, 60000], np.int32),
+        ([0, 1, 2**31 - 1], np.int32),
+    ],
+)
+def test_scales_that_are_not_known(tiff, values, dtype):
+    path = tiff(values, dtype)
+    with pytest.raises(ValueError, match=r'a\.tif'):
+        read_saliency(path)
+
+
+def test_palettes(write):
+    """A grey one is read by its colours; one of a mask is refused."""
+    path = write(np.zeros((2, 3), dtype=np.uint8))
+    picture = Image.fromarray(np.array([[0, 1, 2], [2, 1, 0]], np.uint8))
+    for palette in ([255] * 3 + [51] * 3 + [0] * 3, [0] * 3 + [128, 0, 0]):
+        picture.putpalette(palette)
+        picture.save(path)
+        if palette[0]:
+            saliency = read_saliency(path)
+            assert saliency[0].tolist() == pytest.approx([1, 0.2, 0])
+            continue
+        with pytest.raises(ValueError, match='map is a colour picture .P.'):
+            read_saliency(path)

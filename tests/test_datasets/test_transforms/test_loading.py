@@ -3,8 +3,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmwsl.datasets.transforms import LoadWSLImage
+from mmwsl.datasets.transforms import (
+    LoadProposals,
+    LoadSaliency,
+    LoadWSLImage,
+    PackWSLInputs,
+)
+from mmwsl.proposals import (
+    ProposalGenerator,
+    write_proposal_list,
+    write_proposals,
+)
+from mmwsl.pseudo_labels.attention import write_attention
 from mmwsl.registry import TRANSFORMS
+from mmwsl.structures import Proposals, WSLDataSample
 
 
 def load(path, **kwargs):
@@ -100,3 +112,198 @@ def test_registered_beside_the_transforms_of_mmcv():
     for name in ('LoadWSLImage', 'Resize', 'RandomFlip', 'Pad', 'CenterCrop'):
         assert TRANSFORMS.get(name) is not None
     assert 'min_size=8' in repr(TRANSFORMS.build(dict(type='LoadWSLImage')))
+
+
+def load_saliency(folder, shape=(2, 3), **kwargs):
+    transform = LoadSaliency(str(folder), **kwargs)
+    return transform(dict(img_id='x/a', img_path='a.jpg', ori_shape=shape))
+
+
+@pytest.fixture
+def write(tmp_path):
+    (tmp_path / 'x').mkdir()
+
+    def save(array):
+        Image.fromarray(array).save(tmp_path / 'x' / 'a.png')
+        return tmp_path
+
+    return save
+
+
+def test_missing_map(tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match='x/a.png: saliency map does not exist'
+    ):
+        load_saliency(tmp_path)
+
+
+def test_saliency_of_another_size(write):
+    folder = write(np.zeros((3, 2), dtype=np.uint8))
+    with pytest.raises(
+        ValueError, match=r'x/a.png: saliency map is 2 x 3 .* a.jpg is 3 x 2'
+    ):
+        load_saliency(folder)
+
+
+def test_saliency_is_packed_as_it_is(write):
+    results = load_saliency(write(np.full((2, 3), 255, dtype=np.uint8)))
+    results.update(
+        img=np.zeros((8, 8, 3), np.uint8), gt_label=[0], num_classes=1
+    )
+    sample = PackWSLInputs()(results)['data_samples']
+    assert sample.saliency.data.shape == (1, 2, 3)
+    assert sample.saliency.data.min() == 1
+
+
+MASKS = np.array(
+    [[[1, 0, 0], [0, 0, 0]], [[1, 1, 1], [0, 0, 1]], [[0, 0, 0], [0, 1, 0]]],
+    dtype=bool,
+)
+
+
+def load_proposals(folder, shape=(2, 3), **kwargs):
+    transform = LoadProposals(str(folder), **kwargs)
+    return transform(dict(img_id='x/a', img_path='a.jpg', ori_shape=shape))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    proposals = Proposals(MASKS, [0.2, 0.9, 0.5])
+    write_proposals(str(tmp_path / 'x' / 'a.npz'), proposals)
+    return tmp_path
+
+
+def test_best_proposals_first(folder):
+    proposals = load_proposals(folder)['proposals']
+    np.testing.assert_array_equal(proposals.masks, MASKS[[1, 2, 0]])
+    proposals = load_proposals(folder, max_proposals=2)['proposals']
+    np.testing.assert_array_equal(proposals.masks, MASKS[[1, 2]])
+    with pytest.raises(ValueError, match='max_proposals must be at least 1'):
+        LoadProposals('x', max_proposals=0)
+
+
+def test_suffix_and_list(folder):
+    proposals = Proposals(MASKS)
+    write_proposals(str(folder / 'x' / 'a_cob.json'), proposals)
+    found = load_proposals(folder, suffix='_cob.json')['proposals']
+    np.testing.assert_array_equal(found.masks, MASKS)
+    write_proposal_list(str(folder / 'all.json'), {'x/a': proposals[1:]})
+    found = load_proposals(folder / 'all.json')['proposals']
+    np.testing.assert_array_equal(found.masks, MASKS[1:])
+
+
+def test_missing_and_empty_proposals(folder):
+    with pytest.raises(FileNotFoundError, match='x/a.npy: proposal file does'):
+        load_proposals(folder, suffix='.npy')
+    (folder / 'x' / 'a.npz').write_bytes(b'')
+    with pytest.raises(ValueError, match='x/a.npz: proposal file is empty'):
+        load_proposals(folder)
+    none = Proposals(MASKS[:0])
+    write_proposals(str(folder / 'x' / 'a.npz'), none)
+    with pytest.raises(ValueError, match='x/a.npz: .* holds no proposal'):
+        load_proposals(folder)
+
+
+def test_proposals_of_another_size(folder):
+    with pytest.raises(
+        ValueError, match=r'x/a.npz: proposals are 3 x 2 .* a.jpg is 2 x 3'
+    ):
+        load_proposals(folder, shape=(3, 2))
+
+
+def test_proposals_are_packed_as_they_are(folder):
+    results = load_proposals(folder)
+    results.update(
+        img=np.zeros((8, 8, 3), np.uint8), gt_label=[0], num_classes=1
+    )
+    sample = PackWSLInputs()(results)['data_samples']
+    assert sample.proposals.masks.shape == (3, 2, 3)
+    results.pop('proposals')
+    assert 'proposals' not in PackWSLInputs()(results)['data_samples']
+
+
+@pytest.fixture
+def image():
+    """A bright square on a dark ground."""
+    image = np.full((40, 60, 3), 30, np.uint8)
+    image[10:30, 20:45] = (200, 180, 40)
+    return image
+
+
+def test_proposals_are_those_of_the_generator(image):
+    transform = TRANSFORMS.build(dict(type='MakeProposals', max_proposals=20))
+    results = dict(img=image, ori_shape=(40, 60), img_id='a')
+    made = transform(results)['proposals']
+    expected = ProposalGenerator(max_proposals=20)(image)
+    assert made.size == (40, 60)
+    np.testing.assert_array_equal(made.masks, expected.masks)
+    square = np.zeros((40, 60), bool)
+    square[10:30, 20:45] = True
+    ious = [(m & square).sum() / (m | square).sum() for m in made.masks]
+    assert max(ious) > 0.9
+
+
+@pytest.mark.parametrize('change', [dict(flip=True), dict(ori_shape=(80, 60))])
+def test_a_changed_image_is_refused(image, change):
+    transform = TRANSFORMS.build(dict(type='MakeProposals'))
+    results = dict(img=image, ori_shape=(40, 60), img_id='a/b')
+    results.update(change)
+    with pytest.raises(ValueError, match='a/b: MakeProposals must come bef'):
+        transform(results)
+
+
+def test_settings_are_checked():
+    with pytest.raises(ValueError, match='max_proposals'):
+        TRANSFORMS.build(dict(type='MakeProposals', max_proposals=0))
+
+
+def load_attention(path, img_id='x/1', labels=(2,), direction=None):
+    transform = TRANSFORMS.build(dict(type='LoadAttention', path=str(path)))
+    metainfo = dict(img_id=img_id, flip_direction=direction)
+    sample = WSLDataSample(metainfo=metainfo).set_gt_label(list(labels), 5)
+    return transform(dict(data_samples=sample))['data_samples'].attention.data
+
+
+@pytest.fixture
+def attention(tmp_path):
+    maps = {
+        2: np.array([[0.0, 0.5], [0.25, 1.0]], np.float32),
+        0: np.ones((2, 2), np.float32),
+    }
+    write_attention(str(tmp_path / 'a.npz'), {'x/1': maps})
+    return tmp_path / 'a.npz'
+
+
+def test_maps_in_the_order_of_the_labels(attention):
+    maps = load_attention(attention, labels=(2, 0))
+    assert maps.tolist() == [[[0.0, 0.5], [0.25, 1.0]], [[1, 1], [1, 1]]]
+    assert load_attention(attention, 'not there', ()).shape == (0, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ('direction', 'want'),
+    [
+        ('horizontal', [[0.5, 0.0], [1.0, 0.25]]),
+        ('vertical', [[0.25, 1.0], [0.0, 0.5]]),
+        ('diagonal', [[1.0, 0.25], [0.5, 0.0]]),
+    ],
+)
+def test_flips_follow_the_image(attention, direction, want):
+    assert load_attention(attention, direction=direction)[0].tolist() == want
+
+
+def test_what_is_missing(attention, tmp_path):
+    with pytest.raises(ValueError, match='no attention of x/2'):
+        load_attention(attention, 'x/2')
+    with pytest.raises(ValueError, match='class 4 of x/1'):
+        load_attention(attention, labels=(2, 4))
+    with pytest.raises(FileNotFoundError, match='AttentionAccumulationHook'):
+        load_attention(tmp_path / 'none.npz')
+    write_attention(str(tmp_path / 'empty.npz'), {})
+    with pytest.raises(ValueError, match='at all'):
+        load_attention(tmp_path / 'empty.npz')
+    transform = TRANSFORMS.build(
+        dict(type='LoadAttention', path=str(attention))
+    )
+    with pytest.raises(ValueError, match='after PackWSLInputs'):
+        transform(dict(img=None))
