@@ -493,11 +493,7 @@ def set_epoch(dataset: Any, epoch: int, seed: Optional[int] = None) -> None:
 @contextmanager
 def _seeded(key: Sequence[int]) -> Iterator[None]:
     """Draw random numbers from whole numbers alone, then go on as before."""
-    states = (
-        random.getstate(),
-        np.random.get_state(),
-        torch.get_rng_state(),
-    )
+    states = (random.getstate(), np.random.get_state(), torch.get_rng_state())
     words = np.random.SeedSequence(list(key)).generate_state(3)
     random.seed(int(words[0]))
     np.random.seed(int(words[1]))

@@ -7,12 +7,7 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 
 from mmwsl.datasets.base import DataInfo, WSLDataset, object_truth
-from mmwsl.datasets.toy_drawing import (
-    ToyScene,
-    ToyStyle,
-    draw_scene,
-    render,
-)
+from mmwsl.datasets.toy_drawing import ToyScene, ToyStyle, draw_scene, render
 from mmwsl.datasets.voc import VOC_PALETTE
 from mmwsl.registry import DATASETS
 from mmwsl.utils.masks import boxes_of_masks

@@ -12,14 +12,10 @@ from mmwsl.datasets.base import (
     check_choice,
     object_truth,
 )
-from mmwsl.datasets.files import (
-    FileIndex,
-    path_inside,
-    read_lines,
-    read_names,
-)
+from mmwsl.datasets.files import FileIndex, path_inside, read_lines, read_names
 from mmwsl.datasets.label_lists import is_number
 from mmwsl.registry import DATASETS
+from mmwsl.utils.files import naming
 from mmwsl.utils.images import IMG_SUFFIXES
 from mmwsl.utils.masks import check_boxes
 
@@ -195,51 +191,59 @@ class WSOLDataset(WSLDataset):
         truth: Localization,
     ) -> Dict[str, Any]:
         if img_id in truth.masks:
-            return self._mask_paths(files, truth.masks[img_id])
+            folder = self.data_prefix['mask_path']
+            return mask_paths(truth.masks[img_id], folder, files.exists)
         if img_id in truth.boxes:
             if sizes is not None and img_id not in sizes:
                 raise ValueError(
                     f'{self._file("image_sizes.txt")}: no line of {img_id}'
                 )
             size = None if sizes is None else sizes[img_id]
-            return self._boxes(truth.boxes[img_id], label, size)
+            inside = self.outside_boxes == 'error' and size is not None
+            boxes = [box for _, box in truth.boxes[img_id]]
+            for place, box in truth.boxes[img_id]:
+                with naming(place):
+                    check_boxes(np.array(box), size or (0, 0), inside)
+            number = len(boxes)
+            return object_truth(
+                [label] * number, [False] * number, boxes, size
+            )
         if truth.masks or truth.boxes:
             raise ValueError(
                 f'{self._file("localization.txt")}: no line of {img_id}'
             )
         return {}
 
-    def _boxes(
-        self, items: List[Tuple[str, Box]], label: int, size: Optional[Size]
-    ) -> Dict[str, Any]:
-        inside = self.outside_boxes == 'error' and size is not None
-        for place, box in items:
-            try:
-                check_boxes(np.array(box), size or (0, 0), outside=inside)
-            except ValueError as error:
-                raise ValueError(f'{place}: {error}') from None
-        number = len(items)
-        boxes = [box for _, box in items]
-        return object_truth([label] * number, [False] * number, boxes, size)
 
-    def _mask_paths(
-        self, files: FileIndex, items: List[Tuple[str, str, str]]
-    ) -> Dict[str, Any]:
-        found: Dict[str, Any] = dict(object_masks=[], ignore_masks=[])
-        for place, mask, ignore in items:
-            for key, name in (
-                ('object_masks', mask),
-                ('ignore_masks', ignore),
-            ):
-                if not name and key == 'ignore_masks':
-                    continue
-                path = path_inside(place, self.data_prefix['mask_path'], name)
-                if not files.exists(path):
-                    raise FileNotFoundError(
-                        f'{place}: names the mask {path}, which does not exist'
-                    )
-                found[key].append(path)
-        return found
+def mask_paths(
+    lines: List[Tuple[str, str, str]],
+    folder: str,
+    exists: Callable[[str], bool] = os.path.isfile,
+) -> Dict[str, List[str]]:
+    """Return ``object_masks`` and ``ignore_masks`` of an image's lines.
+
+    Args:
+        lines (list): Place, mask and ignore region, '' for none, of each.
+        folder (str): Folder of the masks.
+        exists (Callable): Whether there is such a file.
+
+    Raises:
+        FileNotFoundError: If a mask is missing; begins with its place.
+        ValueError: If a path leaves the folder.
+    """
+    found: Dict[str, List[str]] = dict(object_masks=[], ignore_masks=[])
+    for place, mask, ignore in lines:
+        names = [('object_masks', mask)]
+        if ignore:
+            names.append(('ignore_masks', ignore))
+        for key, name in names:
+            path = path_inside(place, folder, name)
+            if not exists(path):
+                raise FileNotFoundError(
+                    f'{place}: names the mask {path}, which does not exist'
+                )
+            found[key].append(path)
+    return found
 
 
 def read_ids(path: str) -> List[Tuple[str, str]]:

@@ -16,6 +16,7 @@ from mmwsl.apis.scoring import (
 from mmwsl.datasets.files import read_names
 from mmwsl.datasets.transforms.eval_annotations import object_mask
 from mmwsl.datasets.wsol import (
+    mask_paths,
     read_ids,
     read_labels,
     read_localization,
@@ -28,7 +29,7 @@ from mmwsl.evaluation.files import (
     read_score_map,
     without_suffix,
 )
-from mmwsl.utils.files import join_inside, naming
+from mmwsl.utils.files import naming
 from mmwsl.utils.masks import check_boxes
 
 import numpy as np
@@ -74,30 +75,13 @@ def metadata_samples(
             boxes = torch.tensor([box for _, box in objects.boxes[name]])
             sample.update({'ori_shape': sizes[name], BOX: {'bboxes': boxes}})
         elif name in objects.masks:
-            sample[MASK] = mask_field(args, objects.masks[name])
+            side = args.size or 224
+            masks = mask_paths(objects.masks[name], args.masks)
+            mask = object_mask(masks, (side, side)).astype(np.int64)
+            sample[MASK] = {'data': torch.from_numpy(mask)[None]}
         else:
             fail(paths['localization'], f'no line of {name}')
         yield sample
-
-
-def mask_field(
-    args: argparse.Namespace, masks: Sequence[Tuple[str, str, str]]
-) -> Dict[str, torch.Tensor]:
-    """The mask of an image as a field of its sample."""
-    annotation: Dict[str, List[str]] = dict(object_masks=[], ignore_masks=[])
-    for place, mask, ignore in masks:
-        for key, name in (('object_masks', mask), ('ignore_masks', ignore)):
-            if not name:
-                continue
-            path = join_inside(args.masks, name, links=True)
-            if not os.path.isfile(path):
-                raise FileNotFoundError(
-                    f'{place}: names the mask {path}, which does not exist'
-                )
-            annotation[key].append(path)
-    size = args.size or 224
-    mask = object_mask(annotation, (size, size))
-    return {'data': torch.from_numpy(mask.astype(np.int64))[None]}
 
 
 def dataset_with_truth(args: argparse.Namespace) -> Any:
