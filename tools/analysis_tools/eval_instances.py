@@ -5,7 +5,7 @@ prints what InstanceAPMetric prints.
 """
 
 import argparse
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from mmwsl.apis.scoring import (
     add_truth_options,
@@ -47,64 +47,52 @@ def read_results(path: str) -> List[Result]:
     return results
 
 
-class Names:
-    """What the ids of results mean.
-
-    Args:
-        classes: Class names of the dataset.
-        ann_file: See the command line.
-    """
-
-    def __init__(self, classes: List[str], ann_file: Optional[str]) -> None:
-        self.classes = classes
-        self.images: Optional[Dict[Any, str]] = None
-        self.categories: Optional[Dict[Any, str]] = None
-        if ann_file:
-            content = read_json(ann_file)
-            try:
-                images, categories = content['images'], content['categories']
-                self.images = {x['id']: x['file_name'] for x in images}
-                self.categories = {x['id']: x['name'] for x in categories}
-            except (KeyError, TypeError) as error:
-                raise ValueError(
-                    f'{ann_file}: expected images with id and file_name and '
-                    'categories with id and name'
-                ) from error
-
-    def image(self, result: Result) -> str:
-        """The image id of the dataset."""
-        name = result['image_id']
-        if self.images is not None:
-            if name not in self.images:
-                raise ValueError(f'image {name!r} is not in the ann-file')
-            name = self.images[name]
-        return without_suffix(str(name))
-
-    def label(self, result: Result) -> int:
-        """The class index of the dataset."""
-        name = result['category_id']
-        if self.categories is not None:
-            if name not in self.categories:
-                raise ValueError(f'category {name!r} is not in the ann-file')
-            name = self.categories[name]
-        if name in self.classes:
-            return self.classes.index(name)
-        if isinstance(name, int) and 0 <= name < len(self.classes):
-            return name
-        raise ValueError(
-            f'category {name!r} is no class: there are {len(self.classes)}, '
-            f'{", ".join(self.classes[:3])}, ...'
+def read_meanings(ann_file: str) -> Tuple[Dict[Any, str], Dict[Any, str]]:
+    """Files of images and names of categories, by their ids."""
+    content = read_json(ann_file)
+    try:
+        images, categories = content['images'], content['categories']
+        return (
+            {x['id']: x['file_name'] for x in images},
+            {x['id']: x['name'] for x in categories},
         )
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f'{ann_file}: expected images with id and file_name and '
+            'categories with id and name'
+        ) from error
+
+
+def class_index(name: Any, classes: List[str]) -> int:
+    """The class that is called so, or has this index."""
+    if name in classes:
+        return classes.index(name)
+    if isinstance(name, int) and 0 <= name < len(classes):
+        return name
+    raise ValueError(
+        f'category {name!r} is no class: there are {len(classes)}, '
+        f'{", ".join(classes[:3])}, ...'
+    )
 
 
 def group(
-    results: List[Result], names: Names, path: str
+    args: argparse.Namespace, classes: List[str]
 ) -> Dict[str, List[Result]]:
     """The results of each image, with ``label``."""
+    meanings = read_meanings(args.ann_file) if args.ann_file else None
     found: Dict[str, List[Result]] = {}
-    for number, result in enumerate(results):
-        with naming(f'{path}: result {number}'):
-            image, label = names.image(result), names.label(result)
+    for number, result in enumerate(read_results(args.results)):
+        names = [result['image_id'], result['category_id']]
+        with naming(f'{args.results}: result {number}'):
+            for i, known in enumerate(meanings or ()):
+                if names[i] not in known:
+                    kind = ('image', 'category')[i]
+                    raise ValueError(
+                        f'{kind} {names[i]!r} is not in the ann-file'
+                    )
+                names[i] = known[names[i]]
+            label = class_index(names[1], classes)
+        image = without_suffix(str(names[0]))
         found.setdefault(image, []).append({**result, 'label': label})
     return found
 
@@ -142,7 +130,6 @@ def truth_pipeline(masks: str) -> List[Dict[str, Any]]:
 
 def evaluate(args: argparse.Namespace) -> Dict[str, float]:
     """Score as the command line says."""
-    results = read_results(args.results)
     dataset = config_dataset(
         args.config,
         args.split,
@@ -150,7 +137,7 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
         truth_pipeline(args.masks),
     )
     classes = list(dataset.metainfo['classes'])
-    found = group(results, Names(classes, args.ann_file), args.results)
+    found = group(args, classes)
     metric = InstanceAPMetric(args.thresholds, args.masks)
     metric.dataset_meta = {'classes': classes}
     empty = 0
