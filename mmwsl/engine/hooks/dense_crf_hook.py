@@ -3,7 +3,6 @@
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import cv2
-import mmcv
 import numpy as np
 import torch
 from mmengine.hooks import Hook
@@ -15,7 +14,7 @@ from mmwsl.evaluation.metrics.base import naming_image
 from mmwsl.pseudo_labels import background_score, dense_crf
 from mmwsl.pseudo_labels.labels import IGNORE
 from mmwsl.registry import HOOKS
-from mmwsl.utils.arrays import BACKGROUNDS
+from mmwsl.utils.arrays import BACKGROUNDS, unflip
 from mmwsl.utils.images import read_stored, turned
 
 
@@ -124,12 +123,9 @@ def _image(sample: Any, inputs: Tensor, size: Tuple[int, ...]) -> np.ndarray:
 
     A file is turned or not by its EXIF entry, as the input shows it.
     """
-    seen = np.ascontiguousarray(inputs.permute(1, 2, 0).cpu().numpy())
     height, width = sample.img_shape[:2]
-    seen = seen[:height, :width]
-    direction = sample.get('flip_direction')
-    if direction:
-        seen = mmcv.imflip(seen, direction)
+    shown = unflip(inputs[:, :height, :width], sample.get('flip_direction'))
+    seen = np.ascontiguousarray(shown.permute(1, 2, 0).cpu().numpy())
     path = sample.get('img_path')
     if not path:
         return cv2.resize(seen, (size[1], size[0]))
