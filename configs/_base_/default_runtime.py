@@ -35,3 +35,5 @@ log_processor = dict(by_epoch=True)
 log_level = 'INFO'
 load_from = None
 resume = False
+val_cfg = dict()
+test_cfg = dict()

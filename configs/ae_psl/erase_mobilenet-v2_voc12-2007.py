@@ -25,14 +25,8 @@ predict_pipeline = [
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 # Schedules are those of one step.
-param_scheduler = [
-    dict(
-        type='CosineAnnealingLR',
-        T_max=epochs,
-        by_epoch=True,
-        convert_to_iter_based=True,
-    )
-]
+_base_.param_scheduler[0].T_max = epochs
+param_scheduler = _base_.param_scheduler
 train_cfg = dict(
     _delete_=True,
     type='AdversarialErasingLoop',

@@ -3,6 +3,7 @@
 _base_ = [
     '../_base_/models/cam_r18_scratch.py',
     '../_base_/datasets/toy.py',
+    '../_base_/schedules/adamw_4e.py',
     '../_base_/default_runtime.py',
 ]
 data_root = 'data/toy'
@@ -28,21 +29,11 @@ dataset = dict(
 train_dataloader = dict(
     dataset=dict(_delete_=True, **dataset, pipeline=train_pipeline)
 )
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=1e-2),
-)
 # Schedules are those of one step.
-param_scheduler = [
-    dict(
-        type='OneCycleLR',
-        eta_max=2e-3,
-        total_steps=epochs,
-        by_epoch=True,
-        convert_to_iter_based=True,
-    )
-]
+_base_.param_scheduler[0].total_steps = epochs
+param_scheduler = _base_.param_scheduler
 train_cfg = dict(
+    _delete_=True,
     type='AdversarialErasingLoop',
     num_steps=3,
     epochs=epochs,
@@ -57,5 +48,3 @@ train_cfg = dict(
         dataset=dict(**dataset, pipeline=predict_pipeline),
     ),
 )
-val_cfg = dict()
-test_cfg = dict()

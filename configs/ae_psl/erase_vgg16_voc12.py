@@ -1,26 +1,17 @@
 # Adversarial erasing as published: VGG-16 with its fully connected layers as
 # convolutions, 5 epochs a step, the regions of 3 steps.
-_base_ = ['../_base_/datasets/voc12_448.py', '../_base_/default_runtime.py']
+_base_ = [
+    '../_base_/models/cam_vgg16.py',
+    '../_base_/datasets/voc12_448.py',
+    '../_base_/default_runtime.py',
+]
 data_root = 'data/VOCdevkit/VOC2012'
 # The 10,582 images of 'trainaug'.
 ann_file = 'ImageSets/Segmentation/trainaug.txt'
 epochs = 5
 model = dict(
-    type='WSLClassifier',
-    data_preprocessor=dict(
-        type='WSLDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-    ),
-    backbone=dict(
-        type='TorchvisionBackbone',
-        arch='vgg16',
-        output_stride=8,
-        init_cfg=dict(type='Pretrained', checkpoint='torchvision://vgg16'),
-    ),
     neck=dict(type='LargeFOVNeck', in_channels=512, dilation=2),
-    head=dict(type='CAMHead', num_classes=20, in_channels=1024),
+    head=dict(in_channels=1024),
 )
 train_pipeline = [
     dict(type='LoadWSLImage'),
@@ -65,5 +56,3 @@ train_cfg = dict(
         ),
     ),
 )
-val_cfg = dict()
-test_cfg = dict()

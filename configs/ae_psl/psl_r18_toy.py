@@ -4,6 +4,7 @@ _base_ = [
     'mmseg::_base_/default_runtime.py',
     '../_base_/models/segmentor.py',
     '../_base_/datasets/voc_seg.py',
+    '../_base_/schedules/adamw_4e.py',
     '../_base_/segmentor_runtime.py',
 ]
 data_root = 'data/toy'
@@ -78,21 +79,10 @@ val_dataloader = dict(
     num_workers=1, dataset=dict(**pictures, data_root=data_root)
 )
 test_dataloader = val_dataloader
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=1e-2),
-)
-param_scheduler = [
-    dict(
-        type='OneCycleLR',
-        eta_max=2e-3,
-        total_steps=max_epochs,
-        by_epoch=True,
-        convert_to_iter_based=True,
-    )
-]
+_base_.param_scheduler[0].total_steps = max_epochs
+param_scheduler = _base_.param_scheduler
 log_processor = dict(by_epoch=True)
-train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=3)
+train_cfg = dict(max_epochs=max_epochs, val_interval=3)
 # Tests refine by a CRF, validation during training does not. Pictures of 112
 # pixels need less smoothing: the kernel of neighbours would take the rims of
 # small objects.

@@ -7,12 +7,6 @@ _base_ = [
 ]
 max_epochs = 5
 model = dict(backbone=dict(output_stride=8), head=dict(num_classes=6))
-param_scheduler = [
-    dict(
-        type='CosineAnnealingLR',
-        T_max=max_epochs,
-        by_epoch=True,
-        convert_to_iter_based=True,
-    )
-]
+_base_.param_scheduler[0].T_max = max_epochs
+param_scheduler = _base_.param_scheduler
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)

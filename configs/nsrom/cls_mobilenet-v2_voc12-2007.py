@@ -35,14 +35,8 @@ optim_wrapper = dict(
         custom_keys={'backbone': dict(lr_mult=0.02), 'head': dict(lr_mult=5)},
     ),
 )
-param_scheduler = [
-    dict(
-        type='CosineAnnealingLR',
-        T_max=max_epochs,
-        by_epoch=True,
-        convert_to_iter_based=True,
-    )
-]
+_base_.param_scheduler[0].T_max = max_epochs
+param_scheduler = _base_.param_scheduler
 train_cfg = dict(max_epochs=max_epochs, val_interval=5)
 custom_hooks = [
     dict(type='EpochSeedHook'),

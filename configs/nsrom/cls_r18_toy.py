@@ -3,6 +3,7 @@
 _base_ = [
     '../_base_/models/cam_r18_scratch.py',
     '../_base_/datasets/toy.py',
+    '../_base_/schedules/adamw_4e.py',
     '../_base_/default_runtime.py',
 ]
 data_root = 'data/toy'
@@ -35,22 +36,9 @@ train_dataloader = dict(
         pipeline=train_pipeline,
     )
 )
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=1e-2),
-)
-param_scheduler = [
-    dict(
-        type='OneCycleLR',
-        eta_max=2e-3,
-        total_steps=max_epochs,
-        by_epoch=True,
-        convert_to_iter_based=True,
-    )
-]
-train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=100)
-val_cfg = dict()
-test_cfg = dict()
+_base_.param_scheduler[0].total_steps = max_epochs
+param_scheduler = _base_.param_scheduler
+train_cfg = dict(max_epochs=max_epochs, val_interval=100)
 custom_hooks = [
     dict(type='EpochSeedHook'),
     dict(type='AttentionAccumulationHook'),

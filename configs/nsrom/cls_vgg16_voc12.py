@@ -1,30 +1,16 @@
 # The classifier as published: VGG-16 to conv5 at stride 8, three
 # convolutions, a graph reasoning unit. Its attention is accumulated while it
 # trains.
-_base_ = ['../_base_/datasets/voc12_448.py', '../_base_/default_runtime.py']
+_base_ = [
+    '../_base_/models/cam_vgg16.py',
+    '../_base_/datasets/voc12_448.py',
+    '../_base_/default_runtime.py',
+]
 data_root = 'data/VOCdevkit/VOC2012'
 # The 10,582 images of 'trainaug'.
 ann_file = 'ImageSets/Segmentation/trainaug.txt'
 max_epochs = 15
-model = dict(
-    type='WSLClassifier',
-    data_preprocessor=dict(
-        type='WSLDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-    ),
-    # Its pool4 gets stride 1 but stays 2 x 2, where the published one is
-    # 3 x 3.
-    backbone=dict(
-        type='TorchvisionBackbone',
-        arch='vgg16',
-        output_stride=8,
-        init_cfg=dict(type='Pretrained', checkpoint='torchvision://vgg16'),
-    ),
-    neck=dict(type='GraphReasoningNeck', in_channels=512),
-    head=dict(type='CAMHead', num_classes=20, in_channels=512),
-)
+model = dict(neck=dict(type='GraphReasoningNeck', in_channels=512))
 # Whole images of one size: the maps of all epochs have to fit together.
 train_pipeline = [
     dict(type='LoadWSLImage'),
@@ -73,8 +59,6 @@ param_scheduler = [
     dict(type='MultiStepLR', milestones=[5, 10], gamma=0.1, by_epoch=True)
 ]
 train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=5)
-val_cfg = dict()
-test_cfg = dict()
 custom_hooks = [
     dict(type='EpochSeedHook'),
     dict(type='AttentionAccumulationHook'),

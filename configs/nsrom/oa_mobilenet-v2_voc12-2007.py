@@ -13,13 +13,7 @@ train_pipeline = [
     dict(type='LoadAttention', path=attention),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-param_scheduler = [
-    dict(
-        type='CosineAnnealingLR',
-        T_max=max_epochs,
-        by_epoch=True,
-        convert_to_iter_based=True,
-    )
-]
+_base_.param_scheduler[0].T_max = max_epochs
+param_scheduler = _base_.param_scheduler
 train_cfg = dict(max_epochs=max_epochs, val_interval=8)
 custom_hooks = [dict(type='EpochSeedHook')]

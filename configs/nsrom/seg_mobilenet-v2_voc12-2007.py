@@ -28,16 +28,7 @@ train_dataloader = dict(
     )
 )
 # A test by tools/test.py runs a CRF, the validation at the end does not.
-param_scheduler = [
-    dict(
-        type='PolyLR',
-        power=0.9,
-        eta_min=0,
-        begin=0,
-        end=max_epochs,
-        by_epoch=True,
-        convert_to_iter_based=True,
-    )
-]
+_base_.param_scheduler[0].end = max_epochs
+param_scheduler = _base_.param_scheduler
 train_cfg = dict(max_epochs=max_epochs)
 predict = dict(model=dict(_delete_=True))

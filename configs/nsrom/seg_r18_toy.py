@@ -29,14 +29,7 @@ train_dataloader = dict(
         )
     )
 )
-param_scheduler = [
-    dict(
-        type='OneCycleLR',
-        eta_max=2e-3,
-        total_steps=max_epochs,
-        by_epoch=True,
-        convert_to_iter_based=True,
-    )
-]
+_base_.param_scheduler[0].total_steps = max_epochs
+param_scheduler = _base_.param_scheduler
 train_cfg = dict(max_epochs=max_epochs)
 predict = dict(_delete_=True, crf=dict(crf=dict(bilateral=(4, 20, 10))))

@@ -38,8 +38,6 @@ param_scheduler = [
     dict(
         type='PolyLR',
         power=0.9,
-        eta_min=0,
-        begin=0,
         end=max_epochs,
         by_epoch=True,
         convert_to_iter_based=True,

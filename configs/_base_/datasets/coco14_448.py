@@ -1,4 +1,5 @@
 # COCO 2014, whole images of 448 x 448, labels and counts.
+_base_ = '_loaders.py'
 data_root = 'data/coco'
 train_pipeline = [
     dict(type='LoadWSLImage'),
@@ -12,11 +13,7 @@ test_pipeline = [
     dict(type='PackWSLInputs'),
 ]
 train_dataloader = dict(
-    batch_size=16,
     num_workers=4,
-    persistent_workers=True,
-    drop_last=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='COCOImageLevelDataset',
         data_root=data_root,
@@ -26,10 +23,7 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
     num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='COCOImageLevelDataset',
         data_root=data_root,

@@ -5,6 +5,7 @@
 #
 # For several labels an image give a CSV file as ann_file, with lines
 # "path,label|label" or, to count, "path,class,count".
+_base_ = '_loaders.py'
 data_root = 'data/own'
 metainfo = dict(classes=('cat', 'dog'))
 train_pipeline = [
@@ -20,10 +21,7 @@ test_pipeline = [
     dict(type='PackWSLInputs'),
 ]
 train_dataloader = dict(
-    batch_size=16,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
+    drop_last=False,
     dataset=dict(
         type='FolderDataset',
         data_root=data_root,
@@ -33,10 +31,6 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='FolderDataset',
         data_root=data_root,

@@ -1,4 +1,5 @@
 # Pictures drawn from a seed: no files. See mmwsl/datasets/toy.py.
+_base_ = '_loaders.py'
 num_classes = 6
 train_pipeline = [
     dict(type='RandomFlip', prob=0.5, direction=['horizontal', 'vertical']),
@@ -11,9 +12,6 @@ test_pipeline = [
 train_dataloader = dict(
     batch_size=32,
     num_workers=1,
-    persistent_workers=True,
-    drop_last=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='ToyDataset',
         num_images=1024,
@@ -25,8 +23,6 @@ train_dataloader = dict(
 val_dataloader = dict(
     batch_size=32,
     num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='ToyDataset',
         num_images=256,

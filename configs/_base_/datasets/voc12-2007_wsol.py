@@ -1,6 +1,7 @@
 # The images of 2007 in PASCAL VOC 2012's segmentation sets, one entry for each
 # image and class; images='single' leaves the images of one class only. An
 # entry is measured by the boxes and the mask of its class.
+_base_ = '_loaders.py'
 data_root = 'data/voc12_2007'
 train_pipeline = [
     dict(type='LoadWSLImage'),
@@ -20,36 +21,21 @@ test_pipeline = [
     ),
     dict(type='PackWSLInputs', eval_keys=('gt_instances', 'gt_loc_mask')),
 ]
+entries = dict(type='SingleLabelEntries', images='all')
+source = dict(type='VOCImageLevelDataset', data_root=data_root)
 train_dataloader = dict(
     batch_size=32,
-    num_workers=2,
-    persistent_workers=True,
-    drop_last=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
-        type='SingleLabelEntries',
-        images='all',
-        source=dict(
-            type='VOCImageLevelDataset',
-            data_root=data_root,
-            ann_file='ImageSets/Segmentation/train.txt',
-        ),
+        **entries,
+        source=dict(**source, ann_file='ImageSets/Segmentation/train.txt'),
         pipeline=train_pipeline,
     ),
 )
 val_dataloader = dict(
     batch_size=32,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='SingleLabelEntries',
-        images='all',
-        source=dict(
-            type='VOCImageLevelDataset',
-            data_root=data_root,
-            ann_file='ImageSets/Segmentation/val.txt',
-        ),
+        **entries,
+        source=dict(**source, ann_file='ImageSets/Segmentation/val.txt'),
         test_mode=True,
         pipeline=test_pipeline,
     ),

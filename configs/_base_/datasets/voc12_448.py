@@ -2,6 +2,7 @@
 # validation set, whose masks only the evaluation sees. Papers on seeds train
 # on the 10,582 images of 'trainaug': give its list as ann_file of the
 # training set.
+_base_ = '_loaders.py'
 data_root = 'data/VOCdevkit/VOC2012'
 train_pipeline = [
     dict(type='LoadWSLImage'),
@@ -16,11 +17,7 @@ test_pipeline = [
     dict(type='PackWSLInputs', eval_keys=('gt_sem_seg',)),
 ]
 train_dataloader = dict(
-    batch_size=16,
     num_workers=4,
-    persistent_workers=True,
-    drop_last=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='VOCImageLevelDataset',
         data_root=data_root,
@@ -29,10 +26,7 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
     num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='VOCImageLevelDataset',
         data_root=data_root,

@@ -1,5 +1,6 @@
 # Images in VOC's layout for segmentors of mmseg: label maps of an earlier stage
 # to learn from, masks of other images to judge by.
+_base_ = '_loaders.py'
 data_root = 'data/voc12_2007'
 labels = 'work_dirs/labels'
 # For branches that learn from image labels, and for predictions of given
@@ -15,10 +16,6 @@ test_pipeline = [
     dict(type='mmseg.PackSegInputs'),
 ]
 train_dataloader = dict(
-    num_workers=2,
-    persistent_workers=True,
-    drop_last=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='mmwsl.SeededDataset',
         dataset=dict(
@@ -32,10 +29,6 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='mmseg.PascalVOCDataset',
         data_root=data_root,

@@ -1,5 +1,6 @@
 # CUB-200-2011: 5,994 images of 200 birds for training, 5,794 for testing.
 # Metadata of https://github.com/clovaai/wsolevaluation; see docs/wsol.md.
+_base_ = '_loaders.py'
 data_root = 'data/wsol'
 metadata = 'metadata/CUB'
 data_prefix = dict(img_path='dataset/CUB')
@@ -21,9 +22,6 @@ test_pipeline = [
 train_dataloader = dict(
     batch_size=32,
     num_workers=4,
-    persistent_workers=True,
-    drop_last=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='WSOLDataset',
         data_root=data_root,
@@ -37,8 +35,6 @@ train_dataloader = dict(
 val_dataloader = dict(
     batch_size=32,
     num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='WSOLDataset',
         data_root=data_root,

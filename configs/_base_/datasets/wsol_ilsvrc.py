@@ -5,18 +5,7 @@ _base_ = 'wsol_cub.py'
 metadata = 'metadata/ILSVRC'
 data_prefix = dict(img_path='dataset/ILSVRC')
 num_classes = 1000
-train_dataloader = dict(
-    dataset=dict(
-        ann_file=f'{metadata}/train',
-        data_prefix=data_prefix,
-        num_classes=num_classes,
-    )
-)
-val_dataloader = dict(
-    dataset=dict(
-        ann_file=f'{metadata}/test',
-        data_prefix=data_prefix,
-        num_classes=num_classes,
-    )
-)
+images = dict(data_prefix=data_prefix, num_classes=num_classes)
+train_dataloader = dict(dataset=dict(ann_file=f'{metadata}/train', **images))
+val_dataloader = dict(dataset=dict(ann_file=f'{metadata}/test', **images))
 test_dataloader = val_dataloader

@@ -7,26 +7,16 @@ data_prefix = dict(
     img_path='dataset/OpenImages', mask_path='dataset/OpenImages'
 )
 num_classes = 100
+images = dict(data_prefix=data_prefix, num_classes=num_classes)
 test_pipeline = [
     dict(type='LoadWSLImage', exif_orientation=False),
     dict(type='Resize', scale=(224, 224), backend='pillow'),
     dict(type='LoadEvalAnnotations', with_seg_map=False, with_loc_mask=True),
     dict(type='PackWSLInputs', eval_keys=('gt_loc_mask',)),
 ]
-train_dataloader = dict(
-    dataset=dict(
-        ann_file=f'{metadata}/train',
-        data_prefix=data_prefix,
-        num_classes=num_classes,
-    )
-)
+train_dataloader = dict(dataset=dict(ann_file=f'{metadata}/train', **images))
 val_dataloader = dict(
-    dataset=dict(
-        ann_file=f'{metadata}/test',
-        data_prefix=data_prefix,
-        num_classes=num_classes,
-        pipeline=test_pipeline,
-    )
+    dataset=dict(ann_file=f'{metadata}/test', pipeline=test_pipeline, **images)
 )
 test_dataloader = val_dataloader
 val_evaluator = [dict(type='PxAPMetric'), dict(type='AccuracyMetric')]

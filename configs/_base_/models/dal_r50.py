@@ -1,26 +1,10 @@
 # The large map, 28 x 28 from images of 224 x 224; output_stride=16 is the
 # small one.
+_base_ = 'cam_r50.py'
 model = dict(
-    type='WSLClassifier',
-    data_preprocessor=dict(
-        type='WSLDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-    ),
-    backbone=dict(
-        type='TorchvisionBackbone',
-        arch='resnet50',
-        output_stride=8,
-        init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50'),
-    ),
-    head=dict(
-        type='CAMHead',
-        num_classes=200,
-        in_channels=2048,
-        multi_label=False,
-        score_map_size=224,
-    ),
+    backbone=dict(output_stride=8),
+    head=dict(num_classes=200, multi_label=False, score_map_size=224),
+    test_cfg=dict(_delete_=True),
     auxiliary=[
         dict(
             type='DALLoss',

@@ -27,7 +27,13 @@ judged = [
     '--list={data_root}/ImageSets/Segmentation/train.txt',
     '--out={dir}/metrics.json',
 ]
+of_all_pixels = ['{masks}', '{judged}', '--ignored=background']
+# What several stages say.
 labels = dict(evaluate='{dir}/labels', pictures='{dir}/labels')
+judge = dict(run='tool', tool='analysis_tools/eval_seeds.py')
+net_config = 'ae_psl/psl_{net}.py'
+first = dict(config=net_config, checkpoint='{psl.checkpoint}')
+second = dict(config=net_config, checkpoint='{psl_plus.checkpoint}')
 # Trainings end with the scores on the validation images without a CRF, which
 # the tests have.
 stages = dict(
@@ -66,19 +72,10 @@ stages = dict(
         args=['{erase.dir}/regions', '{region_masks}', '{judged}'],
     ),
     # Of all pixels, where the score above is of labelled ones alone.
-    all_pixels=dict(
-        run='tool',
-        tool='analysis_tools/eval_seeds.py',
-        args=[
-            '{erase.dir}/labels',
-            '{masks}',
-            '{judged}',
-            '--ignored=background',
-        ],
-    ),
+    all_pixels=dict(**judge, args=['{erase.dir}/labels', '{of_all_pixels}']),
     psl=dict(
         run='train',
-        config='ae_psl/psl_{net}.py',
+        config=net_config,
         cfg_options=[
             '{common}',
             '{segment}',
@@ -87,14 +84,12 @@ stages = dict(
     ),
     psl_val=dict(
         run='test',
-        config='ae_psl/psl_{net}.py',
-        checkpoint='{psl.checkpoint}',
+        **first,
         cfg_options=['{common}', '{segment}'],
     ),
     psl_labels=dict(
         run='predict',
-        config='ae_psl/psl_{net}.py',
-        checkpoint='{psl.checkpoint}',
+        **first,
         cfg_options='{common}',
         **labels,
     ),
@@ -112,18 +107,11 @@ stages = dict(
         **labels,
     ),
     kept_all_pixels=dict(
-        run='tool',
-        tool='analysis_tools/eval_seeds.py',
-        args=[
-            '{kept.dir}/labels',
-            '{masks}',
-            '{judged}',
-            '--ignored=background',
-        ],
+        **judge, args=['{kept.dir}/labels', '{of_all_pixels}']
     ),
     psl_plus=dict(
         run='train',
-        config='ae_psl/psl_{net}.py',
+        config=net_config,
         cfg_options=[
             '{common}',
             '{segment}',
@@ -133,17 +121,14 @@ stages = dict(
     ),
     psl_plus_val=dict(
         run='test',
-        config='ae_psl/psl_{net}.py',
-        checkpoint='{psl_plus.checkpoint}',
+        **second,
         cfg_options=['{common}', '{segment}'],
     ),
     # What the second segmentor sees in the training images.
     psl_plus_labels=dict(
         run='predict',
-        config='ae_psl/psl_{net}.py',
-        checkpoint='{psl_plus.checkpoint}',
+        **second,
         cfg_options=['{common}', '{psl_plus_label_options}'],
         **labels,
     ),
 )
-page = dict(number=6)

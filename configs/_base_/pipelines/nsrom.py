@@ -27,7 +27,16 @@ seeds = [
 ]
 mask_options = []
 attention = dict(attention='{classifier.dir}/attention.npz')
+# What several stages say.
 labels = dict(evaluate='{dir}/labels', pictures='{dir}/labels')
+judge = dict(run='tool', tool='analysis_tools/eval_seeds.py')
+cam = dict(config='nsrom/cls_{net}.py', checkpoint='{classifier.checkpoint}')
+oa_cam = dict(config='nsrom/oa_{net}.py', checkpoint='{integral.checkpoint}')
+seg = 'nsrom/seg_{segmentor_net}.py'
+seg_1 = dict(
+    config=seg, checkpoint='{segmentor_1.checkpoint}', cfg_options='{common}'
+)
+seg_2 = dict(seg_1, checkpoint='{segmentor_2.checkpoint}')
 # Trainings end with the scores on the validation images, without a CRF, which
 # the tests of segmentors have.
 stages = dict(
@@ -57,22 +66,12 @@ stages = dict(
     classifier=dict(
         run='train', config='nsrom/cls_{net}.py', cfg_options='{common}'
     ),
-    cam_val=dict(
-        run='test',
-        config='nsrom/cls_{net}.py',
-        checkpoint='{classifier.checkpoint}',
-        cfg_options='{common}',
-    ),
+    cam_val=dict(run='test', **cam, cfg_options='{common}'),
     cams=dict(
-        run='predict',
-        config='nsrom/cls_{net}.py',
-        checkpoint='{classifier.checkpoint}',
-        cfg_options='{common}',
-        pictures='{dir}/maps',
+        run='predict', **cam, cfg_options='{common}', pictures='{dir}/maps'
     ),
     cam_saliency=dict(
-        run='tool',
-        tool='analysis_tools/eval_seeds.py',
+        **judge,
         args=[
             '{cams.dir}/maps',
             '{seeds}',
@@ -86,17 +85,10 @@ stages = dict(
         cfg_options=['{common}', '{attention}'],
     ),
     oa_cam_val=dict(
-        run='test',
-        config='nsrom/oa_{net}.py',
-        checkpoint='{integral.checkpoint}',
-        cfg_options=['{common}', '{attention}'],
+        run='test', **oa_cam, cfg_options=['{common}', '{attention}']
     ),
     oa_cams=dict(
-        run='predict',
-        config='nsrom/oa_{net}.py',
-        checkpoint='{integral.checkpoint}',
-        cfg_options='{common}',
-        pictures='{dir}/maps',
+        run='predict', **oa_cam, cfg_options='{common}', pictures='{dir}/maps'
     ),
     initial=dict(
         run='tool',
@@ -105,9 +97,7 @@ stages = dict(
         **labels,
     ),
     initial_all_pixels=dict(
-        run='tool',
-        tool='analysis_tools/eval_seeds.py',
-        args=['{initial.dir}/labels', '{seeds}', '--ignored=wrong'],
+        **judge, args=['{initial.dir}/labels', '{seeds}', '--ignored=wrong']
     ),
     mined=dict(
         run='tool',
@@ -122,32 +112,19 @@ stages = dict(
         **labels,
     ),
     mined_all_pixels=dict(
-        run='tool',
-        tool='analysis_tools/eval_seeds.py',
-        args=['{mined.dir}/labels', '{seeds}', '--ignored=wrong'],
+        **judge, args=['{mined.dir}/labels', '{seeds}', '--ignored=wrong']
     ),
     segmentor_1=dict(
         run='train',
-        config='nsrom/seg_{segmentor_net}.py',
+        config=seg,
         cfg_options=[
             '{common}',
             '{segment}',
             dict(labels='{mined.dir}/labels'),
         ],
     ),
-    segmentor_1_val=dict(
-        run='test',
-        config='nsrom/seg_{segmentor_net}.py',
-        checkpoint='{segmentor_1.checkpoint}',
-        cfg_options='{common}',
-    ),
-    predictions=dict(
-        run='predict',
-        config='nsrom/seg_{segmentor_net}.py',
-        checkpoint='{segmentor_1.checkpoint}',
-        cfg_options='{common}',
-        **labels,
-    ),
+    segmentor_1_val=dict(run='test', **seg_1),
+    predictions=dict(run='predict', **seg_1, **labels),
     masked=dict(
         run='tool',
         tool='pseudo_labels.py',
@@ -164,13 +141,11 @@ stages = dict(
         **labels,
     ),
     masked_all_pixels=dict(
-        run='tool',
-        tool='analysis_tools/eval_seeds.py',
-        args=['{masked.dir}/labels', '{seeds}', '--ignored=wrong'],
+        **judge, args=['{masked.dir}/labels', '{seeds}', '--ignored=wrong']
     ),
     segmentor_2=dict(
         run='train',
-        config='nsrom/seg_{segmentor_net}.py',
+        config=seg,
         cfg_options=[
             '{common}',
             '{segment}',
@@ -178,18 +153,6 @@ stages = dict(
         ],
     ),
     # What the second segmentor sees in the training images.
-    predictions_2=dict(
-        run='predict',
-        config='nsrom/seg_{segmentor_net}.py',
-        checkpoint='{segmentor_2.checkpoint}',
-        cfg_options='{common}',
-        **labels,
-    ),
-    segmentor_2_val=dict(
-        run='test',
-        config='nsrom/seg_{segmentor_net}.py',
-        checkpoint='{segmentor_2.checkpoint}',
-        cfg_options='{common}',
-    ),
+    predictions_2=dict(run='predict', **seg_2, **labels),
+    segmentor_2_val=dict(run='test', **seg_2),
 )
-page = dict(number=6)

@@ -15,5 +15,3 @@ param_scheduler = [
     )
 ]
 train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=4)
-val_cfg = dict()
-test_cfg = dict()

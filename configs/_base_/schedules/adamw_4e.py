@@ -13,5 +13,3 @@ param_scheduler = [
     )
 ]
 train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=2)
-val_cfg = dict()
-test_cfg = dict()

@@ -10,13 +10,9 @@ param_scheduler = [
     dict(
         type='PolyLR',
         power=0.9,
-        eta_min=0,
-        begin=0,
         end=max_epochs,
         by_epoch=True,
         convert_to_iter_based=True,
     )
 ]
 train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=1)
-val_cfg = dict()
-test_cfg = dict()

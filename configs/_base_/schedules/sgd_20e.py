@@ -7,5 +7,3 @@ optim_wrapper = dict(
 )
 param_scheduler = []
 train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=10)
-val_cfg = dict()
-test_cfg = dict()

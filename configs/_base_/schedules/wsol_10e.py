@@ -11,5 +11,3 @@ optim_wrapper = dict(
 )
 param_scheduler = [dict(type='StepLR', step_size=3, gamma=0.1, by_epoch=True)]
 train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=1)
-val_cfg = dict()
-test_cfg = dict()

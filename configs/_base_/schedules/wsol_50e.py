@@ -1,14 +1,5 @@
 # Settings of DA-WSOL on CUB; lr and weight_decay are those of ResNet-50.
+_base_ = 'wsol_10e.py'
 max_epochs = 50
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(
-        type='SGD', lr=1e-3, momentum=0.9, nesterov=True, weight_decay=1e-4
-    ),
-    # The new classifier learns faster.
-    paramwise_cfg=dict(custom_keys={'head': dict(lr_mult=10)}),
-)
 param_scheduler = [dict(type='StepLR', step_size=30, gamma=0.1, by_epoch=True)]
-train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=5)
-val_cfg = dict()
-test_cfg = dict()
+train_cfg = dict(max_epochs=max_epochs, val_interval=5)
