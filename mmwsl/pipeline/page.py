@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import (
     Any,
+    Callable,
     Dict,
     Iterable,
     Iterator,
@@ -150,11 +151,12 @@ class PictureFolder:
 
 
 class Column(NamedTuple):
-    """A column of pictures: its title, what is below it, its files."""
+    """A column of pictures."""
 
     title: str
-    note: str
-    files: PictureFolder
+    note: str  # below the title
+    find: Callable[[str], Optional[str]]  # the file of an image, or None
+    ids: Sequence[str] = ()  # of the images that it has
 
 
 def write_page(pipeline: Pipeline, rows: Sequence[Row]) -> None:
@@ -163,23 +165,17 @@ def write_page(pipeline: Pipeline, rows: Sequence[Row]) -> None:
     A file that cannot be drawn is named in its place.
     """
     settings = fill_in(pipeline, pipeline.page, strict=False)
-    columns = list(_columns(pipeline, rows))
-    sources = {
-        title: settings[key]
-        for title, key in (('image', 'image_dir'), ('truth', 'mask_dir'))
-        if os.path.isdir(settings.get(key) or '')
-    }
+    made = list(_stage_columns(pipeline, rows))
+    columns = [*_source_columns(settings), *made]
     classes = settings.get('classes', 'voc')
     if isinstance(classes, str):
         classes = read_class_names(classes)
     shown: Set[int] = set()
     body = []
-    for img_id in choose_images(settings, columns):
-        paths = _paths(img_id, sources, columns)
-        cells = _cells(pipeline, img_id, paths, classes, shown)
+    for img_id in choose_images(settings, made):
+        cells = _cells(pipeline, img_id, columns, classes, shown)
         body.append((img_id, list(cells)))
     names = [*classes, *(f'class {x}' for x in range(len(classes), 255))]
-    heads = [dict(title=title, note='') for title in sources]
     environment = jinja2.Environment(autoescape=True)
     content = environment.from_string(_TEMPLATE.read_text('utf-8')).render(
         title=os.path.splitext(os.path.basename(pipeline.path))[0],
@@ -188,7 +184,7 @@ def write_page(pipeline: Pipeline, rows: Sequence[Row]) -> None:
             (names[label - 1], class_colors()[label - 1].tolist())
             for label in sorted(shown - {0, 255})
         ],
-        columns=[*heads, *columns],
+        columns=columns,
         rows=body,
     )
     path = os.path.join(pipeline.work_dir, 'index.html')
@@ -203,10 +199,10 @@ def choose_images(
         return [str(img_id) for img_id in settings['images']]
     if settings.get('list'):
         ids = read_ids(
-            settings['list'], lambda x: any(c.files.find(x) for c in columns)
+            settings['list'], lambda x: any(c.find(x) for c in columns)
         )
     else:
-        ids = list(columns[0].files.files) if columns else []
+        ids = list(columns[0].ids) if columns else []
     number = min(int(settings.get('number', 6)), len(ids))
     if number < 1:
         return []
@@ -214,7 +210,26 @@ def choose_images(
     return [ids[index] for index in chosen]
 
 
-def _columns(pipeline: Pipeline, rows: Sequence[Row]) -> Iterator[Column]:
+def _source_columns(settings: Dict[str, Any]) -> Iterator[Column]:
+    """The columns of images and of masks, as far as their folders exist."""
+
+    def image(img_id: str) -> Optional[str]:
+        stem = join_inside(settings['image_dir'], img_id, links=True)
+        return FileIndex().find_image(stem)
+
+    def mask(img_id: str) -> Optional[str]:
+        path = join_inside(settings['mask_dir'], img_id, '.png', links=True)
+        return path if os.path.isfile(path) else None
+
+    if os.path.isdir(settings.get('image_dir') or ''):
+        yield Column('image', '', image)
+    if os.path.isdir(settings.get('mask_dir') or ''):
+        yield Column('truth', '', mask)
+
+
+def _stage_columns(
+    pipeline: Pipeline, rows: Sequence[Row]
+) -> Iterator[Column]:
     """The columns of stages whose pictures are there."""
     for stage, row in zip(pipeline.stages, rows):
         given = stage.what.get('pictures') or {}
@@ -230,34 +245,18 @@ def _columns(pipeline: Pipeline, rows: Sequence[Row]) -> Iterator[Column]:
         for title, folder in given.items():
             files = PictureFolder(fill_in(pipeline, folder, stage.name, False))
             if files.files:
-                yield Column(title, note, files)
-
-
-def _paths(
-    img_id: str, sources: Dict[str, str], columns: Sequence[Column]
-) -> Dict[str, Optional[str]]:
-    """The files of an image by their columns' titles; None if missing."""
-    paths: Dict[str, Optional[str]] = {}
-    for title, folder in sources.items():
-        stem = join_inside(folder, img_id, links=True)
-        if title == 'image':
-            paths[title] = FileIndex().find_image(stem)
-        else:
-            mask = f'{stem}.png'
-            paths[title] = mask if os.path.isfile(mask) else None
-    for column in columns:
-        paths[column.title] = column.files.find(img_id)
-    return paths
+                yield Column(title, note, files.find, list(files.files))
 
 
 def _cells(
     pipeline: Pipeline,
     img_id: str,
-    paths: Dict[str, Optional[str]],
+    columns: Sequence[Column],
     classes: Sequence[str],
     shown: Set[int],
 ) -> Iterator[Dict[str, Any]]:
     """Draw the cells of an image; what they colour is added to ``shown``."""
+    paths = {column.title: column.find(img_id) for column in columns}
     image = None
     if paths.get('image'):
         # A broken one is said in its own cell.

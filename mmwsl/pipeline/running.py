@@ -35,10 +35,11 @@ from mmwsl.pipeline.stages import (
     Stage,
     evaluation_command,
     fill_in,
+    read_object,
     stage_command,
 )
 from mmwsl.utils.config import load_config
-from mmwsl.utils.files import read_json, write_whole
+from mmwsl.utils.files import write_whole
 
 # These change what is told of a stage, not what it makes.
 _TOLD = ('evaluate', 'pictures', 'optional')
@@ -75,13 +76,13 @@ def run_pipeline(
     chosen = _chosen(pipeline, first, last)
     folder = pipeline.work_dir
     os.makedirs(folder, exist_ok=True)
-    states: Dict[str, str] = {}
-    start = time.monotonic()
     try:
         lock = FileLock(os.path.join(folder, '.lock')).acquire(timeout=0)
     except Timeout as error:
         message = f'{folder}: another pipeline is running there'
         raise OSError(message) from error
+    states: Dict[str, str] = {}
+    start = time.monotonic()
     with lock:
         try:
             for index in chosen:
@@ -119,16 +120,17 @@ def _plan(
     runs of earlier stages it takes from, ``renewed`` ones being to come.
     """
     settings = {k: v for k, v in stage.what.items() if k not in _TOLD}
-    new: Dict[str, Any] = {'settings': settings, 'config': None, 'uses': {}}
+    digest, uses = None, {}
     if stage.kind != 'tool':
         cfg = load_config(stage.program, stage.what.get('cfg_options'))
         text = json.dumps(cfg.to_dict(), sort_keys=True, default=str)
-        new['config'] = hashlib.sha256(text.encode()).hexdigest()
+        digest = hashlib.sha256(text.encode()).hexdigest()
     for name in stage.uses:
         run = (_record(pipeline, name) or {}).get('run')
-        new['uses'][name] = 'to come' if name in renewed else run
+        uses[name] = 'to come' if name in renewed else run
+    identity = dict(settings=settings, config=digest, uses=uses)
     # As it comes back from disk.
-    new = json.loads(json.dumps(new, default=str))
+    identity = json.loads(json.dumps(identity, default=str))
     record = _record(pipeline, stage.name)
     note = record or _record(pipeline, stage.name, 'started.json')
     if note is None:
@@ -138,29 +140,21 @@ def _plan(
                 f'{folder}: holds files that are not of this pipeline; move '
                 'them or choose another --work-dir'
             )
-        return NEW, [], new
-    reasons = _differences(note['identity'], new)
+        return NEW, [], identity
+    old, new = note['identity']['settings'], identity['settings']
+    reasons = [k for k in {**old, **new} if old.get(k) != new.get(k)]
+    if not reasons and note['identity'].get('config') != digest:
+        reasons = ['what the config file holds']
+    old = note['identity']['uses']
+    reasons += [
+        f'the run of {k!r}' for k, run in uses.items() if old.get(k) != run
+    ]
     if reasons:
-        return CHANGED, reasons, new
+        return CHANGED, reasons, identity
     if record is None:
-        return BROKEN, [], new
+        return BROKEN, [], identity
     same = record.get('evaluate') == stage.what.get('evaluate')
-    return (FINISHED if same else EVALUATE), [], new
-
-
-def _differences(old: Dict[str, Any], new: Dict[str, Any]) -> List[str]:
-    """What of a stage's identity is not as it was, in words."""
-    before, after = old['settings'], new['settings']
-    words = [
-        key for key in {**before, **after} if before.get(key) != after.get(key)
-    ]
-    if not words and old.get('config') != new['config']:
-        words.append('what the config file holds')
-    return words + [
-        f'the run of {name!r}'
-        for name, run in new['uses'].items()
-        if old['uses'].get(name) != run
-    ]
+    return (FINISHED if same else EVALUATE), [], identity
 
 
 def _chosen(
@@ -178,10 +172,8 @@ def _chosen(
 
 def _check_inputs(pipeline: Pipeline, stage: Stage, chosen: range) -> None:
     """Check the stages before --from that a stage takes from."""
-    names = [stage.name for stage in pipeline.stages]
-    for name in stage.uses:
-        if names.index(name) in chosen:
-            continue
+    before = {other.name for other in pipeline.stages[: chosen[0]]}
+    for name in filter(before.__contains__, stage.uses):
         checkpoint = f'{{{name}.checkpoint}}'
         if checkpoint in str(stage.what):
             fill_in(pipeline, checkpoint, stage.name)
@@ -216,28 +208,32 @@ def _run_stage(
 
     _check_inputs(pipeline, stage, chosen)
     state, reasons, identity = _plan(pipeline, stage, [])
-    if state == FINISHED:
-        states[stage.name] = 'kept'
-        say(state)
-        return
-    states[stage.name] = 'failed'
+    states[stage.name] = 'kept' if state == FINISHED else 'failed'
     if state == CHANGED:
         say(f'{", ".join(reasons)} changed, its folder is cleared')
-        _clear(folder)
+        # A killed removal leaves nothing half; no stage's name has a dot.
+        old = f'{folder}.old'
+        shutil.rmtree(old, ignore_errors=True)
+        os.rename(folder, old)
+        shutil.rmtree(old)
     say(state)
+    if state == FINISHED:
+        return
     note = _record(pipeline, stage.name)
     if note is None:
         note = _begin(pipeline, stage, identity)
         _call(stage, folder, note, stage_command(pipeline, stage))
-    scores = os.path.join(folder, EVALUATION)
-    if os.path.exists(scores):
-        os.remove(scores)
+    scores = Path(folder, EVALUATION)
+    scores.unlink(missing_ok=True)
     if stage.what.get('evaluate'):
         _call(stage, folder, note, evaluation_command(pipeline, stage))
     note.pop('began', None)
-    note['metrics'] = stage_metrics(folder, stage.kind)
-    note['seconds'] = round(note['seconds'], 1)
-    note.update(name=stage.name, evaluate=stage.what.get('evaluate'))
+    note.update(
+        name=stage.name,
+        evaluate=stage.what.get('evaluate'),
+        metrics=stage_metrics(folder, stage.kind),
+        seconds=round(note['seconds'], 1),
+    )
     _write(os.path.join(folder, 'stage.json'), note)
     Path(folder, 'started.json').unlink(missing_ok=True)
     states[stage.name] = 'done'
@@ -266,15 +262,6 @@ def _begin(
     )
     _write(os.path.join(folder, 'started.json'), note)
     return note
-
-
-def _clear(folder: str) -> None:
-    """Remove a stage's folder; a killed removal leaves nothing half."""
-    # No stage has a name with a dot.
-    old = f'{folder}.old'
-    shutil.rmtree(old, ignore_errors=True)
-    os.rename(folder, old)
-    shutil.rmtree(old)
 
 
 def _call(
@@ -353,24 +340,24 @@ def stage_metrics(folder: str, kind: str) -> Dict[str, Optional[float]]:
     found: Dict[str, Any] = {}
     if kind == 'train':
         found = _training_scalars(folder)
-    elif kind == 'test':
+    elif kind != 'tool':
         files = sorted(Path(folder).glob('2*/2*.json'))
-        found = _read(str(files[-1])) if files else {}
+        found = read_object(str(files[-1])) if files else {}
     found = {
         key: value
         for key, value in found.items()
         if _is_number(value) and key.split('/')[-1] not in _PLAIN
     }
+    prefix = dict(train='val', tool='tool').get(kind, 'test')
     for name in ('metrics.json', EVALUATION):
         path = os.path.join(folder, name)
-        written = _read(path) if os.path.isfile(path) else {}
+        written = read_object(path) if os.path.isfile(path) else {}
         for key, value in written.items():
             if value is not None and not _is_number(value):
                 raise ValueError(f'{path}: {key} is {value!r}, not a number')
-        for key in set(found) & set(written):
-            prefix = dict(train='val', test='test').get(kind, 'tool')
-            found[f'{prefix}/{key}'] = found[key]
-        found.update(written)
+            if key in found:
+                found[f'{prefix}/{key}'] = found[key]
+            found[key] = value
     return {
         key: value if value is not None and math.isfinite(value) else None
         for key, value in found.items()
@@ -406,14 +393,6 @@ def _is_number(value: Any) -> bool:
     )
 
 
-def _read(path: str) -> Dict[str, Any]:
-    """Read a JSON object."""
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise ValueError(f'{path}: does not hold a JSON object')
-    return content
-
-
 def _write(path: str, content: Dict[str, Any]) -> None:
     text = json.dumps(content, indent=1, default=str)
     write_whole(path, f'{text}\n'.encode())
@@ -426,21 +405,23 @@ def _record(
     path = os.path.join(pipeline.folder(name), file)
     if not os.path.isfile(path):
         return None
-    record = _read(path)
-    identity = record.get('identity')
-    parts = [identity, record.setdefault('metrics', {})]
-    if isinstance(identity, dict):
-        parts += [identity.get('settings'), identity.get('uses')]
-    numbers: List[Any] = [record.get('seconds'), record.get('attempts')]
-    if file == 'started.json':
-        numbers.append(record.get('began'))
-    if isinstance(record['metrics'], dict):
-        numbers += [x for x in record['metrics'].values() if x is not None]
-    if not (
-        isinstance(record.get('run'), str)
-        and all(isinstance(part, dict) for part in parts)
-        and all(_is_number(x) and math.isfinite(x) for x in numbers)
-    ):
+    record = read_object(path)
+    metrics = record.setdefault('metrics', {})
+    identity = record.get('identity') or {}
+    try:
+        parts = [metrics, identity['settings'], identity['uses']]
+        numbers = [record['seconds'], record['attempts']]
+        if file == 'started.json':
+            numbers.append(record['began'])
+        numbers += [x for x in metrics.values() if x is not None]
+        sound = (
+            isinstance(record.get('run'), str)
+            and all(isinstance(part, dict) for part in parts)
+            and all(_is_number(x) and math.isfinite(x) for x in numbers)
+        )
+    except (AttributeError, KeyError, TypeError):
+        sound = False
+    if not sound:
         raise ValueError(
             f'{path}: is not what the pipeline writes; remove its folder to '
             'run that stage again'

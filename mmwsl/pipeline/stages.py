@@ -366,6 +366,14 @@ def find_checkpoint(folder: str) -> Optional[str]:
     return None
 
 
+def read_object(path: str) -> Dict[str, Any]:
+    """Read a JSON object."""
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise ValueError(f'{path}: does not hold a JSON object')
+    return content
+
+
 def fill_in(
     pipeline: Pipeline, value: Any, own: str = '', strict: bool = True
 ) -> Any:
@@ -386,8 +394,8 @@ def fill_in(
             found = find_checkpoint(folder)
         else:
             path = os.path.join(folder, VALUES)
-            content = read_json(path) if os.path.isfile(path) else {}
-            found = content.get(field) if isinstance(content, dict) else None
+            content = read_object(path) if os.path.isfile(path) else {}
+            found = content.get(field)
         if found is not None or not strict:
             return f'{{{reference}}}' if found is None else found
         if field != 'checkpoint':

@@ -81,7 +81,7 @@ def _image_labels(cfg: Config, training: List[Dict[str, Any]]) -> Any:
     for step in training:
         if _name(step) == 'PackLabelledSegInputs':
             return step['labels']
-    if 'image_labels' not in cfg:
+    if not cfg.get('image_labels'):
         raise ValueError(
             f'{cfg.filename}: predict.crf.given_only needs the image labels '
             'of the training images, as the variable image_labels'

@@ -48,3 +48,29 @@ def test_generated_saliency(name, tmp_path):
     assert (
         str([stage.what for stage in given.stages]).count('SaliencyMaps') == 3
     )
+
+
+def test_a_new_data_set_takes_few_lines():
+    for name in FILES:
+        text = (CONFIG_DIR / name).read_text()
+        assert len(text.splitlines()) <= 15, name
+        assert '_base_/pipelines/' in text
+
+
+def test_they_are_inherited_elsewhere(tmp_path):
+    pytest.importorskip('mmseg')
+    path = tmp_path / 'mine.py'
+    path.write_text(
+        "_base_ = 'mmwsl::nsrom/pipeline_nsrom_r18_toy.py'\n"
+        "data_root = '/data/mine'\nclasses = 'cat,dog'\n"
+        'stages = dict(mined_all_pixels=None)\n'
+    )
+    pipeline = read_pipeline(path, work_dir='w', tools=str(TOOLS))
+    stages = {stage.name: stage for stage in pipeline.stages}
+    # No toy pictures are drawn.
+    assert 'data' not in stages
+    assert 'mined_all_pixels' not in stages
+    assert stages['masked'].what['evaluate']['classes'] == 'cat,dog'
+    assert stages['classifier'].what['cfg_options'] == dict(
+        data_root='/data/mine'
+    )

@@ -271,3 +271,69 @@ def test_nested_values_and_types():
 @pytest.mark.parametrize('text', ['{', '{}', '{"n": 1}', '{0}', 'a}b{'])
 def test_other_braces_stay(text):
     assert expand(text, VALUES.__getitem__) == text
+
+
+def test_named_stages_are_inherited_in_part(tmp_path):
+    more = dict(two=USER, three=LAST)
+    named = {'one': WRITER, **more}
+    (tmp_path / 'configs').mkdir()
+    base = tmp_path / 'configs/base.py'
+    plain = {
+        name: {k: v for k, v in what.items() if k != 'name'}
+        for name, what in named.items()
+    }
+    base.write_text(f"word = 'a'\nstages = {plain!r}\n")
+    path = tmp_path / 'pipeline.py'
+    path.write_text(
+        "_base_ = 'configs/base.py'\nword = 'b'\n"
+        "stages = dict(two=dict(args=['{word}']), three=None)\n"
+    )
+    tools = str(write_tools(tmp_path))
+    stages = read_pipeline(path, tools=tools).stages
+    assert [stage.name for stage in stages] == ['one', 'two']
+    assert [stage.what['args'][-1] for stage in stages] == ['b', 'b']
+
+
+def test_options_are_merged_and_lists_are_spread(tmp_path):
+    options = ['{common}', dict(model='{word}')]
+    training = {**TRAINING, 'cfg_options': options}
+    writer = {**WRITER, 'args': ['x', '{more}', '--names={more}']}
+    given = dict(common=dict(model='c', data_root='/d'), more=['y', '{dir}'])
+    net, one = read(tmp_path, [training, writer], **given).stages
+    assert net.what['cfg_options'] == dict(model='a', data_root='/d')
+    assert one.what['args'] == ['x', 'y', '{dir}', '--names=y,{dir}']
+    text = fails(tmp_path, [{**TRAINING, 'cfg_options': ['{word}']}])
+    assert "stage 'net': cfg_options is 'a', not a dict" in text
+
+
+def test_a_predict_stage_writes_into_its_folder(tmp_path):
+    predict = {**TESTING, 'run': 'predict'}
+    pipeline = read(tmp_path, [TRAINING, predict])
+    line = stage_command(pipeline, pipeline.stages[1], strict=False)
+    assert line[1] == str(tmp_path / 'tools/test.py')
+    folder = pipeline.folder('maps')
+    assert line[-2:] == ['--cfg-options', f'predict.out_dir={folder}']
+
+
+def test_values_that_a_tool_has_found(tmp_path):
+    training = {
+        **TRAINING,
+        'cfg_options': {'model.classes': '{one.num_classes}'},
+    }
+    pipeline = read(tmp_path, [WRITER, training])
+    net = pipeline.stages[1]
+    assert net.uses == ['one']
+    line = stage_command(pipeline, net, strict=False)
+    assert line[-1] == 'model.classes={one.num_classes}'
+    path = tmp_path / 'work/one/values.json'
+    with pytest.raises(ValueError, match="values.json has no 'num_classes'"):
+        stage_command(pipeline, net)
+    path.parent.mkdir(parents=True)
+    path.write_text('{"num_classes": 3}')
+    assert stage_command(pipeline, net)[-1] == 'model.classes=3'
+
+
+def test_configs_are_looked_for_in_the_package(tmp_path):
+    stage = dict(name='net', run='train', config='cam/cam_r18_toy.py')
+    program = read(tmp_path, [stage]).stages[0].program
+    assert program.endswith('.mim/configs/cam/cam_r18_toy.py')
