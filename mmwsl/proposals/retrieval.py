@@ -77,7 +77,7 @@ def retrieve_instances(
         ValueError: If sizes or classes do not fit, if there is no density
             for ``gamma``, or if maps hold NaN or infinity.
     """
-    prms, classes, class_maps = checked_peaks(prms, classes, class_maps)
+    prms, classes, class_maps = _checked_peaks(prms, classes, class_maps)
     masks = _checked_masks(proposals, prms)
     pairs = proposal_scores(
         prms,
@@ -106,11 +106,13 @@ def retrieve_instances(
     ious = mask_iou(found, found)[copies][:, copies]
     kept, owner = suppress(scores, ious, nms_threshold)
     responses = prms[:peaks].cpu().numpy()
+    # The maps of the suppressed go to their survivors.
+    groups = np.arange(len(kept))[:, None] == owner
     return dict(
         scores=scores[kept],
         labels=classes.cpu().numpy()[kept],
         masks=found[copies[kept]],
-        prms=merge_maps(responses, owner, len(kept)),
+        prms=np.tensordot(groups.astype(responses.dtype), responses, axes=1),
         peak_index=kept,
         proposal_index=chosen[kept],
     )
@@ -141,11 +143,8 @@ def proposal_scores(
 
     Returns:
         np.ndarray: float64 (P, K), minus infinity for skipped proposals.
-
-    Raises:
-        ValueError: As :func:`retrieve_instances`.
     """
-    prms, classes, class_maps = checked_peaks(prms, classes, class_maps)
+    prms, classes, class_maps = _checked_peaks(prms, classes, class_maps)
     masks = _checked_masks(proposals, prms)
     cells = _density_of_peaks(density, classes, class_maps) if gamma else None
     present, class_of_peak = classes.unique(return_inverse=True)
@@ -185,21 +184,12 @@ def proposal_scores(
     return found
 
 
-def checked_peaks(
+def _checked_peaks(
     prms: Any, classes: Any, class_maps: Any
 ) -> Tuple[Tensor, Tensor, Tensor]:
     """Turn what describes peaks into tensors that fit each other.
 
-    Args:
-        prms (np.ndarray | Tensor): (P, H, W).
-        classes (np.ndarray | Tensor): (P,).
-        class_maps (np.ndarray | Tensor): (C, h, w).
-
-    Returns:
-        tuple: The same as float32, int64 and float32, where ``prms`` lies.
-
-    Raises:
-        ValueError: If a shape is wrong or a peak's class has no map.
+    As float32, int64 and float32, where ``prms`` lies.
     """
     prms = _tensor(prms, torch.float32)
     class_maps = _tensor(class_maps, torch.float32, prms.device)
@@ -255,16 +245,16 @@ def background_masks(
     """Mark where class maps are below a part of their mean.
 
     Args:
-        class_maps (Tensor): (C, h, w).
-        size (tuple[int]): (H, W).
-        bg_factor (float): The part; the mean is that of the resized map.
-        resize (str): 'bilinear' resizes the values themselves (pixel
-            centres, no aligned corners). 'released' does what the released
-            code of PRM does: min-max scaled to 0 to 255, rounded, and
-            resized as a bicubic 8-bit picture.
+        class_maps: (C, h, w).
+        size: (H, W).
+        bg_factor: The part; the mean is that of the resized map.
+        resize: 'bilinear' resizes the values themselves (pixel centres, no
+            aligned corners). 'released' does what the released code of PRM
+            does: min-max scaled to 0 to 255, rounded, and resized as a
+            bicubic 8-bit picture.
 
     Returns:
-        Tensor: bool (C, H, W).
+        Boolean (C, H, W).
 
     Raises:
         ValueError: If ``resize`` is neither, or a map holds NaN or infinity.
@@ -354,21 +344,6 @@ def _on_grid(masks: Tensor, cells: Tensor) -> Tensor:
     )
     grid = masks[:, y[:, None], x].to(cells.dtype)
     return cells.flatten(1) @ grid.flatten(1).T
-
-
-def merge_maps(maps: np.ndarray, owner: np.ndarray, count: int) -> np.ndarray:
-    """Add the maps of suppressed masks to their survivors'.
-
-    Args:
-        maps (np.ndarray): (P, H, W).
-        owner (np.ndarray): (P,) result of :func:`suppress`.
-        count (int): M.
-
-    Returns:
-        np.ndarray: (M, H, W) of the type of ``maps``.
-    """
-    groups = np.arange(count)[:, None] == owner
-    return np.tensordot(groups.astype(maps.dtype), maps, axes=1)
 
 
 def to_unit_sum(maps: np.ndarray) -> np.ndarray:

@@ -11,7 +11,6 @@ from mmwsl.evaluation.functional import (
 from mmwsl.proposals.retrieval import (
     background_masks,
     contours,
-    merge_maps,
     to_unit_sum,
 )
 
@@ -289,15 +288,6 @@ def test_released_response_maps_are_pictures():
     )
     constant = torch.ones(1, 2, 2)
     assert not background_masks(constant, SIZE, 0.95, 'released').any()
-
-
-def test_maps_are_added_to_the_owner():
-    maps = np.arange(8, dtype=np.float32).reshape(4, 1, 2)
-    merged = merge_maps(maps, np.array([1, 1, 2, 0]), 3)
-    assert merged.dtype == np.float32
-    assert merged.tolist() == [[[6, 7]], [[2, 4]], [[4, 5]]]
-    none = merge_maps(maps[:0], np.zeros(0, int), 0)
-    assert none.shape == (0, 1, 2)
 
 
 def test_contours_are_the_morphological_gradient():

@@ -132,9 +132,6 @@ class WSLClassifier(BaseModel):
             mode: 'tensor' returns class maps, 'loss' a dict of losses,
                 'predict' samples with predictions from one view, 'test' the
                 same from all views of ``test_cfg``.
-
-        Returns:
-            As ``mode`` says.
         """
         if mode == 'tensor':
             return self.class_maps(inputs)
@@ -228,19 +225,16 @@ class WSLClassifier(BaseModel):
             self.head.predict_instances(self, view, samples)
         return samples
 
-    def _view(self, inputs: Tensor) -> Tensor:
-        """Return the maps of one view that the head predicts from."""
-        maps: Tensor = self.head.view_maps(self.extract_feat(inputs))
-        return maps
-
     def _views(self, inputs: Tensor) -> List[Tensor]:
-        """Return the maps (N, C, h, w) of every scale and flip."""
+        """Return the maps that the head predicts from, of every view."""
         views = []
+        flips = (False, True) if self.flip else (False,)
         for scale in self.scales:
             scaled = _scaled(inputs, scale)
-            views.append(self._view(scaled))
-            if self.flip:
-                views.append(self._view(scaled.flip(-1)).flip(-1))
+            for flip in flips:
+                image = scaled.flip(-1) if flip else scaled
+                maps = self.head.view_maps(self.extract_feat(image))
+                views.append(maps.flip(-1) if flip else maps)
         return views
 
     def _load_from_state_dict(
