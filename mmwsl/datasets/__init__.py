@@ -11,6 +11,7 @@ from mmwsl.datasets.base import (
 )
 from mmwsl.datasets.coco import COCOImageLevelDataset
 from mmwsl.datasets.folder import FolderDataset
+from mmwsl.datasets.own import OwnDataset
 from mmwsl.datasets.single_label import SingleLabelEntries
 from mmwsl.datasets.toy import ToyDataset
 from mmwsl.datasets.voc import VOCImageLevelDataset
@@ -19,6 +20,7 @@ from mmwsl.datasets.wsol import WSOLDataset
 __all__ = [
     'COCOImageLevelDataset',
     'FolderDataset',
+    'OwnDataset',
     'SeededDataset',
     'SingleLabelEntries',
     'ToyDataset',

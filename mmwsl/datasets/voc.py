@@ -263,6 +263,13 @@ class VOCImageLevelDataset(WSLDataset):
                 f'{line.place} needs the annotation {path}, which does not '
                 'exist'
             )
+        return self._xml_entry(line.path, path, label_of)
+
+    def _xml_entry(
+        self, image: str, path: str, label_of: Dict[str, int]
+    ) -> DataInfo:
+        """Read the annotation of an image."""
+        img_id = image_id(image, self.data_prefix['img_path'])
         size, objects = read_voc_xml(path, self.first_pixel)
         if not objects and not self.allow_empty:
             raise ValueError(
@@ -293,7 +300,7 @@ class VOCImageLevelDataset(WSLDataset):
         )
         return self._entry(
             img_id,
-            line.path,
+            image,
             labels=labels if self.difficult_label else list(easy),
             difficult_only=list(set(labels) - easy),
             counts=counts,

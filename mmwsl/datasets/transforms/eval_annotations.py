@@ -58,6 +58,9 @@ class LoadEvalAnnotations(Transform):
             the image is labelled with.
         loc_mask_size (int): Height and width to which it is resized by
             nearest neighbour.
+        seg_map_from (str): 'masks', or 'boxes' where there are no masks: the
+            boxes are filled. Pixels in boxes of several classes, and in those
+            of difficult objects alone, are ignored.
         absent (str): What a mask file is that nowhere shows a class which the
             image is labelled with: 'warn', 'error' or 'ignore'. With 'warn'
             a mask that holds nothing but 0 and 255 is an error still: objects
@@ -78,8 +81,10 @@ class LoadEvalAnnotations(Transform):
         with_body_seg: bool = False,
         with_loc_mask: bool = False,
         loc_mask_size: int = 224,
+        seg_map_from: str = 'masks',
         absent: str = 'warn',
     ) -> None:
+        check_choice('seg_map_from', seg_map_from, ('masks', 'boxes'))
         check_choice('absent', absent, ('warn', 'error', 'ignore'))
         self.with_seg_map = with_seg_map
         self.with_instances = with_instances or with_masks
@@ -87,6 +92,7 @@ class LoadEvalAnnotations(Transform):
         self.with_body_seg = with_body_seg
         self.with_loc_mask = with_loc_mask
         self.loc_mask_size = loc_mask_size
+        self.seg_map_from = seg_map_from
         self.absent = absent
 
     def transform(self, results: Results) -> Results:
@@ -101,7 +107,9 @@ class LoadEvalAnnotations(Transform):
                 'LoadEvalAnnotations must come after the image is loaded'
             )
         loaded: Dict[str, Any] = {}
-        if self.with_seg_map:
+        if self.with_seg_map and self.seg_map_from == 'boxes':
+            loaded['gt_sem_seg'] = _filled_boxes(results)
+        elif self.with_seg_map:
             loaded['gt_sem_seg'] = _seg_map(results, 'seg_map')
             if results['eval_ann'].get('seg_map_path'):
                 _check_shown(results, loaded['gt_sem_seg'], self.absent)
@@ -153,6 +161,26 @@ def _seg_map(results: Results, key: str) -> np.ndarray:
             f'classes only 0 to {number} and 255 mean something'
         )
     return seg_map.astype(np.int64)
+
+
+def _filled_boxes(results: Results) -> np.ndarray:
+    """Return the label map (H, W) of boxes instead of masks."""
+    objects = _instances(results, with_masks=False)
+    seg_map = np.zeros(results['ori_shape'][:2], dtype=np.int64)
+    covered = np.zeros_like(seg_map, dtype=bool)
+    # The difficult ones last: they matter only where there is nothing else.
+    for index in np.argsort(objects['difficult'], kind='stable'):
+        x1, y1, x2, y2 = np.rint(objects['bboxes'][index]).astype(int).tolist()
+        part = seg_map[max(y1, 0) : y2, max(x1, 0) : x2]
+        seen = covered[max(y1, 0) : y2, max(x1, 0) : x2]
+        value = int(objects['labels'][index]) + 1
+        if objects['difficult'][index]:
+            part[~seen] = IGNORED
+        else:
+            part[seen & (part != value)] = IGNORED
+            part[~seen] = value
+        seen[:] = True
+    return seg_map
 
 
 def _loc_mask(results: Results, size: Tuple[int, int]) -> np.ndarray:

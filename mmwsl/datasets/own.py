@@ -1,0 +1,496 @@
+"""Own data in whatever layout it comes: what is there is found out."""
+
+import os
+import random
+from collections import defaultdict
+from typing import Any, Dict, Iterable, List, NamedTuple, Sequence
+
+import numpy as np
+
+from mmwsl.datasets.base import DataInfo, WSLDataset, check_choice
+from mmwsl.datasets.files import (
+    FileIndex,
+    find_files,
+    image_id,
+    is_hidden,
+    read_lines,
+)
+from mmwsl.datasets.label_lists import read_label_file
+from mmwsl.datasets.voc import VOCImageLevelDataset, read_voc_xml
+from mmwsl.registry import DATASETS
+from mmwsl.utils.files import read_json
+from mmwsl.utils.images import voc_color_map
+
+SPLITS = ('train', 'val', 'all')
+# Names of parts of a data set, in folders and files.
+_PARTS = {
+    'train': ('train', 'training'),
+    'val': ('val', 'valid', 'validation'),
+    'test': ('test', 'testing'),
+}
+_UNLABELLED = ('unlabelled', 'unlabeled')
+_TABLES = ('.csv', '.tsv')
+_COCO = {'images', 'annotations', 'categories'}
+
+
+class Source(NamedTuple):
+    """Where labels are.
+
+    Attributes:
+        kind: 'coco', 'xml', 'table' or 'folders'.
+        parts: Configs of data sets by their part, 'train', 'val', 'test', or
+            '' for one that is not divided.
+    """
+
+    kind: str
+    parts: Dict[str, Dict[str, Any]]
+
+
+@DATASETS.register_module()
+class OwnDataset(WSLDataset):
+    """Image-level labels or counts of own data, in any of four layouts.
+
+    ``data_root`` is a folder with images and one kind of labels:
+
+    - a COCO json, or one for each part, such as ``instances_train.json``;
+    - VOC XML, beside the images or in a folder of their own, with lists in
+      ``ImageSets/Main`` or without;
+    - a CSV or TSV file, or one for each part, as
+      :class:`mmwsl.datasets.FolderDataset` reads them;
+    - one folder a class, or such folders in ``train`` and ``val``.
+
+    Data without parts is divided: within the images of each set of labels
+    every fifth, in an order that depends on the image ids alone, is for
+    validation. Image ids are the paths in ``data_root`` without suffix. Images
+    that have no annotation, and those of a folder ``unlabelled``, belong to
+    no part; :attr:`unlabelled` lists them. A part ``test`` is left alone.
+
+    Args:
+        data_root (str): The folder.
+        split (str): 'train', 'val' or 'all'.
+        labels (str): File or folder of the labels, in ``data_root``, where
+            there are several; by default what is there.
+        val_share (float): Share of the images for validation, in (0, 1).
+        segmentor (bool): Whether entries are those of a segmentor, whose
+            classes begin with background.
+        label_maps (str): Folder of ``<image id>.png`` that a segmentor
+            learns from.
+        **kwargs: Arguments of :class:`WSLDataset`.
+
+    Attributes:
+        kind (str): 'coco', 'xml', 'table' or 'folders'.
+        counted (bool): Whether the numbers of objects are known.
+        unlabelled (list[str]): Images without labels.
+
+    Raises:
+        FileNotFoundError: If the folder, or a file that labels name, is
+            missing.
+        ValueError: If there are no labels, or several kinds or files of
+            them; names these.
+
+    Example:
+        >>> OwnDataset(data_root='data/fruit', split='val').classes
+    """
+
+    def __init__(
+        self,
+        data_root: str = '',
+        split: str = 'train',
+        labels: str = '',
+        val_share: float = 0.2,
+        segmentor: bool = False,
+        label_maps: str = '',
+        **kwargs: Any,
+    ) -> None:
+        check_choice('split', split, SPLITS)
+        if not 0 < val_share < 1:
+            raise ValueError(f'val_share must be in (0, 1), got {val_share}')
+        self.split = split
+        self.labels = labels
+        self.val_share = val_share
+        self.segmentor = segmentor or bool(label_maps)
+        self.label_maps = label_maps
+        self.kind = ''
+        self.counted = False
+        self.unlabelled: List[str] = []
+        super().__init__(data_root=data_root, **kwargs)
+
+    def load_data_list(self) -> List[DataInfo]:
+        """Find the labels, read them and take the entries of the split."""
+        root = str(self.data_root)
+        source = find_source(root, self.labels)
+        self.kind = source.kind
+        parts = self._read_parts(source)
+        self.counted = all(
+            'gt_count' in info for infos in parts.values() for info in infos
+        )
+        used = {i['img_path'] for infos in parts.values() for i in infos}
+        found = find_files(root, silent=True)
+        self.unlabelled = [path for path in found if path not in used]
+        if '' in parts:
+            parts.update(divide(parts.pop(''), self.val_share))
+        elif 'val' not in parts:
+            parts.update(divide(parts.get('train', []), self.val_share))
+        wanted = ('train', 'val') if self.split == 'all' else (self.split,)
+        entries = [
+            dict(info, split=key) for key in wanted for info in parts[key]
+        ]
+        if self.segmentor:
+            self._for_segmentors(entries)
+        return entries
+
+    def summary(self) -> Dict[str, Any]:
+        """Return what was found, for ``split='all'``.
+
+        Returns:
+            ``classes``; ``labels``, 'counts' or 'labels'; ``kind``; the
+            numbers of images in ``train`` and ``val`` and of ``unlabelled``
+            ones; for each class the ``images`` that show it and, with counts,
+            ``max_counts``; and ``max_count`` of all.
+        """
+        self.full_init()
+        infos = [self.get_data_info(i) for i in range(len(self))]
+        shown = np.zeros((len(infos), len(self.classes)), dtype=np.int64)
+        for row, info in zip(shown, infos):
+            row[info['gt_label']] = 1
+        found: Dict[str, Any] = dict(
+            classes=list(self.classes),
+            labels='counts' if self.counted else 'labels',
+            kind=self.kind,
+            train=sum(info['split'] == 'train' for info in infos),
+            val=sum(info['split'] == 'val' for info in infos),
+            unlabelled=len(self.unlabelled),
+            images=dict(zip(self.classes, shown.sum(axis=0).tolist())),
+        )
+        if self.counted:
+            most = np.stack([info['gt_count'] for info in infos]).max(axis=0)
+            found['max_counts'] = dict(zip(self.classes, most.tolist()))
+            found['max_count'] = int(most.max())
+        return found
+
+    def _read_parts(self, source: Source) -> Dict[str, List[DataInfo]]:
+        """Read the entries of all parts with the same classes."""
+        classes = list(self.classes)
+        built: Dict[str, WSLDataset] = {}
+        for _ in range(2):
+            for part, config in source.parts.items():
+                info: Dict[str, Any] = {}
+                if classes:
+                    info['metainfo'] = dict(classes=classes)
+                if source.kind == 'folders' and not self.classes:
+                    # That of images without labels is no class.
+                    info['unknown_class'] = 'ignore'
+                built[part] = DATASETS.build(
+                    dict(
+                        config,
+                        **info,
+                        pipeline=[],
+                        test_mode=self.test_mode,
+                        collect_problems=self.collect_problems,
+                        serialize_data=False,
+                    )
+                )
+                built[part].full_init()
+            names = {name for part in built.values() for name in part.classes}
+            if classes:
+                break
+            # Named by hand, or else in the order of the alphabet.
+            classes = sorted(names - set(_UNLABELLED))
+        self._metainfo['classes'] = classes
+        parts: Dict[str, List[DataInfo]] = {}
+        for part, dataset in built.items():
+            self.problems += dataset.problems
+            parts[part] = []
+            for info in dataset.data_list:
+                path = info['img_path']
+                inside = os.path.relpath(path, self.data_root).split(os.sep)
+                if source.kind == 'folders' and _is_unlabelled(inside):
+                    continue
+                info['img_id'] = image_id(path, str(self.data_root))
+                parts[part].append(info)
+        return parts
+
+    def _for_segmentors(self, entries: List[DataInfo]) -> None:
+        """Let entries be what mmseg's transforms take."""
+        names = ['background', *self.classes]
+        self._metainfo.update(classes=names, palette=voc_color_map(len(names)))
+        for info in entries:
+            info.update(label_map=None, reduce_zero_label=False, seg_fields=[])
+            if self.label_maps:
+                name = f'{info["img_id"]}.png'
+                info['seg_map_path'] = os.path.join(self.label_maps, name)
+
+
+def find_source(root: str, labels: str = '') -> Source:
+    """Find the labels of own data.
+
+    Args:
+        root: The folder.
+        labels: File or folder of the labels in it, where there are several.
+
+    Raises:
+        FileNotFoundError: If the folder or ``labels`` does not exist.
+        ValueError: If there are no labels, or more than one kind; names them.
+    """
+    if not os.path.isdir(root):
+        raise FileNotFoundError(f'{root}: folder does not exist')
+    place = os.path.join(root, labels) if labels else root
+    if not os.path.exists(place):
+        raise FileNotFoundError(f'{place}: there are no such labels')
+    if os.path.isfile(place):
+        files = [place]
+    else:
+        files = find_files(place, ('.json', '.xml', *_TABLES), silent=True)
+    kinds: Dict[str, List[str]] = defaultdict(list)
+    for path in files:
+        kinds[_kind(path)].append(path)
+    kinds.pop('', None)
+    if len(kinds) > 1:
+        named = ', '.join(sorted(paths[0] for paths in kinds.values()))
+        raise ValueError(
+            f'{root}: holds several kinds of labels ({named}); say which with '
+            'labels=PATH_IN_THE_FOLDER'
+        )
+    if not kinds:
+        return Source('folders', _folder_parts(place))
+    ((kind, paths),) = kinds.items()
+    if kind == 'xml':
+        return Source(kind, _xml_parts(root, place, paths))
+    return Source(kind, _file_parts(root, kind, paths))
+
+
+def divide(
+    entries: Sequence[DataInfo], share: float
+) -> Dict[str, List[DataInfo]]:
+    """Divide entries into 'train' and 'val'.
+
+    Args:
+        entries: Of a whole data set.
+        share: Of 'val', in (0, 1), also of the images of each set of labels,
+            as far as whole numbers allow. At least one is in either.
+    """
+    order = sorted(entries, key=lambda info: str(info['img_id']))
+    random.Random(0).shuffle(order)
+    # A stable sort: random within the images of the same labels.
+    order.sort(key=lambda info: info['gt_label'].tolist())
+    parts: Dict[str, List[DataInfo]] = {'train': [], 'val': []}
+    for number, info in enumerate(order):
+        # The middle one of each run of 1 / share images.
+        before, after = (int(n * share + 0.5) for n in (number, number + 1))
+        parts['val' if after > before else 'train'].append(info)
+    for key, other in (('train', 'val'), ('val', 'train')):
+        if not parts[key] and len(parts[other]) > 1:
+            parts[key].append(parts[other].pop())
+    for infos in parts.values():
+        infos.sort(key=lambda info: str(info['img_id']))
+    return parts
+
+
+def part_of(words: Iterable[str]) -> str:
+    """Return the part of a data set that a name tells, or ''."""
+    for part, names in _PARTS.items():
+        if any(word.lower() in names for word in words):
+            return part
+    return ''
+
+
+def _is_unlabelled(folders: Sequence[str]) -> bool:
+    return any(name.lower() in _UNLABELLED for name in folders[:2])
+
+
+def _kind(path: str) -> str:
+    """Return the kind of a file of labels, '' for another file."""
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix in _TABLES:
+        return 'table'
+    if suffix == '.xml':
+        return 'xml'
+    content = read_json(path, 'json file')
+    coco = isinstance(content, dict) and set(content) >= _COCO
+    return 'coco' if coco else ''
+
+
+def _holds_folders(path: str) -> bool:
+    return any(entry.is_dir() for entry in os.scandir(path))
+
+
+def _words(path: str) -> List[str]:
+    stem = os.path.splitext(os.path.basename(path))[0]
+    for sign in '-.0123456789':
+        stem = stem.replace(sign, '_')
+    return stem.split('_')
+
+
+def _file_parts(
+    root: str, kind: str, paths: List[str]
+) -> Dict[str, Dict[str, Any]]:
+    """Give each file a part by its name."""
+    parts: Dict[str, Dict[str, Any]] = {}
+    for path in paths:
+        part = part_of(_words(path)) or part_of(
+            os.path.relpath(path, root).split(os.sep)[:-1]
+        )
+        if len(paths) > 1 and (not part or part in parts):
+            raise ValueError(
+                f'{root}: holds several files of labels '
+                f'({", ".join(map(os.path.basename, paths))}), whose names do '
+                'not say which is train and which val; say which with '
+                'labels=PATH_IN_THE_FOLDER'
+            )
+        part = part if len(paths) > 1 else ''
+        name = _first_image(kind, path)
+        coco = kind == 'coco'
+        parts[part] = dict(
+            type=f'mmwsl.{"COCOImageLevel" if coco else "Folder"}Dataset',
+            ann_file=os.path.abspath(path),
+            data_prefix=dict(img_path=_image_folder(root, path, name)),
+        )
+    return parts
+
+
+def _first_image(kind: str, path: str) -> str:
+    """Return the name of an image that a file of labels names."""
+    if kind == 'coco':
+        images = read_json(path)['images']
+        first = images[0] if isinstance(images, list) and images else {}
+        name = first.get('file_name') if isinstance(first, dict) else ''
+        return name if isinstance(name, str) else ''
+    lines = read_label_file(path, 'list of images').lines
+    return lines[0][1][0] if lines else ''
+
+
+def _image_folder(root: str, path: str, name: str) -> str:
+    """Return the folder that the names of images start in."""
+    files = FileIndex()
+    folders = [root, os.path.dirname(path)]
+    folders += sorted(x.path for x in os.scandir(root) if x.is_dir())
+    for folder in folders:
+        if name and files.find_image(os.path.join(folder, name)):
+            return os.path.abspath(folder)
+    return os.path.abspath(root)
+
+
+def _folder_parts(root: str) -> Dict[str, Dict[str, Any]]:
+    """Find folders of classes, perhaps within folders of parts."""
+    folders = sorted(
+        entry.name
+        for entry in os.scandir(root)
+        if entry.is_dir() and not is_hidden(entry.name)
+    )
+    divided = {part_of([name]): name for name in folders}
+    divided.pop('', None)
+    inner = divided.get('train')
+    if inner and any(
+        x.is_dir() for x in os.scandir(os.path.join(root, inner))
+    ):
+        return {
+            part: dict(
+                type='mmwsl.FolderDataset',
+                data_prefix=dict(img_path=os.path.join(root, name)),
+            )
+            for part, name in divided.items()
+            if _holds_folders(os.path.join(root, name))
+        }
+    if not [name for name in folders if name.lower() not in _UNLABELLED]:
+        raise ValueError(
+            f'{root}: holds no labels: neither a COCO json, VOC XML, a CSV '
+            'file nor one folder of images for each class'
+        )
+    return {
+        '': dict(type='mmwsl.FolderDataset', data_prefix=dict(img_path=root))
+    }
+
+
+def _xml_parts(
+    root: str, place: str, paths: List[str]
+) -> Dict[str, Dict[str, Any]]:
+    """Find the images of XML files, and lists of parts."""
+    images: Dict[str, List[str]] = defaultdict(list)
+    for path in find_files(root, silent=True):
+        images[image_id(path, root).rpartition('/')[2]].append(path)
+    pairs: Dict[str, str] = {}
+    names = set()
+    first_pixel = 1
+    for path in paths:
+        folder, name = os.path.split(os.path.splitext(path)[0])
+        found = images.get(name, [])
+        beside = [image for image in found if os.path.dirname(image) == folder]
+        if len(beside or found) != 1:
+            what = 'no image' if not found else f'{len(found)} images'
+            raise FileNotFoundError(f'{path}: {what} of this name in {root}')
+        pairs[(beside or found)[0]] = path
+        for item in read_voc_xml(path, 0).objects:
+            names.add(item.name)
+            # Programs that count from 0 write 0 sooner or later.
+            if item.box is not None and min(item.box[:2]) == 0:
+                first_pixel = 0
+    config = dict(
+        type=XMLDataset,
+        pairs=pairs,
+        first_pixel=first_pixel,
+        metainfo=dict(classes=sorted(names)),
+    )
+    listed = _listed_parts(os.path.join(root, 'ImageSets', 'Main'), pairs)
+    if listed:
+        return {key: dict(config, pairs=part) for key, part in listed.items()}
+    by_folder: Dict[str, Dict[str, str]] = defaultdict(dict)
+    for image, path in pairs.items():
+        folders = os.path.relpath(image, root).split(os.sep)[:-1]
+        by_folder[part_of(folders)][image] = path
+    if 'train' in by_folder and 'val' in by_folder and '' not in by_folder:
+        return {k: dict(config, pairs=part) for k, part in by_folder.items()}
+    if set(by_folder) == {'train', 'test'}:
+        whole = by_folder['train']
+        return {'train': dict(config, pairs=whole)}
+    return {'': config}
+
+
+def _listed_parts(
+    folder: str, pairs: Dict[str, str]
+) -> Dict[str, Dict[str, str]]:
+    """Read the lists of parts in VOC's layout."""
+    parts: Dict[str, Dict[str, str]] = {}
+    of_name = {
+        os.path.splitext(os.path.basename(image))[0]: (image, path)
+        for image, path in pairs.items()
+    }
+    for part in ('train', 'val'):
+        path = os.path.join(folder, f'{part}.txt')
+        if not os.path.isfile(path):
+            return {}
+        found = {}
+        for number, line in enumerate(read_lines(path, 'list of images'), 1):
+            name = line.strip()
+            if name and name not in of_name:
+                raise FileNotFoundError(
+                    f'{path}: line {number}: {name} has no image or no XML'
+                )
+            if name:
+                image, xml = of_name[name]
+                found[image] = xml
+        parts[part] = found
+    return parts
+
+
+class XMLDataset(VOCImageLevelDataset):
+    """VOC's XML files wherever they lie.
+
+    Args:
+        pairs (dict): The annotation of each image, by its path.
+        **kwargs: Arguments of :class:`VOCImageLevelDataset`.
+    """
+
+    METAINFO: Dict[str, Any] = {}
+
+    def __init__(self, pairs: Dict[str, str], **kwargs: Any) -> None:
+        self.pairs = dict(pairs)
+        super().__init__(ann_file='', allow_empty=True, **kwargs)
+
+    def load_data_list(self) -> List[DataInfo]:
+        """Read the annotations."""
+        label_of = self._label_of()
+        entries = []
+        for image, path in self.pairs.items():
+            with self._noting():
+                entries.append(self._xml_entry(image, path, label_of))
+        return entries

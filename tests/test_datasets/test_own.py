@@ -1,0 +1,278 @@
+"""Own data is found in every layout, with the same labels."""
+
+import csv
+import json
+import shutil
+from collections import Counter
+
+import cv2
+import numpy as np
+import pytest
+
+from mmwsl.datasets import OwnDataset
+
+# Objects of each image; 'c' shows nothing.
+OBJECTS = {
+    'a': ['pear', 'pear', 'apple'],
+    'b': ['apple'],
+    'c': [],
+    'd': ['pear'],
+    'e': ['apple', 'apple', 'apple'],
+}
+CLASSES = ('apple', 'pear')
+BOX = '<xmin>2</xmin><ymin>3</ymin><xmax>20</xmax><ymax>25</ymax>'
+
+
+def write_image(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.zeros((32, 40, 3), np.uint8))
+
+
+def write_xml(path, names):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    objects = ''.join(
+        f'<object><name>{name}</name><bndbox>{BOX}</bndbox></object>'
+        for name in names
+    )
+    path.write_text(f'<annotation>{objects}</annotation>')
+
+
+def xml_beside(root):
+    for name, objects in OBJECTS.items():
+        write_image(root / f'pictures/{name}.png')
+        write_xml(root / f'pictures/{name}.xml', objects)
+    return 'pictures/'
+
+
+def xml_in_voc_layout(root):
+    for name, objects in OBJECTS.items():
+        write_image(root / f'JPEGImages/{name}.jpg')
+        write_xml(root / f'Annotations/{name}.xml', objects)
+    return 'JPEGImages/'
+
+
+def coco(root):
+    images = [
+        dict(id=i, file_name=f'{name}.jpg', width=40, height=32)
+        for i, name in enumerate(OBJECTS)
+    ]
+    annotations = [
+        dict(image_id=i, category_id=CLASSES.index(x) + 5, bbox=[1, 2, 8, 9])
+        for i, objects in enumerate(OBJECTS.values())
+        for x in objects
+    ]
+    for number, item in enumerate(annotations):
+        item.update(id=number, iscrowd=0, area=72)
+    categories = [dict(id=i + 5, name=x) for i, x in enumerate(CLASSES)]
+    content = dict(
+        images=images, annotations=annotations, categories=categories
+    )
+    for name in OBJECTS:
+        write_image(root / f'images/{name}.jpg')
+    (root / 'annotations').mkdir()
+    (root / 'annotations/labels.json').write_text(json.dumps(content))
+    (root / 'other.json').write_text('{"settings": 1}')
+    return 'images/'
+
+
+def table_of_counts(root):
+    with open(root / 'counts.csv', 'w', newline='') as file:
+        writer = csv.writer(file)
+        writer.writerow(['path', *CLASSES])
+        for name, objects in OBJECTS.items():
+            write_image(root / f'photos/{name}.jpg')
+            counts = [objects.count(label) for label in CLASSES]
+            writer.writerow([f'{name}.jpg', *counts])
+    return 'photos/'
+
+
+COUNTED = (xml_beside, xml_in_voc_layout, coco, table_of_counts)
+
+
+@pytest.mark.parametrize('write', COUNTED)
+def test_layouts_with_counts(tmp_path, write):
+    folder = write(tmp_path)
+    dataset = OwnDataset(data_root=str(tmp_path), split='all')
+    infos = {
+        info['img_id']: info for info in map(dataset.get_data_info, range(5))
+    }
+    assert dataset.classes == CLASSES
+    assert dataset.counted
+    assert set(infos) == {f'{folder}{name}' for name in OBJECTS}
+    for name, objects in OBJECTS.items():
+        counts = [objects.count(label) for label in CLASSES]
+        assert infos[f'{folder}{name}']['gt_count'].tolist() == counts
+    found = dataset.summary()
+    assert found['max_counts'] == dict(apple=3, pear=2)
+    assert found['images'] == dict(apple=3, pear=2)
+    assert (found['max_count'], found['labels']) == (3, 'counts')
+    assert found['train'] + found['val'] == 5
+    assert not dataset.unlabelled
+
+
+def test_boxes_stay_out_of_training(tmp_path):
+    xml_beside(tmp_path)
+    train = OwnDataset(data_root=str(tmp_path), split='all')
+    test = OwnDataset(data_root=str(tmp_path), split='all', test_mode=True)
+    assert all('eval_ann' not in train.get_data_info(i) for i in range(5))
+    boxes = test.get_data_info(0)['eval_ann']['boxes']
+    assert np.array(boxes).shape == (3, 4)
+
+
+def folders(root, names=('train', 'val')):
+    for part in names:
+        for label in CLASSES:
+            for number in range(3):
+                write_image(root / part / label / f'{number}.jpg')
+
+
+def test_folders_of_parts(tmp_path):
+    folders(tmp_path)
+    write_image(tmp_path / 'unlabelled/x.jpg')
+    for split in ('train', 'val'):
+        dataset = OwnDataset(data_root=str(tmp_path), split=split)
+        assert len(dataset) == 6
+        assert dataset.classes == CLASSES
+        assert not dataset.counted
+        ids = [dataset.get_data_info(i)['img_id'] for i in range(6)]
+        assert all(name.startswith(f'{split}/') for name in ids)
+        assert [p.rpartition('/')[2] for p in dataset.unlabelled] == ['x.jpg']
+
+
+def test_folders_are_divided(tmp_path):
+    """Every fifth image of each class, the same ones every time."""
+    for label, number in (('apple', 20), ('pear', 10)):
+        for i in range(number):
+            write_image(tmp_path / label / f'{i}.jpg')
+    write_image(tmp_path / 'unlabeled/x.jpg')
+    parts = {}
+    for split in ('train', 'val', 'all'):
+        dataset = OwnDataset(data_root=str(tmp_path), split=split)
+        parts[split] = [
+            dataset.get_data_info(i)['img_id'] for i in range(len(dataset))
+        ]
+        assert dataset.classes == CLASSES
+    again = OwnDataset(data_root=str(tmp_path), split='val')
+    ids = [again.get_data_info(i)['img_id'] for i in range(len(again))]
+    assert ids == parts['val']
+    shown = Counter(name.split('/')[0] for name in parts['val'])
+    assert shown == {'apple': 4, 'pear': 2}
+    assert not set(parts['train']) & set(parts['val'])
+    assert sorted(parts['all']) == sorted(parts['train'] + parts['val'])
+    half = OwnDataset(data_root=str(tmp_path), split='val', val_share=0.5)
+    assert len(half) == 15
+
+
+@pytest.mark.parametrize('number', [2, 3])
+def test_few_images_are_divided_too(tmp_path, number):
+    for i in range(number):
+        write_image(tmp_path / 'apple' / f'{i}.jpg')
+    sizes = [
+        len(OwnDataset(data_root=str(tmp_path), split=split))
+        for split in ('train', 'val')
+    ]
+    assert sizes == [number - 1, 1]
+
+
+def test_lists_of_voc(tmp_path):
+    xml_in_voc_layout(tmp_path)
+    lists = tmp_path / 'ImageSets/Main'
+    lists.mkdir(parents=True)
+    (lists / 'train.txt').write_text('a\nb\n')
+    (lists / 'val.txt').write_text('d\n')
+    write_image(tmp_path / 'JPEGImages/z.jpg')
+    assert len(OwnDataset(data_root=str(tmp_path))) == 2
+    val = OwnDataset(data_root=str(tmp_path), split='val')
+    assert val.get_data_info(0)['img_id'] == 'JPEGImages/d'
+    # Listed nowhere, and without annotation.
+    names = [path.rpartition('/')[2] for path in val.unlabelled]
+    assert names == ['c.jpg', 'e.jpg', 'z.jpg']
+
+
+def test_files_of_parts(tmp_path):
+    table_of_counts(tmp_path)
+    rows = (tmp_path / 'counts.csv').read_text().splitlines()
+    (tmp_path / 'counts.csv').unlink()
+    (tmp_path / 'my_train.csv').write_text('\n'.join(rows[:4]))
+    (tmp_path / 'my_val.csv').write_text('\n'.join(rows[:1] + rows[4:]))
+    assert len(OwnDataset(data_root=str(tmp_path))) == 3
+    assert len(OwnDataset(data_root=str(tmp_path), split='val')) == 2
+
+
+def test_entries_of_segmentors(tmp_path):
+    xml_beside(tmp_path)
+    dataset = OwnDataset(
+        data_root=str(tmp_path), split='all', label_maps='maps'
+    )
+    info = dataset.get_data_info(0)
+    assert dataset.metainfo['classes'] == ['background', 'apple', 'pear']
+    assert len(dataset.metainfo['palette']) == 3
+    assert info['seg_map_path'] == 'maps/pictures/a.png'
+    assert info['seg_fields'] == []
+
+
+def test_labels_are_chosen_by_name(tmp_path):
+    coco(tmp_path)
+    write_xml(tmp_path / 'images/a.xml', ['plum'])
+    with pytest.raises(ValueError, match=r'labels\.json.*a\.xml.*labels='):
+        OwnDataset(data_root=str(tmp_path)).full_init()
+    dataset = OwnDataset(
+        data_root=str(tmp_path), labels='annotations', split='all'
+    )
+    assert len(dataset) == 5
+
+
+@pytest.mark.parametrize(
+    ('write', 'kind', 'named'),
+    [
+        (lambda root: None, ValueError, 'holds no labels'),
+        (shutil.rmtree, FileNotFoundError, 'does not exist'),
+        (
+            lambda root: [
+                (root / f'{name}.csv').write_text('a.jpg,cat') for name in 'xy'
+            ],
+            ValueError,
+            r'x\.csv, y\.csv',
+        ),
+        (
+            lambda root: write_xml(root / 'a.xml', ['cat']),
+            FileNotFoundError,
+            r'a\.xml',
+        ),
+    ],
+)
+def test_errors(tmp_path, write, kind, named):
+    root = tmp_path / 'data'
+    root.mkdir()
+    write(root)
+    with pytest.raises(kind, match=named):
+        OwnDataset(data_root=str(root)).full_init()
+
+
+def test_wrong_settings(tmp_path):
+    for wrong in (dict(split='trainval'), dict(val_share=1.0)):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            OwnDataset(data_root=str(tmp_path), **wrong)
+    with pytest.raises(FileNotFoundError, match='no_such'):
+        OwnDataset(data_root=str(tmp_path), labels='no_such').full_init()
+
+
+@pytest.mark.parametrize(
+    ('name', 'classes', 'sizes'),
+    [
+        ('fruit300', ('apple', 'banana', 'orange'), (192, 48)),
+        ('bccd', ('Platelets', 'RBC', 'WBC'), None),
+    ],
+)
+def test_real_data(shared_dir, name, classes, sizes):
+    root = str(shared_dir / 'data' / name)
+    parts = {
+        split: OwnDataset(data_root=root, split=split, test_mode=True)
+        for split in ('train', 'val')
+    }
+    for dataset in parts.values():
+        assert dataset.classes == classes
+        assert dataset.counted
+    found = tuple(map(len, parts.values()))
+    assert sum(found) == (240 if sizes else 292)
+    assert sizes is None or found == sizes
