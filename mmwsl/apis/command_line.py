@@ -20,7 +20,7 @@ from mmengine.utils import ProgressBar
 
 from mmwsl.engine.hooks.run_check_hook import RunCheckHook, check_batches
 from mmwsl.utils.checkpoints import is_whole
-from mmwsl.utils.config import check_config, load_config
+from mmwsl.utils.config import check_config, fill_from_data, load_config
 from mmwsl.utils.files import write_whole
 
 # Where launchers leave what torch's ``env://`` start wants to read.
@@ -121,6 +121,8 @@ def build_runner(cfg: Config) -> Runner:
     """Build the config's runner, distributed or not, on any device."""
     keep_freed_memory()
     setup_cpu_distributed(cfg)
+    for key, value in fill_from_data(cfg).items():
+        print_log(f'found in the data: {key} = {value}', 'current')
     _set_baselines(cfg)
     if 'runner_type' in cfg:
         runner = RUNNERS.build(cfg)

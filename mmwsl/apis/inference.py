@@ -41,7 +41,7 @@ from mmwsl.pseudo_labels.labels import write_label_map
 from mmwsl.registry import DATASETS, MODELS, TRANSFORMS
 from mmwsl.structures import WSLDataSample
 from mmwsl.utils.checkpoints import check_form, load_state
-from mmwsl.utils.config import check_config, load_config
+from mmwsl.utils.config import check_config, fill_from_data, load_config
 from mmwsl.utils.files import join_inside, write_whole
 from mmwsl.utils.images import IMG_SUFFIXES
 from mmwsl.utils.masks import encode_mask
@@ -82,10 +82,15 @@ def init_model(
     else:
         cfg = load_config(config, cfg_options)
     check_config(cfg, 'model')
+    meta: Dict[str, Any] = {}
+    if checkpoint is not None:
+        loaded = _read_weights(str(checkpoint))
+        meta = (loaded.get('meta') or {}).get('dataset_meta') or {}
     with _scope(cfg):
+        fill_from_data(cfg, meta.get('classes') or None)
         model = MODELS.build(cfg.model)
     model.cfg = cfg
-    model.dataset_meta = None
+    model.dataset_meta = meta
     if checkpoint is None:
         # It logs a line for each of hundreds of tensors.
         logger = MMLogger.get_current_instance()
@@ -96,9 +101,8 @@ def init_model(
         finally:
             logger.setLevel(level)
     else:
-        meta = load_weights(model, str(checkpoint))
-        model.dataset_meta = meta.get('dataset_meta')
-    if not (model.dataset_meta or {}).get('classes'):
+        load_state(model, loaded, str(checkpoint))
+    if not meta.get('classes'):
         model.dataset_meta = _config_meta(cfg)
     try:
         return model.to(device).eval()
@@ -745,10 +749,15 @@ def load_weights(model: BaseModel, path: str) -> Dict[str, Any]:
         ValueError: If it cannot be read, or does not hold every tensor of
             the model; mmengine would go on with random weights.
     """
-    loaded = CheckpointLoader.load_checkpoint(path, 'cpu')
-    check_form(loaded, path)
+    loaded = _read_weights(path)
     load_state(model, loaded, path)
     return loaded.get('meta') or {}
+
+
+def _read_weights(path: str) -> Dict[str, Any]:
+    loaded: Dict[str, Any] = CheckpointLoader.load_checkpoint(path, 'cpu')
+    check_form(loaded, path)
+    return loaded
 
 
 def _dataset_cfg(cfg: Config) -> Dict[str, Any]:

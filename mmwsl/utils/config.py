@@ -4,12 +4,13 @@ import inspect
 import traceback
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Set, Union
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Union
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
+from mmwsl.registry import DATASETS
 from mmwsl.utils.prediction import predict_training_images
 
 # What the runner and our commands read, beside the runner's arguments.
@@ -150,6 +151,69 @@ def dataset_config(cfg: Config, split: str) -> Dict[str, Any]:
             "a 'type'"
         )
     return dict(dataset)
+
+
+def fill_from_data(
+    cfg: Config, classes: Optional[Sequence[str]] = None
+) -> Dict[str, int]:
+    """Set what a model leaves to the data: ``num_classes``, ``max_count``.
+
+    Configs for own data say ``None`` there. The number of classes is that of
+    the data set, background included where it has one, and the largest count
+    that of its images.
+
+    Args:
+        cfg: The config, changed in place.
+        classes: The classes, as a checkpoint names them; without them the
+            training set is read, or else the test set.
+
+    Returns:
+        What was set, by its key.
+
+    Raises:
+        ValueError: If there is no data set to ask, or one without counts.
+    """
+    places = [
+        (node, key)
+        for node in _dicts(cfg.get('model'))
+        for key in ('num_classes', 'max_count')
+        if key in node and node[key] is None
+    ]
+    if not places:
+        return {}
+    found: Dict[str, int] = {}
+    if classes is None:
+        split = 'train' if cfg.get('train_dataloader') else 'test'
+        dataset = DATASETS.build(
+            {**dataset_config(cfg, split), 'pipeline': []}
+        )
+        classes = dataset.metainfo['classes']
+        counts = [
+            dataset.get_data_info(index).get('gt_count')
+            for index in range(len(dataset))
+        ]
+        if not any(count is None for count in counts):
+            found['max_count'] = max(1, max(int(c.max()) for c in counts))
+        elif any(key == 'max_count' for _, key in places):
+            raise ValueError(
+                f'{cfg.filename}: counting needs the number of objects, but '
+                f'the {split} set has labels alone'
+            )
+    found['num_classes'] = len(classes)
+    for node, key in places:
+        # No count is needed to predict.
+        node[key] = found.get(key, 1)
+    return found
+
+
+def _dicts(node: Any) -> Iterator[Dict[str, Any]]:
+    """Yield a config and all that it holds."""
+    if isinstance(node, dict):
+        yield node
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
+        for part in node:
+            yield from _dicts(part)
 
 
 def _read_file(path: str) -> Config:

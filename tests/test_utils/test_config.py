@@ -1,7 +1,9 @@
 """Config files, and the variables that a command line replaces in them."""
 
 import pytest
+import torch
 from mmengine.config import Config, ConfigDict
+from PIL import Image
 
 from mmwsl.apis import (
     dataset_config,
@@ -10,6 +12,7 @@ from mmwsl.apis import (
     read_config,
     runner_parser,
 )
+from mmwsl.utils.config import fill_from_data
 
 TEXT = """
 data_root = 'data/voc'
@@ -283,3 +286,60 @@ def test_missing_keys_name_file_and_key(tmp_path):
         dataset_config(cfg, 'train')
     with pytest.raises(ValueError, match=f'^{path}: .*val_dataloader'):
         dataset_config(cfg, 'val')
+
+
+COUNTING = """
+model = dict(
+    type='WSLClassifier',
+    backbone=dict(type='TorchvisionBackbone', arch='resnet18'),
+    head=dict(
+        type='DensityHead', in_channels=512, num_classes=None, max_count=None
+    ),
+)
+dataset = dict(
+    type='FolderDataset', ann_file='counts.csv', pipeline=[]
+)
+train_dataloader = dict(batch_size=1, num_workers=0, dataset=dataset)
+"""
+
+
+@pytest.fixture
+def counting(tmp_path):
+    """A config without numbers, and counts up to 7 of two classes."""
+    for name in 'ab':
+        Image.new('RGB', (8, 8)).save(tmp_path / f'{name}.png')
+    (tmp_path / 'counts.csv').write_text('path,cat,dog\na.png,0,7\nb.png,2,1')
+    file = tmp_path / 'counting.py'
+    file.write_text(COUNTING)
+    options = {'train_dataloader.dataset.data_root': str(tmp_path)}
+    return load_config(file, options)
+
+
+def test_numbers_are_found_in_the_data(counting):
+    assert fill_from_data(counting) == dict(max_count=7, num_classes=2)
+    head = counting.model.head
+    assert (head.num_classes, head.max_count) == (2, 7)
+    # What is said is never changed.
+    assert fill_from_data(counting) == {}
+
+
+def test_numbers_of_a_checkpoint(counting, tmp_path):
+    """Predictions ask the checkpoint, not the data."""
+    cfg = counting
+    cfg.test_dataloader = cfg.train_dataloader
+    model = init_model(cfg.copy())
+    path = tmp_path / 'model.pth'
+    meta = dict(dataset_meta=dict(classes=['x', 'y']))
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
+    (tmp_path / 'counts.csv').unlink()
+    loaded = init_model(cfg, path)
+    assert loaded.head.num_classes == 2
+    assert loaded.dataset_meta['classes'] == ['x', 'y']
+
+
+def test_counting_needs_counts(counting, tmp_path):
+    (tmp_path / 'counts.csv').write_text('a.png,cat\nb.png,dog')
+    with pytest.raises(ValueError, match=r'counting\.py.*labels alone'):
+        fill_from_data(counting)
+    counting.model.head.max_count = 4
+    assert fill_from_data(counting) == dict(num_classes=2)

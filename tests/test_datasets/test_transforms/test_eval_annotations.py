@@ -288,3 +288,32 @@ def test_small_objects_lie_on_large_ones():
     assert (seg_map[:, 4] == 0).all()
     with pytest.raises(ValueError, match='a: class masks hold at most 254'):
         class_masks_of_instances(masks, np.array([0, 254]), 'a')
+
+
+def test_boxes_instead_of_masks():
+    """Pixel by pixel: one class, or ignored where classes disagree."""
+    rng = np.random.default_rng(0)
+    start = rng.integers(0, 12, (7, 2))
+    boxes = np.concatenate([start, start + rng.integers(1, 8, (7, 2))], 1)
+    labels = rng.integers(0, 2, 7)
+    difficult = np.arange(7) < 2
+    entry = results(
+        boxes=boxes.astype(np.float32), labels=labels, difficult=difficult
+    )
+    entry['ori_shape'] = (16, 18)
+    loading = LoadEvalAnnotations(seg_map_from='boxes')
+    found = loading(entry)['eval_gt']['gt_sem_seg']
+    for y, x in np.ndindex(16, 18):
+        inside = (boxes[:, :2] <= (x, y)).all(1) & (boxes[:, 2:] > (x, y)).all(
+            1
+        )
+        classes = set(labels[inside & ~difficult].tolist())
+        if len(classes) == 1:
+            assert found[y, x] == classes.pop() + 1
+        elif classes or inside.any():
+            assert found[y, x] == 255
+        else:
+            assert found[y, x] == 0
+    assert {0, 1, 2, 255} == set(found.ravel().tolist())
+    with pytest.raises(ValueError, match='seg_map_from'):
+        LoadEvalAnnotations(seg_map_from='points')
