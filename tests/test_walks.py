@@ -6,7 +6,7 @@ from erasing_run import erasing_config, make_runner, write_saliency
 from stage1_data import write_data
 from walks import files_entered, files_of_batch
 
-pytestmark = pytest.mark.filterwarnings('ignore')
+pytestmark = [pytest.mark.filterwarnings('ignore'), pytest.mark.slow]
 TRAININGS = (
     'cam/cam_r18_toy.py',
     'prm/prm_r18_toy.py',

@@ -543,6 +543,7 @@ def test_instances_of_large_images_are_scaled(flip: Optional[str]) -> None:
     torch.testing.assert_close(large.labels, small.labels)
 
 
+@pytest.mark.slow
 def test_twelve_megapixels_are_bounded() -> None:
     maps = torch.full((1, 2, 4, 4), -1.0)
     maps[0, 0, 0, 1] = maps[0, 1, 3, 2] = 5.0
