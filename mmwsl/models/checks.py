@@ -55,16 +55,18 @@ def _check(part: Any, name: str, source: Any) -> None:
                 f'{type(source).__name__} returns {len(given)} features.'
             )
         given = given[index]
-    if not isinstance(given, (int, list, tuple)) or wanted is None:
-        return
-    if isinstance(given, int) != isinstance(wanted, int):
-        return
-    same = given if isinstance(given, int) else list(given)
-    if same != (wanted if isinstance(wanted, int) else list(wanted)):
+    given, wanted = (
+        list(value) if isinstance(value, tuple) else value
+        for value in (given, wanted)
+    )
+    # Of other kinds nothing is said.
+    kind = int if isinstance(given, int) else list
+    both = isinstance(given, kind) and isinstance(wanted, kind)
+    if both and given != wanted:
         raise ValueError(
             f'model.{name}.in_channels is {wanted}, but the features of the '
-            f'{type(source).__name__} have {same}: set '
-            f'model.{name}.in_channels={same}.'
+            f'{type(source).__name__} have {given}: set '
+            f'model.{name}.in_channels={given}.'
         )
 
 
