@@ -221,8 +221,27 @@ class COCOImageLevelDataset(WSLDataset):
             counts[label] += self.crowd_count or not many
         truth: Dict[str, Any] = {}
         if self.test_mode:
-            truth = object_truth(labels, crowd, size=_size(image))
-            truth.update(self._truth(image, objects, holds))
+            stem = os.path.splitext(image['file_name'])[0]
+            truth = object_truth(
+                labels,
+                crowd,
+                size=_size(image),
+                place=f'{self.ann_file}: image {stem}',
+            )
+        if self.test_mode and holds['bbox']:
+            edges = np.array([item['bbox'] for item in objects], np.float32)
+            edges = edges.reshape(-1, 4)
+            edges[:, 2:] += edges[:, :2]
+            truth.update(boxes=edges, box_margin=1)
+        if self.test_mode and holds['segmentation']:
+            truth['segmentations'] = [i.get('segmentation') for i in objects]
+            truth['names'] = [
+                f'{self.ann_file}: annotation {item.get("id")} of the image '
+                f'{image["file_name"]}'
+                for item in objects
+            ]
+        elif 'boxes' in truth:
+            truth['reason'] = f'{self.ann_file} has boxes but no masks'
         return self._entry(
             image_id(img_path, self.data_prefix['img_path']),
             img_path,
@@ -231,32 +250,6 @@ class COCOImageLevelDataset(WSLDataset):
             counts=counts,
             eval_ann=truth,
         )
-
-    def _truth(
-        self,
-        image: Dict[str, Any],
-        objects: List[Annotation],
-        holds: Dict[str, bool],
-    ) -> Dict[str, Any]:
-        """Return what the file has of boxes and masks."""
-        stem = os.path.splitext(image['file_name'])[0]
-        truth: Dict[str, Any] = dict(place=f'{self.ann_file}: image {stem}')
-        if holds['bbox']:
-            edges = np.array(
-                [item['bbox'] for item in objects], dtype=np.float32
-            ).reshape(-1, 4)
-            edges[:, 2:] += edges[:, :2]
-            truth.update(boxes=edges, box_margin=1)
-        if holds['segmentation']:
-            truth['segmentations'] = [i.get('segmentation') for i in objects]
-            truth['names'] = [
-                f'{self.ann_file}: annotation {item.get("id")} of the image '
-                f'{image["file_name"]}'
-                for item in objects
-            ]
-        elif holds['bbox']:
-            truth['reason'] = f'{self.ann_file} has boxes but no masks'
-        return truth
 
 
 def _size(image: Dict[str, Any]) -> Optional[Size]:

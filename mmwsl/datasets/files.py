@@ -4,7 +4,7 @@ import os
 from collections import Counter, defaultdict
 from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
-from mmwsl.utils.files import join_inside, say_once
+from mmwsl.utils.files import join_inside, naming, say_once
 from mmwsl.utils.images import IMG_SUFFIXES
 
 # By archives of macOS, network drives and Windows.
@@ -166,10 +166,8 @@ def path_inside(place: str, folder: str, name: str) -> str:
     Raises:
         ValueError: If it leaves the folder; begins with ``place``.
     """
-    try:
+    with naming(place):
         return join_inside(folder, name, links=True)
-    except ValueError as error:
-        raise ValueError(f'{place}: {error}') from None
 
 
 def image_id(img_path: str, folder: str) -> str:

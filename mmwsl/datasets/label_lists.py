@@ -1,13 +1,8 @@
 """CSV files of labels: ``path,label[|label...]`` or ``path,class,count``.
 
-Labels may also be spread over columns, ``path,label,label``, and lines may
-end in commas. A number in a line of more than two columns is a count: such a
-line must be ``path,class,count`` with one class. So labels that are numbers
-stand in one column, as in ``path,3|5``.
-
-A file may also be a table: a header ``path,NAME,NAME,...`` and below it one
-number a class. Where all are 0 or 1 they say whether the image shows the
-class, otherwise how many objects.
+:class:`mmwsl.datasets.FolderDataset` says what lines and tables mean. Labels
+that are numbers stand in one column, as in ``path,3|5``: a number in a line
+of more than two columns is a count.
 """
 
 import csv
@@ -42,16 +37,12 @@ class LabelFile(NamedTuple):
 def read_csv(path: str, what: str) -> List[Tuple[int, List[str]]]:
     """Read the lines of a CSV file that are not empty.
 
-    Args:
-        path (str): The file.
-        what (str): What it is, for errors.
-
     Returns:
         list: Number of each line, from 1, and its cells without white space
         around them.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If there is no such file; says ``what`` it is.
         ValueError: If it is no text, or if a line has an open quote; names
             file and line.
     """
@@ -71,15 +62,10 @@ def read_csv(path: str, what: str) -> List[Tuple[int, List[str]]]:
 def read_label_file(path: str, what: str) -> LabelFile:
     """Read a CSV file of labels; its header ``path,...`` is passed over.
 
-    Args:
-        path (str): The file.
-        what (str): What it is, for errors.
-
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no text, a line has an open quote, a table
-            names a class twice, or nothing says whether two numbers are a
-            class and its count; names file and line.
+        FileNotFoundError: See :func:`read_csv`.
+        ValueError: If that refuses it, a table names a class twice, or
+            nothing says whether two numbers are a class and its count.
     """
     lines = read_csv(path, what)
     if not lines or lines[0][0] != 1:
@@ -135,8 +121,7 @@ def parse_labels(
 
     Args:
         place (str): File and line, for errors.
-        cells (list[str]): ``path,label[|label...]`` or ``path,class,count``;
-            empty cells at the end do not count as columns.
+        cells (list[str]): The line; empty cells at its end do not count.
         file (LabelFile | None): The file, which may be a table.
 
     Returns:

@@ -4,10 +4,8 @@ from typing import Any, Dict, List, Union
 
 import numpy as np
 
-from mmwsl.datasets.base import DataInfo, WSLDataset
+from mmwsl.datasets.base import DataInfo, WSLDataset, check_choice
 from mmwsl.registry import DATASETS
-
-IMAGES = ('all', 'single')
 
 
 @DATASETS.register_module()
@@ -47,8 +45,7 @@ class SingleLabelEntries(WSLDataset):
         keep_difficult: bool = False,
         **kwargs: Any,
     ) -> None:
-        if images not in IMAGES:
-            raise ValueError(f'images must be one of {IMAGES}, got {images!r}')
+        check_choice('images', images, ('all', 'single'))
         self.source = source
         self.images = images
         self.keep_difficult = keep_difficult

@@ -130,7 +130,7 @@ def test_problems_of_the_source_are_listed(voc):
 
 
 def test_bad_arguments(voc):
-    with pytest.raises(ValueError, match='images must be one of'):
+    with pytest.raises(ValueError, match="images must be 'all' or 'single'"):
         SingleLabelEntries(source(voc), images='some')
     with pytest.raises(TypeError, match='must be a data set of mmwsl, got'):
         SingleLabelEntries(['a.jpg'])
