@@ -84,21 +84,26 @@ class WSLMetric(BaseMetric):
         """Return the metrics of all images' results and print the tables."""
         raise NotImplementedError
 
+    @property
+    def classes(self) -> Sequence[str]:
+        """The dataset's class names, empty where it has none."""
+        return (self.dataset_meta or {}).get('classes') or ()
+
     def class_names(self, num_classes: int) -> Sequence[str]:
         """The dataset's class names; numbers where it has none.
 
         Raises:
             ValueError: If the dataset has another number of classes.
         """
-        names = (self.dataset_meta or {}).get('classes')
-        if not names:
+        if not self.classes:
             return [str(c) for c in range(num_classes)]
-        if len(names) != num_classes:
+        number = len(self.classes)
+        if number != num_classes:
             raise ValueError(
                 f'the model predicts {num_classes} classes, the dataset has '
-                f'{len(names)}: set num_classes of the head to {len(names)}'
+                f'{number}: set num_classes of the head to {number}'
             )
-        return list(names)
+        return list(self.classes)
 
 
 def say(title: str, *tables: Mapping[str, Sequence[Any]]) -> None:

@@ -177,7 +177,9 @@ class InstanceAPMetric(WSLMetric):
     def score_all(self, results: List[tuple]) -> Dict[str, float]:
         """Score all images together and print the table."""
         matches, objects = zip(*results)
-        names = self._names(matches)
+        seen = [x.max(initial=-1) for m in matches for x in (m[0], m[3])]
+        number = int(max(seen)) + 1
+        names = self.class_names(max(number, len(self.classes)))
         scores = instance_scores(matches, len(names))
         counts = {k: scores[k].tolist() for k in ('num_gt', 'num_pred')}
         true, predicted = ([*x, sum(x)] for x in counts.values())
@@ -201,10 +203,3 @@ class InstanceAPMetric(WSLMetric):
         }
         metrics['ABO'] = percent(scores['mABO'])
         return metrics
-
-    def _names(self, matches: Sequence[ImageMatch]) -> Sequence[str]:
-        seen = [x.max(initial=-1) for m in matches for x in (m[0], m[3])]
-        names = (self.dataset_meta or {}).get('classes')
-        if names and max(seen) < len(names):
-            return list(names)
-        return self.class_names(int(max(seen)) + 1)

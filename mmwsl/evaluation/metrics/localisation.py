@@ -72,9 +72,8 @@ class ScoreMapMetric(WSLMetric):
         ``pred_maps``. A map of another size is resized (bicubic), and it, or
         one from ``pred_maps``, min-max scaled; a constant one becomes 0.
         """
-        classes = (self.dataset_meta or {}).get('classes')
-        if classes and sample.get('gt_label') is not None:
-            label_indices(sample, 'gt_label', len(classes))
+        if self.classes and sample.get('gt_label') is not None:
+            label_indices(sample, 'gt_label', len(self.classes))
         finished = sample.get('pred_score_map') is not None
         if finished:
             found = pixels(sample, 'pred_score_map')
@@ -191,11 +190,10 @@ class MaxBoxAccMetric(ScoreMapMetric):
             return None if found is None else array(found)
         if self._given is None:
             given = read_class_scores(self.scores_file)
-            classes = (self.dataset_meta or {}).get('classes')
             rows = given.scores
-            if classes:
+            if self.classes:
                 rows = rows_of_images(
-                    given, given.ids, classes, self.scores_file
+                    given, given.ids, self.classes, self.scores_file
                 )
             self._given = dict(zip(given.ids, rows))
         name = image_name(sample)

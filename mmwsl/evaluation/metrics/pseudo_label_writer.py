@@ -126,11 +126,11 @@ class PseudoLabelWriter(WSLMetric):
     def _write_label_map(
         self, img_id: str, sample: Mapping[str, Any]
     ) -> Dict[str, int]:
-        classes = (self.dataset_meta or {}).get('classes') or ()
-        if len(classes) > LARGEST_CLASS + 1:
+        number = len(self.classes)
+        if number > LARGEST_CLASS + 1:
             raise ValueError(
                 f'PseudoLabelWriter: label maps hold {LARGEST_CLASS + 1} '
-                f'classes at most, but the data set has {len(classes)}: set '
+                f'classes at most, but the data set has {number}: set '
                 'label_maps=False'
             )
         label = check_label(pixels(sample, 'pred_sem_seg'), 'pred_sem_seg')

@@ -140,7 +140,9 @@ class SeedIoUMetric(WSLMetric):
         """Return the histograms of an image."""
         maps = pixels(sample, 'pred_maps')
         labels = label_indices(sample, 'pred_map_labels')
-        num_classes = self._num_classes(sample)
+        num_classes = len(self.classes) or len(
+            array(field(sample, 'pred_score'))
+        )
         if self.labels != 'kept':
             source = 'gt_label' if self.labels == 'given' else 'pred_label'
             keep = np.isin(labels, label_indices(sample, source))
@@ -164,12 +166,6 @@ class SeedIoUMetric(WSLMetric):
                 saliency,
             )
         return result
-
-    def _num_classes(self, sample: Mapping[str, Any]) -> int:
-        names = (self.dataset_meta or {}).get('classes')
-        if names:
-            return len(names)
-        return len(array(field(sample, 'pred_score')))
 
     def score_all(self, results: List[dict]) -> Dict[str, float]:
         """Sum the histograms, find the best threshold, print the table."""

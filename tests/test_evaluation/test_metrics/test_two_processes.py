@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 import torch.distributed as dist
 from mmengine.dataset import DefaultSampler
@@ -88,6 +89,7 @@ def worker(rank, folder):
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(tmp_path):
     packages = str(Path(mmwsl.__file__).parents[1])
     settings = {'PYTHONPATH': packages, 'OMP_NUM_THREADS': '1'}
