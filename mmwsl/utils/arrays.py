@@ -3,7 +3,7 @@
 (H, W): height and width of a plane. K: classes. P: masks.
 """
 
-from typing import Any, List, Optional, Tuple
+from typing import Any, List, Optional, Tuple, Union
 
 import cv2
 import numpy as np
@@ -77,7 +77,7 @@ def unflip(planes: Any, direction: Optional[str]) -> Any:
 def background_score(
     maps: Tensor,
     mode: str = 'constant',
-    value: float = 0.3,
+    value: Union[float, Tensor] = 0.3,
     saliency: Optional[Tensor] = None,
 ) -> Tensor:
     """Score of the background at every pixel.
@@ -87,17 +87,20 @@ def background_score(
         mode: 'constant' is ``value`` everywhere; 'power' is
             ``(1 - max over classes) ** value``; 'saliency' is
             ``1 - saliency``.
-        value: The constant, or the exponent.
+        value: The constant, or the exponent; of each class as (K, 1, 1).
         saliency: (H, W) in [0, 1], for 'saliency' only.
 
     Returns:
-        (H, W) in [0, 1].
+        (H, W) in [0, 1]; (K, H, W) if each class has its own value, unless
+        'saliency' ignores it.
 
     Raises:
         ValueError: If the mode is unknown, or the saliency missing or not
             in [0, 1].
     """
     if mode == 'constant':
+        if isinstance(value, Tensor):
+            return value.expand(maps.shape)
         return maps.new_full(maps.shape[1:], value)
     if mode == 'power':
         if len(maps) == 0:
@@ -121,7 +124,8 @@ def maps_to_label(maps: Tensor, labels: Tensor, background: Tensor) -> Tensor:
     Args:
         maps: Class maps (K, H, W) in [0, 1].
         labels: Their class indices (K,).
-        background: Background score (H, W); it wins where it is equal.
+        background: Background score (H, W), or (K, H, W), of which each
+            class is measured by its own; it wins where it is equal.
 
     Returns:
         Long (H, W): 0 is background, class c is written as c + 1.
@@ -129,9 +133,13 @@ def maps_to_label(maps: Tensor, labels: Tensor, background: Tensor) -> Tensor:
     Raises:
         ValueError: If a map or the background is not finite.
     """
-    scores = torch.cat([background[None], maps])
-    if not scores.isfinite().all():
+    if not (maps.isfinite().all() and background.isfinite().all()):
         raise ValueError('maps or background hold values that are not finite')
+    if background.ndim == 3:
+        # The best of the classes that are above their own background.
+        maps = maps.masked_fill(maps <= background, -np.inf)
+        background = maps.new_full(maps.shape[1:], -np.inf)
+    scores = torch.cat([background[None], maps])
     best = scores.argmax(dim=0)
     values = torch.cat([labels.new_zeros(1), labels + 1])
     return values[best]

@@ -1,9 +1,12 @@
+import numpy as np
 import pytest
 import torch
 from mmengine.structures import InstanceData
+from sklearn.metrics import precision_recall_curve
 
 from mmwsl.apis import init_model, load_config
 from mmwsl.structures import WSLDataSample
+from mmwsl.utils.images import read_image
 from tool_calls import call, error, load_tool
 from toy_run import CONFIG
 
@@ -91,7 +94,7 @@ def test_without_counts_only_classes_are_calibrated(tool, capsys):
     found = tool.predict(FakeModel(), [{'score': 0.1}], [0])
     tool.report(found._replace(maps=[{}]), 'val')
     lines = capsys.readouterr().out.splitlines()
-    assert 'without counts' in lines[-2]
+    assert 'nothing to fit' in lines[-2]
     assert lines[-1] == '--cfg-options model.head.score_threshold=0.3'
 
 
@@ -119,8 +122,67 @@ def test_heads_without_peaks(tool, tmp_path, capsys):
     model = init_model(CONFIG)
     path = tmp_path / 'cam.pth'
     torch.save({'state_dict': model.state_dict()}, path)
-    assert call(tool, CONFIG, path, '--cfg-options', *DATA) == 1
-    assert 'CAMHead chooses no peaks' in error(capsys.readouterr())
+    curve = tmp_path / 'curve.png'
+    options = ['--per-class', '--curve', curve, '--cfg-options', *DATA]
+    assert call(tool, CONFIG, path, '--num-images', '8', *options) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert 'nothing to fit peaks to' in lines[-2]
+    cfg = load_config(CONFIG)
+    key, _, text = lines[-1].split()[1].partition('=')
+    thresholds = [float(x) for x in text.strip('"[]').split(',')]
+    assert len(thresholds) == cfg.model.head.num_classes
+    head = init_model(CONFIG, cfg_options={key: thresholds}).head
+    assert head.score_threshold == thresholds
+    assert read_image(str(curve)).shape[2] == 3
+
+
+def found_scores(tool):
+    """Two classes in ten images; the second one only in two."""
+    scores = np.zeros((10, 3))
+    scores[:, 0] = np.arange(10) / 10
+    scores[:, 1] = 0.5 + np.arange(10) / 20
+    present = np.zeros((10, 3), dtype=bool)
+    present[5:, 0] = True
+    present[8:, 1] = True
+    ignore = np.zeros_like(present)
+    return tool.Predictions(scores, present, ignore, [{}] * 10)
+
+
+def test_each_class_that_enough_images_show_has_a_threshold(tool, capsys):
+    found = found_scores(tool)
+    chosen = tool.class_thresholds(found, 0.6)
+    # Between 0.4 and 0.5; too few images show the second and none the third.
+    assert chosen.tolist() == pytest.approx([0.45, 0.6, 0.6])
+    # Right: 5 and 2; wrong: those of the second from 0.65 to 0.85.
+    expected = 2 * 7 / (5 + 7 + 7)
+    assert tool.f1_score(found, chosen) == pytest.approx(expected)
+    tool.report(found, 'val', ('a', 'b', 'c'))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].startswith('--cfg-options model.head.score_threshold="[0')
+
+
+def test_the_curve_shows_what_was_chosen(tool, tmp_path, monkeypatch):
+    from matplotlib.axes import Axes
+
+    drawn = []
+    plot = Axes.plot
+
+    def spy(self, *args, **kwargs):
+        drawn.append(np.array([np.ravel(x) for x in args[:2]]))
+        return plot(self, *args, **kwargs)
+
+    monkeypatch.setattr(Axes, 'plot', spy)
+    path = str(tmp_path / 'a.png')
+    tool.draw_curves(found_scores(tool), np.array([0.45, 0.92, 0]), 't', path)
+    # The third class, which nothing shows, has none.
+    assert len(drawn) == 4
+    precision, recall, _ = precision_recall_curve(
+        found_scores(tool).present[:, 1], found_scores(tool).scores[:, 1]
+    )
+    np.testing.assert_allclose(drawn[2][0], recall[-2::-1])
+    np.testing.assert_allclose(drawn[2][1], precision[-2::-1])
+    assert drawn[1].ravel().tolist() == [1, 1]
+    assert drawn[3].ravel().tolist() == [0.5, 1]
 
 
 def test_errors_are_one_line(tool, tmp_path, capsys):

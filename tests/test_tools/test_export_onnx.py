@@ -86,10 +86,15 @@ def test_counts(tool, repo_root, tmp_path):
     name = 'lc/lc_r18_toy.py'
     checkpoint, cfg = save(name, tmp_path)
     out = tmp_path / 'model.onnx'
-    assert call(tool, repo_root / 'configs' / name, checkpoint, out) == 0
+    least = [0.1, 0.9, 0.5, 0.1, 0.9, 0.5]
+    options = ['--cfg-options', f'model.head.score_threshold={least}']
+    options[-1] = options[-1].replace(' ', '')
+    path = repo_root / 'configs' / name
+    assert call(tool, path, checkpoint, out, *options) == 0
     about = json.loads(out.with_suffix('.json').read_text())
+    assert about['thresholds']['score'] == least
     height, width = about['input']['size']
-    cfg.model.head.instances = False
+    cfg.model.head.update(instances=False, score_threshold=least)
     model = init_model(cfg, checkpoint)
     image = np.random.default_rng(0).integers(
         0, 256, (height, width, 3), np.uint8
@@ -101,8 +106,8 @@ def test_counts(tool, repo_root, tmp_path):
     np.testing.assert_allclose(found['density'][0], density, 1e-4, 1e-4)
     sums = density.sum((1, 2))
     np.testing.assert_allclose(found['counts'][0], sums, 1e-4)
-    present = sample.pred_score > cfg.model.head.get('score_threshold', 0.5)
-    counts = found['counts'][0].round().clip(0) * present.numpy()
+    present = found['scores'][0] > about['thresholds']['score']
+    counts = found['counts'][0].round().clip(0) * present
     assert counts.tolist() == sample.pred_count.tolist()
 
 

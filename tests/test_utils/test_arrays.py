@@ -101,6 +101,30 @@ def test_label_map_takes_the_best_and_background_on_ties() -> None:
     assert empty.tolist() == [[0, 0, 0]]
 
 
+def test_each_class_against_its_own_background() -> None:
+    """The best of the classes that are above their own threshold."""
+    maps = torch.tensor([[[0.6, 0.6, 0.2, 0.4]], [[0.5, 0.3, 0.3, 0.9]]])
+    values = torch.tensor([0.7, 0.3])[:, None, None]
+    background = background_score(maps, 'constant', values)
+    assert background.shape == maps.shape
+    label = maps_to_label(maps, torch.tensor([7, 3]), background)
+    # The first map never is; the second one is equal in the second pixel.
+    assert label.tolist() == [[4, 0, 0, 4]]
+    power = background_score(maps, 'power', values)
+    expected = [[0.4, 0.4, 0.7, 0.1]] * 2
+    for row, exponent, own in zip(expected, (0.7, 0.3), power[:, 0]):
+        assert own.tolist() == pytest.approx([x**exponent for x in row])
+    # One value for all is the same said at length.
+    same = background_score(maps, 'power', torch.full((2, 1, 1), 0.5))
+    one = background_score(maps, 'power', 0.5)
+    labels = torch.tensor([7, 3])
+    assert torch.equal(
+        maps_to_label(maps, labels, same), maps_to_label(maps, labels, one)
+    )
+    empty = maps_to_label(maps[:0], labels[:0], background[:0])
+    assert empty.tolist() == [[0] * 4]
+
+
 @pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf, -0.1])
 def test_only_numbers_become_labels(value) -> None:
     bad = torch.tensor([[0.2, value, 1.0]])

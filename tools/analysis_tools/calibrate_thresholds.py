@@ -4,10 +4,12 @@
 prints the ``--cfg-options`` that use them.
 
 The class threshold is the one with the highest F1 over all pairs of image and
-class. Those of the peaks make the numbers of peaks of present classes fit the
-numbers of objects: they minimise the mean of (peaks - count)^2 / (count + 1),
-LC's relative error. Only image labels and counts are used, of the training
-set unless another is named.
+class, or with ``--per-class`` over the images of each class; ``--curve`` draws
+what it was chosen from. Heads that choose peaks get their thresholds as well,
+such that the numbers of peaks of present classes fit the numbers of objects:
+they minimise the mean of (peaks - count)^2 / (count + 1), LC's relative error.
+Only image labels and counts are used, of the training set unless another is
+named.
 """
 
 import argparse
@@ -20,6 +22,7 @@ from mmwsl.apis import (
     init_model,
     load_config,
 )
+from mmwsl.evaluation.functional.classification import count_by_score
 from mmwsl.evaluation.functional.threshold_search import (
     PeakThresholds,
     PeakValues,
@@ -36,6 +39,8 @@ import torch
 from mmengine.config import Config
 
 RATIOS = tuple(x / 20 for x in range(20))
+# Images that must show a class before it gets a threshold of its own.
+LEAST = 5
 # What instances need and peaks do not.
 _UNUSED = ('LoadEvalAnnotations', 'LoadProposals')
 
@@ -82,14 +87,10 @@ def choose_images(dataset: Any, number: int, seed: int) -> List[int]:
     return sorted(chosen)
 
 
-def prepare_head(model: Any, config: str) -> None:
-    """Let the head choose all peaks of the given classes."""
-    head = model.head
+def prepare_head(head: Any) -> None:
+    """Let a head that chooses peaks choose all of the given classes."""
     if not isinstance(head, PRMHead):
-        raise ValueError(
-            f'{config}: {type(head).__name__} chooses no peaks; PRMHead and '
-            'DensityHead do'
-        )
+        return
     head.instances = False
     head.peaks_by_count = False
     choice = head.peaks
@@ -117,7 +118,7 @@ def predict(model: Any, dataset: Any, indices: Sequence[int]) -> Predictions:
 
 def _peaks(sample: Any) -> Dict[int, PeakValues]:
     """The peaks of each class with objects; none if counts are unknown."""
-    if 'gt_count' not in sample:
+    if 'gt_count' not in sample or 'pred_peaks' not in sample:
         return {}
     peaks = sample.pred_peaks
     return {
@@ -129,15 +130,80 @@ def _peaks(sample: Any) -> Dict[int, PeakValues]:
     }
 
 
-def fit(found: Predictions, threshold: float) -> Dict[str, PeakThresholds]:
+def class_thresholds(found: Predictions, common: float) -> np.ndarray:
+    """Return the threshold (C,) of each class that enough images show.
+
+    The others have the ``common`` one.
+    """
+    chosen = np.full(found.scores.shape[1], common)
+    number = (found.present & ~found.ignore).sum(axis=0)
+    for c in np.flatnonzero(number >= LEAST):
+        columns = (x[:, c] for x in found[:3])
+        chosen[c] = best_score_threshold(*columns)[0]
+    return chosen
+
+
+def f1_score(found: Predictions, thresholds: Any) -> float:
+    """Return the F1 of all decisions together."""
+    seen = (found.scores > thresholds) & ~found.ignore
+    present = found.present & ~found.ignore
+    return float(2 * (seen & present).sum() / (seen.sum() + present.sum()))
+
+
+def draw_curves(
+    found: Predictions, thresholds: np.ndarray, title: str, path: str
+) -> None:
+    """Draw precision and recall, of all pairs and of each class.
+
+    Args:
+        found: What is known of the images.
+        thresholds: The chosen one () or those of the classes (C,).
+        title: Which data they are from.
+        path: The picture to write.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 5))
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot(
+        xlabel='recall', ylabel='precision', title=title, ylim=(0, 1.02)
+    )
+    kept, limits = (
+        ~found.ignore,
+        np.broadcast_to(thresholds, found.ignore.shape),
+    )
+    columns = [slice(None)] if thresholds.ndim == 0 else range(len(thresholds))
+    for column in columns:
+        used = kept[:, column]
+        positive = found.present[:, column][used]
+        if not positive.any():
+            continue
+        scores = found.scores[:, column][used]
+        values, hits, shown = count_by_score(scores, positive)
+        recall, precision = hits / positive.sum(), hits / shown
+        (line,) = axes.plot(recall, precision, linewidth=1)
+        # The last score above the threshold.
+        place = int((values > limits[:, column][used][0]).sum()) - 1
+        if place >= 0:
+            axes.plot(recall[place], precision[place], 'o', c=line.get_color())
+    figure.savefig(path, bbox_inches='tight')
+
+
+def fit(found: Predictions, threshold: Any) -> Dict[str, PeakThresholds]:
     """Thresholds of peaks of the present classes that are predicted.
+
+    Args:
+        found: What is known of the images.
+        threshold: Of class scores, one or one for each class (C,).
 
     Returns:
         One kind of threshold alone, and 'all'; nothing without counts.
     """
+    predicted = found.scores > threshold
     pairs = [
-        (values, row[c] > threshold)
-        for row, maps in zip(found.scores, found.maps)
+        (values, row[c])
+        for row, maps in zip(predicted, found.maps)
         for c, values in maps.items()
     ]
     # A class that is not predicted has no peaks whatever the threshold.
@@ -156,19 +222,49 @@ def fit(found: Predictions, threshold: float) -> Dict[str, PeakThresholds]:
     }
 
 
-def report(found: Predictions, split: str) -> None:
-    """Print the thresholds and the options that use them."""
+def report(
+    found: Predictions,
+    split: str,
+    classes: Sequence[str] = (),
+    curve: Optional[str] = None,
+) -> None:
+    """Print the thresholds and the options that use them.
+
+    Args:
+        found: What is known of the images.
+        split: The set that they are from.
+        classes: Names of those that get a threshold each; none for one of
+            all.
+        curve: Picture of precision and recall to write.
+    """
     threshold, f1 = best_score_threshold(
         found.scores, found.present, found.ignore
     )
     objects = sum(x.objects for maps in found.maps for x in maps.values())
+    source = f'{len(found.scores)} images of the {split} set'
     print(
-        f'used {len(found.scores)} images of the {split} set with '
+        f'used {source} with '
         f'{int(found.present.sum())} labels and {objects} counted objects'
     )
     print(f'class threshold {threshold:.4g}: F1 {100 * f1:.2f} %')
-    options = [f'model.head.score_threshold={threshold:.4g}']
-    results = fit(found, threshold)
+    chosen = np.array(threshold)
+    text = f'{threshold:.4g}'
+    if classes:
+        chosen = class_thresholds(found, threshold)
+        values = [f'{x:.4g}' for x in chosen]
+        number = found.present.sum(axis=0).tolist()
+        table = {'class': classes, 'images': number, 'threshold': values}
+        print(format_columns(table))
+        print(
+            f'a threshold for each class: F1 '
+            f'{100 * f1_score(found, chosen):.2f} %; classes in fewer than '
+            f'{LEAST} images have that of all'
+        )
+        text = f'"[{",".join(values)}]"'
+    if curve:
+        draw_curves(found, chosen, f'chosen on {source}', curve)
+    options = [f'model.head.score_threshold={text}']
+    results = fit(found, chosen)
     if results:
         kinds = list(results.values())
         table = {
@@ -185,7 +281,7 @@ def report(found: Predictions, split: str) -> None:
             if table[key][-1] != '-'
         ]
     else:
-        print('without counts there is nothing to fit the peaks to')
+        print('without peaks and counts there is nothing to fit peaks to')
     print('--cfg-options ' + ' '.join(options))
 
 
@@ -196,9 +292,25 @@ def _text(value: Optional[float], form: str) -> str:
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Pick the thresholds and print them."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('config', help='config of a model with peaks')
+    parser.add_argument('config', help='config of a model of stage 1')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--num-images', type=int, default=20)
+    parser.add_argument(
+        '--num-images',
+        type=int,
+        default=20,
+        help='how many to look at, at random, by default 20',
+    )
+    parser.add_argument(
+        '--per-class',
+        action='store_true',
+        help='choose a threshold for each class, which takes more images',
+    )
+    parser.add_argument(
+        '--curve',
+        metavar='FILE',
+        help='picture of precision and recall with what was chosen; needs '
+        'matplotlib',
+    )
     parser.add_argument(
         '--split',
         default='train',
@@ -215,9 +327,11 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         cfg = load_config(args.config, args.cfg_options)
         dataset = build_dataset(cfg, args)
         model = init_model(cfg, args.checkpoint, args.device)
-        prepare_head(model, args.config)
+        prepare_head(model.head)
         indices = choose_images(dataset, args.num_images, args.seed)
-        report(predict(model, dataset, indices), args.split)
+        found = predict(model, dataset, indices)
+        names = dataset.metainfo['classes'] if args.per_class else ()
+        report(found, args.split, names, args.curve)
     return 0
 
 

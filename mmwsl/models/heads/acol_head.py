@@ -94,7 +94,8 @@ class ACoLHead(CAMHead):
                 scores = self.scores(first)
                 chosen = scores == scores.amax(dim=1, keepdim=True)
                 if self.multi_label:
-                    chosen |= scores.sigmoid() >= self.score_threshold
+                    least = scores.new_tensor(self.score_threshold)
+                    chosen |= scores.sigmoid() >= least
             second = self.second(self._erase(feature, first, chosen))
         return first, second.float()
 

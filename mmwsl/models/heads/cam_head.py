@@ -27,6 +27,8 @@ from mmwsl.utils.arrays import (
 )
 
 Size = Tuple[int, int]
+# One number for all classes, or one for each.
+PerClass = Union[float, Sequence[float]]
 
 POOLINGS = ('avg', 'max', 'lse')
 # Which classes of an image: those of its labels, the predicted ones, all.
@@ -73,10 +75,11 @@ class CAMHead(BaseModule):
             labels, 'predicted' ones, as also images without labels have, or
             'all'.
         score_threshold: Probability above which a class counts as predicted
-            in a multi-label set.
+            in a multi-label set, one for all classes or C of them.
         background: 'constant', 'power' or 'saliency', the background score
             that turns maps into ``pred_sem_seg``.
-        background_value: The constant, or the exponent of 'power'.
+        background_value: The constant, or the exponent of 'power', one for
+            all classes or C of them: a class is then measured by its own.
         score_map_size: S of the map that localisation is measured by; by
             default there is none.
         init_cfg: Initialisation, by default a normal one of 0.01.
@@ -95,9 +98,9 @@ class CAMHead(BaseModule):
         dropout: float = 0.0,
         loss: Optional[Dict] = None,
         keep: str = 'given',
-        score_threshold: float = 0.5,
+        score_threshold: PerClass = 0.5,
         background: str = 'constant',
-        background_value: float = 0.3,
+        background_value: PerClass = 0.3,
         score_map_size: Optional[int] = None,
         init_cfg: Optional[Dict] = None,
     ) -> None:
@@ -113,6 +116,8 @@ class CAMHead(BaseModule):
         check_choice('pooling', pooling, POOLINGS)
         check_choice('keep', keep, KEEPS)
         check_choice('background', background, BACKGROUNDS)
+        check_per_class('score_threshold', score_threshold, num_classes)
+        check_per_class('background_value', background_value, num_classes)
         self.num_classes = num_classes
         self.in_index = in_index
         self.multi_label = multi_label
@@ -221,10 +226,13 @@ class CAMHead(BaseModule):
             maps = merge_views([view[labels] for view in own], size, *shapes)
             maps = normalize_maps(unflip(maps, flip))
             saliency = sample.get('saliency')
+            value: Any = self.background_value
+            if isinstance(value, (list, tuple)):
+                value = maps.new_tensor(value)[labels, None, None]
             background = background_score(
                 maps,
                 self.background,
-                self.background_value,
+                value,
                 None if saliency is None else saliency.data[0],
             )
             label_map = maps_to_label(maps, labels, background)
@@ -270,7 +278,8 @@ class CAMHead(BaseModule):
     def _predicted(self, scores: Tensor) -> Tensor:
         """Return the predicted classes (k,) of one image."""
         if self.multi_label:
-            return (scores > self.score_threshold).nonzero().flatten()
+            least = scores.new_tensor(self.score_threshold)
+            return (scores > least).nonzero().flatten()
         return scores.argmax().reshape(1)
 
     def _kept(self, sample: WSLDataSample, keep: str) -> Tensor:
@@ -309,6 +318,24 @@ def check_choice(
     """Refuse a setting that is not one of a few words."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {choices}, got '{value}'.")
+
+
+def check_per_class(name: str, value: PerClass, num_classes: int) -> None:
+    """Refuse what is neither a number nor a list of one for each class."""
+    numbers: Sequence[Any] = [value]
+    if isinstance(value, (list, tuple)):
+        numbers = value
+        if len(numbers) != num_classes:
+            raise ValueError(
+                f'{name} lists {len(numbers)} numbers, but there are '
+                f'{num_classes} classes.'
+            )
+    for number in numbers:
+        if not isinstance(number, (int, float)):
+            raise TypeError(
+                f'{name} must be a number, or one for each class, got '
+                f'{number!r}.'
+            )
 
 
 def name_of(sample: WSLDataSample) -> str:

@@ -203,8 +203,8 @@ class DensityHead(PRMHead):
         Returns:
             The samples with what :class:`PRMHead` predicts,
             ``pred_density`` (C, h, w), cells that see the image only, and
-            ``pred_count`` (C,), the rounded sums of it, 0 for classes whose
-            score is not above ``score_threshold``.
+            ``pred_count`` (C,), the rounded sums of it, 0 for classes that
+            are not in ``pred_label``.
         """
         halves = [view.detach().float().chunk(2, dim=1) for view in views]
         # The peaks come last, for counts may limit them.
@@ -214,11 +214,8 @@ class DensityHead(PRMHead):
             density = valid_cells(density, *input_shapes(sample))
             if self.count_reduction == 'mean':
                 density = density / max(density[0].numel(), 1)
-            if self.multi_label:
-                present = sample.pred_score > self.score_threshold
-            else:
-                present = torch.zeros_like(sample.pred_score, dtype=torch.bool)
-                present[sample.pred_label] = True
+            present = torch.zeros_like(sample.pred_score, dtype=torch.bool)
+            present[sample.pred_label] = True
             counts = density.sum(dim=(1, 2)).round().clamp(min=0)
             sample.pred_count = counts * present
             sample.pred_density = PixelData(

@@ -96,6 +96,25 @@ def test_no_class_kept() -> None:
     assert sample.pred_sem_seg.data.tolist() == [[[0, 0], [0, 0]]]
 
 
+def test_thresholds_of_each_class() -> None:
+    """The scores are 0.73 and 0.12; the second map is negative."""
+    head = make_head(score_threshold=[0.8, 0.1], background_value=[0.3, 0.3])
+    (sample,) = head.predict((FEATURE,), [make_sample([0])])
+    assert sample.pred_label.tolist() == [1]
+    assert sample.pred_sem_seg.data.tolist() == [[[1, 0], [0, 0]]]
+    head.background_value = [1.0, 0.0]
+    (sample,) = head.predict((FEATURE,), [make_sample([0])])
+    # A map is nowhere above 1.
+    assert not sample.pred_sem_seg.data.any()
+
+
+@pytest.mark.parametrize('name', ['score_threshold', 'background_value'])
+@pytest.mark.parametrize('value', [[0.5], [0.5, 'a'], 'a', None])
+def test_thresholds_fit_the_classes(name: str, value: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match=name):
+        make_head(**{name: value})
+
+
 def test_images_without_labels_take_the_predicted_classes() -> None:
     (sample,) = make_head().predict((FEATURE,), [make_sample([])])
     assert sample.pred_map_labels.tolist() == sample.pred_label.tolist() != []
