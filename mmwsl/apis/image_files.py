@@ -145,6 +145,11 @@ def making_parser(
         '--num-workers', type=int, default=0, help='processes beside this one'
     )
     parser.add_argument(
+        '--max-value',
+        type=int,
+        help='what white is in a folder of 16-bit images, such as 4095',
+    )
+    parser.add_argument(
         '--overwrite', action='store_true', help='make all files again'
     )
     add_cfg_options(parser)
@@ -192,7 +197,7 @@ def _sources(args: argparse.Namespace) -> Iterator[Tuple[str, int, Any, Any]]:
             raise ValueError(f'{args.folder}: is the folder of the images')
         found = files_by_id(args.source).items()
         entries = [dict(img_id=key, img_path=path) for key, path in found]
-        loader = LoadWSLImage(min_size=1)
+        loader = LoadWSLImage(min_size=1, max_value=args.max_value)
         yield args.source, len(entries), entries.__getitem__, loader
         return
     cfg = load_config(args.source, args.cfg_options)
@@ -200,14 +205,23 @@ def _sources(args: argparse.Namespace) -> Iterator[Tuple[str, int, Any, Any]]:
         settings = dataset_config(cfg, split)
         for dataset in base_datasets(DATASETS.build(settings)):
             dataset.full_init()
-            # That of the pipeline knows whether images are turned.
-            loaders = [
-                transform
-                for transform in dataset.pipeline.transforms
-                if isinstance(transform, LoadWSLImage)
-            ]
-            loader = loaders[0] if loaders else LoadWSLImage()
+            loader = image_loader(dataset)
             yield split, len(dataset), dataset.get_data_info, loader
+
+
+def image_loader(dataset: Any) -> Any:
+    """Return the transform that loads the images of a data set.
+
+    That of its pipeline knows how, such as whether images are turned.
+    """
+    from mmwsl.datasets.transforms import LoadWSLImage
+
+    loaders = (
+        transform
+        for transform in dataset.pipeline.transforms
+        if isinstance(transform, LoadWSLImage)
+    )
+    return next(loaders, LoadWSLImage())
 
 
 def add_truth_option(parser: argparse.ArgumentParser) -> None:

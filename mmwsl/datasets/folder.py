@@ -1,13 +1,18 @@
 """Image-level labels of own data: one folder per class, or a CSV file."""
 
 import os
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
 from mmwsl.datasets.base import DataInfo, WSLDataset, check_choice
 from mmwsl.datasets.files import FileIndex, find_files, image_id, is_hidden
 from mmwsl.datasets.label_lists import parse_labels, read_label_file
 from mmwsl.registry import DATASETS
 from mmwsl.utils.files import say_once
+
+_HEADER = (
+    "if the line is a header, columns=dict(path='NAME', label='NAME') names "
+    'its columns'
+)
 
 
 class _Row(NamedTuple):
@@ -53,6 +58,9 @@ class FolderDataset(WSLDataset):
         path,cat,dog           all numbers 0 or 1: labels; otherwise counts
         a/1.jpg,0,3
 
+    Programs also write them as 0.0 and 1.0 or false and true, and files with
+    semicolons or tabs instead of commas are read as well.
+
     Counts are known if the lines have them; a class without line then has 0,
     and a line with count 0 gives no label. A line with a label but without a
     count is broken where others have one. Names with a comma are quoted.
@@ -66,6 +74,13 @@ class FolderDataset(WSLDataset):
             in alphabetical order. Give them to keep the order when a
             validation set lacks a class.
         unknown_class (str): 'error' or 'ignore', for names not in classes.
+        columns (Mapping | None): Which columns to read, where the header of
+            the file is no ``path,...``: what it calls ``path``, ``label`` and
+            ``count``, such as ``dict(path='file', label='tag', count='n')``.
+            A list as ``label`` names the classes of a table; with ``path``
+            alone all other columns are read.
+        delimiter (str): What separates columns; by default the first of
+            comma, semicolon and tab that stands in every line.
         **kwargs: Arguments of :class:`WSLDataset`.
 
     Raises:
@@ -81,9 +96,16 @@ class FolderDataset(WSLDataset):
     """
 
     def __init__(
-        self, ann_file: str = '', unknown_class: str = 'error', **kwargs: Any
+        self,
+        ann_file: str = '',
+        unknown_class: str = 'error',
+        columns: Optional[Mapping[str, Any]] = None,
+        delimiter: str = '',
+        **kwargs: Any,
     ) -> None:
         check_choice('unknown_class', unknown_class, ('error', 'ignore'))
+        self.columns = columns
+        self.delimiter = delimiter
         self.unknown_class = unknown_class
         super().__init__(ann_file=ann_file, **kwargs)
 
@@ -174,7 +196,9 @@ class FolderDataset(WSLDataset):
     def _csv_rows(self) -> List[_Row]:
         files = FileIndex()
         rows: List[_Row] = []
-        content = read_label_file(self.ann_file, 'list of images')
+        content = read_label_file(
+            self.ann_file, 'list of images', self.columns, self.delimiter
+        )
         if content.classes and not self.classes:
             self._metainfo['classes'] = sorted(content.classes)
         for number, cells in content.lines:
@@ -182,10 +206,14 @@ class FolderDataset(WSLDataset):
             with self._noting(place):
                 if not cells[0]:
                     raise ValueError(f'{place}: no path in the first column')
-                path = files.need_image(
-                    os.path.join(self.data_prefix['img_path'], cells[0]),
-                    f'{place}:',
-                )
+                name = os.path.join(self.data_prefix['img_path'], cells[0])
+                path = files.find_image(name)
+                if path is None:
+                    header = number == 1 and not os.path.splitext(name)[1]
+                    raise FileNotFoundError(
+                        f'{place}: {files.why_missing(name)}'
+                        + (f'; {_HEADER}' if header else '')
+                    )
                 rows.extend(
                     _Row(place, path, label, count)
                     for label, count in parse_labels(place, cells, content)

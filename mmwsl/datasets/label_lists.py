@@ -2,11 +2,13 @@
 
 :class:`mmwsl.datasets.FolderDataset` says what lines and tables mean. Labels
 that are numbers stand in one column, as in ``path,3|5``: a number in a line
-of more than two columns is a count.
+of more than two columns is a count. Columns are separated by the first of
+comma, semicolon and tab that stands in every line, outside of quotes.
 """
 
 import csv
-from typing import List, NamedTuple, Optional, Tuple
+import re
+from typing import Any, List, Mapping, NamedTuple, Optional, Tuple
 
 from mmwsl.datasets.files import read_lines
 from mmwsl.utils.images import IMG_SUFFIXES
@@ -17,6 +19,8 @@ _MAX_DIGITS = 18
 _LABEL_COLUMNS = ('label', 'labels', 'class', 'classes', 'category')
 _COUNT_COLUMNS = ('count', 'counts', 'number')
 _CELLS = {'true': '1', 'false': '0', 'yes': '1', 'no': '0'}
+_DELIMITERS = (',', ';', '\t')
+_QUOTED = re.compile('"[^"]*"')
 
 
 class LabelFile(NamedTuple):
@@ -34,8 +38,15 @@ class LabelFile(NamedTuple):
     counted: bool = False
 
 
-def read_csv(path: str, what: str) -> List[Tuple[int, List[str]]]:
+def read_csv(
+    path: str, what: str, delimiter: str = ''
+) -> List[Tuple[int, List[str]]]:
     """Read the lines of a CSV file that are not empty.
+
+    Args:
+        path (str): The file.
+        what (str): What it is, for the error.
+        delimiter (str): What separates columns; '' to find out.
 
     Returns:
         list: Number of each line, from 1, and its cells without white space
@@ -47,9 +58,16 @@ def read_csv(path: str, what: str) -> List[Tuple[int, List[str]]]:
             file and line.
     """
     found = []
-    for number, line in enumerate(read_lines(path, what), 1):
+    lines = read_lines(path, what)
+    if not delimiter:
+        bare = [_QUOTED.sub('', line) for line in lines if line.strip()]
+        known = (x for x in _DELIMITERS if all(x in line for line in bare))
+        delimiter = next(known, ',')
+    for number, line in enumerate(lines, 1):
         # Each line alone: an open quote must not swallow the next ones.
-        reader = csv.reader([line], skipinitialspace=True, strict=True)
+        reader = csv.reader(
+            [line], delimiter=delimiter, skipinitialspace=True, strict=True
+        )
         try:
             cells = [cell.strip() for row in reader for cell in row]
         except csv.Error as error:
@@ -59,15 +77,30 @@ def read_csv(path: str, what: str) -> List[Tuple[int, List[str]]]:
     return found
 
 
-def read_label_file(path: str, what: str) -> LabelFile:
+def read_label_file(
+    path: str,
+    what: str,
+    columns: Optional[Mapping[str, Any]] = None,
+    delimiter: str = '',
+) -> LabelFile:
     """Read a CSV file of labels; its header ``path,...`` is passed over.
+
+    Args:
+        path (str): The file.
+        what (str): What it is, for the error.
+        columns (Mapping | None): What a header calls ``path``, ``label`` (one
+            name, or a list of the classes of a table) and ``count``.
+        delimiter (str): See :func:`read_csv`.
 
     Raises:
         FileNotFoundError: See :func:`read_csv`.
-        ValueError: If that refuses it, a table names a class twice, or
-            nothing says whether two numbers are a class and its count.
+        ValueError: If that refuses it, it lacks one of the ``columns``, a
+            table names a class twice, or nothing says whether two numbers
+            are a class and its count.
     """
-    lines = read_csv(path, what)
+    lines = read_csv(path, what, delimiter)
+    if columns and lines:
+        lines = _picked(path, lines, columns)
     if not lines or lines[0][0] != 1:
         return LabelFile(lines)
     header, rows = lines[0][1], lines[1:]
@@ -83,7 +116,7 @@ def read_label_file(path: str, what: str) -> LabelFile:
         counted = any(
             is_number(cell) and float(cell) > 1
             for _, cells in rows
-            for cell in cells[1:]
+            for cell in map(_plain, cells[1:])
         )
         return LabelFile(rows, header[1:], counted)
     if header[0] == 'path':
@@ -97,6 +130,41 @@ def read_label_file(path: str, what: str) -> LabelFile:
     return LabelFile(lines)
 
 
+def _picked(
+    path: str, lines: List[Tuple[int, List[str]]], columns: Mapping[str, Any]
+) -> List[Tuple[int, List[str]]]:
+    """Bring named columns into the order of files without ``columns``."""
+    unknown = sorted(set(columns) - {'path', 'label', 'count'})
+    if unknown or 'path' not in columns:
+        raise ValueError(
+            f'columns name path, label and count, not {unknown or "no path"}'
+        )
+    header = lines[0][1]
+    labels = columns.get('label')
+    classes = [] if isinstance(labels, str) else list(labels or ())
+    wanted = [columns['path'], *classes]
+    names = ['path', *classes]
+    if isinstance(labels, str):
+        wanted, names = [*wanted, labels], [*names, 'label']
+    if 'count' in columns:
+        wanted, names = [*wanted, columns['count']], [*names, 'count']
+    if not names[1:]:
+        others = [name for name in header if name != columns['path']]
+        wanted, names = [*wanted, *others], [*names, *others]
+    for name in wanted:
+        if name not in header:
+            raise ValueError(
+                f'{path}: line {lines[0][0]} has no column {name!r} '
+                f'(columns); it names {", ".join(header)}'
+            )
+    places = [header.index(name) for name in wanted]
+    # Cells that a line lacks at its end are empty.
+    return [(1, names)] + [
+        (number, [cells[i] if i < len(cells) else '' for i in places])
+        for number, cells in lines[1:]
+    ]
+
+
 def _is_table(header: List[str], rows: List[List[str]]) -> bool:
     """Whether a file has a column for each class."""
     names = [name for name in header[1:] if name]
@@ -108,10 +176,13 @@ def _is_table(header: List[str], rows: List[List[str]]) -> bool:
     image = header[0].lower().endswith(IMG_SUFFIXES)
     if header[0] != 'path' and (image or len(names) < 2):
         return False
-    cells = [cell.lower() for row in rows for cell in row[1:] if cell]
-    return bool(cells) and all(
-        cell in _CELLS or _looks_like_number(cell) for cell in cells
-    )
+    cells = [cell for row in rows for cell in row[1:] if cell]
+    return bool(cells) and all(map(_looks_like_number, map(_plain, cells)))
+
+
+def _plain(cell: str) -> str:
+    """Return a cell of a table as a number in English."""
+    return _CELLS.get(cell.lower(), cell).replace(',', '.')
 
 
 def parse_labels(
@@ -174,7 +245,7 @@ def _parse_row(
         )
     found: List[Tuple[str, Optional[int]]] = []
     for name, cell in zip(classes, numbers):
-        text = _CELLS.get(cell.lower(), cell)
+        text = _plain(cell)
         # Programs that know gaps write whole numbers as 1.0.
         head, _, tail = text.partition('.')
         count = _parse_count(

@@ -3,7 +3,16 @@
 import os
 import random
 from collections import defaultdict
-from typing import Any, Dict, Iterable, List, NamedTuple, Sequence
+from typing import (
+    Any,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+)
 
 import numpy as np
 
@@ -75,6 +84,8 @@ class OwnDataset(WSLDataset):
             classes begin with background.
         label_maps (str): Folder of ``<image id>.png`` that a segmentor
             learns from.
+        columns (Mapping | None): Which columns of a table to read, and
+        delimiter (str): what separates them, as for ``FolderDataset``.
         **kwargs: Arguments of :class:`WSLDataset`.
 
     Attributes:
@@ -100,6 +111,8 @@ class OwnDataset(WSLDataset):
         val_share: float = 0.2,
         segmentor: bool = False,
         label_maps: str = '',
+        columns: Optional[Mapping[str, Any]] = None,
+        delimiter: str = '',
         **kwargs: Any,
     ) -> None:
         check_choice('split', split, SPLITS)
@@ -110,6 +123,9 @@ class OwnDataset(WSLDataset):
         self.val_share = val_share
         self.segmentor = segmentor or bool(label_maps)
         self.label_maps = label_maps
+        self.table: Dict[str, Any] = {}
+        if columns or delimiter:
+            self.table = dict(columns=columns, delimiter=delimiter)
         self.kind = ''
         self.counted = False
         self.unlabelled: List[str] = []
@@ -118,7 +134,7 @@ class OwnDataset(WSLDataset):
     def load_data_list(self) -> List[DataInfo]:
         """Find the labels, read them and take the entries of the split."""
         root = str(self.data_root)
-        source = find_source(root, self.labels)
+        source = find_source(root, self.labels, self.table)
         self.kind = source.kind
         parts = self._read_parts(source)
         self.counted = all(
@@ -221,12 +237,15 @@ class OwnDataset(WSLDataset):
                 info['seg_map_path'] = os.path.join(self.label_maps, name)
 
 
-def find_source(root: str, labels: str = '') -> Source:
+def find_source(
+    root: str, labels: str = '', table: Optional[Dict[str, Any]] = None
+) -> Source:
     """Find the labels of own data.
 
     Args:
         root: The folder.
         labels: File or folder of the labels in it, where there are several.
+        table: Arguments of ``FolderDataset`` that say how to read tables.
 
     Raises:
         FileNotFoundError: If the folder or ``labels`` does not exist.
@@ -256,7 +275,7 @@ def find_source(root: str, labels: str = '') -> Source:
     ((kind, paths),) = kinds.items()
     if kind == 'xml':
         return Source(kind, _xml_parts(root, place, paths))
-    return Source(kind, _file_parts(root, kind, paths))
+    return Source(kind, _file_parts(root, kind, paths, table or {}))
 
 
 def divide(
@@ -322,7 +341,7 @@ def _words(path: str) -> List[str]:
 
 
 def _file_parts(
-    root: str, kind: str, paths: List[str]
+    root: str, kind: str, paths: List[str], table: Dict[str, Any]
 ) -> Dict[str, Dict[str, Any]]:
     """Give each file a part by its name."""
     parts: Dict[str, Dict[str, Any]] = {}
@@ -338,24 +357,25 @@ def _file_parts(
                 'labels=PATH_IN_THE_FOLDER'
             )
         part = part if len(paths) > 1 else ''
-        name = _first_image(kind, path)
+        name = _first_image(kind, path, table)
         coco = kind == 'coco'
         parts[part] = dict(
             type=f'mmwsl.{"COCOImageLevel" if coco else "Folder"}Dataset',
             ann_file=os.path.abspath(path),
             data_prefix=dict(img_path=_image_folder(root, path, name)),
+            **({} if coco else table),
         )
     return parts
 
 
-def _first_image(kind: str, path: str) -> str:
+def _first_image(kind: str, path: str, table: Dict[str, Any]) -> str:
     """Return the name of an image that a file of labels names."""
     if kind == 'coco':
         images = read_json(path)['images']
         first = images[0] if isinstance(images, list) and images else {}
         name = first.get('file_name') if isinstance(first, dict) else ''
         return name if isinstance(name, str) else ''
-    lines = read_label_file(path, 'list of images').lines
+    lines = read_label_file(path, 'list of images', **table).lines
     return lines[0][1][0] if lines else ''
 
 

@@ -2,8 +2,9 @@
 
 import math
 import os
+import re
 import xml.etree.ElementTree as ElementTree
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -47,6 +48,8 @@ VOC_PALETTE = voc_color_map(len(VOC_CLASSES) + 1)[1:]
 _FLAGS = ('-1', '0', '1')
 # The size of an image that an annotation does not tell.
 _ENDLESS = 2**31
+# In lists: a name in quotes, which may hold spaces, or a word.
+_WORD = re.compile(r'"[^"]*"(?!\S)|\S+')
 # What annotations call an object that is, or is not, difficult.
 _DIFFICULT = {'': False, '0': False, 'false': False, '1': True, 'true': True}
 
@@ -103,7 +106,9 @@ class VOCImageLevelDataset(WSLDataset):
     lines ``relative/path class class ...``, whose labels then come from the
     list and whose counts are unknown. Paths are relative to the image folder
     or to ``data_root``, or absolute, and may hold spaces: the longest part of
-    a line that is an image is its name.
+    a line that is an image is its name. Classes may hold spaces as well, of
+    which the longest that fits is taken; quotes around names, or a
+    ``separator``, leave nothing to guess.
 
     Labels and counts need neither boxes nor the size of an image; boxes are
     compared with it in test mode.
@@ -123,6 +128,8 @@ class VOCImageLevelDataset(WSLDataset):
         first_pixel (int): What annotations call the first pixel: 1, or 0 for
             files of programs that count from 0. Their boxes may end one pixel
             behind the image, where it is cut.
+        separator (str | None): What stands between the names of a list, such
+            as a tab or a comma; None for white space.
         **kwargs: Arguments of :class:`WSLDataset`.
 
     Raises:
@@ -154,6 +161,7 @@ class VOCImageLevelDataset(WSLDataset):
         unknown_class: str = 'error',
         allow_empty: bool = False,
         first_pixel: int = 1,
+        separator: Optional[str] = None,
         **kwargs: Any,
     ) -> None:
         check_choice('labels_from', labels_from, ('auto', 'xml', 'list'))
@@ -165,6 +173,7 @@ class VOCImageLevelDataset(WSLDataset):
         self.unknown_class = unknown_class
         self.allow_empty = allow_empty
         self.first_pixel = first_pixel
+        self.separator = separator
         super().__init__(ann_file=ann_file, **kwargs)
 
     def load_data_list(self) -> List[DataInfo]:
@@ -205,9 +214,8 @@ class VOCImageLevelDataset(WSLDataset):
         """Take the longest part of a line that is an image for its name."""
         known = (*self.classes, *_FLAGS)
         readings = []
-        name, words = text, text.split()
-        for length in range(len(words), 0, -1):
-            path, rest = self._find_image(files, name), words[length:]
+        for name, words in self._splits(text):
+            path, rest = self._find_image(files, name), self._joined(words)
             # Behind a name stand classes, also unknown ones, or a flag.
             if path and all(
                 word in self.classes
@@ -216,11 +224,18 @@ class VOCImageLevelDataset(WSLDataset):
                 for word in rest
             ):
                 readings.append(_Line(place, path, rest))
-            name = name[: -len(words[length - 1])].rstrip()
         if not readings:
-            path = os.path.join(self.data_prefix['img_path'], text)
-            while words[1:] and words[-1] in known:
-                path = path[: -len(words.pop())].rstrip()
+            # The shortest name behind which nothing unknown stands.
+            splits = [*self._splits(text)]
+            name = next(
+                (
+                    name
+                    for name, words in reversed(splits)
+                    if all(word in known for word in self._joined(words))
+                ),
+                splits[0][0],
+            )
+            path = os.path.join(self.data_prefix['img_path'], name)
             raise FileNotFoundError(f'{place} {files.why_missing(path)}')
         first, other = readings[0], readings[-1]
         if first != other and all(word in known for word in other.words):
@@ -229,6 +244,31 @@ class VOCImageLevelDataset(WSLDataset):
                 'of them'
             )
         return first
+
+    def _splits(self, text: str) -> Iterator[Tuple[str, List[str]]]:
+        """Yield what may be the name in a line, and the words behind it."""
+        if self.separator is not None:
+            name, *words = map(str.strip, text.split(self.separator))
+            yield _unquoted(name), [f'"{_unquoted(x)}"' for x in words if x]
+            return
+        words = _WORD.findall(text)
+        name = text
+        for length in range(len(words), 0, -1):
+            yield _unquoted(name), words[length:]
+            name = name[: -len(words[length - 1])].rstrip()
+
+    def _joined(self, words: List[str]) -> List[str]:
+        """Join words to the longest classes, and take quotes away."""
+        joined = []
+        while words:
+            number = next(
+                n
+                for n in range(len(words), 0, -1)
+                if n == 1 or ' '.join(words[:n]) in self.classes
+            )
+            joined.append(_unquoted(' '.join(words[:number])))
+            words = words[number:]
+        return joined
 
     def _find_image(self, files: FileIndex, name: str) -> Optional[str]:
         folders = [self.data_prefix['img_path'], self.data_root or '']
@@ -327,6 +367,12 @@ class VOCImageLevelDataset(WSLDataset):
             key: os.path.join(self.data_prefix[key], f'{img_id}.png')
             for key in ('seg_map_path', 'instance_map_path')
         }
+
+
+def _unquoted(text: str) -> str:
+    """Take the quotes away from a text that is one in quotes."""
+    quoted = text[:1] == text[-1:] == '"' and text.count('"') == 2
+    return text[1:-1] if quoted else text
 
 
 def _is_integer(word: str) -> bool:

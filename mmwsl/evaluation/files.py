@@ -346,7 +346,8 @@ def read_ids(path: str, known: Callable[[str], Any]) -> List[str]:
     for line in read_lines(path, 'list of images'):
         # Names may hold spaces.
         ends = [m.start() for m in re.finditer(r'\s+|$', line.rstrip())]
-        parts = [without_suffix(line[:end].strip()) for end in ends[::-1]]
+        parts = [line[:end].strip().strip('"') for end in ends[::-1]]
+        parts = [without_suffix(part) for part in parts]
         if line.strip():
             # VOC's lists of a class end in a flag.
             whole = re.sub(r'\s+(-1|0|1)\s*$', '', line).strip()

@@ -298,7 +298,7 @@ def read_fitting(path: str, others: Iterable[Optional[str]]) -> np.ndarray:
 
 def read_picture(path: str, turn: bool = True) -> np.ndarray:
     """Read a picture, (H, W, 3) uint8, RGB, its longer side shortened."""
-    return _shrink(read_image(path, turn)[..., ::-1])
+    return _shrink(read_image(path, turn, max_value=0)[..., ::-1])
 
 
 def _shrink(image: np.ndarray, longest: int = LONGEST) -> np.ndarray:

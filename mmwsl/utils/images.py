@@ -4,6 +4,10 @@
 Every reader raises FileNotFoundError if there is no such file, and a
 ValueError that names it if it is empty, truncated, broken, or has more pixels
 than the environment variable MMWSL_MAX_PIXELS says, by default 50 million.
+
+``max_value`` is what white is in grey pictures of 16 bits. None stands for
+65535, and refuses pictures of fewer bits, which would be black; 0 stands for
+the largest value of the bits that a picture uses.
 """
 
 import io
@@ -11,7 +15,7 @@ import os
 import re
 import threading
 from contextlib import contextmanager
-from typing import IO, Iterator, List, Tuple
+from typing import IO, Iterator, List, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -65,7 +69,10 @@ _OPENING = threading.Lock()
 
 
 def read_image(
-    path: str, exif_orientation: bool = True, what: str = 'image'
+    path: str,
+    exif_orientation: bool = True,
+    what: str = 'image',
+    max_value: Optional[int] = None,
 ) -> np.ndarray:
     """Read a picture as an image, uint8 (H, W, 3), BGR.
 
@@ -76,28 +83,34 @@ def read_image(
         path: The picture.
         exif_orientation: Whether to turn it as its EXIF entry says.
         what: See above.
+        max_value: See above.
     """
-    image, orientation = read_stored(path, what)
+    image, orientation = read_stored(path, what, max_value)
     return turned(image, orientation) if exif_orientation else image
 
 
-def read_stored(path: str, what: str = 'image') -> Tuple[np.ndarray, int]:
+def read_stored(
+    path: str, what: str = 'image', max_value: Optional[int] = None
+) -> Tuple[np.ndarray, int]:
     """Read a picture as :func:`read_image` does, without turning it.
 
     Returns:
         tuple: The picture and how :func:`turned` is to turn it, 1 to 8.
     """
     with open_picture(path, what) as picture:
-        return as_image(picture, path, what)
+        return as_image(picture, path, what, max_value)
 
 
 def as_image(
-    picture: Image.Image, path: str, what: str = 'image'
+    picture: Image.Image,
+    path: str,
+    what: str = 'image',
+    max_value: Optional[int] = None,
 ) -> Tuple[np.ndarray, int]:
     """Turn an opened picture into what :func:`read_stored` returns of it."""
     orientation = _orientation(picture)
     if picture.mode.startswith(('I', 'F')):
-        grey = _to_bytes(np.asarray(picture), path, what)
+        grey = _to_bytes(np.asarray(picture), path, what, max_value)
         return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), orientation
     if picture.mode != 'RGB':
         picture = picture.convert('RGB')
@@ -279,7 +292,9 @@ def _same(first: Image.Image, second: Image.Image) -> bool:
     return np.array_equal(np.asarray(first), np.asarray(second))
 
 
-def _to_bytes(values: np.ndarray, path: str, what: str) -> np.ndarray:
+def _to_bytes(
+    values: np.ndarray, path: str, what: str, max_value: Optional[int]
+) -> np.ndarray:
     """Bring grey values of 16 bits to 8; others are no colours."""
     low, high = values.min(), values.max()
     # Some versions of Pillow read 16 bits as 32.
@@ -288,12 +303,21 @@ def _to_bytes(values: np.ndarray, path: str, what: str) -> np.ndarray:
             f'{path}: {what} holds {values.dtype} values {low} to {high}; '
             'write it with 8 or 16 bits'
         )
-    if 0 < high < _DEEP:
+    if max_value is None and 0 < high < _DEEP:
         raise ValueError(
             f'{path}: {what} has 16 bits, but no value above {high} and '
-            'would be black; write it with 8 bits'
+            'would be black; write it with 8 bits, or say what white is: '
+            'LoadWSLImage(max_value=4095), or --max-value 4095 for a folder'
         )
-    return (values >> 8).astype(np.uint8)
+    if max_value == 0:
+        max_value = (1 << max(8, int(high).bit_length())) - 1
+    white = 65535 if max_value is None else max_value
+    if high > white:
+        raise ValueError(
+            f'{path}: {what} holds the value {high}, above max_value={white}'
+        )
+    # Of 16 and 12 bits the upper eight.
+    return (values.astype(np.int64) * 256 // (white + 1)).astype(np.uint8)
 
 
 def _orientation(picture: Image.Image) -> int:

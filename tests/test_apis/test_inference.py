@@ -115,6 +115,28 @@ def test_scope_of_the_program_is_left_alone(cfg, model, image):
         assert current.scope_name == 'mmengine'
 
 
+def test_images_of_twelve_bits(cfg, checkpoint, tmp_path):
+    deep = np.arange(0, 4096, 2, np.uint16)[:1600].reshape(40, 40)
+    Image.fromarray(deep).save(tmp_path / 'a.png')
+    cfg = cfg.copy()
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    inferencer = WSLInferencer(cfg, checkpoint, show_progress=False)
+    with pytest.raises(ValueError, match='max_value=4095'):
+        inferencer(tmp_path / 'a.png')
+    pipeline.insert(0, dict(type='LoadWSLImage', max_value=4095))
+    inferencer = WSLInferencer(cfg, checkpoint, show_progress=False)
+    file, picture, array = inferencer(
+        [
+            tmp_path / 'a.png',
+            Image.fromarray(deep),
+            np.repeat((deep >> 4).astype(np.uint8)[..., None], 3, axis=2),
+        ],
+        return_datasamples=True,
+    )['predictions']
+    assert torch.equal(file.pred_score, array.pred_score)
+    assert torch.equal(picture.pred_score, array.pred_score)
+
+
 @pytest.mark.parametrize('kind', [str, Path, 'array'])
 def test_one_image(model, image, file, kind):
     sample = inference_model(

@@ -197,3 +197,12 @@ def test_images_beside_the_folders_are_named(fruit, write_image, monkeypatch):
     data = FolderDataset(data_root=str(fruit))
     assert '@eaDir' not in data.classes
     assert [text for text in said if str(fruit / 'loose.png') in text]
+
+
+def test_a_header_of_another_name(fruit):
+    config = write(fruit, 'image;fruit\npear/1.jpg;green pear\n')
+    with pytest.raises(FileNotFoundError, match=r'line 1: .*columns=dict'):
+        FolderDataset(**config)
+    columns = dict(path='image', label='fruit')
+    data = FolderDataset(columns=columns, delimiter=';', **config)
+    assert data.classes == ('green pear',)

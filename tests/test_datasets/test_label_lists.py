@@ -113,6 +113,82 @@ def test_tables(tmp_path, text, expected):
     assert [parse_labels('', x, file) for _, x in file.lines] == expected
 
 
+@pytest.mark.parametrize('sign', [';', '\t'])
+@pytest.mark.parametrize(
+    ('text', 'expected'),
+    [
+        ('a b.jpg;cat|dog\n"c;d.jpg";cow', [['cat', 'dog'], ['cow']]),
+        # A name with a comma, even in most lines.
+        (
+            'path;label\na, b.jpg;red, round\nc;x, y',
+            [['red, round'], ['x, y']],
+        ),
+        ('path;cat;dog\na;1,0;0,0\nb;0,0;1,0', [['cat'], ['dog']]),
+        ('path;cat;dog\na;1.0;0.0\nb;0.0;1.0', [['cat'], ['dog']]),
+        ('path;cat;dog\na;TRUE;FALSE\nb;false;true', [['cat'], ['dog']]),
+    ],
+)
+def test_other_signs_between_columns(tmp_path, text, expected, sign):
+    path = tmp_path / 'list.csv'
+    path.write_text(text.replace('"c;d', 'c d').replace(';', sign))
+    for delimiter in ('', sign):
+        file = read_label_file(str(path), 'list', delimiter=delimiter)
+        found = [parse_labels('', x, file) for _, x in file.lines]
+        assert [[label for label, _ in labels] for labels in found] == expected
+
+
+def test_a_sign_of_some_lines_separates_nothing(tmp_path):
+    path = tmp_path / 'list.csv'
+    # Where several stand in all lines it is the comma.
+    path.write_text('a;1.jpg,cat\nb;2.jpg,dog\n')
+    assert read_csv(str(path), 'list')[0] == (1, ['a;1.jpg', 'cat'])
+    path.write_text('a.jpg,cat;dog\nb.jpg,cow\n')
+    assert read_csv(str(path), 'list')[0] == (1, ['a.jpg', 'cat;dog'])
+    path.write_text('"a;1.jpg",cat\n"b;2.jpg"\n')
+    assert read_csv(str(path), 'list')[1] == (2, ['b;2.jpg'])
+
+
+@pytest.mark.parametrize(
+    ('columns', 'expected'),
+    [
+        (dict(path='file', label='tag', count='n'), [('cat', 2)]),
+        (dict(path='file', label='tag'), [('cat', None)]),
+        (dict(path='file', label=['x', 'y']), [('y', None)]),
+    ],
+)
+def test_columns_by_name(tmp_path, columns, expected):
+    path = tmp_path / 'list.csv'
+    path.write_text('id,tag,n,x,y,file\n5,cat,2,0,1,a.jpg\n')
+    file = read_label_file(str(path), 'list', columns)
+    ((number, cells),) = file.lines
+    assert (number, cells[0]) == (2, 'a.jpg')
+    assert parse_labels('', cells, file) == expected
+
+
+def test_other_columns_are_those_of_a_table(tmp_path):
+    path = tmp_path / 'list.csv'
+    path.write_text('cat,dog,file\n0,3,a.jpg\n1,0,b.jpg\n')
+    file = read_label_file(str(path), 'list', dict(path='file'))
+    assert file.classes == ['cat', 'dog']
+    assert file.lines == [(2, ['a.jpg', '0', '3']), (3, ['b.jpg', '1', '0'])]
+
+
+@pytest.mark.parametrize(
+    ('columns', 'message'),
+    [
+        (dict(path='name'), r"list.csv: line 1 has no column 'name'"),
+        (dict(path='file', label=['cow']), "line 1 has no column 'cow'"),
+        (dict(label='tag'), 'columns name path, label and count, not no path'),
+        (dict(path='file', tag='x'), r"not \['tag'\]"),
+    ],
+)
+def test_wrong_columns(tmp_path, columns, message):
+    path = tmp_path / 'list.csv'
+    path.write_text('file,tag\na.jpg,cat\n')
+    with pytest.raises(ValueError, match=message):
+        read_label_file(str(path), 'list', columns)
+
+
 @pytest.mark.parametrize(
     ('text', 'message'),
     [

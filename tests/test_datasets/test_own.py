@@ -276,3 +276,19 @@ def test_real_data(shared_dir, name, classes, sizes):
     found = tuple(map(len, parts.values()))
     assert sum(found) == (240 if sizes else 292)
     assert sizes is None or found == sizes
+
+
+def test_a_table_with_other_headers(tmp_path):
+    for name in ('a', 'b'):
+        write_image(tmp_path / 'photos' / f'{name} 1.jpg')
+    (tmp_path / 'tags.csv').write_text(
+        'id;tag;file;n\n7;red fruit;a 1.jpg;2\n8;pear;b 1.jpg;1\n'
+    )
+    columns = dict(path='file', label='tag', count='n')
+    for more in ({}, dict(delimiter=';')):
+        data = OwnDataset(
+            data_root=str(tmp_path), split='all', columns=columns, **more
+        )
+        assert data.summary()['images'] == {'pear': 1, 'red fruit': 1}
+        found = [data.get_data_info(i)['gt_count'].tolist() for i in (0, 1)]
+        assert sorted(found) == [[0, 2], [1, 0]]

@@ -169,6 +169,45 @@ def test_names_with_spaces_and_classes(voc, write_image):
     assert data.get_cat_ids(1) == [DOG]
 
 
+@pytest.mark.parametrize(
+    ('text', 'separator'),
+    [
+        ('a.jpg red fire truck cow\n"c 1.jpg" fire cow\n', None),
+        ('a "red fire truck" "cow"\n"c 1" "fire" cow\n', None),
+        ('a\tred fire truck\tcow\nc 1\tfire\tcow\n', '\t'),
+        ('a.jpg, red fire truck, cow\n"c 1.jpg", "fire", cow,\n', ','),
+    ],
+)
+def test_classes_with_spaces(voc, write_image, text, separator):
+    write_image(voc.root / 'JPEGImages' / 'c 1.jpg')
+    (voc.root / 'list.txt').write_text(text)
+    names = ['fire', 'truck', 'fire truck', 'red fire truck', 'cow', 'red']
+    (voc.root / 'names.txt').write_text('\n'.join(names))
+    data = read(
+        voc,
+        ann_file='list.txt',
+        metainfo=dict(classes=str(voc.root / 'names.txt')),
+        separator=separator,
+    )
+    found = [
+        (info['img_id'], data.get_cat_ids(i))
+        for i, info in enumerate(infos(data))
+    ]
+    assert found == [('a', [3, 4]), ('c 1', [0, 4])]
+
+
+def test_errors_of_separated_lines(voc):
+    (voc.root / 'list.txt').write_text('a,red fruit\n')
+    with pytest.raises(ValueError, match=r"line 1: class 'red fruit' is"):
+        read(voc, ann_file='list.txt', separator=',')
+    (voc.root / 'list.txt').write_text('z 1,red fruit\n')
+    with pytest.raises(FileNotFoundError, match=r'line 1 .*JPEGImages/z 1,'):
+        read(voc, ann_file='list.txt', separator=',')
+    (voc.root / 'list.txt').write_text('"z 1" cow\n')
+    with pytest.raises(FileNotFoundError, match=r'line 1 .*JPEGImages/z 1,'):
+        read(voc, ann_file='list.txt')
+
+
 @pytest.mark.parametrize('lines', [['c 1'], ['c cow']])
 def test_lines_that_may_name_two_images(voc, lines):
     for line in lines:

@@ -41,6 +41,16 @@ def test_a_folder_is_made_once_and_goes_on(tool, images, capsys):
     assert (out / '3.png').stat().st_mtime_ns == before
 
 
+def test_images_of_twelve_bits(tool, images, capsys):
+    deep = cv2.imread(str(images / '3.jpg'), 0).astype(np.uint16) << 4
+    (images / '3.jpg').unlink()
+    cv2.imwrite(str(images / '3.png'), deep)
+    out = images.parent / 'maps'
+    assert call(tool, images, out, *FEW) == 1
+    assert '--max-value' in error(capsys.readouterr())
+    assert call(tool, images, out, *FEW, '--max-value', '4095') == 0
+
+
 def test_a_config_and_workers(tool, tmp_path, capsys):
     options = [
         f'{split}_dataloader.dataset.{setting}'

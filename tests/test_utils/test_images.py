@@ -184,6 +184,28 @@ def test_sixteen_bits(tmp_path, suffix):
     assert read_plane(path, 'mask')[4, 4] == 80 * 257
 
 
+@pytest.mark.parametrize(
+    ('max_value', 'expected'),
+    [(4095, 250), (8191, 125), (65535, 15), (0, 250)],
+)
+def test_twelve_bits_in_sixteen(tmp_path, max_value, expected):
+    path = str(tmp_path / 'a.png')
+    Image.fromarray(np.full((9, 9), 4000, np.uint16)).save(path)
+    assert read_image(path, max_value=max_value)[4, 4, 0] == expected
+    # Pictures of 8 bits are as they are.
+    Image.fromarray(np.full((9, 9), 80, np.uint8)).save(path)
+    assert read_image(path, max_value=max_value)[4, 4, 0] == 80
+
+
+def test_white_is_to_be_said(tmp_path):
+    path = str(tmp_path / 'a.png')
+    Image.fromarray(np.full((9, 9), 4000, np.uint16)).save(path)
+    with pytest.raises(ValueError, match=r'LoadWSLImage\(max_value=4095\)'):
+        read_image(path)
+    with pytest.raises(ValueError, match=r'a\.png: .*4000, above max_value=7'):
+        read_image(path, max_value=7)
+
+
 @pytest.mark.parametrize('mode', ['L', 'LA', 'RGB', 'RGBA', 'P', '1'])
 def test_grey_in_any_mode_is_a_plane(tmp_path, mode):
     path = str(tmp_path / 'a.png')

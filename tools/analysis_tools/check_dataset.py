@@ -214,13 +214,16 @@ def check_label_maps(
     except (AssertionError, OSError, TypeError, ValueError) as error:
         return [_split(error)], []
     classes = dataset.metainfo['classes'] or ()
+    whites = [x.get('max_value') for x in config.get('pipeline') or ()]
+    white = next(filter(None, whites), None)
     problems: List[Problem] = []
     images = np.zeros(len(classes), dtype=np.int64)
     blank: List[str] = []
     for index in range(len(dataset)):
         try:
             info = dataset.get_data_info(index)
-            labels = _read_labels(info, len(classes))
+            image = read_image(info['img_path'], max_value=white)
+            labels = _read_labels(info, image, len(classes))
             images[labels] += 1
             if not labels.any():
                 blank.append(info['seg_map_path'])
@@ -247,9 +250,11 @@ def check_label_maps(
     return problems, lines
 
 
-def _read_labels(info: Dict[str, Any], num_classes: int) -> np.ndarray:
+def _read_labels(
+    info: Dict[str, Any], image: np.ndarray, num_classes: int
+) -> np.ndarray:
     """Return the classes of a label map, which must fit its image."""
-    image, place = read_image(info['img_path']), info['seg_map_path']
+    place = info['seg_map_path']
     label_map = read_plane(place, 'label map')
     if label_map.shape != image.shape[:2]:
         raise ValueError(

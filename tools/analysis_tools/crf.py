@@ -129,7 +129,8 @@ def refine(
     image_path: str, map_path: str, args: argparse.Namespace
 ) -> np.ndarray:
     """Return the label map of one image."""
-    image = read_image(image_path, not args.ignore_orientation)
+    turn = not args.ignore_orientation
+    image = read_image(image_path, turn, max_value=0)
     if map_path.endswith('.png'):
         values, probs = label_probabilities(map_path, args.certainty)
     else:

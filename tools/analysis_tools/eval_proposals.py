@@ -15,11 +15,11 @@ from mmwsl.apis import (
     friendly_errors,
     load_config,
 )
+from mmwsl.apis.image_files import image_loader
 from mmwsl.datasets.base import base_datasets
 from mmwsl.datasets.transforms import (
     LoadEvalAnnotations,
     LoadProposals,
-    LoadWSLImage,
 )
 from mmwsl.proposals import (
     best_overlaps,
@@ -54,12 +54,12 @@ def evaluate(args: argparse.Namespace) -> Dict[str, Any]:
     """Compare all images of the test set."""
     cfg = load_config(args.config, args.cfg_options)
     dataset = DATASETS.build(dataset_config(cfg, 'test'))
-    load_img = LoadWSLImage()
     load_proposals = LoadProposals(args.proposals, args.suffix)
     overlaps: List[np.ndarray] = []
     labels: List[np.ndarray] = []
     for inner in base_datasets(dataset):
         inner.full_init()
+        load_img = image_loader(inner)
         for index in range(len(inner)):
             info = load_img(inner.get_data_info(index))
             masks, own, ignored = load_truth(info, args.instances == 'single')

@@ -44,17 +44,28 @@ class LoadWSLImage(Transform):
             says, which is mmcv's default. Masks are often drawn for the
             unturned image.
         min_size (int): Smallest accepted height and width, in pixels.
+        max_value (int, optional): What white is in grey pictures of 16 bits,
+            such as 4095 where a camera has 12 bits. None stands for 65535,
+            and refuses pictures that would then be black.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is empty, truncated, no image, too small or
-            too large.
+            too large, or if it holds values above ``max_value``.
     """
 
     def __init__(
-        self, exif_orientation: bool = True, min_size: int = 8
+        self,
+        exif_orientation: bool = True,
+        min_size: int = 8,
+        max_value: Optional[int] = None,
     ) -> None:
+        if max_value is not None and not 0 < max_value < 65536:
+            raise ValueError(
+                f'max_value must be between 1 and 65535, got {max_value}'
+            )
         self.exif_orientation = exif_orientation
+        self.max_value = max_value
         self.min_size = min_size
 
     def transform(self, results: Results) -> Results:
@@ -69,11 +80,13 @@ class LoadWSLImage(Transform):
     def _load(self, results: Results) -> None:
         path, img = results['img_path'], results.get('img')
         if img is None:
-            img, orientation = read_stored(path)
+            img, orientation = read_stored(path, max_value=self.max_value)
         else:
             path = results['img_id']
             with naming(path):
-                img, orientation = as_image(img, path)
+                img, orientation = as_image(
+                    img, path, max_value=self.max_value
+                )
         if self.exif_orientation:
             img = turned(img, orientation)
             results['exif_orientation'] = orientation

@@ -129,7 +129,8 @@ def _image(sample: Any, inputs: Tensor, size: Tuple[int, ...]) -> np.ndarray:
     path = sample.get('img_path')
     if not path:
         return cv2.resize(seen, (size[1], size[0]))
-    stored, orientation = read_stored(path)
+    # The pipeline has accepted it.
+    stored, orientation = read_stored(path, max_value=0)
     images = [turned(stored, orientation), stored]
     fitting = [image for image in images if image.shape[:2] == tuple(size)]
     if not fitting:

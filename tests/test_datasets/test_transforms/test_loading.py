@@ -66,6 +66,19 @@ def test_grey_palette_alpha_and_deep_images(tmp_path):
         assert img[4, 4].tolist() == expected
 
 
+def test_twelve_bits_of_a_file_and_a_picture(tmp_path):
+    path = tmp_path / 'a.png'
+    picture = Image.fromarray(np.full((9, 9), 2048, np.uint16))
+    picture.save(path)
+    transform = TRANSFORMS.build(dict(type='LoadWSLImage', max_value=4095))
+    for img in (None, picture):
+        info = dict(img_path=str(path), img_id='a', img=img)
+        assert transform(info)['img'][4, 4].tolist() == [128] * 3
+    for wrong in (0, 65536):
+        with pytest.raises(ValueError, match='max_value must be between'):
+            LoadWSLImage(max_value=wrong)
+
+
 def test_exif_orientation(tmp_path):
     picture = Image.fromarray(np.zeros((10, 20, 3), np.uint8))
     exif = Image.Exif()
