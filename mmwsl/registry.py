@@ -23,6 +23,7 @@ TRANSFORMS = _child(root.TRANSFORMS, 'mmwsl.datasets.transforms')
 METRICS = _child(root.METRICS, 'mmwsl.evaluation')
 HOOKS = _child(root.HOOKS, 'mmwsl.engine')
 LOOPS = _child(root.LOOPS, 'mmwsl.engine')
+OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'mmwsl.engine')
 VISUALIZERS = _child(root.VISUALIZERS, 'mmwsl.visualization')
 
 # mmengine warns at every look-up in a tree that does not know the scope.
@@ -36,7 +37,6 @@ _EMPTY = [
         root.FUNCTIONS,
         root.LOG_PROCESSORS,
         root.MODEL_WRAPPERS,
-        root.OPTIM_WRAPPERS,
         root.OPTIM_WRAPPER_CONSTRUCTORS,
         root.OPTIMIZERS,
         root.PARAM_SCHEDULERS,

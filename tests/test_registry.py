@@ -17,6 +17,7 @@ NAMED = (
     'METRICS',
     'HOOKS',
     'LOOPS',
+    'OPTIM_WRAPPERS',
     'VISUALIZERS',
 )
 

@@ -11,6 +11,7 @@ from mmwsl.apis import (
     read_config,
     runner_parser,
 )
+from mmwsl.engine.amp import has_bfloat16
 from mmwsl.engine.hooks import LastValidationHook
 
 import torch
@@ -30,7 +31,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--amp',
         action='store_true',
-        help='train with automatic mixed precision (needs an accelerator)',
+        help='train with automatic mixed precision: on an accelerator, or in '
+        'bfloat16 on a CPU that computes with it',
     )
     parser.add_argument(
         '--auto-scale-lr',
@@ -44,14 +46,16 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 def build_config(args: argparse.Namespace) -> Config:
     """Read the config and apply the command line to it."""
     cfg = read_config(args)
-    if args.amp:
-        if not torch.cuda.is_available():
-            raise ValueError(
-                '--amp needs an accelerator, and torch sees none; leave it '
-                'out to train in single precision.'
-            )
+    if args.amp and torch.cuda.is_available():
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.loss_scale = 'dynamic'
+    elif args.amp:
+        if not has_bfloat16():
+            raise ValueError(
+                '--amp needs an accelerator or a CPU with bfloat16, and there '
+                'is neither; leave it out to train in single precision.'
+            )
+        cfg.optim_wrapper.type = 'mmwsl.CPUAmpOptimWrapper'
     if args.auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise ValueError(

@@ -71,7 +71,7 @@ def _check(part: Any, name: str, source: Any) -> None:
 
 
 def check_class_weights(model: nn.Module) -> None:
-    """Compare lengths of ``class_weight`` of losses with ``num_classes``.
+    """Compare lengths of the class weights of losses with ``num_classes``.
 
     Args:
         model: A model; what it holds is checked.
@@ -84,17 +84,18 @@ def check_class_weights(model: nn.Module) -> None:
         if not isinstance(classes, int):
             continue
         for inner, loss in part.named_modules():
-            weight: Any = getattr(loss, 'class_weight', None)
-            # A decode head of two classes may have one output.
-            if hasattr(weight, '__len__') and len(weight) not in (
-                classes,
-                getattr(part, 'out_channels', classes),
-            ):
-                raise ValueError(
-                    f'class_weight of {type(loss).__name__} '
-                    f'(model.{name}.{inner}) has {len(weight)} values, but '
-                    f'num_classes is {classes}.'
-                )
+            for key in ('class_weight', 'pos_weight'):
+                weight: Any = getattr(loss, key, None)
+                # A decode head of two classes may have one output.
+                if hasattr(weight, '__len__') and len(weight) not in (
+                    classes,
+                    getattr(part, 'out_channels', classes),
+                ):
+                    raise ValueError(
+                        f'{key} of {type(loss).__name__} '
+                        f'(model.{name}.{inner}) has {len(weight)} values, '
+                        f'but num_classes is {classes}.'
+                    )
 
 
 def check_normalisation(

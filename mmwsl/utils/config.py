@@ -2,6 +2,7 @@
 
 import inspect
 import traceback
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Union
@@ -43,6 +44,8 @@ _DICTS = (
     'visualizer',
 )
 _TEXTS = ('work_dir', 'default_scope', 'load_from')
+# What a config says where it leaves a value to the data.
+_OPEN = dict(num_classes=None, max_count=None, pos_weight='auto')
 
 
 class ConfigError(ValueError):
@@ -155,12 +158,13 @@ def dataset_config(cfg: Config, split: str) -> Dict[str, Any]:
 
 def fill_from_data(
     cfg: Config, classes: Optional[Sequence[str]] = None
-) -> Dict[str, int]:
+) -> Dict[str, Any]:
     """Set what a model leaves to the data: ``num_classes``, ``max_count``.
 
     Configs for own data say ``None`` there. The number of classes is that of
     the data set, background included where it has one, and the largest count
-    that of its images.
+    that of its images. ``pos_weight='auto'`` of a loss becomes, for each
+    class, the number of images without it for each image that shows it.
 
     Args:
         cfg: The config, changed in place.
@@ -176,22 +180,29 @@ def fill_from_data(
     places = [
         (node, key)
         for node in _dicts(cfg.get('model'))
-        for key in ('num_classes', 'max_count')
-        if key in node and node[key] is None
+        for key, open_value in _OPEN.items()
+        if key in node and node[key] == open_value
     ]
     if not places:
         return {}
-    found: Dict[str, int] = {}
+    found: Dict[str, Any] = {}
     if classes is None:
         split = 'train' if cfg.get('train_dataloader') else 'test'
         dataset = DATASETS.build(
             {**dataset_config(cfg, split), 'pipeline': []}
         )
         classes = dataset.metainfo['classes']
-        counts = [
-            dataset.get_data_info(index).get('gt_count')
-            for index in range(len(dataset))
-        ]
+        infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+        counts = [info.get('gt_count') for info in infos]
+        if any(key == 'pos_weight' for _, key in places):
+            shown = Counter(
+                int(label) for info in infos for label in info['gt_label']
+            )
+            # A class of all images, or of none, keeps its weight of 1.
+            found['pos_weight'] = [
+                round((len(infos) - n) / n, 4) if 0 < n < len(infos) else 1.0
+                for n in (shown[index] for index in range(len(classes)))
+            ]
         if not any(count is None for count in counts):
             found['max_count'] = max(1, max(int(c.max()) for c in counts))
         elif any(key == 'max_count' for _, key in places):
@@ -201,9 +212,10 @@ def fill_from_data(
             )
     found['num_classes'] = len(classes)
     for node, key in places:
-        # No count is needed to predict.
-        node[key] = found.get(key, 1)
-    return found
+        # Neither counts nor losses are needed to predict.
+        node[key] = found.get(key, None if key == 'pos_weight' else 1)
+    asked = {key for _, key in places}
+    return {key: value for key, value in found.items() if key in asked}
 
 
 def _dicts(node: Any) -> Iterator[Dict[str, Any]]:

@@ -49,6 +49,13 @@ def build(backbone: Dict, head: Dict, **model: Any) -> Any:
             dict(loss=dict(type='CrossEntropyLoss', class_weight=[1, 2])),
             'class_weight.*2.*6',
         ),
+        (
+            {},
+            dict(
+                loss=dict(type='MultiLabelSoftMarginLoss', pos_weight=[1, 2])
+            ),
+            'pos_weight.*2.*6',
+        ),
         ({}, dict(num_classes=1, multi_label=False), 'num_classes=1'),
     ],
 )

@@ -8,9 +8,10 @@ import torch
 
 from mmwsl.utils.checkpoints import read_checkpoint
 from stage1_data import small_config, write_data
-from tool_calls import call, error, options
+from tool_calls import call, error, load_tool, options
 from toy_run import CONFIG, SMALL, scalars
 
+SPLITS = ('train', 'val', 'test')
 VOC = 'cam/cam_mobilenet-v2_voc12-2007.py'
 
 
@@ -68,12 +69,37 @@ def test_amp(tool, monkeypatch):
     assert wrapper.optimizer.type == 'AdamW'
 
 
-def test_amp_without_accelerator(tool, monkeypatch, capsys, tmp_path):
+@pytest.mark.parametrize('known', [True, False])
+def test_amp_without_accelerator(tool, monkeypatch, capsys, tmp_path, known):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    monkeypatch.setattr(tool, 'has_bfloat16', lambda: known)
+    if known:
+        wrapper = config_of(tool, '--amp').optim_wrapper
+        assert wrapper.type == 'mmwsl.CPUAmpOptimWrapper'
+        return
     args = [CONFIG, '--amp', '--work-dir', tmp_path / 'work']
     assert call(tool, *args) == 1
-    assert '--amp needs an accelerator' in error(capsys.readouterr())
+    assert '--amp needs an accelerator or a CPU' in error(capsys.readouterr())
     assert not (tmp_path / 'work').exists()
+
+
+@pytest.mark.slow
+def test_fine_tuning_for_other_classes(tool, toy_checkpoint, tmp_path, capfd):
+    other = [
+        'model.head.num_classes=5',
+        *(f'{s}_dataloader.dataset.num_classes=5' for s in SPLITS),
+    ]
+    small = [*SMALL, 'train_cfg.max_epochs=1', f'load_from={toy_checkpoint}']
+    args = ['--work-dir', tmp_path, *options(*small, *other)]
+    assert call(tool, CONFIG, *args) == 0
+    printed = capfd.readouterr()
+    text = printed.out + printed.err
+    assert 'head.classifier.weight ([6, 256, 1, 1] there, [5, 256' in text
+    assert 'do not match exactly' not in text
+    # A test takes all of a checkpoint or nothing.
+    test = [CONFIG, toy_checkpoint, *args]
+    assert call(load_tool('test.py'), *test) == 1
+    assert 'trained for 6 classes' in error(capfd.readouterr())
 
 
 def test_auto_scale_lr(tool, capsys):

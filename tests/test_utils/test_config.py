@@ -1,5 +1,7 @@
 """Config files, and the variables that a command line replaces in them."""
 
+import copy
+
 import pytest
 import torch
 from mmengine.config import Config, ConfigDict
@@ -321,6 +323,18 @@ def test_numbers_are_found_in_the_data(counting):
     assert (head.num_classes, head.max_count) == (2, 7)
     # What is said is never changed.
     assert fill_from_data(counting) == {}
+
+
+def test_weights_of_rare_classes_are_found_in_the_data(counting, tmp_path):
+    lines = ['path,label', 'a.png,cat', 'b.png,cat|dog', 'c.png,cat']
+    (tmp_path / 'counts.csv').write_text('\n'.join(lines))
+    Image.new('RGB', (8, 8)).save(tmp_path / 'c.png')
+    loss = dict(type='MultiLabelSoftMarginLoss', pos_weight='auto')
+    counting.model.head = dict(type='CAMHead', loss=loss)
+    found = fill_from_data(copy.deepcopy(counting))
+    assert found == dict(pos_weight=[1.0, 2.0])
+    fill_from_data(counting, ['cat', 'dog'])
+    assert counting.model.head.loss.pos_weight is None
 
 
 def test_numbers_of_a_checkpoint(counting, tmp_path):

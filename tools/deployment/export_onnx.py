@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from mmwsl.apis import add_cfg_options, friendly_errors, init_model
-from mmwsl.apis.config import dataset_config
 from mmwsl.apis.inference import is_segmentor
+from mmwsl.utils.config import dataset_config
 from mmwsl.utils.files import write_whole
 
 import numpy as np

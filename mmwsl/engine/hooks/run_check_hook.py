@@ -49,7 +49,8 @@ class RunCheckHook(Hook):
       checkpoint is written, and checkpoints that hold such weights;
     - a checkpoint that lacks a tensor or has one of another shape, and for
       ``--resume`` also one without optimizer, schedulers or log history, or
-      with those of another run;
+      with those of another run. A training may begin, by ``load_from``, with
+      one for other classes: it takes what fits, and a line says what it left;
     - classes of a checkpoint, or of the validation set, that are not those
       of the data in this order;
     - a validation or test set of which a data loader drops images, and one
@@ -62,8 +63,8 @@ class RunCheckHook(Hook):
         classes: What the classes of checkpoint and data may be: the 'same';
             in another order, in which case the labels of the test and the
             validation set are renumbered 'by_name'; or 'any'.
-        partial_load: Whether ``load_from`` may fill a part of the model
-            only when a training begins.
+        partial_load: Whether a training may begin with a checkpoint that
+            fills a part of the model only, whatever that is.
     """
 
     priority = 'VERY_HIGH'
@@ -119,10 +120,16 @@ class RunCheckHook(Hook):
             # mmengine would execute them as configs.
             meta.pop('config', None)
             meta.pop('cfg', None)
-        if trains and self.partial_load and not runner._resume:
-            return
-        load_state(unwrap(runner.model), checkpoint, path, runner._resume)
         known = (meta.get('dataset_meta') or {}).get('classes')
+        model = unwrap(runner.model)
+        own = _classes(runner.train_dataloader.dataset) if trains else ()
+        begins = trains and not runner._resume
+        if begins:
+            other = not known or len(known) != len(own)
+            _take_what_fits(model, checkpoint, path, other, self.partial_load)
+        load_state(model, checkpoint, path, runner._resume)
+        if begins and (self.partial_load or {*(known or own)} != {*own}):
+            return
         for loop in _evaluations(runner):
             self._compare(f'the checkpoint {path}', known, loop)
 
@@ -331,6 +338,39 @@ def _is_due(hook: Hook, runner: Runner) -> bool:
             or (hook.save_last and hook.is_last_train_iter(runner))
         )
     )
+
+
+def _take_what_fits(
+    model: nn.Module,
+    checkpoint: Dict[str, Any],
+    path: str,
+    other_classes: bool,
+    partial: bool,
+) -> None:
+    """Put the model's own tensors where those of a checkpoint do not fit.
+
+    Without ``partial`` these are tensors of another shape, behind backbone
+    and neck, in a checkpoint for other classes.
+    """
+    state = checkpoint.get('state_dict', checkpoint)
+    prefix = 'module.' * any(str(key).startswith('module.') for key in state)
+    left = []
+    for name, own in model.state_dict().items():
+        value = state.get(prefix + name)
+        behind = other_classes and not name.startswith(('backbone.', 'neck.'))
+        wrong = torch.is_tensor(value) and value.shape != own.shape
+        if (wrong and (behind or partial)) or (value is None and partial):
+            there = list(value.shape) if wrong else 'none'
+            left.append(f'{name} ({there} there, {list(own.shape)} here)')
+            state[prefix + name] = own
+    if left:
+        more = f' and {len(left) - 4} more' if left[4:] else ''
+        print_log(
+            f'{path}: takes what fits; {len(left)} tensors of the model stay '
+            f'as they are: {", ".join(left[:4])}{more}',
+            logger='current',
+            level=logging.WARNING,
+        )
 
 
 def _check_complete(runner: Runner, checkpoint: Dict[str, Any]) -> None:

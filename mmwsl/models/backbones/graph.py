@@ -259,9 +259,11 @@ def call_blocks(net: fx.GraphModule) -> None:
     """Call each part of a network, such as ``layer3``, with its result.
 
     A graph calls layers alone, so that hooks on the parts that hold them
-    would never hear anything. What a hook returns there is not used.
+    would never hear anything. What comes later takes what the parts return:
+    hooks see values and gradients, and may change them.
     """
-    for name, module in list(net.named_modules()):
+    # What lies inside goes first, as its result is that of the whole.
+    for name, module in reversed(list(net.named_modules())):
         inside = [
             node
             for node in net.graph.nodes
@@ -271,6 +273,10 @@ def call_blocks(net: fx.GraphModule) -> None:
         if not name or type(module) is not nn.Module or not inside:
             continue
         module.__class__ = nn.Identity
-        with net.graph.inserting_after(inside[-1]):
-            net.graph.call_module(name, (inside[-1],))
+        last = inside[-1]
+        with net.graph.inserting_after(last):
+            new = net.graph.call_module(name, (last,))
+        new.meta['scope'] = name
+        for user in [user for user in last.users if user is not new]:
+            user.replace_input_with(last, new)
     net.recompile()

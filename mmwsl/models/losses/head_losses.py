@@ -19,7 +19,7 @@ it. With nothing to average a loss is 0 and keeps its graph.
 Shape shorthand: N images, C classes, (h, w) the grid of the maps.
 """
 
-from typing import Optional, Sequence, Tuple
+from typing import Any, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -31,11 +31,14 @@ AVERAGES = ('image', 'batch')
 
 
 def multi_label_soft_margin_loss(
-    scores: Tensor, targets: Tensor, class_weight: Optional[Tensor] = None
+    scores: Tensor,
+    targets: Tensor,
+    class_weight: Optional[Tensor] = None,
+    pos_weight: Optional[Tensor] = None,
 ) -> Tensor:
     """Mean binary cross entropy of every image and class.
 
-    ``- mean_n mean_c w_c (y log sigma(s) + (1 - y) log(1 - sigma(s)))``
+    ``- mean_n mean_c w_c (p_c y log sigma(s) + (1 - y) log(1 - sigma(s)))``
 
     Of no images it is 0.
 
@@ -43,10 +46,18 @@ def multi_label_soft_margin_loss(
         scores: Logits s (N, C).
         targets: Labels y (N, C) in [0, 1].
         class_weight: Weights w (C,), 1 if not given.
+        pos_weight: Weights p (C,) of images that show a class, 1 if not
+            given.
     """
     if not len(scores):
         return scores.sum()
-    return F.multilabel_soft_margin_loss(scores, targets, weight=class_weight)
+    if pos_weight is None:
+        return F.multilabel_soft_margin_loss(
+            scores, targets, weight=class_weight
+        )
+    return F.binary_cross_entropy_with_logits(
+        scores, targets, weight=class_weight, pos_weight=pos_weight
+    )
 
 
 class _ClassificationLoss(nn.Module):
@@ -66,21 +77,43 @@ class _ClassificationLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.loss_weight = loss_weight
+        self._keep('class_weight', class_weight)
+
+    def _keep(self, name: str, values: Optional[Sequence[float]]) -> None:
+        """Hold weights that the config gives, outside of checkpoints."""
         weight = None
-        if class_weight is not None:
-            weight = torch.tensor(class_weight, dtype=torch.float32)
-        # From the config, so it has no place in the checkpoint.
-        self.register_buffer('class_weight', weight, persistent=False)
+        if values is not None:
+            weight = torch.tensor(values, dtype=torch.float32)
+        self.register_buffer(name, weight, persistent=False)
 
 
 @MODELS.register_module()
 class MultiLabelSoftMarginLoss(_ClassificationLoss):
-    """Module of :func:`multi_label_soft_margin_loss`."""
+    """Module of :func:`multi_label_soft_margin_loss`.
+
+    Args:
+        pos_weight: One weight a class for images that show it, for classes
+            that few images show; 'auto' in a config is the number of
+            training images without the class for each that has it.
+        *args: ``loss_weight`` and ``class_weight``.
+        **kwargs: The same.
+    """
+
+    pos_weight: Optional[Tensor]
+
+    def __init__(
+        self,
+        *args: Any,
+        pos_weight: Optional[Sequence[float]] = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._keep('pos_weight', pos_weight)
 
     def forward(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of logits (N, C) and multi-hot labels (N, C)."""
         return self.loss_weight * multi_label_soft_margin_loss(
-            scores, targets, self.class_weight
+            scores, targets, self.class_weight, self.pos_weight
         )
 
 

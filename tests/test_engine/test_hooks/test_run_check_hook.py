@@ -223,6 +223,48 @@ def test_tensors_that_do_not_fit(
         resume(checkpoint, content, resume=False, custom_hooks=hooks)
 
 
+def test_begins_with_a_checkpoint_for_other_classes(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: List[str] = []
+    monkeypatch.setattr(
+        'mmwsl.engine.hooks.run_check_hook.print_log',
+        lambda text, **_: lines.append(text),
+    )
+    points = Points(classes=['cat', 'dog', 'emu'])
+    changes: Dict[str, Any] = dict(
+        resume=False,
+        train_dataloader=DataLoader(points, batch_size=2),
+        val_dataloader=DataLoader(points),
+        val_cfg={},
+        val_evaluator=[],
+    )
+    content = read_checkpoint(checkpoint)
+    content['meta']['dataset_meta'] = dict(classes=['cat', 'fox'])
+    model = Line(outputs=3)
+    start = model.linear.weight.detach().clone()
+    still = dict(optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.0)))
+    resume(checkpoint, content, model=model, **still, **changes)
+    assert model.linear.weight.equal(start)
+    assert len(lines) == 1
+    assert 'changed.pth' in lines[0]
+    assert 'linear.weight ([1, 2] there, [3, 2] here)' in lines[0]
+    # A head for as many classes fits, and so does every backbone.
+    content['meta']['dataset_meta'] = dict(classes=['cat', 'dog', 'fox'])
+    with pytest.raises(ValueError, match=r'changed.pth.*linear\.weight'):
+        resume(checkpoint, content, model=Line(outputs=3), **changes)
+    content['meta']['dataset_meta'] = dict(classes=['cat', 'fox'])
+    content['state_dict'].update(
+        {'backbone.weight': torch.ones(1, 2), 'backbone.bias': torch.ones(1)}
+    )
+    model = Line(outputs=3)
+    model.backbone = nn.Linear(2, 2)
+    with pytest.raises(ValueError, match=r'changed.pth.*backbone\.weight'):
+        resume(checkpoint, content, model=model, **changes)
+    hooks = [RunCheckHook(partial_load=True)]
+    resume(checkpoint, content, model=model, custom_hooks=hooks, **changes)
+
+
 @pytest.mark.parametrize(
     ('changes', 'word'),
     [

@@ -336,6 +336,55 @@ def test_hooks_on_parts_see_their_results(arch, parts):
     assert gradient.abs().sum() > 0
 
 
+def grad_cam(net, layer, image, score):
+    """Grad-CAM as libraries compute it, by hooks on a part of a network."""
+    kept = {}
+    handles = [
+        layer.register_forward_hook(lambda *a: kept.update(maps=a[2])),
+        layer.register_full_backward_hook(
+            lambda *a: kept.update(gradient=a[2][0])
+        ),
+    ]
+    score(net(image)).backward()
+    for handle in handles:
+        handle.remove()
+    weights = kept['gradient'].mean(dim=(2, 3), keepdim=True)
+    return (weights * kept['maps']).sum(dim=1).relu().detach()
+
+
+@pytest.mark.parametrize(
+    ('arch', 'part'),
+    [
+        ('resnet18', 'layer3'),
+        ('resnet18', 'layer4'),
+        ('densenet121', 'features.denseblock2'),
+        ('mobilenet_v2', 'features.13'),
+    ],
+)
+def test_grad_cam_of_parts(arch, part):
+    """Target layers hear gradients as those of the source network do."""
+    torch.manual_seed(0)
+    source = torchvision.models.get_model(arch, weights=None).eval()
+    backbone = TorchvisionBackbone(arch).eval()
+    backbone.net.load_state_dict(source.state_dict(), strict=False)
+    name = 'fc' if arch == 'resnet18' else 'classifier'
+    last = source.get_submodule(name)
+    setattr(source, name, nn.Identity())
+    linear = last if isinstance(last, nn.Linear) else last[-1]
+    image = torch.rand(2, 3, 64, 96)
+
+    def score(features):
+        return linear(features)[:, 3].sum()
+
+    given = grad_cam(source, source.get_submodule(part), image, score)
+    target = backbone.net.get_submodule(part)
+    own = grad_cam(
+        backbone, target, image, lambda maps: score(maps[0].mean(dim=(2, 3)))
+    )
+    assert own.abs().sum() > 0
+    torch.testing.assert_close(own, given, rtol=1e-3, atol=1e-7)
+
+
 @pytest.fixture
 def timm():
     return pytest.importorskip('timm')

@@ -26,13 +26,15 @@ SCORES = [[2.0, -1.0, 0.0], [0.5, 0.0, -3.0]]
 TARGETS = [[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]]
 
 
-def _written_out(weights: tuple) -> float:
+def _written_out(weights: tuple, positive: tuple = (1, 1, 1)) -> float:
     total = 0.0
     for scores, targets in zip(SCORES, TARGETS):
-        for score, target, weight in zip(scores, targets, weights):
+        for score, target, weight, more in zip(
+            scores, targets, weights, positive
+        ):
             probability = 1 / (1 + math.exp(-score))
             total -= weight * (
-                target * math.log(probability)
+                more * target * math.log(probability)
                 + (1 - target) * math.log(1 - probability)
             )
     return total / 6
@@ -45,11 +47,14 @@ def test_soft_margin_equals_the_formula() -> None:
     assert loss.item() == pytest.approx(_written_out((1, 1, 1)), rel=1e-6)
 
 
-def test_soft_margin_module_weights() -> None:
-    module = MultiLabelSoftMarginLoss(0.5, class_weight=[1.0, 2.0, 4.0])
+@pytest.mark.parametrize('positive', [None, [1.0, 3.0, 0.5]])
+def test_soft_margin_module_weights(positive: Any) -> None:
+    module = MultiLabelSoftMarginLoss(
+        0.5, class_weight=[1.0, 2.0, 4.0], pos_weight=positive
+    )
     loss = module(torch.tensor(SCORES), torch.tensor(TARGETS))
     assert loss.item() == pytest.approx(
-        0.5 * _written_out((1, 2, 4)), rel=1e-6
+        0.5 * _written_out((1, 2, 4), positive or (1, 1, 1)), rel=1e-6
     )
     assert module.state_dict() == {}
 
