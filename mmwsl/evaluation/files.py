@@ -205,10 +205,12 @@ def read_maps(
         num_classes (int): C.
         allow_pickle (bool): Also read pickled dicts ``{class index: (H, W)}``
             or with ``keys`` (K,) and ``high_res`` (K, H, W), as several CAM
-            programs write them. A pickle can run any code when it is read.
+            programs write them, empty ones for images without classes. A
+            pickle can run any code when it is read.
 
     Returns:
-        tuple: Maps (K, H, W) and class indices (K,).
+        tuple: Maps (K, H, W) and class indices (K,); (0, 0, 0) and (0,) of
+        an empty dict.
     """
     hint = ', which eval_seeds.py does with --allow-pickle if you trust it'
     data = _load(path, allow_pickle, hint)
@@ -219,7 +221,10 @@ def read_maps(
             )
         return _checked(data, np.arange(num_classes), path)
     if isinstance(data, np.ndarray):
-        data = data.item() if data.ndim == 0 else {}
+        data = data.item() if data.ndim == 0 else None
+        if data == {}:
+            return np.zeros((0, 0, 0), np.float32), np.zeros(0, np.int64)
+        data = data if isinstance(data, dict) else {}
     for labels, maps in (('labels', 'maps'), ('keys', 'high_res')):
         if labels in data and maps in data:
             return _checked(data[maps], data[labels], path)

@@ -7,7 +7,8 @@ from typing import Any, List, Mapping, Optional, Sequence
 import cv2
 import numpy as np
 import torch
-from mmengine.visualization import Visualizer
+from mmengine.dist import is_main_process
+from mmengine.visualization import LocalVisBackend, Visualizer
 
 from mmwsl.registry import VISUALIZERS
 from mmwsl.utils.arrays import resize
@@ -102,7 +103,8 @@ class WSLVisualizer(Visualizer):
     ) -> None:
         """Draw a panel and show it, write it or hand it to the backends.
 
-        The backends get it if there is neither a window nor a file.
+        Backends get it as well, of several processes those of the first.
+        The one of local files does so if there is neither window nor file.
         """
         tiles = self.draw_tiles(image, data_sample, draw_gt, draw_pred)
         picture = panel(tiles, self.columns)
@@ -111,8 +113,12 @@ class WSLVisualizer(Visualizer):
             self.show(picture, win_name=name, wait_time=wait_time)
         if out_file is not None:
             write_image(out_file, picture)
-        elif not show:
-            self.add_image(name.replace('/', '_'), picture, step)
+        elsewhere = show or out_file is not None
+        for backend in self._vis_backends.values():
+            if not is_main_process():
+                break
+            if not (elsewhere and isinstance(backend, LocalVisBackend)):
+                backend.add_image(name.replace('/', '_'), picture, step)
 
     def draw_tiles(
         self,

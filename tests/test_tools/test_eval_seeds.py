@@ -84,6 +84,32 @@ def test_pickled_dicts_need_consent(tool, folder, capsys, content):
     assert run(tool, folder, '--allow-pickle')['mIoU'] == 100
 
 
+@pytest.mark.parametrize(
+    'empty', [{}, {'keys': np.zeros(0, int), 'high_res': np.zeros((0, 1, 5))}]
+)
+def test_empty_dicts_are_all_background(tool, folder, empty):
+    np.save(folder / 'maps/a/1.npy', {0: MAPS[0], 1: MAPS[1]})
+    np.save(folder / 'maps/a/2.npy', empty)
+    save_mask(folder / 'masks/a/2.png', np.array([[0, 0, 0, 1]], np.uint8))
+    if empty:
+        save_mask(
+            folder / 'masks/a/2.png', np.array([[0, 0, 0, 1, 255]], np.uint8)
+        )
+    metrics = run(tool, folder, '--allow-pickle', '--thresholds', '0.3')
+    # Background 4 of 5, cat 1 of 2, dog 2 of 2.
+    assert metrics['mIoU'] == pytest.approx(100 * 2.3 / 3, abs=0.01)
+
+
+def test_other_pickles_are_no_empty_dict(tool, folder, capsys):
+    for content in (None, [], np.array([{}, {}]), {'a': 1}):
+        np.save(folder / 'maps/a/1.npy', np.array(content, object))
+        line = fails(tool, folder, capsys, '--allow-pickle')
+        assert 'a/1.npy' in line
+    np.savez(folder / 'maps/a/1.npz')
+    (folder / 'maps/a/1.npy').unlink()
+    assert 'a/1.npz' in fails(tool, folder, capsys)
+
+
 def test_npy_with_given_labels_and_list(tool, folder):
     np.save(folder / 'maps/a/1.npy', MAPS)
     np.save(folder / 'maps/a/2.npy', MAPS)

@@ -69,6 +69,9 @@ def samples(
     for img_id, path in files.items():
         maps, labels = read_maps(path, len(classes), args.allow_pickle)
         mask = read_mask(args.masks, img_id)
+        if not any(maps.shape):
+            # Of an empty dict, which knows no size.
+            maps = np.zeros((0, *mask.shape), np.float32)
         sample: Dict[str, Any] = {
             'img_id': img_id,
             'pred_maps': pixel_data(maps),
@@ -201,7 +204,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument(
         '--allow-pickle',
         action='store_true',
-        help='read .npy files that hold pickled dicts; only if you trust them',
+        help='read .npy files that hold pickled dicts, {class index: map} or '
+        'empty for all background; only if you trust them',
     )
     parser.add_argument(
         '--sweep', help='write the sweep to this .json or .csv'

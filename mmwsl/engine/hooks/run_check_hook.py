@@ -5,7 +5,7 @@ import math
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set
 
 import torch
-from mmengine.dataset import InfiniteSampler
+from mmengine.dataset import BaseDataset, InfiniteSampler
 from mmengine.dist import all_gather_object, is_distributed
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import print_log
@@ -14,7 +14,7 @@ from mmengine.runner import BaseLoop, Runner, find_latest_checkpoint
 from mmengine.structures import BaseDataElement
 from torch import nn
 
-from mmwsl.datasets import renumber_classes
+from mmwsl.datasets import base_datasets, renumber_classes
 from mmwsl.models.checks import check_channels, check_class_weights
 from mmwsl.models.heads import DensityHead
 from mmwsl.registry import HOOKS
@@ -56,6 +56,8 @@ class RunCheckHook(Hook):
     - a validation or test set of which a data loader drops images, and one
       whose label maps, for mmseg's metrics, hold a single class or unknown
       ones. A line names those that show nothing but background.
+
+    A line names classes that no image of the training set shows.
 
     Python text in a checkpoint is thrown away before mmengine executes it.
 
@@ -136,6 +138,15 @@ class RunCheckHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Compare the classes of the training and the validation set."""
         known = _classes(runner.train_dataloader.dataset)
+        absent = absent_classes(runner.train_dataloader.dataset)
+        if absent:
+            print_log(
+                f'no training image shows {", ".join(absent)} '
+                f'({len(absent)} of {len(known)} classes): the model cannot '
+                'learn them',
+                logger='current',
+                level=logging.WARNING,
+            )
         if isinstance(runner._val_loop, BaseLoop):
             self._compare('the training set', known, runner._val_loop)
 
@@ -235,6 +246,25 @@ def check_batches(loader: Any) -> None:
         + (' (drop_last=True)' if getattr(batches, 'drop_last', 0) else '')
         + ': no iteration would be run.'
     )
+
+
+def absent_classes(dataset: Any) -> List[str]:
+    """Return the classes whose label no image has.
+
+    Data sets that draw their images when these are asked for, and those of
+    segmentors, are not searched.
+    """
+    classes = _classes(dataset)
+    absent = set(range(len(classes)))
+    for inner in base_datasets(dataset):
+        for index in range(len(inner)):
+            if not absent or not isinstance(inner, BaseDataset):
+                return []
+            info = BaseDataset.get_data_info(inner, index)
+            if info.get('num_classes') != len(classes):
+                return []
+            absent -= set(info['gt_label'].tolist())
+    return [classes[label] for label in sorted(absent)]
 
 
 def check_all_images(loop: BaseLoop) -> None:

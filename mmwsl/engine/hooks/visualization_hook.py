@@ -30,7 +30,8 @@ class WSLVisualizationHook(Hook):
     processes each writes its own images, and together the same as one; their
     sheets carry the number of the process. Where samples have predicted and
     true counts, ``counts.png`` plots those of the whole set, drawn or not.
-    Pictures of a validation go to the sub-folder ``val_<iteration>``.
+    Pictures of a validation go to the sub-folder ``val_<iteration>``. The
+    visualizer's other backends, such as TensorBoard's, get the panels as well.
 
     Args:
         draw: Whether to do anything.

@@ -6,6 +6,7 @@ from typing import Any, Dict, List, Sequence
 
 import pytest
 import torch
+from mmengine.dataset import ConcatDataset
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement, PixelData
@@ -16,10 +17,12 @@ from mmwsl.apis import load_config
 from mmwsl.engine.hooks import RunCheckHook
 from mmwsl.engine.hooks.run_check_hook import (
     ShownClasses,
+    absent_classes,
     check_all_images,
     check_batches,
     check_counting,
 )
+from mmwsl.registry import DATASETS
 from mmwsl.utils.checkpoints import read_checkpoint
 from stage1_data import CONFIG_DIR, config_files
 
@@ -326,6 +329,42 @@ def test_order_of_classes_in_a_checkpoint(
         return
     with pytest.raises(ValueError, match='named.*cat, dog there, dog, cat'):
         test.test()
+
+
+def test_classes_that_no_image_shows(tmp_path: Path) -> None:
+    for name in ('pear', 'fig'):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / '1.jpg').touch()
+    config = dict(type='FolderDataset', data_root=str(tmp_path))
+    names = dict(classes=['apple', 'fig', 'kiwi', 'pear'])
+    dataset = DATASETS.build({**config, 'metainfo': names})
+    assert absent_classes(dataset) == ['apple', 'kiwi']
+    assert absent_classes(ConcatDataset([dataset, dataset])) == [
+        'apple',
+        'kiwi',
+    ]
+    assert absent_classes(DATASETS.build(config)) == []
+    # Pictures that are drawn, and data sets without labels.
+    toy = dict(type='ToyDataset', num_images=1)
+    assert absent_classes(DATASETS.build(toy)) == []
+    assert absent_classes(Points(classes=['a'])) == []
+
+
+def test_a_training_names_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: List[str] = []
+    monkeypatch.setattr(
+        'mmwsl.engine.hooks.run_check_hook.print_log',
+        lambda text, **_: said.append(text),
+    )
+    monkeypatch.setattr(
+        'mmwsl.engine.hooks.run_check_hook.absent_classes', lambda _: ['b']
+    )
+    loader = DataLoader(Points(4, ['a', 'b']), batch_size=2)
+    runner(tmp_path, train_dataloader=loader).train()
+    (line,) = said
+    assert line.startswith('no training image shows b (1 of 2 classes)')
 
 
 def test_order_of_classes_in_training_and_validation(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -8,6 +9,9 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from mmengine.visualization import Visualizer
+from tensorboard.backend.event_processing.event_accumulator import (
+    EventAccumulator,
+)
 from torch.utils.data import Dataset
 
 from mmwsl.engine.hooks import WSLVisualizationHook
@@ -58,7 +62,7 @@ class Nothing(BaseMetric):
         return {'images': len(results)}
 
 
-def build_runner(work_dir, visualizer='WSLVisualizer', **hook):
+def build_runner(work_dir, visualizer='WSLVisualizer', backends=(), **hook):
     loader = dict(
         dataset=Photos(),
         batch_size=3,
@@ -74,7 +78,11 @@ def build_runner(work_dir, visualizer='WSLVisualizer', **hook):
         test_cfg=dict(),
         test_evaluator=[Nothing()],
         custom_hooks=[dict(type='WSLVisualizationHook', **hook)],
-        visualizer=dict(type=visualizer, name=str(work_dir)),
+        visualizer=dict(
+            type=visualizer,
+            name=str(work_dir),
+            vis_backends=[dict(type=name) for name in backends],
+        ),
         default_scope='mmwsl',
         experiment_name=Path(work_dir).name,
     )
@@ -118,6 +126,31 @@ def test_validation_has_folders_of_its_own(tmp_path):
         'val_000000/set/0.jpg',
         'val_000000/set/1.jpg',
     ]
+
+
+def test_tensorboard_gets_the_panels(tmp_path, monkeypatch):
+    monkeypatch.setattr(Runner, 'iter', 20)
+    runner = build_runner(
+        tmp_path,
+        backends=['LocalVisBackend', 'TensorboardVisBackend'],
+        draw=True,
+        max_images=2,
+    )
+    runner.val()
+    runner.visualizer.close()
+    folder = Path(runner.log_dir)
+    events = EventAccumulator(str(folder / 'vis_data'))
+    events.Reload()
+    assert events.Tags()['images'] == ['set_0', 'set_1']
+    (event,) = events.Images('set_1')
+    assert event.step == 20
+    picture = cv2.imdecode(
+        np.frombuffer(event.encoded_image_string, np.uint8), cv2.IMREAD_COLOR
+    )
+    written = cv2.imread(str(folder / 'pictures/val_000020/set/1.jpg'))
+    assert np.abs(picture.astype(int) - written).mean() < 2
+    # No file is written twice.
+    assert not (folder / 'vis_data/vis_image').exists()
 
 
 def test_interval_and_suffix(tmp_path):
