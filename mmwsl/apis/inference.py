@@ -426,7 +426,9 @@ class WSLInferencer(BaseInferencer):
                 write_whole(path, text.encode())
                 label_map = sample.pred_sem_seg.data[0].numpy()
                 path = join_inside(str(out_dir), name, '.png')
-                write_label_map(path, label_map.astype(np.uint8))
+                meta = self.visualizer.dataset_meta or {}
+                palette = meta.get('palette')
+                write_label_map(path, label_map.astype(np.uint8), palette)
         return dict(
             predictions=list(preds) if return_datasamples else predictions,
             visualization=visualization,

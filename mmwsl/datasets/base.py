@@ -180,6 +180,18 @@ class WSLDataset(_Reproducible, BaseDataset):
         doubles = [c for c, number in Counter(classes).items() if number > 1]
         if doubles:
             raise ValueError(f'{name} hold {doubles[0]!r} more than once')
+        palette = self._metainfo.get('palette')
+        # Those of VOC may be more than the classes that are used.
+        own = palette and palette != self.METAINFO.get('palette')
+        if own and not (
+            len(palette) == len(classes)
+            and all(len(x) == 3 and {*x} <= {*range(256)} for x in palette)
+        ):
+            raise ValueError(
+                f'{type(self).__name__}: metainfo palette must be one '
+                f'[red, green, blue], 0 to 255, for each of {len(classes)} '
+                'classes'
+            )
 
     def _unique_entries(self) -> List[DataInfo]:
         entries: Dict[str, DataInfo] = {}

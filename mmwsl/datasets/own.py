@@ -229,7 +229,9 @@ class OwnDataset(WSLDataset):
     def _for_segmentors(self, entries: List[DataInfo]) -> None:
         """Let entries be what mmseg's transforms take."""
         names = ['background', *self.classes]
-        self._metainfo.update(classes=names, palette=voc_color_map(len(names)))
+        colors: List[Any] = [*voc_color_map(len(names))]
+        colors[1:] = self._metainfo.get('palette') or colors[1:]
+        self._metainfo.update(classes=names, palette=colors)
         for info in entries:
             info.update(label_map=None, reduce_zero_label=False, seg_fields=[])
             if self.label_maps:

@@ -9,7 +9,7 @@ fit into a label map.
 """
 
 import io
-from typing import Mapping, Optional, Tuple, Union
+from typing import List, Mapping, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -205,13 +205,18 @@ def _label_value(index: int) -> int:
     return int(index) + 1
 
 
-def write_label_map(path: str, label: np.ndarray) -> None:
+def write_label_map(
+    path: str,
+    label: np.ndarray,
+    palette: Optional[Sequence[Sequence[int]]] = None,
+) -> None:
     """Write a label map as VOC does; the file appears whole or not at all.
 
     Args:
         path: File to write, a ``.png``; its folder is created.
-        label: uint8 (H, W), not empty. The picture holds these indices and
-            VOC's colours as palette.
+        label: uint8 (H, W), not empty. The picture holds these indices.
+        palette: RGB of classes, the first of which is 1 in the label map;
+            the others, and all without it, have VOC's colours.
     """
     if label.dtype != np.uint8 or label.ndim != 2 or not label.size:
         raise ValueError(
@@ -219,7 +224,9 @@ def write_label_map(path: str, label: np.ndarray) -> None:
             f'{label.shape}'
         )
     picture = Image.fromarray(label)
-    picture.putpalette([value for rgb in voc_color_map() for value in rgb])
+    colors: List[Sequence[int]] = [*voc_color_map()]
+    colors[1 : len(palette or ()) + 1] = palette or ()
+    picture.putpalette([int(value) for rgb in colors for value in rgb])
     buffer = io.BytesIO()
     picture.save(buffer, format='PNG')
     write_whole(path, buffer.getvalue())

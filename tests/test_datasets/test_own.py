@@ -211,6 +211,23 @@ def test_entries_of_segmentors(tmp_path):
     assert info['seg_fields'] == []
 
 
+@pytest.mark.parametrize('segmentor', [False, True])
+def test_own_colours(tmp_path, segmentor):
+    xml_beside(tmp_path)
+    colors = [[1, 2, 3], [4, 5, 6]]
+    options = dict(
+        data_root=str(tmp_path), segmentor=segmentor, lazy_init=True
+    )
+    dataset = OwnDataset(metainfo=dict(palette=colors), **options)
+    dataset.full_init()
+    background = [(0, 0, 0)] * segmentor
+    assert dataset.metainfo['palette'] == [*background, *colors]
+    for wrong in (colors[:1], [[1, 2], [3, 4]], [[1, 2, 256], [4, 5, 6]]):
+        dataset = OwnDataset(metainfo=dict(palette=wrong), **options)
+        with pytest.raises(ValueError, match='palette must be one'):
+            dataset.full_init()
+
+
 def test_labels_are_chosen_by_name(tmp_path):
     coco(tmp_path)
     write_xml(tmp_path / 'images/a.xml', ['plum'])

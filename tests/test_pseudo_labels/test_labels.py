@@ -363,6 +363,19 @@ def test_indices_and_colours_of_voc(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ['b.png']
 
 
+def test_own_colours(tmp_path):
+    path = tmp_path / 'b.png'
+    label = np.array([[0, 1, 2], [3, 255, 1]], np.uint8)
+    write_label_map(str(path), label, [(1, 2, 3), [4, 5, 6]])
+    colours = np.array(Image.open(path).convert('RGB'))
+    assert colours.tolist() == [
+        [[0, 0, 0], [1, 2, 3], [4, 5, 6]],
+        # VOC's beyond the palette.
+        [[128, 128, 0], [224, 224, 192], [1, 2, 3]],
+    ]
+    assert read_index_mask(str(path)).tolist() == label.tolist()
+
+
 @pytest.mark.parametrize('label', [LABEL.astype(np.int64), LABEL[None]])
 def test_something_else(tmp_path, label):
     with pytest.raises(ValueError, match=r'a\.png: a label map is uint8'):

@@ -157,7 +157,11 @@ def test_statistics_known_answer(tool):
     assert statistics.together == {(0, 1): 1}
     assert statistics.objects.tolist() == [14, 1, 0]
     assert statistics.difficult.tolist() == [0, 1, 0]
-    assert statistics.absent() == ['emu']
+    assert list(statistics.warnings()) == [
+        "warning: no image shows the class 'emu'",
+        "warning: fewer than ten images show the class 'cat'",
+        "warning: fewer than ten images show the class 'dog'",
+    ]
     lines = list(statistics.lines())
     assert lines[0] == '4 images, 1 without label'
     assert (
@@ -165,6 +169,20 @@ def test_statistics_known_answer(tool):
         in lines
     )
     assert lines[-3] == '  0 cat                2    1    .'
+
+
+@pytest.mark.parametrize(
+    ('shown', 'warned'), [(9, 'fewer'), (10, ''), (90, ''), (91, 'more')]
+)
+def test_classes_that_are_rare_or_everywhere(tool, shown, warned):
+    statistics = tool.Statistics(['cat'])
+    for number in range(100):
+        labels = np.zeros(int(number < shown), np.int64)
+        hard = np.zeros(0, np.int64)
+        statistics.add_labels(dict(gt_label=labels, gt_label_difficult=hard))
+    found = list(statistics.warnings())
+    assert len(found) == bool(warned)
+    assert all(x.startswith(f'warning: {warned} than') for x in found)
 
 
 def test_many_classes_are_shown_as_pairs(tool):

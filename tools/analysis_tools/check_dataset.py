@@ -31,6 +31,8 @@ Problem = Tuple[str, str]
 # The transforms that read files; the others cannot find a broken one.
 _LOADING = ('LoadEvalAnnotations', 'LoadProposals', 'LoadSaliency')
 _LARGEST_MATRIX = 25
+# A class in fewer images, or in a larger share of them, is not learned.
+_FEW, _EVERYWHERE = 10, 0.9
 
 
 class Statistics:
@@ -63,9 +65,29 @@ class Statistics:
                 min(number, 10) for number in info['gt_count'][labels].tolist()
             )
 
-    def absent(self) -> List[str]:
-        """Return the classes that no image shows."""
-        return [n for n, times in zip(self.classes, self.shown) if not times]
+    def warnings(self) -> Iterator[str]:
+        """Yield what the numbers of images say against some classes."""
+        everywhere = self.shown > _EVERYWHERE * max(self.images, 1)
+        reasons = (
+            (self.shown == 0, 'no image shows the class {}'),
+            (
+                (self.shown > 0) & (self.shown < _FEW),
+                'fewer than ten images show the class {}',
+            ),
+            (
+                everywhere,
+                'more than 90 % of the images show the class {}: without '
+                'images that lack it, it cannot be located',
+            ),
+        )
+        for wrong, text in reasons:
+            names = [self.classes[label] for label in np.flatnonzero(wrong)]
+            for name in names[:_LARGEST_MATRIX]:
+                yield 'warning: ' + text.format(repr(name))
+            if len(names) > _LARGEST_MATRIX:
+                number = len(names) - _LARGEST_MATRIX
+                text = text.replace('the class {}', f'{number} more classes')
+                yield 'warning: ' + text.partition(':')[0]
 
     def lines(self) -> Iterator[str]:
         """Yield the report."""
@@ -182,16 +204,7 @@ def check(config: Dict[str, Any]) -> Tuple[List[Problem], List[str]]:
         return [*problems, _split(error)], []
     statistics = Statistics(dataset.classes)
     problems += _read_all(dataset, statistics)
-    lines = list(statistics.lines())
-    absent = statistics.absent()
-    lines += [
-        f'warning: no image shows the class {name!r}'
-        for name in absent[:_LARGEST_MATRIX]
-    ]
-    if len(absent) > _LARGEST_MATRIX:
-        more = len(absent) - _LARGEST_MATRIX
-        lines.append(f'warning: no image shows {more} more classes')
-    return problems, lines
+    return problems, [*statistics.lines(), *statistics.warnings()]
 
 
 def check_label_maps(

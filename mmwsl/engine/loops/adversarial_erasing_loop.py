@@ -397,7 +397,8 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
             regions, labels, saliency, self.saliency_threshold
         )
         folder = os.path.join(self.runner.work_dir, 'labels')
-        write_label_map(join_inside(folder, img_id, '.png'), label)
+        palette = self.dataloader.dataset.metainfo.get('palette')
+        write_label_map(join_inside(folder, img_id, '.png'), label, palette)
         known = label != IGNORE
         return [int(known.sum()), int((known & (label > 0)).sum()), label.size]
 

@@ -41,7 +41,8 @@ class PseudoLabelWriter(WSLMetric):
 
     Under ``out_dir`` there are, as far as they are asked for::
 
-        labels/<image id>.png   label maps, VOC's convention and palette
+        labels/<image id>.png   label maps, VOC's convention; the palette is
+                                that of the data set, if it has one, or VOC's
         maps/<image id>.npz     maps (K, H, W) and labels (K,)
         instances.json          COCO's results, compressed masks
         counts.csv              an image and one number a class in each line
@@ -136,7 +137,10 @@ class PseudoLabelWriter(WSLMetric):
         label = check_label(pixels(sample, 'pred_sem_seg'), 'pred_sem_seg')
         label = ignore_if_small(label, self.min_ratio)
         folder = os.path.join(self.out_dir, 'labels')
-        write_label_map(join_inside(folder, img_id, '.png'), label)
+        # The classes of a segmentor begin with the background.
+        first = int('pred_score' not in sample and 'seg_logits' in sample)
+        palette = ((self.dataset_meta or {}).get('palette') or ())[first:]
+        write_label_map(join_inside(folder, img_id, '.png'), label, palette)
         labelled = label != IGNORE
         return dict(
             pixels=int(label.size),

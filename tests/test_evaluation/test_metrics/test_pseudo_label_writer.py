@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData, PixelData
+from PIL import Image
 
 from mmwsl.evaluation.files import (
     read_class_maps,
@@ -53,6 +54,29 @@ def test_label_maps(tmp_path):
         assert found.tolist() == label.tolist()
     assert metrics == dict(written=2, labelled=93.75, foreground=12.5)
     assert [p.name for p in tmp_path.iterdir()] == ['labels']
+
+
+@pytest.mark.parametrize('segmentor', [False, True])
+def test_label_maps_have_the_colours_of_the_data_set(tmp_path, segmentor):
+    sample = make_sample(0)
+    palette = [(9, 8, 7), (1, 1, 1), (3, 2, 1)]
+    if segmentor:
+        del sample.pred_score
+        sample.seg_logits = PixelData(data=torch.randn(4, 2, 4))
+        palette = [(0, 0, 0), *palette]
+    config = dict(type='PseudoLabelWriter', out_dir=str(tmp_path))
+    evaluator = Evaluator([config])
+    evaluator.dataset_meta = dict(
+        classes='abcd'[-len(palette) :], palette=palette
+    )
+    evaluator.process([sample])
+    picture = Image.open(tmp_path / 'labels/x/0.png').convert('RGB')
+    assert np.array(picture)[0].tolist() == [
+        [0, 0, 0],
+        [0, 0, 0],
+        [3, 2, 1],
+        [224, 224, 192],
+    ]
 
 
 @pytest.mark.parametrize('number', [0, 1])
