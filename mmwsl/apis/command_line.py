@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger, print_log
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmengine.utils import ProgressBar
@@ -37,6 +37,16 @@ _LAUNCHER_VARIABLES: Dict[str, Dict[str, str]] = {
         'WORLD_SIZE': 'SLURM_NTASKS',
     },
 }
+# How mmengine's messages begin that a console leaves out: what they say is in
+# the log file, and the config beside it.
+_AT_LENGTH = (
+    f'\n{"-" * 60}\nSystem environment',
+    'Config:\n',
+    'Hooks will be executed in',
+    'Distributed training is not used, all SyncBatchNorm',
+    '"FileClient" will be deprecated',
+    '"HardDiskBackend" is the alias',
+)
 # Parameters of glibc's mallopt (malloc.h).
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
@@ -127,7 +137,7 @@ def build_runner(cfg: Config) -> Runner:
     if 'runner_type' in cfg:
         runner = RUNNERS.build(cfg)
     else:
-        runner = Runner.from_cfg(cfg)
+        runner = _ShortRunner.from_cfg(cfg)
     if not any(isinstance(hook, RunCheckHook) for hook in runner.hooks):
         runner.register_hook(RunCheckHook())
     build = runner.build_train_loop
@@ -140,6 +150,29 @@ def build_runner(cfg: Config) -> Runner:
 
     vars(runner).update(build_train_loop=build_checked)
     return runner
+
+
+class _ShortRunner(Runner):
+    """A runner that says at length only in its log file what it runs in."""
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        logger = super().build_logger(*args, **kwargs)
+        for handler in logger.handlers:
+            # Those of files are of a class derived from it.
+            if type(handler) is logging.StreamHandler:
+                handler.addFilter(_is_short)
+        return logger
+
+    def _log_env(self, env_cfg: Dict[str, Any]) -> None:
+        super()._log_env(env_cfg)
+        self.logger.info(
+            f'{self.experiment_name} on {get_device()}, seed {self.seed}; '
+            f'config, environment and hooks are in {self.logger.log_file}'
+        )
+
+
+def _is_short(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_AT_LENGTH)
 
 
 def _set_baselines(cfg: Config) -> None:

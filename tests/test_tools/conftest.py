@@ -1,5 +1,8 @@
 """What the tests of the commands share."""
 
+import io
+from contextlib import redirect_stdout
+
 import pytest
 from mmengine.registry import init_default_scope
 
@@ -26,5 +29,8 @@ def toy_checkpoint(tmp_path_factory):
     init_default_scope('mmwsl')
     small = options(*SMALL, 'train_cfg.max_epochs=1')
     args = [CONFIG, '--work-dir', folder, *small]
-    assert call(load_tool('train.py'), *args) == 0
+    console = io.StringIO()
+    with redirect_stdout(console):
+        assert call(load_tool('train.py'), *args) == 0
+    (folder / 'console.txt').write_text(console.getvalue())
     return folder / 'epoch_1.pth'

@@ -44,6 +44,23 @@ def test_training_leaves_checkpoint_log_and_config(toy_checkpoint):
     assert len(meta['dataset_meta']['classes']) == 6
 
 
+def test_the_console_begins_soon(toy_checkpoint):
+    folder = toy_checkpoint.parent
+    lines = (folder / 'console.txt').read_text().splitlines()
+    first = next(i for i, line in enumerate(lines) if 'Epoch(train)' in line)
+    assert first < 30
+    (log,) = folder.glob('2*/2*.log')
+    assert (
+        f'on cpu, seed 0; config, environment and hooks are in {log}'
+        in (lines[0])
+    )
+    text = log.read_text()
+    for part in ('System environment', 'Config:\n', 'Hooks will be executed'):
+        assert part in text
+        assert part.strip() not in '\n'.join(lines)
+    assert (log.parent / 'vis_data/config.py').is_file()
+
+
 def test_resume_options(tool, tmp_path):
     begin = ['--work-dir', str(tmp_path), *options('load_from=first.pth')]
     cfg = config_of(tool)
