@@ -5,12 +5,19 @@
 
 import argparse
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, List, Optional, Sequence, Tuple, Union
 
 from mmwsl.apis import WSLInferencer, add_cfg_options, friendly_errors
+from mmwsl.apis.command_line import add_export_options
 from mmwsl.apis.errors import error_line
-from mmwsl.apis.inference import is_segmentor, list_images, output_names
+from mmwsl.apis.inference import (
+    as_dict,
+    is_segmentor,
+    list_images,
+    output_names,
+)
 
 import numpy as np
 
@@ -46,6 +53,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--device', help='for example cpu or cuda:1; by default what is there'
     )
+    add_export_options(parser)
     add_cfg_options(parser)
     return parser.parse_args(argv)
 
@@ -106,25 +114,37 @@ def draw_images(args: argparse.Namespace) -> List[Tuple[Any, str]]:
         describing = describe_labels
     classes = inferencer.classes
     labels = [as_label(x, classes) for x in args.labels or ()] or None
+    given = {
+        kind: dict(out_dir=folder, min_area=args.min_area)
+        for kind, folder in args.export
+    }
     failed = []
+    exports = inferencer.exports(given, images)
     predictions = inferencer.predict(images, labels, args.batch_size)
-    for number, (name, done) in enumerate(zip(names, predictions), 1):
-        image, sample, error = done
-        if error is None:
-            try:
-                inferencer.visualize(
-                    [image], [sample], [name], show_dir=args.out_dir
-                )
-            # Whatever is wrong with one image, the others are still drawn.
-            except Exception as caught:
-                error = caught
-        text = 'failed'
-        if error is None:
-            text = describing(sample, classes)
-        else:
-            failed.append((image, error_line(error)))
-        print(f'[{number}/{len(images)}] {image}: {text}', flush=True)
+    with ExitStack() as stack:
+        for export in exports:
+            stack.enter_context(export)
+        for number, (name, done) in enumerate(zip(names, predictions), 1):
+            image, sample, error = done
+            if error is None:
+                try:
+                    inferencer.visualize(
+                        [image], [sample], [name], show_dir=args.out_dir
+                    )
+                    for export in exports:
+                        export.add(name, as_dict(sample, classes))
+                # Whatever is wrong with one image, the others are drawn.
+                except Exception as caught:
+                    error = caught
+            text = 'failed'
+            if error is None:
+                text = describing(sample, classes)
+            else:
+                failed.append((image, error_line(error)))
+            print(f'[{number}/{len(images)}] {image}: {text}', flush=True)
     print(f'{len(images) - len(failed)} pictures are in {args.out_dir}')
+    for export in exports:
+        print(export.summary())
     return failed
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import Optional, Sequence
+from typing import Any, Dict, Optional, Sequence
 
 from mmwsl.apis import (
     build_runner,
@@ -11,6 +11,7 @@ from mmwsl.apis import (
     read_config,
     runner_parser,
 )
+from mmwsl.apis.command_line import add_export_options
 
 from mmengine.config import Config
 
@@ -20,6 +21,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = runner_parser('Test a model')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--out', help='pickle file (.pkl) for all predictions')
+    add_export_options(parser)
     parser.add_argument(
         '--show', action='store_true', help='show pictures in a window'
     )
@@ -56,12 +58,16 @@ def dump_predictions(cfg: Config, out: str) -> None:
     """Add a pickle of all predictions to the metrics."""
     if Path(out).suffix not in ('.pkl', '.pickle'):
         raise ValueError(f'--out must end in .pkl, got {out}.')
-    dump = dict(type='DumpResults', out_file_path=out)
+    add_metric(cfg, dict(type='DumpResults', out_file_path=out))
+
+
+def add_metric(cfg: Config, metric: Dict[str, Any]) -> None:
+    """Put a metric behind those of the config."""
     evaluator = cfg.test_evaluator
     if isinstance(evaluator, (list, tuple)):
-        cfg.test_evaluator = [*evaluator, dump]
+        cfg.test_evaluator = [*evaluator, metric]
     else:
-        cfg.test_evaluator = [evaluator, dump]
+        cfg.test_evaluator = [evaluator, metric]
 
 
 def build_config(args: argparse.Namespace) -> Config:
@@ -77,6 +83,9 @@ def build_config(args: argparse.Namespace) -> Config:
         draw_pictures(cfg, args)
     if args.out is not None:
         dump_predictions(cfg, args.out)
+    if args.export:
+        metric = dict(type='mmwsl.LabelExportMetric', min_area=args.min_area)
+        add_metric(cfg, dict(metric, export=dict(args.export)))
     return cfg
 
 

@@ -19,6 +19,7 @@ from mmengine.runner import Runner
 from mmengine.utils import ProgressBar
 
 from mmwsl.engine.hooks.run_check_hook import RunCheckHook, check_batches
+from mmwsl.evaluation.exporting import FORMATS
 from mmwsl.utils.checkpoints import is_whole
 from mmwsl.utils.config import check_config, fill_from_data, load_config
 from mmwsl.utils.files import write_whole
@@ -75,6 +76,26 @@ def add_cfg_options(
 ) -> None:
     """Add ``--cfg-options`` with a help text to the parser of a command."""
     parser.add_argument('--cfg-options', nargs='+', action=_Options, help=text)
+
+
+def add_export_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--export`` and ``--min-area`` to the parser of a command."""
+    parser.add_argument(
+        '--export',
+        nargs=2,
+        action='append',
+        default=[],
+        metavar=('FORMAT', 'DIR'),
+        help='write the predictions for other tools to a new folder, as '
+        f'{", ".join(FORMATS)}; may be repeated',
+    )
+    parser.add_argument(
+        '--min-area',
+        type=int,
+        default=1,
+        metavar='PIXELS',
+        help='leave smaller objects out of --export (default: 1)',
+    )
 
 
 def runner_parser(description: str) -> argparse.ArgumentParser:

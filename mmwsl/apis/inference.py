@@ -6,7 +6,7 @@ import operator
 import os
 import re
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import (
     Any,
@@ -14,6 +14,7 @@ from typing import (
     Iterable,
     Iterator,
     List,
+    Mapping,
     NamedTuple,
     Optional,
     Sequence,
@@ -37,6 +38,7 @@ from PIL import Image as Pillow
 import mmwsl
 from mmwsl.apis.command_line import with_progress
 from mmwsl.datasets.files import find_files
+from mmwsl.evaluation.exporting import LabelExport, as_dict, label_exports
 from mmwsl.pseudo_labels.labels import write_label_map
 from mmwsl.registry import DATASETS, MODELS, TRANSFORMS
 from mmwsl.structures import WSLDataSample
@@ -44,7 +46,6 @@ from mmwsl.utils.checkpoints import check_form, load_state
 from mmwsl.utils.config import check_config, fill_from_data, load_config
 from mmwsl.utils.files import join_inside, write_whole
 from mmwsl.utils.images import IMG_SUFFIXES
-from mmwsl.utils.masks import encode_mask
 from mmwsl.visualization import WSLVisualizer, panel
 
 Image = Union[str, Path, np.ndarray, Pillow.Image]
@@ -237,6 +238,7 @@ class WSLInferencer(BaseInferencer):
         inputs: Union[Image, Sequence[Image]],
         return_datasamples: bool = False,
         batch_size: int = 1,
+        export: Optional[Mapping[str, Any]] = None,
         **kwargs: Any,
     ) -> Dict[str, Any]:
         """Predict images.
@@ -248,6 +250,10 @@ class WSLInferencer(BaseInferencer):
                 as tensors, instead of dicts of what fits into JSON.
             batch_size: Images that the network sees at once. Those of other
                 sizes are padded, which moves the predictions a little.
+            export: Folder of each format of :mod:`mmwsl.evaluation.exporting`
+                that the predictions are written in, such as
+                ``{'coco': 'labels'}``, or a dict of arguments of
+                ``LabelExport``, ``out_dir`` among them.
             **kwargs: ``labels``, names or indices of the classes that all
                 images are known to show, or one such list for each image;
                 ``return_vis``, whether pictures are returned; ``show`` and
@@ -263,7 +269,8 @@ class WSLInferencer(BaseInferencer):
         Raises:
             FileNotFoundError: If an image does not exist.
             TypeError: If an input is of another kind.
-            ValueError: If an image is broken, or a label unknown.
+            ValueError: If an image is broken, a label unknown, or a folder of
+                an export is not empty.
         """
         before, _, drawn, written = self._dispatch_kwargs(**kwargs)
         folders = [drawn.get('show_dir'), written.get('out_dir')]
@@ -274,15 +281,32 @@ class WSLInferencer(BaseInferencer):
         if self.show_progress:
             results = with_progress(results, len(images))
         predictions, pictures = [], []
-        for (image, sample, error), name in zip(results, names):
-            if error is not None:
-                raise error
-            pictures += self.visualize([image], [sample], [name], **drawn)
-            predictions += self.postprocess(
-                [sample], [], return_datasamples, [name], **written
-            )['predictions']
+        exports = self.exports(export, images)
+        with ExitStack() as stack:
+            for item in exports:
+                stack.enter_context(item)
+            for (image, sample, error), name in zip(results, names):
+                if error is not None:
+                    raise error
+                pictures += self.visualize([image], [sample], [name], **drawn)
+                predictions += self.postprocess(
+                    [sample], [], return_datasamples, [name], **written
+                )['predictions']
+                for item in exports:
+                    item.add(name, as_dict(sample, self.classes))
         shown = pictures if drawn.get('return_vis') else None
         return dict(predictions=predictions, visualization=shown)
+
+    def exports(
+        self, export: Optional[Mapping[str, Any]], images: Sequence[Image]
+    ) -> List[LabelExport]:
+        """Return the exports of a call, of images as :meth:`predict` takes."""
+        return label_exports(
+            export,
+            classes=self.classes,
+            image_dir=_shared_folder(images),
+            palette=(self.visualizer.dataset_meta or {}).get('palette'),
+        )
 
     def predict(
         self,
@@ -480,73 +504,6 @@ class WSLInferencer(BaseInferencer):
         return visualizer
 
 
-def as_dict(sample: WSLDataSample, classes: Sequence[str]) -> Dict[str, Any]:
-    """Turn the predictions of an image into numbers and texts.
-
-    Args:
-        sample: A predicted sample.
-        classes: Names of the classes, without background; may be empty.
-
-    Returns:
-        ``img_path``, ``height`` and ``width``; ``segments``, one dict for
-        each class in the label map: ``label``, ``name``, ``area`` in pixels
-        and ``segmentation``, COCO's compressed run lengths. From models of
-        stage 1 also ``scores`` (C), ``labels``, those predicted, ``names``
-        of these, ``counts`` (C) with LC, and ``instances``, one dict each:
-        ``label``, ``name``, ``score``, ``bbox`` [x1, y1, x2, y2] in pixels
-        and ``segmentation``.
-    """
-
-    def name(label: int) -> str:
-        return classes[label] if label < len(classes) else f'class {label}'
-
-    height, width = sample.ori_shape[:2]
-    content: Dict[str, Any] = dict(
-        img_path=str(sample.get('img_path') or ''),
-        height=int(height),
-        width=int(width),
-    )
-    if 'pred_score' in sample:
-        found = sample.pred_label.tolist()
-        content.update(
-            scores=sample.pred_score.tolist(),
-            labels=found,
-            names=[name(label) for label in found],
-        )
-    if 'pred_count' in sample:
-        content['counts'] = sample.pred_count.tolist()
-    if 'pred_instances' in sample:
-        instances = sample.pred_instances
-        parts = zip(
-            instances.labels.tolist(),
-            instances.scores.tolist(),
-            instances.bboxes.tolist(),
-            instances.masks,
-        )
-        content['instances'] = [
-            dict(
-                label=label,
-                name=name(label),
-                score=score,
-                bbox=box,
-                segmentation=encode_mask(np.asarray(mask)),
-            )
-            for label, score, box, mask in parts
-        ]
-    label_map = sample.pred_sem_seg.data[0].numpy()
-    content['segments'] = [
-        dict(
-            label=int(value) - 1,
-            name=name(int(value) - 1),
-            area=int((label_map == value).sum()),
-            segmentation=encode_mask(label_map == value),
-        )
-        for value in np.unique(label_map)
-        if value not in (0, 255)
-    ]
-    return content
-
-
 def find_config(
     model: Union[str, Path, Dict[str, Any]],
 ) -> Tuple[Any, Optional[str]]:
@@ -635,7 +592,7 @@ def output_names(images: Sequence[Image]) -> List[str]:
     """
     paths = [Path(x) for x in images if isinstance(x, (str, Path))]
     parents = {path.absolute().parent for path in paths}
-    root = os.path.commonpath(parents) if parents else ''
+    root = _shared_folder(images)
     stems = Counter(
         file.with_suffix('')
         for parent in parents
@@ -661,6 +618,13 @@ def output_names(images: Sequence[Image]) -> List[str]:
             )
         names.append(name)
     return names
+
+
+def _shared_folder(images: Sequence[Image]) -> str:
+    """Return the folder that all image files are in; '' without files."""
+    paths = [Path(x) for x in images if isinstance(x, (str, Path))]
+    parents = {str(path.absolute().parent) for path in paths}
+    return os.path.commonpath(parents) if parents else ''
 
 
 def _is_list(value: Any) -> bool:

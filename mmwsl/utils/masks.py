@@ -6,14 +6,19 @@
 import reprlib
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
+import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
+from scipy.spatial import KDTree
 
 from mmwsl.utils.images import pixel_limit
 
 # By how many times its longer side a polygon may leave an image: the corners
 # of an object at its edge do, and the work grows with the way between them.
 _OUTSIDE = 10
+# Bits of a run's length in Label Studio's run lengths.
+_RUN_BITS = (3, 4, 8, 16)
+_LONGEST_RUN = 1 << _RUN_BITS[-1]
 
 
 def pack_masks(masks: np.ndarray) -> np.ndarray:
@@ -242,6 +247,87 @@ def boxes_of_masks(masks: Any) -> np.ndarray:
         columns = np.flatnonzero(mask.any(axis=0))
         box[:] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
     return boxes
+
+
+def find_polygons(
+    mask: np.ndarray, tolerance: float = 0.75
+) -> List[np.ndarray]:
+    """Outline the connected parts of a mask.
+
+    Args:
+        mask: bool (H, W).
+        tolerance: By how many pixels a polygon may leave the edges of
+            pixels; at 0 the centres of the mask's pixels, and no others, are
+            inside. Holes that are not larger than that are filled.
+
+    Returns:
+        For each part the corners (n, 2), x and y in pixels, n >= 3.
+    """
+    if not mask.any():
+        return []
+    left, top, right, bottom = map(int, boxes_of_masks([mask])[0])
+    part = mask[top:bottom, left:right]
+    # Pixels are the odd cells and their corners the even ones, so that
+    # OpenCV, which walks through the middle of cells, walks along edges.
+    grid = np.zeros((2 * part.shape[0] + 1, 2 * part.shape[1] + 1), np.uint8)
+    grid[1::2, 1::2] = part
+    grid = cv2.dilate(grid, np.ones((3, 3), np.uint8))
+    loops, tree = cv2.findContours(
+        grid, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE
+    )
+    found: Dict[int, List[np.ndarray]] = {}
+    # Outlines first, then the holes in them.
+    order = sorted(range(len(loops)), key=lambda i: tree[0][i][3] >= 0)
+    for index in order:
+        outline = tree[0][index][3]
+        loop = cv2.approxPolyDP(loops[index], 2 * tolerance, True)
+        if len(loop) < 3:
+            if outline >= 0:
+                continue
+            loop = loops[index]
+        key = index if outline < 0 else outline
+        points = loop[:, 0] / 2 + np.array([left, top])
+        found.setdefault(key, []).append(points)
+    return [join_polygons(loops) for loops in found.values()]
+
+
+def join_polygons(loops: Sequence[np.ndarray]) -> np.ndarray:
+    """Join closed polygons to one, by seams where they are nearest."""
+    whole = loops[0]
+    for loop in loops[1:]:
+        distances, nearest = KDTree(whole).query(loop)
+        start = int(distances.argmin())
+        seam = int(nearest[start])
+        whole = np.concatenate(
+            [whole[: seam + 1], loop[start:], loop[: start + 1], whole[seam:]]
+        )
+    return whole
+
+
+def encode_brush(mask: np.ndarray) -> List[int]:
+    """Write a mask (H, W) as the run lengths of Label Studio's brush.
+
+    Its picture has four channels, all 255 in the mask and 0 elsewhere, row by
+    row. Bits, in bytes: the number of values (32), bits of a value less one
+    (5), four possible sizes of a length less one (4 each); then runs, each a
+    1, which size its length has (2), the length less one, and the value.
+    """
+    flat = np.asarray(mask, bool).ravel()
+    ends = np.append(np.flatnonzero(flat[1:] != flat[:-1]) + 1, len(flat))
+    value = 255 * int(flat[0])
+    bits = [f'{4 * len(flat):032b}{7:05b}']
+    bits += [f'{size - 1:04b}' for size in _RUN_BITS]
+    for length in (4 * np.diff(ends, prepend=0)).tolist():
+        while length:
+            run = min(length, _LONGEST_RUN)
+            kind = next(i for i, n in enumerate(_RUN_BITS) if run <= 1 << n)
+            size = _RUN_BITS[kind]
+            bits.append(f'1{kind:02b}{run - 1:0{size}b}{value:08b}')
+            length -= run
+        value = 255 - value
+    digits = np.frombuffer(''.join(bits).encode(), np.uint8) - ord('0')
+    packed: List[int] = np.packbits(digits).tolist()
+    return packed
 
 
 def _short(value: Any) -> str:

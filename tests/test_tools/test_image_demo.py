@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmengine.structures import InstanceData
 
+from export_readers import read_coco, read_yolo
 from mmwsl.apis import inference, init_model
 from mmwsl.apis.inference import list_images, output_names
 from mmwsl.structures import WSLDataSample
@@ -52,6 +53,27 @@ def test_folder(tool, toy_checkpoint, folder, tmp_path, capsys):
     # The input, the label map and two heat maps lie side by side.
     height, width = cv2.imread(str(out / 'a.jpg')).shape[:2]
     assert width > 3 * height
+
+
+def test_export(tool, toy_checkpoint, folder, tmp_path, capsys):
+    """A broken image is left out; names that differ in suffixes are kept."""
+    (folder / 'b.bmp').write_bytes((folder / 'sub/c.bmp').read_bytes())
+    (folder / 'a.jpg').write_bytes(b'')
+    args = [folder, CONFIG, toy_checkpoint, '--device', 'cpu']
+    args += ['--out-dir', tmp_path / 'out', '--labels', 'ant']
+    for kind in ('coco', 'yolo-segment'):
+        args += ['--export', kind, folder / kind]
+    assert call(tool, *args) == 1
+    files = ['b.bmp', 'b.png', 'sub/c.bmp']
+    found = read_coco(folder / 'coco')
+    assert sorted(found) == files
+    assert all(name == 'ant' for x in found.values() for name, *_ in x)
+    names = ['b_bmp.bmp', 'b_png.png', 'sub/c.bmp']
+    lines = read_yolo(folder / 'yolo-segment')
+    assert sorted(lines) == names
+    for file, name in zip(files, names):
+        assert len(found[file]) == len(lines[name])
+    assert f'{folder / "coco"}: coco, 3 images' in capsys.readouterr().out
 
 
 def test_broken_images_do_not_stop_it(

@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
+from export_readers import read_coco
 from mmwsl.apis import init_model
 from mmwsl.registry import MODELS
 from mmwsl.utils.checkpoints import read_checkpoint
@@ -66,6 +67,31 @@ def test_predictions_and_pictures(tool, toy_checkpoint, tmp_path):
 def test_out_is_a_pickle(tool, toy_checkpoint, capsys):
     assert call(tool, CONFIG, toy_checkpoint, '--out', 'a.json') == 1
     assert '--out must end in .pkl, got a.json' in error(capsys.readouterr())
+
+
+def test_export(tool, toy_checkpoint, tmp_path, capsys):
+    args = ['--work-dir', tmp_path, '--min-area', 2]
+    for kind in ('coco', 'counts'):
+        args += ['--export', kind, tmp_path / kind]
+    assert call(tool, CONFIG, toy_checkpoint, *args, *options(*SMALL)) == 0
+    metrics = test_metrics(tmp_path)
+    found = read_coco(tmp_path / 'coco')
+    assert metrics['exported'] == len(found) == 10
+    objects = [x for items in found.values() for x in items]
+    assert metrics['objects'] == len(objects) > 0
+    assert all(file.startswith('toy/') for file in found)
+    for _, mask, item in objects:
+        assert mask.shape == (48, 48)
+        assert mask.sum() >= 2
+        assert 0 <= item['score'] <= 1
+    lines = (tmp_path / 'counts/counts.csv').read_text().splitlines()
+    assert lines[0] == 'image,ant,bee,cod,doe,emu,fox'
+    assert len(lines) == 11
+    # What is there is not replaced, and that is said at once.
+    capsys.readouterr()
+    assert call(tool, CONFIG, toy_checkpoint, *args, *options(*SMALL)) == 1
+    message = error(capsys.readouterr())
+    assert f'{tmp_path / "coco"}: is there already' in message
 
 
 @pytest.mark.parametrize('single', [False, True])

@@ -1,15 +1,20 @@
-"""Tests of COCO's run lengths, and of boxes."""
+"""Tests of run lengths, polygons and boxes."""
 
+import cv2
 import numpy as np
 import pytest
 from pycocotools import mask as coco
 
+from export_readers import decode_brush
 from mmwsl.utils.masks import (
     check_boxes,
     decode_mask,
     decode_segmentation,
+    encode_brush,
     encode_mask,
     expand_counts,
+    find_polygons,
+    join_polygons,
     whole_numbers,
 )
 
@@ -204,3 +209,60 @@ def test_boxes_outside_may_be_allowed():
     check_boxes(np.array([[-1, 0, 30, 4]]), SIZE, outside=False)
     with pytest.raises(ValueError, match='is inverted'):
         check_boxes(np.array([[3, 0, -1, 4]]), SIZE, outside=False)
+
+
+def fill(polygons, shape):
+    runs = [polygon.ravel().tolist() for polygon in polygons]
+    merged = coco.merge(coco.frPyObjects(runs, *shape))
+    return coco.decode(merged).astype(bool)
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_polygons_have_the_pixels_of_the_mask(seed):
+    """Parts of one pixel, parts that touch, holes, and what is in holes."""
+    rng = np.random.default_rng(seed)
+    shape = tuple(rng.integers(1, 40, 2).tolist())
+    mask = rng.random(shape) > rng.uniform(0.2, 0.8)
+    mask[rng.integers(shape[0]), rng.integers(shape[1])] = True
+    polygons = find_polygons(mask, 0)
+    np.testing.assert_array_equal(fill(polygons, shape), mask)
+    number = cv2.connectedComponents(mask.astype(np.uint8))[0]
+    assert len(polygons) == number - 1
+    assert all(len(polygon) > 2 for polygon in find_polygons(mask))
+
+
+def test_outlines_by_hand():
+    mask = np.zeros((6, 8), bool)
+    assert find_polygons(mask) == []
+    mask[2, 3] = True
+    (pixel,) = find_polygons(mask)
+    corners = {(3, 2), (4, 2), (4, 3), (3, 3)}
+    assert set(map(tuple, pixel.tolist())) == corners
+    # Stairs become a line.
+    (stairs,) = find_polygons(np.tril(np.ones((30, 30), bool)))
+    assert len(stairs) < 6
+
+
+def test_joined_polygons_are_both():
+    first = np.array([[0, 0], [4, 0], [4, 4], [0, 4]])
+    second = first + np.array([6, 3])
+    joined = join_polygons([first, second])
+    assert len(joined) == 4 + 4 + 2
+    separate = fill([first, second], (10, 12))
+    np.testing.assert_array_equal(fill([joined], (10, 12)), separate)
+
+
+def test_brush_by_hand():
+    # Eight values, a byte each, in a run of 0 and a run of 255.
+    bits = f'{8:032b}' + '00111' + '0010001101111111'
+    bits += '1' + '00' + '011' + '0' * 8 + '1' + '00' + '011' + '1' * 8
+    values = [int(bits[i : i + 8].ljust(8, '0'), 2) for i in range(0, 81, 8)]
+    assert encode_brush(np.array([[False, True]])) == values
+
+
+@pytest.mark.parametrize('length', [1, 2, 4, 5, 64, 65, 16384, 16385, 40000])
+def test_brush_of_long_runs(length):
+    mask = np.zeros((2, 20001), bool)
+    mask.ravel()[1 : 1 + length] = True
+    decoded = decode_brush(encode_brush(mask), mask.shape)
+    np.testing.assert_array_equal(decoded, mask)

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+from contextlib import ExitStack
 from typing import Any, Dict, List, Mapping, Optional
 
 import numpy as np
@@ -15,6 +16,7 @@ from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
 from mmwsl.datasets.files import image_id
+from mmwsl.evaluation.exporting import as_dict, label_exports
 from mmwsl.evaluation.metrics.base import (
     WSLMetric,
     field,
@@ -165,7 +167,8 @@ class PseudoLabelWriter(WSLMetric):
         """Write the files of all images and sum up."""
         if is_main_process():
             self._write_lists(results)
-        metrics: Dict[str, float] = dict(written=len(results))
+        # Logs of mmengine leave out what is no float.
+        metrics: Dict[str, float] = dict(written=float(len(results)))
         if self.label_maps:
             total = max(sum(x['pixels'] for x in results), 1)
             for name in ('labelled', 'foreground'):
@@ -194,6 +197,62 @@ class PseudoLabelWriter(WSLMetric):
             writer.writerows([x['img_id'], *x[name]] for x in results)
             path = os.path.join(self.out_dir, f'{name}.csv')
             write_whole(path, text.getvalue().encode())
+
+
+@METRICS.register_module()
+class LabelExportMetric(WSLMetric):
+    """Export what a model predicts, in a test run, for other tools.
+
+    Reports ``exported``, the number of images, and ``objects``.
+
+    Args:
+        export (dict): Folder of each format of
+            :mod:`mmwsl.evaluation.exporting`, or a dict of arguments of
+            ``LabelExport``, ``out_dir`` among them.
+        min_area (int): Objects of fewer pixels are left out.
+        options: Arguments of ``WSLMetric``.
+    """
+
+    def __init__(
+        self, export: Dict[str, Any], min_area: int = 1, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.export = export
+        self.min_area = min_area
+        # Refused before anything is predicted.
+        label_exports(export)
+
+    def image_result(self, sample: Mapping[str, Any]) -> Dict[str, Any]:
+        """Return the predictions of an image as numbers and texts."""
+        field(sample, 'pred_sem_seg')
+        # The classes of a segmentor begin with the background.
+        first = int('pred_score' not in sample)
+        meta = self.dataset_meta or {}
+        classes, palette = (
+            list(meta.get(key) or ())[first:] for key in ('classes', 'palette')
+        )
+        content = as_dict(sample, classes)
+        return dict(content, img_id=sample.get('img_id'), palette=palette)
+
+    def score_all(self, results: List[dict]) -> Dict[str, float]:
+        """Write the files and count images and objects."""
+        folders = {os.path.dirname(x['img_path']) for x in results}
+        shared = os.path.commonpath(folders) if all(folders) else ''
+        exports = label_exports(
+            self.export,
+            classes=results[0]['classes'],
+            palette=results[0]['palette'],
+            min_area=self.min_area,
+        )
+        with ExitStack() as stack:
+            for item in exports:
+                stack.enter_context(item)
+            for result in results:
+                name = result['img_id'] or image_id(result['img_path'], shared)
+                for item in exports:
+                    item.add(name, result)
+        objects = max(item.objects for item in exports)
+        return dict(exported=float(len(results)), objects=float(objects))
 
 
 def _class_probabilities(sample: Mapping[str, Any]) -> np.ndarray:

@@ -9,6 +9,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.structures import InstanceData, PixelData
 from PIL import Image
 
+from export_readers import read_coco, read_voc
 from mmwsl.evaluation.files import (
     read_class_maps,
     read_class_scores,
@@ -26,11 +27,13 @@ LABELS = [
 
 def make_sample(number, **metainfo):
     sample = WSLDataSample(metainfo=metainfo or dict(img_id=f'x/{number}'))
-    sample.pred_sem_seg = PixelData(data=LABELS[number][None])
+    sample.set_metainfo(dict(ori_shape=(2, 4)))
+    sample.pred_sem_seg = PixelData(data=LABELS[number].clone()[None])
     sample.pred_maps = PixelData(data=torch.rand(2, 2, 4))
     sample.pred_map_labels = torch.tensor([2, 0])
     sample.set_pred_count([float(number), 2.0, 0.0])
     sample.set_pred_score([0.25, 0.5, 1.0])
+    sample.set_pred_label([2])
     masks = torch.zeros(1, 2, 4, dtype=torch.bool)
     masks[0, 1, 1:3] = True
     sample.pred_instances = InstanceData(
@@ -227,3 +230,57 @@ def test_more_classes_than_a_label_map_holds(tmp_path):
     evaluator.dataset_meta = dict(classes=[str(c) for c in range(255)])
     with pytest.raises(ValueError, match='255'):
         evaluator.process([make_sample(0)])
+
+
+def export(folder, samples, classes, **kwargs):
+    config = dict(type='LabelExportMetric', export=folder, **kwargs)
+    evaluator = Evaluator([config])
+    evaluator.dataset_meta = dict(classes=classes, palette=[[9, 9, 9]] * 4)
+    for sample in samples:
+        evaluator.process([sample])
+    return evaluator.evaluate(len(samples))
+
+
+def test_export_for_other_tools(tmp_path):
+    folders = dict(coco=tmp_path / 'coco', voc=dict(out_dir=tmp_path / 'voc'))
+    samples = [make_sample(number) for number in range(2)]
+    metrics = export(folders, samples, ('ant', 'bee', 'cod'))
+    assert metrics == dict(exported=2, objects=2)
+    found = read_coco(tmp_path / 'coco')
+    assert list(found) == ['x/0.png', 'x/1.png']
+    for ((name, mask, item),) in found.values():
+        assert (name, item['score']) == ('cod', 0.5)
+        assert mask.tolist() == [[False] * 4, [False, True, True, False]]
+    maps = read_voc(tmp_path / 'voc').values()
+    for (_, plane, palette), label in zip(maps, LABELS):
+        np.testing.assert_array_equal(plane, label)
+        assert palette[1].tolist() == [9, 9, 9]
+
+
+def test_export_of_a_segmentor(tmp_path):
+    """Its samples have no ids, and its classes begin with the background."""
+    samples = []
+    for number, name in enumerate(('a', 'sub/b')):
+        path = tmp_path / f'images/{name}.jpg'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new('RGB', (4, 2)).save(path)
+        sample = WSLDataSample(metainfo=dict(img_path=str(path)))
+        sample.set_metainfo(dict(ori_shape=(2, 4)))
+        sample.pred_sem_seg = PixelData(data=LABELS[number].clone()[None])
+        samples.append(sample)
+    classes = ('background', 'ant', 'bee', 'cod')
+    folders = dict(coco=tmp_path / 'out', voc=tmp_path / 'voc')
+    metrics = export(folders, samples, classes, min_area=1)
+    assert metrics == dict(exported=2, objects=2)
+    found = read_coco(tmp_path / 'out')
+    assert list(found) == ['a.jpg', 'sub/b.jpg']
+    assert [x[0][0] for x in found.values()] == ['cod', 'ant']
+    assert (tmp_path / 'voc/JPEGImages/sub/b.jpg').is_file()
+
+
+def test_export_asks_for_label_maps(tmp_path):
+    sample = WSLDataSample(metainfo=dict(img_id='x', ori_shape=(2, 4)))
+    with pytest.raises(ValueError, match='x: no pred_sem_seg'):
+        export(dict(coco=tmp_path / 'out'), [sample], ('ant',))
+    with pytest.raises(ValueError, match='gif: is no format'):
+        export(dict(gif=tmp_path / 'out'), [sample], ('ant',))
