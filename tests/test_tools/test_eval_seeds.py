@@ -261,3 +261,67 @@ def test_masks_of_0_and_255(tool, folder, capsys, kind):
     printed = capsys.readouterr().err
     assert 'a/1.png: mask holds nothing but 0 and 255' in printed
     assert 'no mask shows a class' in printed
+
+
+OWN_XML = (
+    '<annotation><object><name>cat</name><bndbox><xmin>1</xmin>'
+    '<ymin>1</ymin><xmax>3</xmax><ymax>4</ymax></bndbox></object>'
+    '<object><name>dog</name><bndbox><xmin>7</xmin><ymin>1</ymin>'
+    '<xmax>10</xmax><ymax>6</ymax></bndbox></object></annotation>'
+)
+
+
+def own_data(root):
+    """Two images of 10 x 8 pixels with a cat and a dog each."""
+    (root / 'own').mkdir()
+    for name in 'bc':
+        picture = np.zeros((8, 10, 3), np.uint8)
+        cv2.imwrite(str(root / f'own/{name}.png'), picture)
+        (root / f'own/{name}.xml').write_text(OWN_XML)
+    label_map = np.zeros((8, 10), np.uint8)
+    label_map[:4, :3] = 1
+    label_map[0, 9] = 2
+    (root / 'labels').mkdir()
+    save_mask(root / 'labels/b.png', label_map)
+    return [str(root / 'labels'), '--data-root', str(root / 'own')]
+
+
+def test_own_boxes(tool, tmp_path, capsys):
+    out = tmp_path / 'metrics.json'
+    argv = [*own_data(tmp_path), '--out', str(out)]
+    assert tool.main(argv) == 0
+    metrics = json.loads(out.read_text())
+    # The cat is found; of the dog's 24 pixels one is.
+    assert metrics['box_recall@0.5'] == metrics['box_precision@0.5'] == 50
+    assert metrics['CorLoc'] == 50
+    assert metrics['best_box_IoU'] == round(100 * (1 + 1 / 24) / 2, 2)
+    assert metrics['mIoU'] == pytest.approx(
+        100 * (1 + 1 / 24 + 44 / 67) / 3, abs=0.01
+    )
+    assert '2 images, of which 1 have a map' in capsys.readouterr().out
+
+
+def test_own_boxes_of_class_maps(tool, tmp_path):
+    argv = own_data(tmp_path)
+    cat = np.zeros((1, 8, 10))
+    cat[0, :4, :3] = 1
+    np.savez(tmp_path / 'labels/c.npz', maps=cat, labels=[0])
+    (tmp_path / 'labels/b.png').unlink()
+    out = tmp_path / 'metrics.json'
+    assert tool.main([*argv, '--out', str(out)]) == 0
+    assert json.loads(out.read_text())['mIoU'] == pytest.approx(
+        100 * (1 + 0 + 44 / 68) / 3, abs=0.01
+    )
+
+
+def test_own_data_that_cannot_judge(tool, tmp_path, capsys):
+    argv = own_data(tmp_path)
+    for wrong, named in (
+        ([argv[0]], 'either a folder of masks or --data-root'),
+        ([*argv[:1], str(tmp_path), *argv[1:]], 'either a folder of masks'),
+        ([argv[0], str(tmp_path)], 'needs --classes'),
+    ):
+        with pytest.raises(SystemExit) as error:
+            tool.main(wrong)
+        assert error.value.code == 1
+        assert named in capsys.readouterr().err

@@ -1,7 +1,9 @@
-"""Score class maps or label maps of another program.
+"""Score class maps or label maps, by masks or by boxes of own data.
 
 ``python tools/analysis_tools/eval_seeds.py MAPS MASKS --classes names.txt``
-prints what SeedIoUMetric prints.
+prints what SeedIoUMetric prints. ``... MAPS --data-root DIR`` reads own data,
+as OwnDataset does, fills its boxes instead of masks, and compares the
+connected parts of label maps with the boxes.
 """
 
 import argparse
@@ -10,7 +12,12 @@ import sys
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from mmwsl.apis.scoring import run_scoring, score_samples
-from mmwsl.datasets.transforms import LoadSaliency
+from mmwsl.datasets import OwnDataset
+from mmwsl.datasets.transforms import (
+    LoadEvalAnnotations,
+    LoadSaliency,
+    LoadWSLImage,
+)
 from mmwsl.evaluation import SeedIoUMetric
 from mmwsl.evaluation.files import (
     class_indices,
@@ -19,6 +26,7 @@ from mmwsl.evaluation.files import (
     read_image_labels,
     read_maps,
 )
+from mmwsl.evaluation.functional.boxes import match_objects, object_scores
 from mmwsl.evaluation.functional.seeds import (
     check_shown,
     label_map_histograms,
@@ -29,7 +37,7 @@ from mmwsl.evaluation.functional.seeds import (
 from mmwsl.utils.arrays import mean_without_nan
 from mmwsl.utils.files import join_inside, naming
 from mmwsl.utils.images import read_index_mask
-from mmwsl.utils.tables import format_columns
+from mmwsl.utils.tables import format_columns, percent
 
 import numpy as np
 import torch
@@ -43,9 +51,38 @@ IGNORED = {
 }
 
 
-def read_mask(folder: str, img_id: str) -> np.ndarray:
+class OwnBoxes:
+    """Boxes of own data, filled as masks, by image id."""
+
+    def __init__(self, data_root: str, split: str) -> None:
+        self.dataset = OwnDataset(
+            data_root=data_root,
+            split=split,
+            test_mode=True,
+            pipeline=[
+                LoadWSLImage(),
+                LoadEvalAnnotations(with_instances=True, seg_map_from='boxes'),
+            ],
+        )
+        infos = map(self.dataset.get_data_info, range(len(self.dataset)))
+        self.numbers = {x['img_id']: i for i, x in enumerate(infos)}
+        self._read: Dict[str, Dict[str, Any]] = {}
+
+    def __getitem__(self, img_id: str) -> Dict[str, Any]:
+        """Return ``gt_sem_seg`` and ``gt_instances`` of an image."""
+        if img_id not in self._read:
+            entry = self.dataset[self.numbers[img_id]]
+            # Both are asked for, one after the other.
+            self._read = {img_id: entry['eval_gt']}
+        return self._read[img_id]
+
+
+def read_mask(args: argparse.Namespace, img_id: str) -> np.ndarray:
     """Read the mask of an image, and say if it ignores all objects."""
-    path = join_inside(folder, img_id, '.png', links=True)
+    if args.own is not None:
+        filled: np.ndarray = args.own[img_id]['gt_sem_seg']
+        return filled
+    path = join_inside(args.masks, img_id, '.png', links=True)
     mask = read_index_mask(path)
     if set(np.unique(mask).tolist()) == {0, 255}:
         print(
@@ -68,7 +105,7 @@ def samples(
     given = read_image_labels(args.labels) if args.labels else None
     for img_id, path in files.items():
         maps, labels = read_maps(path, len(classes), args.allow_pickle)
-        mask = read_mask(args.masks, img_id)
+        mask = read_mask(args, img_id)
         if not any(maps.shape):
             # Of an empty dict, which knows no size.
             maps = np.zeros((0, *mask.shape), np.float32)
@@ -110,12 +147,13 @@ def evaluate_label_maps(
 ) -> Dict[str, float]:
     """Score finished label maps; ``coverage`` says how much they label."""
     hists, labelled, total = [], 0, 0
+    matches = []
     # What is wrong everywhere is of one more class.
     wrong = args.ignored == 'wrong'
     filling = dict(zip(IGNORED, (255, 0, len(classes) + 1)))[args.ignored]
     for img_id, path in files.items():
         pred = read_index_mask(path)
-        mask = read_mask(args.masks, img_id)
+        mask = read_mask(args, img_id)
         with naming(path):
             if pred[pred != 255].max(initial=0) > len(classes):
                 raise ValueError(
@@ -125,6 +163,10 @@ def evaluate_label_maps(
             filled = np.where(pred == 255, filling, pred)
             count = len(classes) + wrong
             hists.append(label_map_histograms(filled, mask, count))
+        if args.own is not None:
+            matches.append(
+                match_objects(pred, args.own[img_id]['gt_instances'])
+            )
         valid = mask != 255
         labelled += int((valid & (pred != 255)).sum())
         total += int(valid.sum())
@@ -139,17 +181,55 @@ def evaluate_label_maps(
         f'ignored pixels (255) of the label maps: {100 - coverage:.2f} % of '
         f'those that the masks judge, {IGNORED[args.ignored]} (--ignored)'
     )
-    return {**seed_means(scores, 0), 'coverage': coverage}
+    found = {**seed_means(scores, 0), 'coverage': coverage}
+    if matches:
+        found.update(box_metrics(np.concatenate(matches), classes))
+    return found
+
+
+def box_metrics(rows: np.ndarray, classes: List[str]) -> Dict[str, float]:
+    """Print and return how well the parts of label maps fit the boxes."""
+    scores = object_scores(rows, len(classes))
+    print('connected parts against boxes, right from an IoU of 0.5 on:')
+    columns = {name: values.tolist() for name, values in scores.items()}
+    print(format_columns({'class': [*classes, 'all'], **columns}))
+    return {
+        'box_recall@0.5': percent(scores['recall'][-1]),
+        'box_precision@0.5': percent(scores['precision'][-1]),
+        'CorLoc': percent(scores['corloc'][-1]),
+        'best_box_IoU': percent(scores['best_iou'][-1]),
+    }
 
 
 def evaluate(args: argparse.Namespace) -> Dict[str, float]:
     """Score as the command line says."""
     if args.background == 'saliency' and not args.saliency:
         raise ValueError('--background saliency needs --saliency FOLDER')
-    classes = read_class_names(args.classes)
-    if not os.path.isdir(args.masks):
-        raise FileNotFoundError(f'{args.masks}: folder of masks is missing')
+    if bool(args.masks) == bool(args.data_root):
+        raise ValueError('name either a folder of masks or --data-root')
+    args.own = None
     files = find_map_files(args.maps, args.list)
+    if args.data_root:
+        args.own, args.masks = OwnBoxes(args.data_root, args.split), 'boxes'
+        classes = list(args.own.dataset.classes)
+        files = {k: v for k, v in files.items() if k in args.own.numbers}
+        print(
+            f'{args.data_root}: {len(args.own.numbers)} images, of which '
+            f'{len(files)} have a map'
+        )
+        if not files:
+            raise ValueError(
+                f'{args.maps}: has no map of an image of {args.data_root}, '
+                f'such as {next(iter(args.own.numbers))}.png'
+            )
+    elif not args.classes:
+        raise ValueError('a folder of masks needs --classes')
+    else:
+        classes = read_class_names(args.classes)
+        if not os.path.isdir(args.masks):
+            raise FileNotFoundError(
+                f'{args.masks}: folder of masks is missing'
+            )
     labelled = [path.endswith('.png') for path in files.values()]
     if any(labelled) and not all(labelled):
         raise ValueError(f'{args.maps}: holds both class maps and label maps')
@@ -168,11 +248,21 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         '(K,)), .npy (C, H, W), or label maps .png (0 background, c + 1 '
         'class c, 255 ignored)',
     )
-    parser.add_argument('masks', help='folder of <image id>.png')
+    parser.add_argument('masks', nargs='?', help='folder of <image id>.png')
     parser.add_argument(
         '--classes',
-        required=True,
-        help='names of the foreground classes: a text file, or a,b,c, or voc',
+        help='names of the foreground classes: a text file, or a,b,c, or voc; '
+        'own data names its own',
+    )
+    parser.add_argument(
+        '--data-root',
+        help='own data with boxes instead of masks: VOC XML or a COCO json',
+    )
+    parser.add_argument(
+        '--split',
+        default='all',
+        choices=['train', 'val', 'all'],
+        help='part of --data-root, by default all of it',
     )
     parser.add_argument('--list', help='text file of the image ids to score')
     parser.add_argument(

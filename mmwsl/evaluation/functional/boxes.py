@@ -5,15 +5,20 @@ Right" (https://arxiv.org/abs/2001.07437).
 
 (H, W): a score map. T: thresholds. L: distinct masks that they give. B: boxes
 of all these masks. G: true boxes of an image. Boxes are x1, y1, x2, y2 in
-pixels, of which the last ones belong to them.
+pixels, of which the last ones belong to them; those of label maps and their
+objects end at x2 and y2.
 """
 
 from __future__ import annotations
 
-from typing import Any, List, NamedTuple, Sequence, Tuple, Union
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
+import torch
+from torchvision.ops import box_iou
+
+from mmwsl.utils.arrays import mean
 
 # The published interval of the sweep.
 THRESHOLDS = np.arange(1000) / 1000
@@ -203,3 +208,82 @@ def resize_boxes(
     old, new = (np.array([*x[::-1]] * 2, float) for x in (size, new_size))
     scaled: np.ndarray = np.asarray(boxes, dtype=np.float64) * new / old
     return scaled.astype(np.int64)
+
+
+def component_boxes(mask: np.ndarray) -> np.ndarray:
+    """Tight boxes int64 (B, 4) of the connected parts of a mask (H, W).
+
+    The largest part comes first; parts touch at corners as well.
+    """
+    _, _, stats, _ = cv2.connectedComponentsWithStats(
+        mask.astype(np.uint8), connectivity=8
+    )
+    stats = stats[1:][np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind='stable')]
+    x, y, width, height = stats[:, :4].T.astype(np.int64)
+    return np.stack([x, y, x + width, y + height], axis=1)
+
+
+def match_objects(
+    label_map: np.ndarray, objects: Dict[str, np.ndarray]
+) -> np.ndarray:
+    """Compare the parts of a label map with the boxes of objects.
+
+    Args:
+        label_map (np.ndarray): (H, W), 0 background, c + 1 class c.
+        objects (dict): ``bboxes`` (G, 4), ``labels`` (G,) and ``difficult``
+            (G,). Difficult ones need not be found, but may be.
+
+    Returns:
+        np.ndarray: (n, 3): a kind, a class and the best IoU with a box of the
+        same class; 0 where there is none. Kinds are 0, an object and its best
+        part; 1, an image's class and its largest part; 2, a part and its best
+        object, where that is a difficult one NaN.
+    """
+    rows: List[Tuple[float, float, float]] = []
+    shown = np.setdiff1d(label_map, (0, 255)).astype(np.int64) - 1
+    for label in np.union1d(shown, objects['labels']):
+        own = objects['labels'] == label
+        hard = objects['difficult'][own].astype(bool)
+        parts = component_boxes(label_map == label + 1)
+        truth = objects['bboxes'][own]
+        ious = box_iou(
+            torch.from_numpy(parts).double(), torch.from_numpy(truth).double()
+        ).numpy()
+        rows += [(0, label, x.max(initial=0)) for x in ious.T[~hard]]
+        if not hard.all():
+            rows.append((1, label, ious[:1, ~hard].max(initial=0)))
+        for row in ious:
+            excused = hard.any() and hard[row.argmax()] and row.max() > 0
+            rows.append((2, label, np.nan if excused else row.max(initial=0)))
+    return np.array(rows, dtype=np.float64).reshape(-1, 3)
+
+
+def object_scores(
+    rows: np.ndarray, num_classes: int, least: float = 0.5
+) -> Dict[str, np.ndarray]:
+    """Average what :func:`match_objects` returned of all images.
+
+    Args:
+        rows (np.ndarray): (n, 3).
+        num_classes (int): C.
+        least (float): IoU at which something is right.
+
+    Returns:
+        dict: Fractions (C + 1,), of each class and last of all together, NaN
+        where there is nothing: ``recall``, objects that a part finds;
+        ``best_iou``, the mean over objects; ``corloc``, images of a class
+        whose largest part is right; ``precision``, parts that are right.
+    """
+    rows = rows[~np.isnan(rows[:, 2])]
+    found: Dict[str, List[np.ndarray]] = {}
+    for label in range(num_classes + 1):
+        own = rows[(rows[:, 1] == label) | (label == num_classes)]
+        objects, images, parts = (own[own[:, 0] == k, 2] for k in range(3))
+        for name, values in (
+            ('recall', objects >= least),
+            ('best_iou', objects),
+            ('corloc', images >= least),
+            ('precision', parts >= least),
+        ):
+            found.setdefault(name, []).append(mean(values))
+    return {name: np.array(values) for name, values in found.items()}

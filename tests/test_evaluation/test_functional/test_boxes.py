@@ -10,6 +10,11 @@ from mmwsl.evaluation.functional import (
     resize_boxes,
     sweep_boxes,
 )
+from mmwsl.evaluation.functional.boxes import (
+    component_boxes,
+    match_objects,
+    object_scores,
+)
 
 
 def slow_boxes(score_map, thresholds, multi_contour):
@@ -184,3 +189,83 @@ def test_ious_of_single_pixels_and_inverted_boxes():
     for boxes in ((good, inverted), (inverted, good)):
         with pytest.raises(ValueError, match='ends before it begins'):
             box_ious(*boxes)
+
+
+def test_boxes_of_connected_parts():
+    mask = np.zeros((6, 9), bool)
+    mask[0, 0] = mask[1, 1] = True
+    mask[2:5, 4:8] = True
+    # The largest first; corners touch, and boxes end behind the last pixel.
+    assert component_boxes(mask).tolist() == [[4, 2, 8, 5], [0, 0, 2, 2]]
+    assert component_boxes(mask & False).shape == (0, 4)
+
+
+def filled(box, shape=(20, 30)):
+    x1, y1, x2, y2 = box
+    mask = np.zeros(shape, bool)
+    mask[y1:y2, x1:x2] = True
+    return mask
+
+
+def overlap(one, other):
+    one, other = filled(one), filled(other)
+    return (one & other).sum() / (one | other).sum()
+
+
+PARTS = [(0, [2, 2, 10, 12]), (0, [20, 1, 24, 5]), (1, [12, 8, 28, 18])]
+OBJECTS = [
+    (0, [3, 2, 11, 12], False),
+    (0, [14, 14, 20, 20], False),
+    (1, [10, 8, 20, 18], True),
+    (2, [0, 14, 5, 20], False),
+]
+
+
+def matches():
+    label_map = np.zeros((20, 30), np.uint8)
+    for label, box in PARTS:
+        label_map[filled(box)] = label + 1
+    label_map[19, 29] = 255
+    labels, boxes, hard = zip(*OBJECTS)
+    objects = dict(
+        labels=np.array(labels),
+        bboxes=np.array(boxes, np.float32),
+        difficult=np.array(hard),
+    )
+    return match_objects(label_map, objects)
+
+
+def test_parts_are_matched_with_objects():
+    """Independent: the boxes are painted and their pixels counted."""
+    rows = matches()
+    best = overlap(PARTS[0][1], OBJECTS[0][1])
+    expected = {
+        # The objects that are not difficult.
+        0: {(0, best), (0, 0.0), (2, 0.0)},
+        # The largest part of each class of an image.
+        1: {(0, best), (2, 0.0)},
+        2: {(0, best), (0, 0.0)},
+    }
+    for kind, wanted in expected.items():
+        own = rows[(rows[:, 0] == kind) & ~np.isnan(rows[:, 2])]
+        found = {(int(c), round(x, 9)) for _, c, x in own}
+        assert found == {(c, round(x, 9)) for c, x in wanted}
+    # A part on a difficult object is neither right nor wrong.
+    assert rows[np.isnan(rows[:, 2])][:, :2].tolist() == [[2, 1]]
+
+
+def test_scores_of_objects():
+    scores = object_scores(matches(), 3)
+    best = overlap(PARTS[0][1], OBJECTS[0][1])
+    assert best >= 0.5
+    nan = float('nan')
+    expected = dict(
+        recall=[1 / 2, nan, 0, 1 / 3],
+        best_iou=[best / 2, nan, 0, best / 3],
+        corloc=[1, nan, 0, 1 / 2],
+        precision=[1 / 2, nan, nan, 1 / 2],
+    )
+    for name, values in expected.items():
+        np.testing.assert_allclose(scores[name], values)
+    none = object_scores(np.zeros((0, 3)), 1)
+    assert np.isnan(none['recall']).all()
