@@ -20,7 +20,17 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
     parser = runner_parser('Test a model')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--out', help='pickle file (.pkl) for all predictions')
+    parser.add_argument(
+        '--out',
+        help='pickle file (.pkl) of scores, labels, counts, instances and '
+        'label maps, masks as run lengths',
+    )
+    parser.add_argument(
+        '--out-maps',
+        action='store_true',
+        help='let --out hold samples with everything, maps and truth too, '
+        'which takes megabytes an image',
+    )
     add_export_options(parser)
     parser.add_argument(
         '--show', action='store_true', help='show pictures in a window'
@@ -54,11 +64,14 @@ def draw_pictures(cfg: Config, args: argparse.Namespace) -> None:
         hook.out_dir = args.show_dir
 
 
-def dump_predictions(cfg: Config, out: str) -> None:
-    """Add a pickle of all predictions to the metrics."""
+def dump_predictions(cfg: Config, out: str, maps: bool = False) -> None:
+    """Add a pickle of all predictions, maps too or not, to the metrics."""
     if Path(out).suffix not in ('.pkl', '.pickle'):
         raise ValueError(f'--out must end in .pkl, got {out}.')
-    add_metric(cfg, dict(type='DumpResults', out_file_path=out))
+    if maps:
+        add_metric(cfg, dict(type='DumpResults', out_file_path=out))
+    else:
+        add_metric(cfg, dict(type='mmwsl.PredictionDump', out_file=out))
 
 
 def add_metric(cfg: Config, metric: Dict[str, Any]) -> None:
@@ -82,7 +95,9 @@ def build_config(args: argparse.Namespace) -> Config:
     if args.show or args.show_dir:
         draw_pictures(cfg, args)
     if args.out is not None:
-        dump_predictions(cfg, args.out)
+        dump_predictions(cfg, args.out, args.out_maps)
+    elif args.out_maps:
+        raise ValueError('--out-maps needs --out FILE.')
     if args.export:
         metric = dict(type='mmwsl.LabelExportMetric', min_area=args.min_area)
         add_metric(cfg, dict(metric, export=dict(args.export)))

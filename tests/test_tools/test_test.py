@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from PIL import Image
+from pycocotools.mask import decode
 
 from export_readers import read_coco
 from mmwsl.apis import init_model
@@ -45,7 +46,8 @@ def voc(tmp_path):
 
 def test_predictions_and_pictures(tool, toy_checkpoint, tmp_path):
     out, show = tmp_path / 'out.pkl', tmp_path / 'show'
-    args = ['--work-dir', tmp_path, '--out', out, '--show-dir', show]
+    args = ['--work-dir', tmp_path, '--show-dir', show]
+    args += ['--out', out, '--out-maps']
     assert call(tool, CONFIG, toy_checkpoint, *args, *options(*SMALL)) == 0
     assert 0 < test_metrics(tmp_path)['mAP'] <= 100
     predictions = pickle.loads(out.read_bytes())
@@ -64,7 +66,34 @@ def test_predictions_and_pictures(tool, toy_checkpoint, tmp_path):
         assert picture.size[0] > 48
 
 
+def test_out_is_small(tool, toy_checkpoint, tmp_path):
+    """Without maps it says the same of scores and label maps."""
+    found = []
+    for number, more in enumerate([[], ['--out-maps']]):
+        out = tmp_path / f'{number}.pkl'
+        args = ['--work-dir', tmp_path, '--out', out, *more]
+        assert call(tool, CONFIG, toy_checkpoint, *args, *options(*SMALL)) == 0
+        found.append(pickle.loads(out.read_bytes()))
+    sizes = [(tmp_path / f'{n}.pkl').stat().st_size for n in range(2)]
+    assert sizes[0] * 10 < sizes[1]
+    assert len(found[0]) == 10
+    for entry, sample in zip(*found):
+        assert entry['img_id'] == sample['img_id']
+        assert entry['scores'] == sample['pred_score'].tolist()
+        assert entry['labels'] == sample['pred_label'].tolist()
+        label_map = np.zeros((48, 48), np.int64)
+        for segment in entry['segments']:
+            mask = decode(segment['segmentation']).astype(bool)
+            label_map[mask] = segment['label'] + 1
+            assert entry['classes'][segment['label']] == segment['name']
+        seen = sample['pred_sem_seg']['data'][0].numpy()
+        np.testing.assert_array_equal(label_map, seen)
+        assert not {'pred_maps', 'palette'} & set(entry)
+
+
 def test_out_is_a_pickle(tool, toy_checkpoint, capsys):
+    assert call(tool, CONFIG, toy_checkpoint, '--out-maps') == 1
+    assert '--out-maps needs --out' in error(capsys.readouterr())
     assert call(tool, CONFIG, toy_checkpoint, '--out', 'a.json') == 1
     assert '--out must end in .pkl, got a.json' in error(capsys.readouterr())
 
@@ -99,8 +128,10 @@ def test_out_joins_the_evaluator(tool, single):
     evaluator = dict(type='MultiLabelMetric')
     cfg = Config(dict(test_evaluator=evaluator if single else [evaluator]))
     tool.dump_predictions(cfg, 'a.pkl')
+    tool.dump_predictions(cfg, 'b.pkl', maps=True)
     types = [metric.type for metric in cfg.test_evaluator]
-    assert types == ['MultiLabelMetric', 'DumpResults']
+    added = ['mmwsl.PredictionDump', 'DumpResults']
+    assert types == ['MultiLabelMetric', *added]
 
 
 def test_missing_checkpoint(tool, capsys):

@@ -10,6 +10,7 @@ from mmwsl.evaluation.metrics.localisation import MaxBoxAccMetric, PxAPMetric
 from mmwsl.evaluation.metrics.prm_quality_metric import PRMQualityMetric
 from mmwsl.evaluation.metrics.pseudo_label_writer import (
     LabelExportMetric,
+    PredictionDump,
     PseudoLabelWriter,
 )
 from mmwsl.evaluation.metrics.seed_iou_metric import SeedIoUMetric
@@ -22,6 +23,7 @@ __all__ = [
     'MaxBoxAccMetric',
     'MultiLabelMetric',
     'PRMQualityMetric',
+    'PredictionDump',
     'PseudoLabelWriter',
     'PxAPMetric',
     'SeedIoUMetric',

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import pickle
 from contextlib import ExitStack
 from typing import Any, Dict, List, Mapping, Optional
 
@@ -139,9 +140,7 @@ class PseudoLabelWriter(WSLMetric):
         label = check_label(pixels(sample, 'pred_sem_seg'), 'pred_sem_seg')
         label = ignore_if_small(label, self.min_ratio)
         folder = os.path.join(self.out_dir, 'labels')
-        # The classes of a segmentor begin with the background.
-        first = int('pred_score' not in sample and 'seg_logits' in sample)
-        palette = ((self.dataset_meta or {}).get('palette') or ())[first:]
+        palette = _of_foreground(self.dataset_meta, sample, 'palette')
         write_label_map(join_inside(folder, img_id, '.png'), label, palette)
         labelled = label != IGNORE
         return dict(
@@ -200,6 +199,33 @@ class PseudoLabelWriter(WSLMetric):
 
 
 @METRICS.register_module()
+class PredictionDump(WSLMetric):
+    """Pickle what a model predicts, without its maps: numbers and texts.
+
+    The file holds a list of what :func:`mmwsl.evaluation.exporting.as_dict`
+    returns of each image, with its ``img_id``.
+
+    Args:
+        out_file (str): The file.
+        options: Arguments of ``WSLMetric``.
+    """
+
+    def __init__(self, out_file: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.out_file = out_file
+
+    def image_result(self, sample: Mapping[str, Any]) -> Dict[str, Any]:
+        """Return the predictions of an image as numbers and texts."""
+        return _described(self.dataset_meta, sample)
+
+    def score_all(self, results: List[dict]) -> Dict[str, float]:
+        """Write the file."""
+        if is_main_process():
+            write_whole(self.out_file, pickle.dumps(results))
+        return {}
+
+
+@METRICS.register_module()
 class LabelExportMetric(WSLMetric):
     """Export what a model predicts, in a test run, for other tools.
 
@@ -224,15 +250,8 @@ class LabelExportMetric(WSLMetric):
 
     def image_result(self, sample: Mapping[str, Any]) -> Dict[str, Any]:
         """Return the predictions of an image as numbers and texts."""
-        field(sample, 'pred_sem_seg')
-        # The classes of a segmentor begin with the background.
-        first = int('pred_score' not in sample)
-        meta = self.dataset_meta or {}
-        classes, palette = (
-            list(meta.get(key) or ())[first:] for key in ('classes', 'palette')
-        )
-        content = as_dict(sample, classes)
-        return dict(content, img_id=sample.get('img_id'), palette=palette)
+        palette = _of_foreground(self.dataset_meta, sample, 'palette')
+        return dict(_described(self.dataset_meta, sample), palette=palette)
 
     def score_all(self, results: List[dict]) -> Dict[str, float]:
         """Write the files and count images and objects."""
@@ -253,6 +272,22 @@ class LabelExportMetric(WSLMetric):
                     item.add(name, result)
         objects = max(item.objects for item in exports)
         return dict(exported=float(len(results)), objects=float(objects))
+
+
+def _of_foreground(
+    meta: Optional[Dict[str, Any]], sample: Mapping[str, Any], key: str
+) -> List[Any]:
+    """Return names or colours of classes, of segmentors but the first."""
+    return list((meta or {}).get(key) or ())[int('pred_score' not in sample) :]
+
+
+def _described(
+    meta: Optional[Dict[str, Any]], sample: Mapping[str, Any]
+) -> Dict[str, Any]:
+    """Return the predictions of an image as numbers and texts."""
+    field(sample, 'pred_sem_seg')
+    content = as_dict(sample, _of_foreground(meta, sample, 'classes'))
+    return dict(content, img_id=sample.get('img_id'))
 
 
 def _class_probabilities(sample: Mapping[str, Any]) -> np.ndarray:
