@@ -107,10 +107,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument('--out', help='write the figures to this .json')
     add_cfg_options(parser)
     args = parser.parse_args(argv)
-    if min(args.numbers) < 1:
-        parser.error('--numbers must be at least 1')
-    args.numbers = sorted(set(args.numbers))
     with friendly_errors():
+        if min(args.numbers) < 1:
+            parser.error('--numbers must be at least 1')
+        args.numbers = sorted(set(args.numbers))
         scores = evaluate(args)
         overall = {k: v for k, v in scores.items() if k != 'classes'}
         print(json.dumps({k: round(v, 2) for k, v in overall.items()}))

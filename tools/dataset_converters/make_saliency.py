@@ -58,13 +58,15 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             help=f"{name} of RGB in [0, 1], by default the family's",
         )
     args = parser.parse_args(argv)
-    given = {key: getattr(args, key) for key in NETWORK_OPTIONS}
-    given = {key: value for key, value in given.items() if value is not None}
-    if args.onnx is None and given:
-        parser.error(f'--{", --".join(given)}: only with --onnx FILE')
-    if args.onnx is not None and args.num_superpixels is not None:
-        parser.error('--num-superpixels: only without --onnx')
     with friendly_errors():
+        given = {key: getattr(args, key) for key in NETWORK_OPTIONS}
+        given = {
+            key: value for key, value in given.items() if value is not None
+        }
+        if args.onnx is None and given:
+            parser.error(f'--{", --".join(given)}: only with --onnx FILE')
+        if args.onnx is not None and args.num_superpixels is not None:
+            parser.error('--num-superpixels: only without --onnx')
         generator: Union[NetworkSaliency, SaliencyGenerator]
         if args.onnx is None:
             generator = SaliencyGenerator(args.num_superpixels or 300)
