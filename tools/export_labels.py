@@ -21,7 +21,7 @@ import argparse
 import os
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from mmwsl.apis import friendly_errors
+from mmwsl.apis import ToolParser, friendly_errors, with_progress
 from mmwsl.datasets.files import files_by_id
 from mmwsl.evaluation.exporting import (
     FORMATS,
@@ -42,9 +42,7 @@ Contents = Dict[str, Dict[str, Any]]
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description='Export pseudo labels and predictions for other tools'
-    )
+    parser = ToolParser('Export pseudo labels and predictions for other tools')
     parser.add_argument('format', choices=list(FORMATS), help='of the export')
     parser.add_argument('source', help='folder or file of labels')
     parser.add_argument('out', help='folder to write, new or empty')
@@ -64,15 +62,14 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         type=int,
         default=1,
         metavar='PIXELS',
-        help='leave smaller objects out (default: %(default)s)',
+        help='leave smaller objects out',
     )
     parser.add_argument(
         '--tolerance',
         type=float,
         default=0.75,
         metavar='PIXELS',
-        help='by how much polygons may leave the edges of pixels (default: '
-        '%(default)s)',
+        help='by how much polygons may leave the edges of pixels',
     )
     parser.add_argument(
         '--image-url',
@@ -83,7 +80,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--model-version',
         default='mmwsl',
-        help='name of the predictions in Label Studio (default: %(default)s)',
+        help='name of the predictions in Label Studio',
     )
     return parser.parse_args(argv)
 
@@ -278,7 +275,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         check_classes(contents, classes)
         export = LabelExport(args.format, args.out, classes, **settings)
         with export:
-            for img_id, content in contents.items():
+            for img_id, content in with_progress(contents.items()):
                 export.add(img_id, content)
         print(export.summary())
     return 0

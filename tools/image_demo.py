@@ -9,7 +9,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, List, Optional, Sequence, Tuple, Union
 
-from mmwsl.apis import WSLInferencer, add_cfg_options, friendly_errors
+from mmwsl.apis import (
+    ToolParser,
+    WSLInferencer,
+    add_cfg_options,
+    friendly_errors,
+)
 from mmwsl.apis.command_line import add_export_options
 from mmwsl.apis.errors import error_line
 from mmwsl.apis.inference import (
@@ -24,8 +29,8 @@ import numpy as np
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description='Draw the class maps that a model makes of images, and '
+    parser = ToolParser(
+        'Draw the class maps that a model makes of images, and '
         'the counts and instances that it predicts'
     )
     parser.add_argument('source', help='image, or folder of images')
@@ -34,7 +39,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--out-dir',
         default='image_demo',
-        help='folder for the pictures, by default image_demo',
+        help='folder for the pictures',
     )
     parser.add_argument(
         '--labels',
@@ -47,8 +52,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '--batch-size',
         type=int,
         default=1,
-        help='images that the network sees at once, by default 1; those of '
-        'other sizes are padded',
+        help='images that the network sees at once; those of other sizes are '
+        'padded',
     )
     parser.add_argument(
         '--device', help='for example cpu or cuda:1; by default what is there'

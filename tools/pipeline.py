@@ -9,13 +9,17 @@ import argparse
 from pathlib import Path
 from typing import Optional, Sequence
 
-from mmwsl.apis import add_cfg_options, friendly_errors
+from mmwsl.apis import (
+    ToolParser,
+    add_cfg_options,
+    friendly_errors,
+)
 from mmwsl.pipeline import read_pipeline, run_pipeline, show_plan
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description='Run the stages of a method')
+    parser = ToolParser('Run the stages of a method')
     parser.add_argument('config', help='pipeline file')
     parser.add_argument(
         '--work-dir',

@@ -24,7 +24,7 @@ import os
 from functools import partial
 from typing import Dict, List, Optional, Sequence, Tuple
 
-from mmwsl.apis import friendly_errors
+from mmwsl.apis import ToolParser, friendly_errors
 from mmwsl.apis.image_files import add_truth_option, make_label_maps
 from mmwsl.datasets.transforms import LoadSaliency
 from mmwsl.evaluation.files import find_map_files, read_class_maps
@@ -43,9 +43,7 @@ import numpy as np
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description='Make label maps, folder by folder'
-    )
+    parser = ToolParser('Make label maps, folder by folder')
     steps = parser.add_subparsers(dest='step', required=True)
     initial = steps.add_parser('initial', help='extract the background')
     mine = steps.add_parser('mine', help='mine potential objects')

@@ -1,6 +1,7 @@
 """What tools and programs call."""
 
 from mmwsl.apis.command_line import (
+    ToolParser,
     add_cfg_options,
     build_runner,
     keep_freed_memory,
@@ -21,6 +22,7 @@ from mmwsl.apis.inference import (
 from mmwsl.utils.config import check_config, dataset_config, load_config
 
 __all__ = [
+    'ToolParser',
     'WSLInferencer',
     'add_cfg_options',
     'build_runner',

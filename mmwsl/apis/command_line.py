@@ -6,8 +6,18 @@ import datetime
 import logging
 import os
 import sys
+import time
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, Optional, Sequence, Union
+from typing import (
+    Any,
+    Dict,
+    Iterable,
+    Iterator,
+    Optional,
+    Sequence,
+    Sized,
+    Union,
+)
 
 import torch
 import torch.distributed as dist
@@ -48,8 +58,44 @@ _AT_LENGTH = (
     '"FileClient" will be deprecated',
     '"HardDiskBackend" is the alias',
 )
+# Seconds between lines that say how far a loop is.
+_PAUSE = 30
 # Parameters of glibc's mallopt (malloc.h).
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+
+
+class ToolParser(argparse.ArgumentParser):
+    """A parser whose help shows defaults.
+
+    Args:
+        description: What the command does; its first line is shown.
+        **kwargs: Arguments of argparse's parser.
+    """
+
+    def __init__(
+        self, description: Optional[str] = None, **kwargs: Any
+    ) -> None:
+        first = (description or '').split('\n')[0]
+        kwargs.setdefault('formatter_class', _Help)
+        super().__init__(description=first, **kwargs)
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults that say something, also where there is no help."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        if action.help is None and self._says(action.default):
+            action.help = 'default: %(default)s'
+        super().add_argument(action)
+
+    def _get_help_string(self, action: argparse.Action) -> Optional[str]:
+        if self._says(action.default):
+            return super()._get_help_string(action)
+        return action.help
+
+    @staticmethod
+    def _says(default: Any) -> bool:
+        return not (isinstance(default, bool) or default in (None, '', []))
 
 
 class _Options(DictAction):
@@ -94,13 +140,13 @@ def add_export_options(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         metavar='PIXELS',
-        help='leave smaller objects out of --export (default: 1)',
+        help='leave smaller objects out of --export',
     )
 
 
 def runner_parser(description: str) -> argparse.ArgumentParser:
     """Return a parser with mmengine's usual options."""
-    parser = argparse.ArgumentParser(description=description)
+    parser = ToolParser(description)
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--work-dir',
@@ -304,13 +350,36 @@ def mend_last_checkpoint(work_dir: Union[str, Path]) -> bool:
     return True
 
 
-def with_progress(items: Iterable[Any], number: int) -> Iterator[Any]:
-    """Pass items on, with a bar on a terminal; it would fill a log file."""
-    show = sys.stderr.isatty()
-    bar = ProgressBar(number, file=sys.stderr) if show else None
-    for item in items:
+def with_progress(
+    items: Iterable[Any], number: Optional[int] = None
+) -> Iterator[Any]:
+    """Pass items on, and show how many and how long it will still take.
+
+    Args:
+        items: The items.
+        number: Of the items, where they have no length.
+
+    Yields:
+        The items. Where errors go to a terminal there is a bar, and in a file
+        a line from time to time.
+    """
+    number = len(items) if isinstance(items, Sized) else number or 0
+    bar = None
+    if sys.stderr.isatty():
+        bar = ProgressBar(number, file=sys.stderr)
+    start = said = time.monotonic()
+    for done, item in enumerate(items, 1):
         yield item
+        now = time.monotonic()
         if bar is not None:
             bar.update()
-    if show:
+        elif now - said >= _PAUSE and done < number:
+            said = now
+            left = round((now - start) * (number - done) / done)
+            sys.stderr.write(
+                f'{done} of {number} ({done / number:.0%}), '
+                f'ETA {datetime.timedelta(seconds=left)}\n'
+            )
+            sys.stderr.flush()
+    if bar is not None:
         sys.stderr.write('\n')

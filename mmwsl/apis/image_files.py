@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
@@ -11,7 +10,11 @@ import cv2
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
-from mmwsl.apis.command_line import add_cfg_options, with_progress
+from mmwsl.apis.command_line import (
+    ToolParser,
+    add_cfg_options,
+    with_progress,
+)
 from mmwsl.registry import DATASETS
 from mmwsl.utils.config import dataset_config, load_config
 from mmwsl.utils.files import join_inside
@@ -112,15 +115,11 @@ def make_image_files(files: ImageFiles, num_workers: int) -> Tuple[int, int]:
     # One thread a process, and none when processes are forked: a fork would
     # wait for ever for the threads of OpenCV that it has not got.
     with _opencv_threads(0 if num_workers else cv2.getNumThreads()):
-        for path, there, problem in with_progress(loader, len(files)):
+        for _, there, problem in with_progress(loader):
             if problem:
                 raise ValueError(problem)
             written += not there
             present += there
-            silent = there or written % 100 or sys.stderr.isatty()
-            if not silent:
-                done = written + present
-                print(f'{done} of {len(files)}: {path}', flush=True)
     return written, present
 
 
@@ -131,7 +130,7 @@ def making_parser(
 
     Images of a config are by default those of ``splits``.
     """
-    parser = argparse.ArgumentParser(description=description)
+    parser = ToolParser(description)
     parser.add_argument('source', help='config file, or folder of images')
     parser.add_argument('folder', help=f'where <image id>{suffix} are written')
     parser.add_argument(
@@ -251,7 +250,7 @@ def make_label_maps(
     from mmwsl.pseudo_labels.labels import write_label_map
 
     done = 0
-    for img_id, path in files.items():
+    for img_id, path in with_progress(files.items()):
         out = os.path.join(folder, f'{img_id}.png')
         if not os.path.isfile(out):
             write_label_map(out, make(img_id, path))

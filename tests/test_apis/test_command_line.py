@@ -1,9 +1,11 @@
 """Options that the train and the test command share, and their runner."""
 
 import datetime
+import io
 import os
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +15,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from mmwsl.apis import (
+    ToolParser,
     build_runner,
     command_line,
     keep_freed_memory,
@@ -21,6 +24,7 @@ from mmwsl.apis import (
     read_config,
     runner_parser,
     setup_cpu_distributed,
+    with_progress,
 )
 
 
@@ -322,6 +326,54 @@ print(before, faults())
 @pytest.mark.skipif(
     not sys.platform.startswith('linux'), reason='for glibc only'
 )
+def test_help_shows_defaults_that_say_something():
+    parser = ToolParser('First line.\n\nMore.')
+    part = parser.add_subparsers().add_parser('part')
+    for target in (parser, part):
+        target.add_argument('--size', type=int, default=0, help='of a thing')
+        target.add_argument('--rates', nargs=2, default=(0.5, 2))
+        target.add_argument('--flag', action='store_true', help='a flag')
+        target.add_argument('--name', help='a name')
+        text = ' '.join(target.format_help().split())
+        assert '--size SIZE of a thing (default: 0)' in text
+        assert 'default: (0.5, 2)' in text
+        assert text.count('default') == 2
+    assert 'First line.' in parser.format_help()
+    assert 'More' not in parser.format_help()
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize('number', [None, 200])
+def test_progress_in_a_file(monkeypatch, capsys, number):
+    seconds = iter(range(0, 100000, 2))
+    monkeypatch.setattr(time, 'monotonic', lambda: next(seconds))
+    items = range(200) if number is None else iter(range(200))
+    assert list(with_progress(items, number)) == list(range(200))
+    lines = capsys.readouterr().err.splitlines()
+    # One every 30 of 400 seconds.
+    assert lines[0] == '15 of 200 (8%), ETA 0:06:10'
+    assert lines[-1] == '195 of 200 (98%), ETA 0:00:10'
+    assert len(lines) == 13
+
+
+def test_progress_of_short_and_empty_loops(capsys):
+    assert list(with_progress([1, 2])) == [1, 2]
+    assert list(with_progress([])) == []
+    assert capsys.readouterr().err == ''
+
+
+def test_progress_on_a_terminal(monkeypatch):
+    screen = Terminal()
+    monkeypatch.setattr('sys.stderr', screen)
+    assert list(with_progress([1, 2])) == [1, 2]
+    assert '2/2' in screen.getvalue()
+    assert 'ETA' in screen.getvalue()
+
+
 def test_freed_memory_is_reused():
     line = [sys.executable, '-c', PROGRAM]
     before, after = subprocess.check_output(line, text=True).split()[-2:]

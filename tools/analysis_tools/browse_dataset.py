@@ -9,6 +9,7 @@ import os
 from typing import Any, List, Optional, Sequence
 
 from mmwsl.apis import (
+    ToolParser,
     add_cfg_options,
     dataset_config,
     friendly_errors,
@@ -94,9 +95,7 @@ def browse(cfg: Config, args: argparse.Namespace) -> str:
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description="Write labelled pictures of a config's data"
-    )
+    parser = ToolParser("Write labelled pictures of a config's data")
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--split', choices=['train', 'val', 'test'], default='train'

@@ -16,11 +16,13 @@ import argparse
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 from mmwsl.apis import (
+    ToolParser,
     add_cfg_options,
     dataset_config,
     friendly_errors,
     init_model,
     load_config,
+    with_progress,
 )
 from mmwsl.evaluation.functional.classification import count_by_score
 from mmwsl.evaluation.functional.threshold_search import (
@@ -102,7 +104,7 @@ def predict(model: Any, dataset: Any, indices: Sequence[int]) -> Predictions:
     """Scores and peaks of some images."""
     scores, present, ignore, maps = [], [], [], []
     with torch.no_grad():
-        for index in indices:
+        for index in with_progress(indices):
             data = {k: [v] for k, v in dataset[index].items()}
             sample = model.test_step(data)[0].cpu()
             scores.append(sample.pred_score.numpy())
@@ -291,14 +293,14 @@ def _text(value: Optional[float], form: str) -> str:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Pick the thresholds and print them."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ToolParser(__doc__)
     parser.add_argument('config', help='config of a model of stage 1')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
         '--num-images',
         type=int,
         default=20,
-        help='how many to look at, at random, by default 20',
+        help='how many to look at, at random',
     )
     parser.add_argument(
         '--per-class',

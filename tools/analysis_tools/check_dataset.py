@@ -12,6 +12,7 @@ from itertools import combinations
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from mmwsl.apis import (
+    ToolParser,
     add_cfg_options,
     dataset_config,
     friendly_errors,
@@ -232,7 +233,7 @@ def check_label_maps(
     problems: List[Problem] = []
     images = np.zeros(len(classes), dtype=np.int64)
     blank: List[str] = []
-    for index in range(len(dataset)):
+    for index in with_progress(range(len(dataset))):
         try:
             info = dataset.get_data_info(index)
             image = read_image(info['img_path'], max_value=white)
@@ -288,7 +289,7 @@ def _read_labels(
 
 def _read_all(dataset: WSLDataset, statistics: Statistics) -> List[Problem]:
     problems = []
-    for index in with_progress(range(len(dataset)), len(dataset)):
+    for index in with_progress(range(len(dataset))):
         try:
             info = dataset[index]
         except Exception as error:
@@ -335,9 +336,7 @@ def check_config(cfg: Config) -> int:
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description="Read every entry of a config's data sets"
-    )
+    parser = ToolParser("Read every entry of a config's data sets")
     parser.add_argument('config', help='config file')
     add_cfg_options(parser)
     return parser.parse_args(argv)

@@ -9,7 +9,7 @@ import argparse
 import os
 from typing import Optional, Sequence, Tuple
 
-from mmwsl.apis import friendly_errors
+from mmwsl.apis import ToolParser, friendly_errors
 from mmwsl.apis.image_files import add_truth_option, make_label_maps
 from mmwsl.datasets.files import FileIndex
 from mmwsl.evaluation.files import find_map_files, read_class_maps
@@ -29,9 +29,7 @@ import torch
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description='Refine class maps or label maps by a dense CRF'
-    )
+    parser = ToolParser('Refine class maps or label maps by a dense CRF')
     parser.add_argument('images', help='folder of the images')
     parser.add_argument(
         'maps',

@@ -7,6 +7,7 @@
 import argparse
 from typing import Dict, List, Optional, Sequence
 
+from mmwsl.apis import ToolParser
 from mmwsl.apis.scoring import (
     Truth,
     add_table_options,
@@ -139,7 +140,7 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Print the metrics and, with --out, write them."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ToolParser(__doc__)
     add_table_options(
         parser,
         'counts',

@@ -7,6 +7,7 @@ prints what InstanceAPMetric prints.
 import argparse
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
+from mmwsl.apis import ToolParser, with_progress
 from mmwsl.apis.scoring import (
     add_truth_options,
     config_dataset,
@@ -141,7 +142,7 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
     metric = InstanceAPMetric(args.thresholds, args.masks)
     metric.dataset_meta = {'classes': classes}
     empty = 0
-    for index in range(len(dataset)):
+    for index in with_progress(range(len(dataset))):
         sample = dataset[index]['data_samples'].to_dict()
         own = found.pop(sample['img_id'], [])
         empty += not own
@@ -160,7 +161,7 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Print the metrics and, with --out, write them."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ToolParser(__doc__)
     parser.add_argument(
         'results',
         help='.json in the format of COCO results: a list of image_id, '

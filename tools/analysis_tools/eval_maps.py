@@ -8,6 +8,7 @@ import argparse
 import os
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
+from mmwsl.apis import ToolParser, with_progress
 from mmwsl.apis.scoring import (
     add_truth_options,
     config_dataset,
@@ -150,7 +151,7 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
         MASK: PxAPMetric(size=size, average=args.average),
     }
     number, missing = 0, []
-    for sample in samples:
+    for sample in with_progress(samples, len(files)):
         number += 1
         if sample['img_id'] not in files:
             missing.append(sample['img_id'])
@@ -181,7 +182,7 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Print the metrics and, with --out, write them."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ToolParser(__doc__)
     parser.add_argument(
         'maps',
         help='folder of <image id>.npy, (H, W) in [0, 1]: the map of the '

@@ -10,10 +10,12 @@ import os
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from mmwsl.apis import (
+    ToolParser,
     add_cfg_options,
     dataset_config,
     friendly_errors,
     load_config,
+    with_progress,
 )
 from mmwsl.apis.image_files import image_loader
 from mmwsl.datasets.base import base_datasets
@@ -60,7 +62,7 @@ def evaluate(args: argparse.Namespace) -> Dict[str, Any]:
     for inner in base_datasets(dataset):
         inner.full_init()
         load_img = image_loader(inner)
-        for index in range(len(inner)):
+        for index in with_progress(range(len(inner))):
             info = load_img(inner.get_data_info(index))
             masks, own, ignored = load_truth(info, args.instances == 'single')
             proposals = load_proposals(info)['proposals']
@@ -80,7 +82,7 @@ def evaluate(args: argparse.Namespace) -> Dict[str, Any]:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Print the table and, with --out, write the figures."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ToolParser(__doc__)
     parser.add_argument('config', help='config file with a test set')
     parser.add_argument(
         'proposals',

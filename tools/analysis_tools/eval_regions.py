@@ -12,6 +12,7 @@ import csv
 import os
 from typing import Dict, List, Optional, Sequence, Tuple
 
+from mmwsl.apis import ToolParser, with_progress
 from mmwsl.apis.scoring import run_scoring
 from mmwsl.evaluation.files import (
     find_map_files,
@@ -59,7 +60,8 @@ def count(
     """Sum up all images: (steps, 3, C) for each step, and for unions."""
     single = np.zeros((steps, 3, num_classes), np.int64)
     union = np.zeros_like(single)
-    for img_id in find_map_files(step_folder(args.regions, 1), args.list):
+    files = find_map_files(step_folder(args.regions, 1), args.list)
+    for img_id in with_progress(files):
         mask = read_index_mask(os.path.join(args.masks, f'{img_id}.png'))
         for step in range(1, steps + 1):
             path = region_file(step_folder(args.regions, step), img_id)
@@ -102,7 +104,7 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Print the metrics and, with --out, write them."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ToolParser(__doc__)
     parser.add_argument(
         'regions', help='"regions" in the work folder of a finished run'
     )

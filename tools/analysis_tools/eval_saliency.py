@@ -15,6 +15,7 @@ import argparse
 import os
 from typing import Dict, Optional, Sequence, Tuple
 
+from mmwsl.apis import ToolParser, with_progress
 from mmwsl.apis.scoring import run_scoring
 from mmwsl.evaluation.files import find_map_files
 from mmwsl.evaluation.functional.pixel_pr import (
@@ -61,7 +62,7 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
     if not os.path.isdir(args.truth):
         raise FileNotFoundError(f'{args.truth}: folder does not exist')
     ids = list(find_map_files(args.maps, args.list))
-    for img_id in ids:
+    for img_id in with_progress(ids):
         path, truth = (
             os.path.join(folder, f'{img_id}.png')
             for folder in (args.maps, args.truth)
@@ -86,7 +87,7 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Print the metrics and, with --out, write them."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ToolParser(__doc__)
     parser.add_argument('maps', help='folder of saliency maps')
     parser.add_argument('truth', help='folder of saliency maps or of masks')
     parser.add_argument(

@@ -7,6 +7,7 @@
 import argparse
 from typing import Any, Dict, Optional, Sequence
 
+from mmwsl.apis import ToolParser
 from mmwsl.apis.scoring import (
     Truth,
     add_table_options,
@@ -58,7 +59,7 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Print the metrics and, with --out, write them."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ToolParser(__doc__)
     add_table_options(parser, 'scores', '.csv of path,label[|label...]')
     parser.add_argument(
         '--threshold',

@@ -11,6 +11,7 @@ import os
 import sys
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
+from mmwsl.apis import ToolParser, with_progress
 from mmwsl.apis.scoring import run_scoring, score_samples
 from mmwsl.datasets import OwnDataset
 from mmwsl.datasets.transforms import (
@@ -103,7 +104,7 @@ def samples(
 ) -> Iterator[Tuple[str, Dict[str, Any]]]:
     """File and sample of each image."""
     given = read_image_labels(args.labels) if args.labels else None
-    for img_id, path in files.items():
+    for img_id, path in with_progress(files.items()):
         maps, labels = read_maps(path, len(classes), args.allow_pickle)
         mask = read_mask(args, img_id)
         if not any(maps.shape):
@@ -151,7 +152,7 @@ def evaluate_label_maps(
     # What is wrong everywhere is of one more class.
     wrong = args.ignored == 'wrong'
     filling = dict(zip(IGNORED, (255, 0, len(classes) + 1)))[args.ignored]
-    for img_id, path in files.items():
+    for img_id, path in with_progress(files.items()):
         pred = read_index_mask(path)
         mask = read_mask(args, img_id)
         with naming(path):
@@ -241,7 +242,7 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Print the metrics and, with --out, write them."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ToolParser(__doc__)
     parser.add_argument(
         'maps',
         help='folder of <image id>.npz (maps (K, H, W) in [0, 1] and labels '

@@ -11,6 +11,7 @@ import tempfile
 import time
 from typing import Any, Optional, Sequence
 
+from mmwsl.apis import ToolParser
 from mmwsl.engine.hooks import AttentionAccumulationHook
 from mmwsl.registry import HOOKS
 
@@ -77,7 +78,7 @@ def make_config(args: argparse.Namespace, work_dir: str) -> Config:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run the comparison and print the share."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ToolParser(__doc__)
     parser.add_argument('--config', default=CONFIG)
     parser.add_argument('--steps', type=int, default=10, help='of an epoch')
     parser.add_argument('--size', type=int, default=256, help='in pixels')

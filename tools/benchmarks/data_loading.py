@@ -7,12 +7,15 @@ loading is. Above 1 the loader keeps up, but workers and training share the
 cores; the third figure is the share of time that real training steps wait.
 """
 
-import argparse
 import time
 from itertools import islice
 from typing import Any, Iterator, Optional, Sequence
 
-from mmwsl.apis import friendly_errors, load_config
+from mmwsl.apis import (
+    ToolParser,
+    friendly_errors,
+    load_config,
+)
 from mmwsl.registry import MODELS
 
 from mmengine.config import DictAction
@@ -30,7 +33,7 @@ def endless(loader: Any) -> Iterator[Any]:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run the comparison and print the ratios."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ToolParser(__doc__)
     parser.add_argument('config')
     parser.add_argument('--batches', type=int, default=12)
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)

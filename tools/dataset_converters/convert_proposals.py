@@ -8,7 +8,7 @@ folders are COCO's lists of the proposals of all images.
 import argparse
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
-from mmwsl.apis import friendly_errors
+from mmwsl.apis import ToolParser, friendly_errors
 from mmwsl.datasets.files import files_by_id
 from mmwsl.proposals import (
     PROPOSAL_SUFFIXES,
@@ -25,9 +25,7 @@ from mmwsl.utils.files import join_inside, naming, read_json
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description='Convert object proposals between file formats'
-    )
+    parser = ToolParser('Convert object proposals between file formats')
     parser.add_argument(
         'source',
         help='folder of <image id>.npz, .npy, .json or .mat files, or one '

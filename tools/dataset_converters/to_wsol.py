@@ -11,10 +11,12 @@ import shutil
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 from mmwsl.apis import (
+    ToolParser,
     add_cfg_options,
     dataset_config,
     friendly_errors,
     load_config,
+    with_progress,
 )
 from mmwsl.datasets.coco import without_crowds
 from mmwsl.datasets.files import image_id
@@ -55,9 +57,7 @@ class Entry(NamedTuple):
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description="Write a data set in wsolevaluation's layout"
-    )
+    parser = ToolParser("Write a data set in wsolevaluation's layout")
     parser.add_argument('out_dir', help='folder to write, new or empty')
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument('--voc', help="root of a set in PASCAL VOC's layout")
@@ -149,7 +149,7 @@ def build(args: argparse.Namespace) -> Any:
 def entries(args: argparse.Namespace, data: Any) -> Iterator[Entry]:
     """Read the images and the ground truth of all entries."""
     seen = set()
-    for index in range(len(data)):
+    for index in with_progress(range(len(data))):
         info = data[index]
         name, label = entry_id(data, info), int(info['gt_label'][0])
         if name in seen:

@@ -8,7 +8,11 @@ import os
 import shutil
 from typing import Any, Dict, List, Optional, Sequence
 
-from mmwsl.apis import friendly_errors
+from mmwsl.apis import (
+    ToolParser,
+    friendly_errors,
+    with_progress,
+)
 from mmwsl.datasets import ToyDataset
 from mmwsl.utils.images import voc_color_map
 
@@ -30,9 +34,7 @@ FOLDERS = (
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description="Write the toy data to disk in PASCAL VOC's layout"
-    )
+    parser = ToolParser("Write the toy data to disk in PASCAL VOC's layout")
     parser.add_argument('out_dir', help='folder to write, new or empty')
     parser.add_argument('--train', type=int, default=400, help='pictures')
     parser.add_argument('--val', type=int, default=100, help='pictures')
@@ -67,7 +69,7 @@ def write_split(out_dir: str, split: str, data: Any, suffix: str) -> None:
         suffix (str): '.jpg' or '.png'.
     """
     names = []
-    for index in range(len(data)):
+    for index in with_progress(range(len(data))):
         info = data.get_data_info(index)
         name = info['img_id'].replace('/', '_')
         write_picture(out_dir, name, suffix, info, data.classes)

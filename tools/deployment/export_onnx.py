@@ -12,7 +12,12 @@ import warnings
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from mmwsl.apis import add_cfg_options, friendly_errors, init_model
+from mmwsl.apis import (
+    ToolParser,
+    add_cfg_options,
+    friendly_errors,
+    init_model,
+)
 from mmwsl.apis.inference import is_segmentor
 from mmwsl.utils.config import dataset_config
 from mmwsl.utils.files import write_whole
@@ -36,8 +41,8 @@ TOLERANCE = 1e-4
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description='Export class scores, class maps and counts of a model, '
+    parser = ToolParser(
+        'Export class scores, class maps and counts of a model, '
         'or the logits of a segmentor, to ONNX, and check the file against '
         'torch. Instances need gradients and stay in torch. Needs onnx and '
         'onnxruntime'
@@ -60,7 +65,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         'if the model allows it',
     )
     parser.add_argument(
-        '--opset', type=int, default=17, help='version of ONNX, by default 17'
+        '--opset', type=int, default=17, help='version of ONNX'
     )
     add_cfg_options(parser)
     return parser.parse_args(argv)
