@@ -115,10 +115,10 @@ def test_scope_of_the_program_is_left_alone(cfg, model, image):
         assert current.scope_name == 'mmengine'
 
 
-def test_images_of_twelve_bits(cfg, checkpoint, tmp_path):
+def test_images_of_twelve_bits(checkpoint, tmp_path):
     deep = np.arange(0, 4096, 2, np.uint16)[:1600].reshape(40, 40)
     Image.fromarray(deep).save(tmp_path / 'a.png')
-    cfg = cfg.copy()
+    cfg = load_config(CONFIG)
     pipeline = cfg.test_dataloader.dataset.pipeline
     inferencer = WSLInferencer(cfg, checkpoint, show_progress=False)
     with pytest.raises(ValueError, match='max_value=4095'):
