@@ -1,13 +1,21 @@
 """Fixtures of the whole suite."""
 
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, List
 
 import pytest
 import torch
 from mmengine.registry import DefaultScope, init_default_scope
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
+    """Mark tests slow that wait for a training or for a wheel."""
+    for item in items:
+        if {'toy_checkpoint', 'wheel'} & {*getattr(item, 'fixturenames', ())}:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)

@@ -103,6 +103,7 @@ def run_without(
     )
 
 
+@pytest.mark.slow
 def test_import_names_what_is_missing(tmp_path: Path) -> None:
     result = run_without(tmp_path, 'mmengine', ['-c', 'import mmwsl'])
     assert result.returncode == 1
@@ -111,6 +112,7 @@ def test_import_names_what_is_missing(tmp_path: Path) -> None:
     assert last.endswith('pip install mmengine==0.10.7')
 
 
+@pytest.mark.slow
 def test_doctor_runs_where_the_import_fails(tmp_path: Path) -> None:
     result = run_without(tmp_path, 'mmengine', ['-m', 'mmwsl.doctor'])
     assert result.returncode == 1
@@ -118,6 +120,7 @@ def test_doctor_runs_where_the_import_fails(tmp_path: Path) -> None:
     assert 'stage 1: broken' in result.stdout
 
 
+@pytest.mark.slow
 def test_import_stays_light() -> None:
     code = (
         'import sys, mmwsl\n'

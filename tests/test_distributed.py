@@ -16,6 +16,8 @@ from toy_run import (
     test_metrics,
 )
 
+pytestmark = pytest.mark.slow
+
 # Batch statistics would differ between one batch and its halves.
 FIXED_NORM = ['model.backbone.norm_eval=True']
 

@@ -2,7 +2,11 @@
 
 import sys
 
+import pytest
+
 from toy_run import CONFIG, ROOT, SMALL, run, test_metrics
+
+pytestmark = pytest.mark.slow
 
 # Hides packages from all finders, as if they were not installed.
 BLOCKER = """

@@ -11,6 +11,8 @@ import torch
 from mmwsl.utils.checkpoints import read_checkpoint
 from toy_run import CONFIG, ROOT, SMALL, command, metrics, run, scalars
 
+pytestmark = pytest.mark.slow
+
 DAL = str(ROOT / 'configs/da_wsol/dal_cam_r18_toy.py')
 EPOCHS = ['train_cfg.max_epochs=4', 'train_dataloader.num_workers=1']
 

@@ -374,6 +374,7 @@ def test_progress_on_a_terminal(monkeypatch):
     assert 'ETA' in screen.getvalue()
 
 
+@pytest.mark.slow
 def test_freed_memory_is_reused():
     line = [sys.executable, '-c', PROGRAM]
     before, after = subprocess.check_output(line, text=True).split()[-2:]

@@ -278,6 +278,7 @@ def test_signal(tmp_path):
     assert run_logged(python(code), log) == -signal.SIGKILL
 
 
+@pytest.mark.slow
 @LINUX
 def test_a_stage_dies_with_the_pipeline(tmp_path):
     stage = tmp_path / 'stage.py'

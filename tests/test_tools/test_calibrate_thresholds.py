@@ -36,6 +36,7 @@ def run(tool, checkpoint, *args):
     return call(tool, CONFIG, checkpoint, *args, *options)
 
 
+@pytest.mark.slow
 def test_options_come_from_the_named_number_of_images(
     tool, checkpoint, capsys
 ):
@@ -118,6 +119,7 @@ def test_images_without_labels_are_not_chosen(tool):
         tool.choose_images(Dataset([[]]), 2, 0)
 
 
+@pytest.mark.slow
 def test_heads_without_peaks(tool, tmp_path, capsys):
     model = init_model(CONFIG)
     path = tmp_path / 'cam.pth'

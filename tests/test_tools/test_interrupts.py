@@ -34,6 +34,7 @@ def test_there_are_tools():
     assert {'train.py', 'analysis_tools/crf.py'} <= set(TOOLS)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == 'win32', reason='no such signals')
 @pytest.mark.parametrize('name', TOOLS)
 def test_while_it_is_imported(name, tmp_path):

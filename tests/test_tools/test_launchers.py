@@ -11,6 +11,8 @@ from typing import List
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 DIST = (
     '-m torch.distributed.run --nnodes=1 --node_rank=0 '
     '--master_addr=127.0.0.1 --master_port=29500 --nproc_per_node=2'

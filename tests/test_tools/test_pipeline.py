@@ -125,6 +125,7 @@ def test_interruption(tool, path, capsys, monkeypatch):
     assert 'the same command goes on' in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not sys.platform.startswith('linux'), reason='stages outlive a kill'
 )

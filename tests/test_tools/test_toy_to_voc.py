@@ -22,6 +22,7 @@ def read(root, split, **kwargs):
     )
 
 
+@pytest.mark.slow
 def test_what_is_written_is_read_back_exactly(tool, tmp_path, capsys):
     root = tmp_path / 'toy'
     options = ['--train', '6', '--val', '3', '--seed', '5', '--png']

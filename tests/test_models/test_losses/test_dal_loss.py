@@ -288,6 +288,7 @@ def worker(rank, folder):
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_average_over_the_whole_batch(tmp_path):
     packages = str(Path(mmwsl.__file__).parents[1])
     settings = {'PYTHONPATH': packages, 'OMP_NUM_THREADS': '1'}

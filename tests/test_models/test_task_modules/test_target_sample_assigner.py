@@ -276,6 +276,7 @@ def worker(rank, folder):
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(tmp_path):
     packages = str(Path(mmwsl.__file__).parents[1])
     settings = {'PYTHONPATH': packages, 'OMP_NUM_THREADS': '1'}
