@@ -21,7 +21,11 @@ import argparse
 import os
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from mmwsl.apis import ToolParser, friendly_errors, with_progress
+from mmwsl.apis import (
+    ToolParser,
+    friendly_errors,
+    with_progress,
+)
 from mmwsl.datasets.files import files_by_id
 from mmwsl.evaluation.exporting import (
     FORMATS,

@@ -119,10 +119,10 @@ def draw_images(args: argparse.Namespace) -> List[Tuple[Any, str]]:
         describing = describe_labels
     classes = inferencer.classes
     labels = [as_label(x, classes) for x in args.labels or ()] or None
-    given = {
-        kind: dict(out_dir=folder, min_area=args.min_area)
+    given = [
+        (kind, dict(out_dir=folder, min_area=args.min_area))
         for kind, folder in args.export
-    }
+    ]
     failed = []
     exports = inferencer.exports(given, images)
     predictions = inferencer.predict(images, labels, args.batch_size)

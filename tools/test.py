@@ -100,7 +100,7 @@ def build_config(args: argparse.Namespace) -> Config:
         raise ValueError('--out-maps needs --out FILE.')
     if args.export:
         metric = dict(type='mmwsl.LabelExportMetric', min_area=args.min_area)
-        add_metric(cfg, dict(metric, export=dict(args.export)))
+        add_metric(cfg, dict(metric, export=args.export))
     return cfg
 
 

@@ -298,7 +298,7 @@ class WSLInferencer(BaseInferencer):
         return dict(predictions=predictions, visualization=shown)
 
     def exports(
-        self, export: Optional[Mapping[str, Any]], images: Sequence[Image]
+        self, export: Any, images: Sequence[Image]
     ) -> List[LabelExport]:
         """Return the exports of a call, of images as :meth:`predict` takes."""
         return label_exports(

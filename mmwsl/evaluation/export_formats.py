@@ -32,7 +32,6 @@ from mmwsl.utils.files import join_inside
 from mmwsl.utils.masks import (
     decode_mask,
     encode_brush,
-    encode_mask,
     find_polygons,
     join_polygons,
 )
@@ -45,12 +44,25 @@ SHAPES = ('rectangle', 'polygon', 'brush')
 
 
 class Object(NamedTuple):
-    """An object: class index, score or None, mask (H, W), x1, y1, x2, y2."""
+    """An object of an image.
+
+    Attributes:
+        label: Index of its class.
+        score: None if it is not known.
+        segmentation: Its mask as COCO's run lengths; an image may have
+            thousands of objects.
+        box: x1, y1, x2, y2 in pixels.
+    """
 
     label: int
     score: Optional[float]
-    mask: np.ndarray
+    segmentation: Dict[str, Any]
     box: List[float]
+
+    @property
+    def mask(self) -> np.ndarray:
+        """Return the mask, bool (H, W)."""
+        return decode_mask(self.segmentation, 'object')
 
 
 class Entry(NamedTuple):
@@ -93,16 +105,17 @@ class _Coco:
         )
         for item in entry.objects:
             left, top, right, bottom = item.box
-            segmentation: Any = encode_mask(item.mask)
+            mask = item.mask
+            segmentation: Any = item.segmentation
             if self.polygons:
-                parts = find_polygons(item.mask, self.export.tolerance)
+                parts = find_polygons(mask, self.export.tolerance)
                 segmentation = [x.round(2).ravel().tolist() for x in parts]
             annotation = dict(
                 id=len(self.annotations) + 1,
                 image_id=number,
                 category_id=item.label + 1,
                 bbox=[left, top, right - left, bottom - top],
-                area=int(item.mask.sum()),
+                area=int(mask.sum()),
                 segmentation=segmentation,
                 iscrowd=0,
             )

@@ -148,7 +148,9 @@ def find_objects(
             if mask.sum() >= max(min_area, 1):
                 box = _boxes([mask])[0]
                 score = item.get('score')
-                objects.append(Object(item['label'], score, mask, box))
+                objects.append(
+                    Object(item['label'], score, encode_mask(mask), box)
+                )
         return objects
     scores = dict(enumerate(content.get('scores', ())))
     for item in content.get('segments', ()):
@@ -163,7 +165,7 @@ def find_objects(
                     Object(
                         item['label'],
                         scores.get(item['label']),
-                        parts == part,
+                        encode_mask(parts == part),
                         box,
                     )
                 )
@@ -355,20 +357,23 @@ class LabelExport:
 
 
 def label_exports(
-    export: Optional[Mapping[str, Any]], **common: Any
+    export: Union[Mapping[str, Any], Sequence[Tuple[str, Any]], None],
+    **common: Any,
 ) -> List[LabelExport]:
     """Make an export of each format.
 
     Args:
         export: Folder of each format, or a dict of arguments of
-            :class:`LabelExport`, ``out_dir`` among them.
+            :class:`LabelExport`, ``out_dir`` among them; or pairs of these,
+            to write a format twice.
         **common: Arguments of all.
 
     Raises:
         ValueError: If two formats have one folder.
     """
     exports: List[LabelExport] = []
-    for kind, value in (export or {}).items():
+    pairs = export.items() if isinstance(export, Mapping) else export or ()
+    for kind, value in pairs:
         own = value if isinstance(value, Mapping) else dict(out_dir=value)
         exports.append(LabelExport(kind, **{**common, **own}))
         if exports[-1].out_dir in [x.out_dir for x in exports[:-1]]:

@@ -323,6 +323,8 @@ def test_refused_folders(images, tmp_path):
         LabelExport('coco', images / 'a b.png')
     with pytest.raises(ValueError, match='is named twice'):
         label_exports(dict(coco=tmp_path / 'x', voc=tmp_path / 'x'))
+    with pytest.raises(ValueError, match='is named twice'):
+        label_exports([('voc', tmp_path / 'x'), ('voc', tmp_path / 'x')])
 
 
 def test_empty_folder_is_taken(tmp_path):

@@ -232,16 +232,13 @@ class LabelExportMetric(WSLMetric):
     Reports ``exported``, the number of images, and ``objects``.
 
     Args:
-        export (dict): Folder of each format of
-            :mod:`mmwsl.evaluation.exporting`, or a dict of arguments of
-            ``LabelExport``, ``out_dir`` among them.
+        export (dict | list): As :func:`mmwsl.evaluation.exporting
+            .label_exports` takes it.
         min_area (int): Objects of fewer pixels are left out.
         options: Arguments of ``WSLMetric``.
     """
 
-    def __init__(
-        self, export: Dict[str, Any], min_area: int = 1, **options: Any
-    ) -> None:
+    def __init__(self, export: Any, min_area: int = 1, **options: Any) -> None:
         super().__init__(**options)
         self.export = export
         self.min_area = min_area
