@@ -5,7 +5,7 @@ Every reader raises FileNotFoundError if there is no such file, and a
 ValueError that names it if it is empty, truncated, broken, or has more pixels
 than the environment variable MMWSL_MAX_PIXELS says, by default 50 million.
 
-``max_value`` is what white is in grey pictures of 16 bits. None stands for
+``max_value`` is what white is in pictures of 16 bits. None stands for
 65535, and refuses pictures of fewer bits, which would be black; 0 stands for
 the largest value of the bits that a picture uses.
 """
@@ -63,6 +63,8 @@ _MARKER = re.compile(rb'\xff[^\x00\x01\xd0-\xd8\xff]')
 _SCAN, _END = 0xDA, 0xD9
 # More than a decoder of JPEG looks ahead, in bytes.
 _LOOKAHEAD = 16
+# How Pillow calls colours of 16 bits in PNG and TIFF, of which it drops eight.
+_DEEP_COLOURS = re.compile("'RGBA?;16")
 # A picture of 12 bits in 16 has nothing above.
 _DEEP = 4096
 _OPENING = threading.Lock()
@@ -112,6 +114,9 @@ def as_image(
     if picture.mode.startswith(('I', 'F')):
         grey = _to_bytes(np.asarray(picture), path, what, max_value)
         return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), orientation
+    deep = cv2.imread(path, -1) if picture.info.get('deep') else None
+    if deep is not None:
+        return _to_bytes(deep[..., :3], path, what, max_value), orientation
     if picture.mode != 'RGB':
         picture = picture.convert('RGB')
     array = np.asarray(picture)
@@ -206,6 +211,8 @@ def open_picture(
         try:
             picture = _open(io.BytesIO(source) if decode else file)
             width, height = picture.size
+            tiles = str(getattr(picture, 'tile', ''))
+            picture.info['deep'] = bool(_DEEP_COLOURS.search(tiles))
             if width * height <= limit and decode:
                 picture.load()
                 if other and not _same(picture, _open(io.BytesIO(other))):
@@ -295,7 +302,7 @@ def _same(first: Image.Image, second: Image.Image) -> bool:
 def _to_bytes(
     values: np.ndarray, path: str, what: str, max_value: Optional[int]
 ) -> np.ndarray:
-    """Bring grey values of 16 bits to 8; others are no colours."""
+    """Bring values of 16 bits to 8; others are no colours."""
     low, high = values.min(), values.max()
     # Some versions of Pillow read 16 bits as 32.
     if values.dtype.kind == 'f' or low < 0 or high > 65535:

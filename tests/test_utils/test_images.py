@@ -197,6 +197,21 @@ def test_twelve_bits_in_sixteen(tmp_path, max_value, expected):
     assert read_image(path, max_value=max_value)[4, 4, 0] == 80
 
 
+@pytest.mark.parametrize('suffix', ['png', 'tif'])
+@pytest.mark.parametrize('channels', [3, 4])
+def test_colours_of_sixteen_bits(tmp_path, suffix, channels):
+    path = str(tmp_path / f'a.{suffix}')
+    colour = np.array([4000, 1600, 48, 4095][:channels], np.uint16)
+    cv2.imwrite(path, np.tile(colour, (9, 9, 1)))
+    with pytest.raises(ValueError, match='16 bits, but no value above 4000'):
+        read_image(path)
+    for max_value in (4095, 0):
+        image = read_image(path, max_value=max_value)
+        assert image[4, 4].tolist() == [250, 100, 3]
+    cv2.imwrite(path, np.tile(colour << 4, (9, 9, 1)))
+    assert read_image(path)[4, 4].tolist() == [250, 100, 3]
+
+
 def test_white_is_to_be_said(tmp_path):
     path = str(tmp_path / 'a.png')
     Image.fromarray(np.full((9, 9), 4000, np.uint16)).save(path)

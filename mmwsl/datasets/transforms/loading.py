@@ -44,7 +44,7 @@ class LoadWSLImage(Transform):
             says, which is mmcv's default. Masks are often drawn for the
             unturned image.
         min_size (int): Smallest accepted height and width, in pixels.
-        max_value (int, optional): What white is in grey pictures of 16 bits,
+        max_value (int, optional): What white is in pictures of 16 bits,
             such as 4095 where a camera has 12 bits. None stands for 65535,
             and refuses pictures that would then be black.
 
