@@ -28,6 +28,7 @@ from mmwsl.evaluation.metrics.base import (
     pixels,
     say,
 )
+from mmwsl.proposals.pseudo_boxes import read_boxes
 from mmwsl.registry import METRICS
 from mmwsl.utils.arrays import array, mean_without_nan
 from mmwsl.utils.masks import check_boxes
@@ -127,6 +128,11 @@ class MaxBoxAccMetric(ScoreMapMetric):
             ``a/cat`` that it lacks takes those of the image ``a``.
         outside_boxes (str): 'error', or 'keep' for sets that are known to
             have boxes over the border of the image.
+        boxes_file (str, optional): Boxes that are taken instead of those of
+            the data set, which needs none then; see
+            ``tools/dataset_converters/make_pseudo_boxes.py``. With
+            ``prefix='pseudo'`` they choose models and thresholds, whatever
+            the true ones say.
         options: As ``size`` those of ``ScoreMapMetric``.
     """
 
@@ -138,6 +144,7 @@ class MaxBoxAccMetric(ScoreMapMetric):
         topk: Sequence[int] = (1, 5),
         scores_file: Optional[str] = None,
         outside_boxes: str = 'error',
+        boxes_file: Optional[str] = None,
         **options: Any,
     ) -> None:
         super().__init__(thresholds, size, **options)
@@ -155,11 +162,18 @@ class MaxBoxAccMetric(ScoreMapMetric):
         self.scores_file = scores_file
         self.outside_boxes = outside_boxes
         self._given: Optional[Dict[str, np.ndarray]] = None
+        self.boxes_file = boxes_file
+        self._boxes = read_boxes(boxes_file) if boxes_file else {}
 
     def image_result(self, sample: Mapping[str, Any]) -> Dict[str, Any]:
         """Return at which thresholds the boxes of an image are right."""
         scores = self.score_map(sample)
-        boxes = gt_boxes(sample, self.outside_boxes == 'error')
+        if self.boxes_file is None:
+            boxes = gt_boxes(sample, self.outside_boxes == 'error')
+        elif image_name(sample) in self._boxes:
+            boxes = self._boxes[image_name(sample)]
+        else:
+            raise ValueError(f'{self.boxes_file} has no box of this image')
         truth = resize_boxes(boxes, original_size(sample), scores.shape)
         sweep = sweep_boxes(scores, self.thresholds)
         largest, every = best_ious(sweep, truth)

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -179,6 +181,24 @@ def test_scores_of_another_classifier(tmp_path):
         path.write_text(text)
         with pytest.raises(ValueError, match=message):
             evaluate([sample], **given)
+
+
+def test_boxes_of_a_file_need_no_others(tmp_path):
+    """The same numbers as with these boxes in the data set."""
+    path = tmp_path / 'boxes.json'
+    score_map = torch.from_numpy(np.random.default_rng(0).random((40, 50)))
+    box = [3.0, 4.0, 38.0, 30.0]
+    sample = make_sample(score_map, [box], (40, 50))
+    expected = evaluate([sample])
+    sample.gt_instances = InstanceData(bboxes=torch.tensor([[0.0, 0, 1, 1]]))
+    path.write_text(json.dumps({'a/1': box}))
+    found = evaluate([sample], boxes_file=str(path), prefix='pseudo')
+    assert found == {f'pseudo/{k}': v for k, v in expected.items()}
+    del sample.gt_instances
+    assert evaluate([sample], boxes_file=str(path)) == expected
+    path.write_text(json.dumps({'a/2': box}))
+    with pytest.raises(ValueError, match='a/1: .*boxes.json has no box'):
+        evaluate([sample], boxes_file=str(path))
 
 
 def test_without_scores_there_is_no_top_k():

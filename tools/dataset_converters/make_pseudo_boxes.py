@@ -1,0 +1,101 @@
+"""Make boxes from proposals and class maps, to choose models by.
+
+::
+
+    make_pseudo_boxes.py CONFIG CHECKPOINT boxes.json --proposals DIR
+
+writes the box of each entry of the validation set: of the proposals that hold
+the peak of the class map, the one that parts the map best. Boxes and masks of
+the data set are not read. ``MaxBoxAccMetric(boxes_file=...)`` takes the file.
+"""
+
+import argparse
+import os
+from typing import Optional, Sequence
+
+from mmwsl.apis import (
+    add_cfg_options,
+    dataset_config,
+    friendly_errors,
+    init_model,
+    load_config,
+    with_progress,
+)
+from mmwsl.datasets.transforms import LoadProposals
+from mmwsl.proposals.pseudo_boxes import pseudo_box, write_boxes
+from mmwsl.registry import DATASETS
+
+import numpy as np
+import torch
+
+
+def make_boxes(args: argparse.Namespace) -> int:
+    """Write the file and return how many boxes it has."""
+    cfg = load_config(args.config, args.cfg_options)
+    settings = dataset_config(cfg, args.split)
+    tested = dataset_config(cfg, 'test')['pipeline']
+    pipeline = [
+        {k: v for k, v in step.items() if k != 'eval_keys'}
+        for step in tested
+        if step['type'].split('.')[-1] != 'LoadEvalAnnotations'
+    ]
+    if not args.proposals:
+        # Behind the image's loading; drawn images are there already.
+        loaded = pipeline[0]['type'].split('.')[-1] == 'LoadWSLImage'
+        pipeline.insert(int(loaded), dict(type='mmwsl.MakeProposals'))
+    settings['pipeline'] = pipeline
+    dataset = DATASETS.build(settings)
+    model = init_model(cfg, args.checkpoint, args.device)
+    load = LoadProposals(args.proposals) if args.proposals else None
+    boxes = {}
+    for index in with_progress(range(len(dataset)), len(dataset)):
+        entry = dataset[index]
+        with torch.no_grad():
+            sample = model.test_step({k: [v] for k, v in entry.items()})[0]
+        if len(sample.gt_label) != 1 or 'pred_score_map' not in sample:
+            raise ValueError(
+                f'{sample.img_id}: pseudo boxes need entries of one class, as '
+                'SingleLabelEntries makes them, and head.score_map_size'
+            )
+        if load is None:
+            proposals = sample.proposals
+        else:
+            # Entries of one class are called a/cat, their image a.
+            name = sample.img_id
+            if not os.path.isfile(os.path.join(args.proposals, f'{name}.npz')):
+                name = name.rpartition('/')[0] or name
+            found = dict(img_id=name, ori_shape=sample.ori_shape)
+            proposals = load(found)['proposals']
+        plane = np.asarray(sample.pred_score_map.data[0].cpu())
+        boxes[sample.img_id] = pseudo_box(proposals, plane)
+    write_boxes(args.out, boxes)
+    return len(boxes)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Make the boxes."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('config', help='config of a classifier with maps')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('out', help='file to write, .json')
+    parser.add_argument(
+        '--proposals',
+        help='folder of <image id>.npz, from make_proposals.py, or one .json '
+        'list of all images; without it they are made now',
+    )
+    parser.add_argument(
+        '--split',
+        default='val',
+        choices=['train', 'val', 'test'],
+        help='whose boxes to make, by default val',
+    )
+    parser.add_argument('--device', default='cpu', help='by default cpu')
+    add_cfg_options(parser)
+    args = parser.parse_args(argv)
+    with friendly_errors():
+        print(f'{args.out}: {make_boxes(args)} boxes')
+    return 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())
