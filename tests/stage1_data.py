@@ -6,7 +6,7 @@ import re
 import shutil
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any, Optional, Sequence
 
 import cv2
 import numpy as np
@@ -14,10 +14,11 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmwsl.apis import load_config
+from mmwsl.models import fill_from_backbone
 from mmwsl.proposals import write_proposals
 from mmwsl.pseudo_labels.attention import write_attention
 from mmwsl.structures import Proposals
-from mmwsl.utils.config import apply_options
+from mmwsl.utils.config import apply_options, fill_from_data
 from wsol_data import write_wsol
 
 CONFIG_DIR = Path(__file__).resolve().parents[1] / 'configs'
@@ -81,9 +82,13 @@ def write_data(root: Path) -> None:
         image = rng.integers(0, 256, (72, 96, 3), dtype=np.uint8)
         path = root / 'JPEGImages' / f'{name}.jpg'
         cv2.imwrite(str(path), image)
-        (root / 'Annotations' / f'{name}.xml').write_text(
+        annotation = root / 'Annotations' / f'{name}.xml'
+        annotation.write_text(
             XML.format(objects=OBJECT.format(name=label) * NUMBERS[name])
         )
+        (root / 'own').mkdir(exist_ok=True)
+        for own in (path, annotation):
+            shutil.copy(own, root / 'own')
         mask = np.zeros((72, 96), np.uint8)
         mask[20:60, 10:50] = 8 if label == 'cat' else 12
         for folder, value in zip(MASK_FOLDERS, (mask, mask > 0)):
@@ -167,7 +172,8 @@ def small_config(name: str, root: Path) -> Config:
     path = CONFIG_DIR / name
     known = read_once(name)
     places = dict(
-        data_root='.',
+        data_root='own' if 'own-data' in name else '.',
+        saliency='SaliencyMaps',
         labels='pseudo_labels',
         attention=f'work/{path.stem}.npz',
         out_dir='work',
@@ -183,7 +189,16 @@ def small_config(name: str, root: Path) -> Config:
     if 'size' in (cfg.model.get('data_preprocessor') or {}):
         cfg.model.data_preprocessor.size = (64, 64)
     _drop_pretrained(cfg.model)
+    fill(cfg)
     return cfg
+
+
+def fill(cfg: Config, classes: Optional[Sequence[str]] = None) -> None:
+    """Set what a config leaves to data and backbone, which is a small one."""
+    if cfg.model.backbone.type == 'mmwsl.CNNBackbone':
+        cfg.model.backbone.arch = 'resnet18'
+    fill_from_data(cfg, classes)
+    fill_from_backbone(cfg)
 
 
 def _write_attention(cfg: Config) -> None:
@@ -200,7 +215,7 @@ def _loaders(cfg: Config) -> list:
     found = [cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader]
     if 'predict_dataloader' in cfg.train_cfg:
         found.append(cfg.train_cfg.predict_dataloader)
-    return found
+    return [loader for loader in found if loader is not None]
 
 
 def _make_small_data(dataset: Any, root: Path) -> None:

@@ -19,6 +19,8 @@ ENTRY_KEYS = {
     'gt_label',
     'gt_label_difficult',
     'gt_count',
+    # Of own data: 'train'.
+    'split',
     # Toy data draw the picture in the data set.
     'img',
     'img_shape',

@@ -1,6 +1,6 @@
 # AE-PSL on toy pictures, which the first stage draws:
 # python tools/pipeline.py configs/ae_psl/pipeline_ae-psl_r18_toy.py
-_base_ = '../_base_/pipelines/ae_psl.py'
+_base_ = ['../_base_/pipelines/ae_psl.py', '../_base_/pipelines/voc_data.py']
 net = 'r18_toy'
 data_root = '{data.dir}/toy'
 classes = 'ant,bee,cod,doe,emu,fox'

@@ -1,6 +1,6 @@
 # NSROM on the images of 2007 in PASCAL VOC 2012's segmentation sets:
 # python tools/pipeline.py configs/nsrom/pipeline_nsrom_mobilenet-v2_voc12-2007.py
-_base_ = '../_base_/pipelines/nsrom.py'
+_base_ = ['../_base_/pipelines/nsrom.py', '../_base_/pipelines/voc_data.py']
 weights = 'weights/mobilenet_v2_imagenet.pth'
 common = dict(weights='{weights}')
 # These saliency maps are hardly anywhere 0; and with few images the first

@@ -1,6 +1,6 @@
 # NSROM on PASCAL VOC 2012, as published:
 # python tools/pipeline.py configs/nsrom/pipeline_nsrom_vgg16_voc12.py
-_base_ = '../_base_/pipelines/nsrom.py'
+_base_ = ['../_base_/pipelines/nsrom.py', '../_base_/pipelines/voc_data.py']
 net = 'vgg16_voc12'
 # Or vgg16, which is DeepLab-LargeFOV.
 segmentor = 'r101'

@@ -196,10 +196,14 @@ def read_config(args: argparse.Namespace) -> Config:
 
 def build_runner(cfg: Config) -> Runner:
     """Build the config's runner, distributed or not, on any device."""
+    # Slow to import, and most commands do without.
+    from mmwsl.models import fill_from_backbone
+
     keep_freed_memory()
     setup_cpu_distributed(cfg)
     for key, value in fill_from_data(cfg).items():
         print_log(f'found in the data: {key} = {value}', 'current')
+    fill_from_backbone(cfg)
     _set_baselines(cfg)
     if 'runner_type' in cfg:
         runner = RUNNERS.build(cfg)

@@ -83,12 +83,15 @@ def init_model(
     else:
         cfg = load_config(config, cfg_options)
     check_config(cfg, 'model')
+    from mmwsl.models import fill_from_backbone
+
     meta: Dict[str, Any] = {}
     if checkpoint is not None:
         loaded = _read_weights(str(checkpoint))
         meta = (loaded.get('meta') or {}).get('dataset_meta') or {}
     with _scope(cfg):
         fill_from_data(cfg, meta.get('classes') or None)
+        fill_from_backbone(cfg)
         model = MODELS.build(cfg.model)
     model.cfg = cfg
     model.dataset_meta = meta

@@ -30,7 +30,13 @@ from mmwsl.registry import DATASETS
 from mmwsl.utils.files import read_json
 from mmwsl.utils.images import voc_color_map
 
-SPLITS = ('train', 'val', 'all')
+# What each split takes, of the parts and of 'unlabelled'.
+SPLITS = dict(
+    train=['train'],
+    val=['val'],
+    all=['train', 'val'],
+    unseen=['val', 'unlabelled'],
+)
 # Names of parts of a data set, in folders and files.
 _PARTS = {
     'train': ('train', 'training'),
@@ -76,7 +82,8 @@ class OwnDataset(WSLDataset):
 
     Args:
         data_root (str): The folder.
-        split (str): 'train', 'val' or 'all'.
+        split (str): 'train', 'val', 'all' of these, or 'unseen': those of
+            'val' and the images without labels.
         labels (str): File or folder of the labels, in ``data_root``, where
             there are several; by default what is there.
         val_share (float): Share of the images for validation, in (0, 1).
@@ -115,11 +122,11 @@ class OwnDataset(WSLDataset):
         delimiter: str = '',
         **kwargs: Any,
     ) -> None:
-        check_choice('split', split, SPLITS)
+        check_choice('split', split, tuple(SPLITS))
         if not 0 < val_share < 1:
             raise ValueError(f'val_share must be in (0, 1), got {val_share}')
         self.split = split
-        self.labels = labels
+        self.labels = '' if labels == '.' else labels
         self.val_share = val_share
         self.segmentor = segmentor or bool(label_maps)
         self.label_maps = label_maps
@@ -130,6 +137,9 @@ class OwnDataset(WSLDataset):
         self.counted = False
         self.unlabelled: List[str] = []
         super().__init__(data_root=data_root, **kwargs)
+        if label_maps:
+            # As data sets of mmseg say it.
+            self.data_prefix['seg_map_path'] = label_maps
 
     def load_data_list(self) -> List[DataInfo]:
         """Find the labels, read them and take the entries of the split."""
@@ -147,9 +157,14 @@ class OwnDataset(WSLDataset):
             parts.update(divide(parts.pop(''), self.val_share))
         elif 'val' not in parts:
             parts.update(divide(parts.get('train', []), self.val_share))
-        wanted = ('train', 'val') if self.split == 'all' else (self.split,)
+        parts['unlabelled'] = [
+            self._entry(image_id(path, root), path, [])
+            for path in self.unlabelled
+        ]
         entries = [
-            dict(info, split=key) for key in wanted for info in parts[key]
+            dict(info, split=key)
+            for key in SPLITS[self.split]
+            for info in parts[key]
         ]
         if self.segmentor:
             self._for_segmentors(entries)

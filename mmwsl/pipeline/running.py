@@ -225,8 +225,9 @@ def _run_stage(
         _call(stage, folder, note, stage_command(pipeline, stage))
     scores = Path(folder, EVALUATION)
     scores.unlink(missing_ok=True)
-    if stage.what.get('evaluate'):
-        _call(stage, folder, note, evaluation_command(pipeline, stage))
+    command = evaluation_command(pipeline, stage)
+    if command:
+        _call(stage, folder, note, command)
     note.pop('began', None)
     note.update(
         name=stage.name,

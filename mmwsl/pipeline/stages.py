@@ -437,8 +437,12 @@ def stage_command(
 
 
 def evaluation_command(pipeline: Pipeline, stage: Stage) -> List[str]:
-    """The command that scores the label maps of a stage."""
-    what = fill_in(pipeline, stage.what['evaluate'], stage.name)
+    """The command that scores the label maps of a stage; empty for none."""
+    what = fill_in(pipeline, stage.what.get('evaluate'), stage.name)
+    if not what or (
+        what.pop('optional', False) and not os.path.isdir(what['masks'])
+    ):
+        return []
     tool = os.path.join(pipeline.tools, 'analysis_tools', 'eval_seeds.py')
     out = os.path.join(pipeline.folder(stage.name), EVALUATION)
     labels, masks = what.pop('labels'), what.pop('masks')

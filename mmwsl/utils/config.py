@@ -45,7 +45,21 @@ _DICTS = (
 )
 _TEXTS = ('work_dir', 'default_scope', 'load_from')
 # What a config says where it leaves a value to the data.
-_OPEN = dict(num_classes=None, max_count=None, pos_weight='auto')
+_OPEN = dict(
+    num_classes=None,
+    max_count=None,
+    pos_weight='auto',
+    max_epochs=None,
+    epochs=None,
+    T_max=None,
+    spatial_start_epoch=None,
+)
+# What values are called that are found, where it is not the key.
+_FOUND = dict(
+    max_epochs='epochs', T_max='epochs', spatial_start_epoch='start_epoch'
+)
+# About how many images, with repetitions, a training by such a config sees.
+SEEN_IMAGES = 3000
 
 
 class ConfigError(ValueError):
@@ -159,12 +173,16 @@ def dataset_config(cfg: Config, split: str) -> Dict[str, Any]:
 def fill_from_data(
     cfg: Config, classes: Optional[Sequence[str]] = None
 ) -> Dict[str, Any]:
-    """Set what a model leaves to the data: ``num_classes``, ``max_count``.
+    """Set what a config leaves to the data.
 
-    Configs for own data say ``None`` there. The number of classes is that of
-    the data set, background included where it has one, and the largest count
-    that of its images. ``pos_weight='auto'`` of a loss becomes, for each
-    class, the number of images without it for each image that shows it.
+    Configs for own data say ``None`` there: ``num_classes`` and ``max_count``
+    of the model, the number of epochs in ``train_cfg`` and in schedules, and
+    ``spatial_start_epoch`` of LC. The number of classes is that of the data
+    set, background included where it has one, the largest count that of its
+    images, and the epochs are as many as show the model about
+    :data:`SEEN_IMAGES`, 3 at least and 15 at most; half of them for each
+    step of erasing. ``pos_weight='auto'`` of a loss becomes, for each class,
+    the number of images without it for each image that shows it.
 
     Args:
         cfg: The config, changed in place.
@@ -179,7 +197,8 @@ def fill_from_data(
     """
     places = [
         (node, key)
-        for node in _dicts(cfg.get('model'))
+        for part in ('model', 'train_cfg', 'param_scheduler')
+        for node in walk_dicts(cfg.get(part))
         for key, open_value in _OPEN.items()
         if key in node and node[key] == open_value
     ]
@@ -188,9 +207,10 @@ def fill_from_data(
     found: Dict[str, Any] = {}
     if classes is None:
         split = 'train' if cfg.get('train_dataloader') else 'test'
-        dataset = DATASETS.build(
-            {**dataset_config(cfg, split), 'pipeline': []}
-        )
+        settings = dataset_config(cfg, split)
+        while 'dataset' in settings:
+            settings = settings['dataset']
+        dataset = DATASETS.build({**settings, 'pipeline': []})
         classes = dataset.metainfo['classes']
         infos = [dataset.get_data_info(i) for i in range(len(dataset))]
         counts = [info.get('gt_count') for info in infos]
@@ -210,22 +230,34 @@ def fill_from_data(
                 f'{cfg.filename}: counting needs the number of objects, but '
                 f'the {split} set has labels alone'
             )
+        found.update(_epochs(cfg.get('train_cfg') or {}, len(dataset)))
     found['num_classes'] = len(classes)
     for node, key in places:
-        # Neither counts nor losses are needed to predict.
-        node[key] = found.get(key, None if key == 'pos_weight' else 1)
-    asked = {key for _, key in places}
+        # Neither counts nor losses nor schedules are needed to predict.
+        default = None if key == 'pos_weight' else 1
+        node[key] = found.get(_FOUND.get(key, key), default)
+    asked = {_FOUND.get(key, key) for _, key in places}
     return {key: value for key, value in found.items() if key in asked}
 
 
-def _dicts(node: Any) -> Iterator[Dict[str, Any]]:
+def _epochs(train_cfg: Dict[str, Any], images: int) -> Dict[str, int]:
+    """Return for how many epochs to train, and of them those of a start."""
+    epochs = min(max(round(SEEN_IMAGES / images), 3), 15)
+    if 'epochs' in train_cfg:
+        # Of one of several steps.
+        epochs = train_cfg['epochs'] or (epochs + 1) // 2
+    epochs = train_cfg.get('max_epochs') or epochs
+    return dict(epochs=epochs, start_epoch=epochs * 4 // 5)
+
+
+def walk_dicts(node: Any) -> Iterator[Dict[str, Any]]:
     """Yield a config and all that it holds."""
     if isinstance(node, dict):
         yield node
         node = list(node.values())
     if isinstance(node, (list, tuple)):
         for part in node:
-            yield from _dicts(part)
+            yield from walk_dicts(part)
 
 
 def _read_file(path: str) -> Config:
@@ -392,8 +424,21 @@ class _Variables:
     def _new(self, name: str) -> Any:
         """The new value of a dict or list."""
         value = Config({name: self._copy(self.content[name], name)})
-        value.merge_from_dict(self.options[name])
+        for key, new in self.options[name].items():
+            # A command line has lists only, and mmcv wants sizes as tuples.
+            if isinstance(_get(value.to_dict(), key), tuple) and isinstance(
+                new, list
+            ):
+                new = tuple(new)
+            value.merge_from_dict({key: new})
         return value.to_dict()[name]
+
+
+def _get(node: Any, key: str) -> Any:
+    """The value of a dotted key, or None."""
+    for part in key.split('.'):
+        node = node.get(part) if isinstance(node, dict) else None
+    return node
 
 
 def _holds_dict(value: Any) -> bool:

@@ -59,7 +59,7 @@ def predict_training_images(cfg: Config) -> Config:
         pipeline[-1] = dict(type='mmwsl.PackLabelledSegInputs', labels=labels)
     elif _name(pipeline[-1]) == 'PackSegInputs':
         root = dataset.get('data_root') or ''
-        settings['img_dir'] = os.path.join(root, prefix['img_path'])
+        settings['img_dir'] = os.path.join(root, prefix.get('img_path') or '')
     dataset.pipeline = pipeline
     cfg.test_dataloader.dataset = dataset
     cfg.test_evaluator = dict(type='mmwsl.PseudoLabelWriter', **settings)

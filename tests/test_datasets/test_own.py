@@ -209,6 +209,21 @@ def test_entries_of_segmentors(tmp_path):
     assert len(dataset.metainfo['palette']) == 3
     assert info['seg_map_path'] == 'maps/pictures/a.png'
     assert info['seg_fields'] == []
+    assert dataset.data_prefix['seg_map_path'] == 'maps'
+
+
+def test_unseen_images(tmp_path):
+    """Those of validation, and without labels those that have none."""
+    folders(tmp_path)
+    write_image(tmp_path / 'unlabelled/x.jpg')
+    dataset = OwnDataset(
+        data_root=str(tmp_path), split='unseen', segmentor=True
+    )
+    infos = [dataset.get_data_info(index) for index in range(7)]
+    assert [info['split'] for info in infos] == ['val'] * 6 + ['unlabelled']
+    assert infos[-1]['img_id'] == 'unlabelled/x'
+    assert infos[-1]['gt_label'].tolist() == []
+    assert infos[-1]['seg_fields'] == []
 
 
 @pytest.mark.parametrize('segmentor', [False, True])

@@ -32,7 +32,11 @@ def test_plan(name, tmp_path, capsys):
         assert any(stage.what.get(key) for stage in pipeline.stages)
 
 
-@pytest.mark.parametrize('name', [x for x in FILES if x.startswith('nsrom/')])
+# Pipelines of own data always make them.
+NSROM = [x for x in FILES if x.startswith('nsrom/') and 'own-data' not in x]
+
+
+@pytest.mark.parametrize('name', NSROM)
 def test_generated_saliency(name, tmp_path):
     tools, options = str(TOOLS), {'saliency': '{generated.dir}/maps'}
     given = read_pipeline(CONFIG_DIR / name, work_dir='w', tools=tools)
@@ -74,3 +78,28 @@ def test_they_are_inherited_elsewhere(tmp_path):
     assert stages['classifier'].what['cfg_options'] == dict(
         data_root='/data/mine'
     )
+
+
+@pytest.mark.parametrize('name', [x for x in FILES if 'own-data' in x])
+def test_own_data_need_one_option(name):
+    """Boxes judge what has them, and predictions of new images come last."""
+    options = dict(data_root='/data/mine', labels='a.json', saliency='/maps')
+    if name.startswith('cam/'):
+        del options['saliency']
+    pipeline = read_pipeline(CONFIG_DIR / name, options, tools=str(TOOLS))
+    first, last = pipeline.stages[0], pipeline.stages[-1]
+    assert first.what['args'] == ['/data/mine', '{dir}', '--labels=a.json']
+    assert 'generated' not in [stage.name for stage in pipeline.stages]
+    assert 'SegmentationClass' not in str(pipeline)
+    assert last.name == 'results'
+    split = 'train_dataloader.dataset.dataset.split'
+    assert last.what['cfg_options'][split] == 'unseen'
+    for stage in pipeline.stages:
+        evaluate = stage.what.get('evaluate')
+        if stage.kind != 'tool':
+            options = stage.what['cfg_options']
+            assert options['data_root'] == '/data/mine'
+            assert options['annotations'] == 'a.json'
+        if evaluate:
+            assert evaluate['optional']
+            assert evaluate['masks'] == '{data.dir}/boxes'

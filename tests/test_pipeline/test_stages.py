@@ -247,6 +247,17 @@ def test_evaluation(tmp_path):
     ]
 
 
+def test_masks_may_be_optional(tmp_path):
+    """Own data may have nothing to judge by."""
+    masks = tmp_path / 'masks'
+    given = dict(labels='l', masks=str(masks), classes='voc', optional=True)
+    pipeline = read(tmp_path, [{**WRITER, 'evaluate': given}])
+    assert evaluation_command(pipeline, pipeline.stages[0]) == []
+    masks.mkdir()
+    line = evaluation_command(pipeline, pipeline.stages[0])
+    assert line[2:6] == ['l', str(masks), '--classes', 'voc']
+
+
 VALUES = {'n': 3, 'root': '/data', 'one.dir': '/w/one', 'a-b': None}
 
 

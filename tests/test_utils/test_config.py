@@ -14,7 +14,7 @@ from mmwsl.apis import (
     read_config,
     runner_parser,
 )
-from mmwsl.utils.config import fill_from_data
+from mmwsl.utils.config import _epochs, fill_from_data
 
 TEXT = """
 data_root = 'data/voc'
@@ -357,3 +357,36 @@ def test_counting_needs_counts(counting, tmp_path):
         fill_from_data(counting)
     counting.model.head.max_count = 4
     assert fill_from_data(counting) == dict(num_classes=2)
+
+
+@pytest.mark.parametrize(
+    ('images', 'said', 'epochs'),
+    [(2, {}, 15), (300, {}, 10), (5000, {}, 3), (2, dict(max_epochs=4), 4)],
+)
+def test_epochs_follow_the_number_of_images(images, said, epochs):
+    assert _epochs(dict(said), images)['epochs'] == epochs
+
+
+def test_epochs_are_found_in_the_data(counting):
+    counting.train_cfg = dict(by_epoch=True, max_epochs=None)
+    counting.param_scheduler = [dict(type='CosineAnnealingLR', T_max=None)]
+    counting.model.head.spatial_start_epoch = None
+    assert fill_from_data(counting)['epochs'] == 15
+    assert counting.train_cfg.max_epochs == 15
+    assert counting.param_scheduler[0].T_max == 15
+    assert counting.model.head.spatial_start_epoch == 12
+
+
+def test_each_step_of_erasing_has_half_of_the_epochs():
+    assert _epochs(dict(epochs=None), 300)['epochs'] == 5
+
+
+def test_tuples_stay_tuples(tmp_path):
+    """A command line has lists only, and mmcv wants sizes as tuples."""
+    path = tmp_path / 'sizes.py'
+    path.write_text(
+        "resize = dict(type='Resize', scale=(4, 4))\n"
+        'test_dataloader = dict(dataset=dict(pipeline=[resize]))\n'
+    )
+    cfg = load_config(path, {'resize.scale': [8, 9]})
+    assert cfg.test_dataloader.dataset.pipeline[0].scale == (8, 9)

@@ -38,7 +38,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         help='of the generator without a network, by default 300',
     )
     parser.add_argument(
-        '--onnx', metavar='FILE', help='network that makes the maps'
+        '--onnx',
+        metavar='FILE',
+        default='',
+        help='network that makes the maps, none by default',
     )
     parser.add_argument(
         '--family',
@@ -63,12 +66,12 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         given = {
             key: value for key, value in given.items() if value is not None
         }
-        if args.onnx is None and given:
+        if not args.onnx and given:
             parser.error(f'--{", --".join(given)}: only with --onnx FILE')
-        if args.onnx is not None and args.num_superpixels is not None:
+        if args.onnx and args.num_superpixels is not None:
             parser.error('--num-superpixels: only without --onnx')
         generator: Union[NetworkSaliency, SaliencyGenerator]
-        if args.onnx is None:
+        if not args.onnx:
             generator = SaliencyGenerator(args.num_superpixels or 300)
         else:
             generator = NetworkSaliency(args.onnx, **given)

@@ -1,23 +1,10 @@
 # NSROM from image labels and saliency maps to the second segmentor. Pipelines
-# of data sets set the variables; stages=dict(NAME=None) leaves a stage out.
+# add what is known of the data, as voc_data.py or own_data.py beside this file;
+# stages=dict(NAME=None) leaves a stage out.
 net = 'mobilenet-v2_voc12-2007'
 segmentor_net = '{net}'
-data_root = 'data/voc12_2007'
-# Or {generated.dir}/maps, which are made of the images.
-saliency = '{data_root}/SaliencyMaps'
-classes = 'voc'
-num_workers = 2
-# Of the toy data.
-train_images = 600
-val_images = 150
-# What all configs get, and what segmentors begin with: with few images, what
-# the classifier has learned.
-common = dict(data_root='{data_root}')
+# What segmentors begin with: with few images, what the classifier has learned.
 segment = dict(weights='{classifier.checkpoint}')
-# Masks judge the stages; none of them learns from masks, nor from copies.
-masks = '{data_root}/SegmentationClass'
-truth = '--truth={masks}'
-evaluate = dict(masks='{masks}', classes='{classes}', split='train')
 # Not all images that stages label have masks.
 seeds = [
     '{masks}',
@@ -28,7 +15,7 @@ seeds = [
 mask_options = []
 attention = dict(attention='{classifier.dir}/attention.npz')
 # What several stages say.
-labels = dict(evaluate='{dir}/labels', pictures='{dir}/labels')
+made = dict(evaluate='{dir}/labels', pictures='{dir}/labels')
 judge = dict(run='tool', tool='analysis_tools/eval_seeds.py')
 cam = dict(config='nsrom/cls_{net}.py', checkpoint='{classifier.checkpoint}')
 oa_cam = dict(config='nsrom/oa_{net}.py', checkpoint='{integral.checkpoint}')
@@ -40,26 +27,18 @@ seg_2 = dict(seg_1, checkpoint='{segmentor_2.checkpoint}')
 # Trainings end with the scores on the validation images, without a CRF, which
 # the tests of segmentors have.
 stages = dict(
-    # Draws the toy pictures, if data_root is '{data.dir}/toy'.
+    # Prepares the data, or draws them.
     data=dict(
-        run='tool',
-        tool='dataset_converters/toy_to_voc.py',
-        args=[
-            '{dir}/toy',
-            '--train={train_images}',
-            '--val={val_images}',
-            '--png',
-            '--overwrite',
-        ],
-        optional=True,
+        run='tool', tool='{data_tool}', args=['{data_args}'], optional=True
     ),
     generated=dict(
         run='tool',
         tool='dataset_converters/make_saliency.py',
         args=[
-            '{data_root}/JPEGImages',
+            '{images}',
             '{dir}/maps',
             '--num-workers={num_workers}',
+            '--onnx={onnx}',
         ],
         optional=True,
     ),
@@ -94,7 +73,7 @@ stages = dict(
         run='tool',
         tool='pseudo_labels.py',
         args=['initial', '{oa_cams.dir}/maps', '{saliency}', '{dir}/labels'],
-        **labels,
+        **made,
     ),
     initial_all_pixels=dict(
         **judge, args=['{initial.dir}/labels', '{seeds}', '--ignored=wrong']
@@ -109,7 +88,7 @@ stages = dict(
             '{dir}/labels',
             '{truth}',
         ],
-        **labels,
+        **made,
     ),
     mined_all_pixels=dict(
         **judge, args=['{mined.dir}/labels', '{seeds}', '--ignored=wrong']
@@ -124,7 +103,7 @@ stages = dict(
         ],
     ),
     segmentor_1_val=dict(run='test', **seg_1),
-    predictions=dict(run='predict', **seg_1, **labels),
+    predictions=dict(run='predict', **seg_1, **made),
     masked=dict(
         run='tool',
         tool='pseudo_labels.py',
@@ -138,7 +117,7 @@ stages = dict(
             '{mask_options}',
             '{truth}',
         ],
-        **labels,
+        **made,
     ),
     masked_all_pixels=dict(
         **judge, args=['{masked.dir}/labels', '{seeds}', '--ignored=wrong']
@@ -153,6 +132,6 @@ stages = dict(
         ],
     ),
     # What the second segmentor sees in the training images.
-    predictions_2=dict(run='predict', **seg_2, **labels),
+    predictions_2=dict(run='predict', **seg_2, **made),
     segmentor_2_val=dict(run='test', **seg_2),
 )

@@ -6,9 +6,11 @@ import io
 from contextlib import redirect_stderr
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 import torchvision
+from mmengine.config import Config
 from mmengine.model import BaseModule, PretrainedInit
 from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -24,12 +26,18 @@ from mmwsl.models.backbones.graph import (
 )
 from mmwsl.models.backbones.weights import KeyMap, load_weights
 from mmwsl.registry import MODELS
+from mmwsl.utils.config import walk_dicts
 
 # Vision transformers, and networks of parallel branches.
 NOT_STAGES = (
     'the network is not a CNN of one stage after the other; mmdet and mmseg '
     'have backbones of other kinds (mmdet.SwinTransformer, mmdet.HRNet, '
     'mmseg.VisionTransformer)'
+)
+# Mean and standard deviation of RGB that weights were learned with.
+PIXELS = dict(
+    imagenet=([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]),
+    inception=([127.5] * 3, [127.5] * 3),
 )
 NOT_CNN = ('vit_', 'swin_', 'maxvit_')
 
@@ -298,6 +306,66 @@ class TimmBackbone(GraphBackbone):
         model = timm.create_model(arch, pretrained=False, **arch_cfg or {})
         super().__init__(model, *args, **kwargs)
         self.arch = arch
+
+
+@MODELS.register_module()
+def CNNBackbone(arch: str, **kwargs: Any) -> GraphBackbone:  # noqa: N802
+    """A CNN of torchvision, or of timm where torchvision has none of the name.
+
+    With it a config leaves to the backbone what follows from it, see
+    :func:`fill_from_backbone`.
+
+    Args:
+        arch: torchvision's or timm's name of the network.
+        **kwargs: see :class:`GraphBackbone`.
+    """
+    kind = TorchvisionBackbone if arch in list_archs() else TimmBackbone
+    return kind(arch, **kwargs)
+
+
+def fill_from_backbone(cfg: Config) -> None:
+    """Set what the config of a model leaves to its backbone, in place.
+
+    That is ``in_channels=None`` of heads and necks, and ``mean`` and ``std``
+    of the data preprocessor that are texts: 'imagenet', the statistics that
+    torchvision's weights want, 'inception', which brings pixels to [-1, 1],
+    or 'as_arch', that of the two which the network's library names.
+
+    Args:
+        cfg: The config, with the backbone in ``model.backbone``.
+    """
+    model = cfg.get('model') or {}
+    places = [x for x in walk_dicts(model) if x.get('in_channels', 0) is None]
+    if places:
+        backbone = MODELS.build({**model['backbone'], 'init_cfg': None})
+        for node in places:
+            node['in_channels'] = backbone.out_channels[-1]
+    statistics = model.get('data_preprocessor') or {}
+    for index, key in enumerate(('mean', 'std')):
+        name = statistics.get(key)
+        if isinstance(name, str):
+            statistics[key] = list(_pixels(name, model['backbone'])[index])
+
+
+def _pixels(name: str, backbone: Dict[str, Any]) -> Tuple[Sequence, Sequence]:
+    """Mean and standard deviation of RGB in [0, 255]."""
+    arch = backbone['arch']
+    if name == 'as_arch':
+        name = 'imagenet'
+        if arch in ('inception_v3', 'googlenet'):
+            name = 'inception'
+        elif arch not in list_archs():
+            import timm
+
+            known = timm.get_pretrained_cfg(arch)
+            if known is not None:
+                mean, std = np.multiply((known.mean, known.std), 255)
+                return mean.tolist(), std.tolist()
+    if name not in PIXELS:
+        raise ValueError(
+            f'pixels: {name!r} is neither as_arch nor {" nor ".join(PIXELS)}'
+        )
+    return PIXELS[name]
 
 
 def list_archs() -> List[str]:

@@ -42,8 +42,9 @@ def load_weights(
             ``module.`` prefix is removed.
         source_keys: names that the file may hold besides those of ``net``:
             the network's classifier and layers that are not in use.
-        key_map: None if the file's names are those of ``net``, the name of
-            a renaming in ``KEY_MAPS``, or patterns and replacements.
+        key_map: None if the file's names are those of ``net`` or of the
+            package ``efficientnet_pytorch``, the name of a renaming in
+            ``KEY_MAPS``, or patterns and replacements.
         prefix: read only the keys that start so. None stands for
             ``backbone.`` where the file has such keys.
 
@@ -54,6 +55,8 @@ def load_weights(
     """
     state = _strip(_read(checkpoint), prefix)
     own = frozenset(net.state_dict())
+    if key_map is None and '_conv_stem.weight' in state:
+        key_map = 'efficientnet_pytorch'
     if isinstance(key_map, str):
         if key_map not in KEY_MAPS:
             raise ValueError(

@@ -1,0 +1,9 @@
+# Own images in any layout that OwnDataset reads, see docs/own_data.md.
+_base_ = '_loaders.py'
+data_root = 'data/own'
+# File or folder of the labels in data_root, where there are several.
+annotations = '.'
+# Sizes in pixels: of parts, of whole images, and of images by their short side.
+crop = dict(type='RandomResizedCrop', scale=256, crop_ratio_range=(0.3, 1.0))
+whole = dict(type='Resize', scale=(256, 256))
+resize = dict(type='Resize', scale=(1280, 256), keep_ratio=True)
