@@ -54,7 +54,7 @@ def read_images(dataset: OwnDataset, folder: str) -> Iterator[Dict[str, Any]]:
     """Read all images and write their boxes; yield size and what is wrong."""
     load = LoadWSLImage(min_size=1)
     fill = LoadEvalAnnotations(seg_map_from='boxes', absent='ignore')
-    for index in with_progress(range(len(dataset)), len(dataset)):
+    for index in with_progress(range(len(dataset))):
         info = load(dataset.get_data_info(index))
         found = dict(img_id=info['img_id'], split=info['split'], error='')
         found['size'] = info['img_shape']
