@@ -36,9 +36,11 @@ from mmengine.runner import CheckpointLoader
 from PIL import Image as Pillow
 
 import mmwsl
+from mmwsl.apis.classifiers import Classes, convert_classifier
 from mmwsl.apis.command_line import with_progress
 from mmwsl.datasets.files import find_files
 from mmwsl.evaluation.exporting import LabelExport, as_dict, label_exports
+from mmwsl.models.backbones.weights import KeyMap
 from mmwsl.pseudo_labels.labels import write_label_map
 from mmwsl.registry import DATASETS, MODELS, TRANSFORMS
 from mmwsl.structures import WSLDataSample
@@ -55,7 +57,7 @@ _SINGLE = (str, bytes, Path, np.ndarray, Pillow.Image, torch.Tensor)
 
 def init_model(
     config: Union[str, Path, Config],
-    checkpoint: Optional[Union[str, Path]] = None,
+    checkpoint: Optional[Union[str, Path, Dict[str, Any]]] = None,
     device: str = 'cpu',
     cfg_options: Optional[Dict[str, Any]] = None,
 ) -> BaseModel:
@@ -63,8 +65,8 @@ def init_model(
 
     Args:
         config: Config file, or a config already read.
-        checkpoint: File or URL of the weights. Without one the model is as
-            its ``init_cfg`` says: not trained.
+        checkpoint: File or URL of the weights, or what such a file holds.
+            Without one the model is as its ``init_cfg`` says: not trained.
         device: Where it runs, such as 'cuda:0'.
         cfg_options: Dotted keys and values that override the config.
 
@@ -86,8 +88,13 @@ def init_model(
     from mmwsl.models import fill_from_backbone
 
     meta: Dict[str, Any] = {}
+    path = 'the checkpoint' if isinstance(checkpoint, dict) else checkpoint
     if checkpoint is not None:
-        loaded = _read_weights(str(checkpoint))
+        loaded = (
+            checkpoint
+            if isinstance(checkpoint, dict)
+            else _read_weights(str(checkpoint))
+        )
         meta = (loaded.get('meta') or {}).get('dataset_meta') or {}
     with _scope(cfg):
         fill_from_data(cfg, meta.get('classes') or None)
@@ -105,7 +112,7 @@ def init_model(
         finally:
             logger.setLevel(level)
     else:
-        load_state(model, loaded, str(checkpoint))
+        load_state(model, loaded, str(path))
     if not meta.get('classes'):
         model.dataset_meta = _config_meta(cfg)
     try:
@@ -187,8 +194,8 @@ class WSLInferencer(BaseInferencer):
         model: A config file, its path after ``mmwsl::``, the name of a model
             in a metafile (see :meth:`list_models`), a config, or a model
             that :func:`init_model` has built.
-        weights: File or URL of the checkpoint; by default that of the
-            metafile, if it names one.
+        weights: File or URL of the checkpoint, or what such a file holds; by
+            default that of the metafile, if it names one.
         device: Where it runs, such as 'cuda:0'; by default what is there.
         cfg_options: Dotted keys and values that override the config.
         show_progress: Whether calls show how many images are done.
@@ -209,7 +216,7 @@ class WSLInferencer(BaseInferencer):
     def __init__(
         self,
         model: Union[str, Path, Dict[str, Any], BaseModel],
-        weights: Optional[Union[str, Path]] = None,
+        weights: Optional[Union[str, Path, Dict[str, Any]]] = None,
         device: Optional[str] = None,
         cfg_options: Optional[Dict[str, Any]] = None,
         show_progress: bool = True,
@@ -235,6 +242,36 @@ class WSLInferencer(BaseInferencer):
         self.pipeline: Any = self._init_pipeline(self.cfg)
         self.collate_fn = pseudo_collate
         self.visualizer = self._init_visualizer(self.cfg)
+
+    @classmethod
+    def from_classifier(
+        cls,
+        arch: str,
+        weights: Union[str, Path],
+        classes: Classes = None,
+        multi_label: bool = False,
+        output_stride: Optional[int] = None,
+        key_map: KeyMap = None,
+        **kwargs: Any,
+    ) -> 'WSLInferencer':
+        """Predict with the maps of a classifier that exists, as it is.
+
+        The arguments are those of
+        :func:`~mmwsl.apis.classifiers.convert_classifier`, and ``device``,
+        ``cfg_options`` and ``show_progress``.
+
+        Example:
+            >>> inferencer = WSLInferencer.from_classifier(
+            ...     'resnet50', 'torchvision://resnet50'
+            ... )
+            >>> inferencer('photos', show_dir='pictures')
+        """
+        return cls(
+            *convert_classifier(
+                arch, weights, classes, multi_label, output_stride, key_map
+            ),
+            **kwargs,
+        )
 
     def __call__(
         self,

@@ -79,6 +79,11 @@ class GraphBackbone(BaseModule):
     # The method of the source network that computes the features.
     entry = 'forward'
 
+    @staticmethod
+    def make(arch: str, **arch_cfg: Any) -> nn.Module:
+        """Builds a source network with its classifier, by its name."""
+        raise NotImplementedError
+
     def __init__(
         self,
         model: nn.Module,
@@ -243,16 +248,20 @@ class TorchvisionBackbone(GraphBackbone):
         arch_cfg: Optional[Dict[str, Any]] = None,
         **kwargs: Any,
     ) -> None:
+        super().__init__(self.make(arch, **arch_cfg or {}), *args, **kwargs)
+        self.arch = arch
+
+    @staticmethod
+    def make(arch: str, **arch_cfg: Any) -> nn.Module:
+        """Builds a network of torchvision."""
         _check_arch(arch, list_archs(), 'torchvision')
         cfg: Dict[str, Any] = {}
         if arch in ('inception_v3', 'googlenet'):
             cfg = dict(
                 aux_logits=False, transform_input=False, init_weights=True
             )
-        cfg.update(arch_cfg or {})
-        model = torchvision.models.get_model(arch, weights=None, **cfg)
-        super().__init__(model, *args, **kwargs)
-        self.arch = arch
+        cfg.update(arch_cfg)
+        return torchvision.models.get_model(arch, weights=None, **cfg)
 
 
 @MODELS.register_module()
@@ -294,6 +303,12 @@ class TimmBackbone(GraphBackbone):
         arch_cfg: Optional[Dict[str, Any]] = None,
         **kwargs: Any,
     ) -> None:
+        super().__init__(self.make(arch, **arch_cfg or {}), *args, **kwargs)
+        self.arch = arch
+
+    @staticmethod
+    def make(arch: str, **arch_cfg: Any) -> nn.Module:
+        """Builds a network of timm."""
         try:
             import timm
         except ImportError as error:
@@ -303,9 +318,7 @@ class TimmBackbone(GraphBackbone):
             ) from error
         # What follows a dot names weights, not the network.
         _check_arch(arch.split('.')[0], timm.list_models(), 'timm')
-        model = timm.create_model(arch, pretrained=False, **arch_cfg or {})
-        super().__init__(model, *args, **kwargs)
-        self.arch = arch
+        return timm.create_model(arch, pretrained=False, **arch_cfg)
 
 
 @MODELS.register_module()

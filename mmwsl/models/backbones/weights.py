@@ -53,20 +53,9 @@ def load_weights(
             missing in the file or has another shape there, or if the file
             has parameters that the source network does not have.
     """
-    state = _strip(_read(checkpoint), prefix)
     own = frozenset(net.state_dict())
-    if key_map is None and '_conv_stem.weight' in state:
-        key_map = 'efficientnet_pytorch'
-    if isinstance(key_map, str):
-        if key_map not in KEY_MAPS:
-            raise ValueError(
-                f"key_map '{key_map}' is unknown; there are: "
-                + ', '.join(KEY_MAPS)
-            )
-        table = KEY_MAPS[key_map](own | source_keys)
-        state = {table.get(key, key): value for key, value in state.items()}
-    for pattern, new in key_map.items() if isinstance(key_map, dict) else ():
-        state = {re.sub(pattern, new, key): v for key, v in state.items()}
+    state = _strip(read_state(checkpoint), prefix)
+    state = rename(state, own | source_keys, key_map)
     used = {
         key: value
         for key, value in state.items()
@@ -75,7 +64,41 @@ def load_weights(
     load_state(net, used, checkpoint, strict=True)
 
 
-def _read(checkpoint: str) -> StateDict:
+def rename(
+    state: StateDict, names: FrozenSet[str], key_map: KeyMap
+) -> StateDict:
+    """Gives the parameters of a file the names of a network.
+
+    Args:
+        state: the parameters.
+        names: all names of the network.
+        key_map: see :func:`load_weights`.
+    """
+    if key_map is None and '_conv_stem.weight' in state:
+        key_map = 'efficientnet_pytorch'
+    if isinstance(key_map, str):
+        if key_map not in KEY_MAPS:
+            raise ValueError(
+                f"key_map '{key_map}' is unknown; there are: "
+                + ', '.join(KEY_MAPS)
+            )
+        table = KEY_MAPS[key_map](names)
+        state = {table.get(key, key): value for key, value in state.items()}
+    for pattern, new in key_map.items() if isinstance(key_map, dict) else ():
+        state = {re.sub(pattern, new, key): v for key, v in state.items()}
+    return {OLD_DENSENET.sub(r'\1\2', key): v for key, v in state.items()}
+
+
+def read_state(checkpoint: str) -> StateDict:
+    """Reads the tensors of a file; a ``module.`` prefix is removed.
+
+    Raises:
+        ValueError: if they are no tensors.
+    """
+    if checkpoint.endswith('.safetensors'):
+        from safetensors.torch import load_file
+
+        return load_file(checkpoint)
     try:
         content = CheckpointLoader.load_checkpoint(
             checkpoint, map_location='cpu', logger='silent'
@@ -93,23 +116,22 @@ def _read(checkpoint: str) -> StateDict:
         isinstance(value, Tensor) for value in content.values()
     ):
         raise ValueError(f'{checkpoint} is not a state dict of tensors')
-    return content
+    return {re.sub(r'^module\.', '', key): v for key, v in content.items()}
 
 
 def _strip(state: StateDict, prefix: Optional[str]) -> StateDict:
     """Remove what stands before the names of the source network."""
-    state = {re.sub(r'^module\.', '', key): v for key, v in state.items()}
     if prefix is None and any(key.startswith('backbone.') for key in state):
         prefix = 'backbone.'
-    if prefix is not None:
-        # Our own checkpoints hold the network under the name ``net``.
-        start = re.compile(rf'^{re.escape(prefix.rstrip("."))}\.(net\.)?')
-        state = {
-            start.sub('', key): value
-            for key, value in state.items()
-            if start.match(key)
-        }
-    return {OLD_DENSENET.sub(r'\1\2', key): v for key, v in state.items()}
+    if prefix is None:
+        return state
+    # Our own checkpoints hold the network under the name ``net``.
+    start = re.compile(rf'^{re.escape(prefix.rstrip("."))}\.(net\.)?')
+    return {
+        start.sub('', key): value
+        for key, value in state.items()
+        if start.match(key)
+    }
 
 
 def efficientnet_key_map(names: FrozenSet[str]) -> Dict[str, str]:

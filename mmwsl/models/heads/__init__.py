@@ -6,6 +6,7 @@ from mmwsl.models.heads.density_head import DensityHead
 from mmwsl.models.heads.integral_attention_head import (
     IntegralAttentionHead,
 )
+from mmwsl.models.heads.layer_cam_head import LayerCAMHead
 from mmwsl.models.heads.prm_head import PRMHead
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     'CAMHead',
     'DensityHead',
     'IntegralAttentionHead',
+    'LayerCAMHead',
     'PRMHead',
 ]

@@ -224,31 +224,41 @@ class CAMHead(BaseModule):
             labels = self._kept(sample, self.keep)
             size = tuple(sample.ori_shape[:2])
             maps = merge_views([view[labels] for view in own], size, *shapes)
-            maps = normalize_maps(unflip(maps, flip))
-            saliency = sample.get('saliency')
-            value: Any = self.background_value
-            if isinstance(value, (list, tuple)):
-                value = maps.new_tensor(value)[labels, None, None]
-            background = background_score(
-                maps,
-                self.background,
-                value,
-                None if saliency is None else saliency.data[0],
-            )
-            label_map = maps_to_label(maps, labels, background)
-            sample.pred_map_labels = labels
-            sample.pred_maps = PixelData(data=maps)
-            sample.pred_sem_seg = PixelData(data=label_map[None])
+            self._set_maps(sample, normalize_maps(unflip(maps, flip)), labels)
             if self.score_map_size is not None:
-                label = sample.get('gt_label')
-                if label is None or len(label) != 1:
-                    label = sample.pred_score.argmax().reshape(1)
-                best = [view[label[0]] for view in own]
+                label = self._scored_label(sample)
+                best = [view[label] for view in own]
                 found = score_map(best, self.score_map_size, *shapes)
                 sample.pred_score_map = PixelData(
                     data=unflip(found[None], flip)
                 )
         return list(data_samples)
+
+    def _set_maps(
+        self, sample: WSLDataSample, maps: Tensor, labels: Tensor
+    ) -> None:
+        """Set the maps (K, H, W) of classes (K,), and the label map."""
+        saliency = sample.get('saliency')
+        value: Any = self.background_value
+        if isinstance(value, (list, tuple)):
+            value = maps.new_tensor(value)[labels, None, None]
+        background = background_score(
+            maps,
+            self.background,
+            value,
+            None if saliency is None else saliency.data[0],
+        )
+        label_map = maps_to_label(maps, labels, background)
+        sample.pred_map_labels = labels
+        sample.pred_maps = PixelData(data=maps)
+        sample.pred_sem_seg = PixelData(data=label_map[None])
+
+    def _scored_label(self, sample: WSLDataSample) -> Tensor:
+        """Return the class () whose map localisation is measured by."""
+        label = sample.get('gt_label')
+        if label is None or len(label) != 1:
+            return sample.pred_score.argmax()
+        return label[0]
 
     def _targets(self, data_samples: Sequence[WSLDataSample]) -> Tensor:
         """Return multi-hot labels (N, C), of one class if need be."""
