@@ -36,7 +36,8 @@ CORE |= {'PIL', 'filelock', 'jinja2', 'pycocotools', 'scipy'}
 CORE |= {'matplotlib', 'yaml'}
 # Extras: imported only where a config names them, never at the top level.
 OPTIONAL = {'onnxruntime', 'timm', 'mmdet', 'mmseg'}
-OPTIONAL |= {'pydensecrf'}
+# safetensors comes with timm.
+OPTIONAL |= {'pydensecrf', 'safetensors'}
 
 
 def copy_sources(root: Path, target: Path) -> Path:
