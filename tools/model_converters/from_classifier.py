@@ -46,11 +46,6 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         type=int,
         help="largest stride of the maps, 8 or 16; by default the network's",
     )
-    parser.add_argument(
-        '--key-map',
-        help='how WEIGHTS name the parameters: efficientnet_pytorch; by '
-        'default as the network does',
-    )
     return parser.parse_args(argv)
 
 
@@ -66,7 +61,6 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             args.classes,
             args.multi_label,
             args.output_stride,
-            args.key_map,
         )
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
