@@ -6,7 +6,7 @@ from typing import List
 
 import pytest
 
-from mmwsl.apis import load_config
+from mmwsl.pipeline import read_pipeline
 
 LINK = re.compile(r'\]\(([^)#\s]+)\)')
 
@@ -27,18 +27,14 @@ def test_links_lead_somewhere(repo_root: Path) -> None:
     assert checked > 5
 
 
-def test_own_data_in_five_lines(repo_root: Path, tmp_path: Path) -> None:
+def test_own_images_take_one_command(repo_root: Path) -> None:
     text = (repo_root / 'README.md').read_text(encoding='utf-8')
-    blocks = re.findall(r'```python\n(.*?)```', text, re.DOTALL)
-    (block,) = [block for block in blocks if '_base_' in block]
-    assert len(block.strip().splitlines()) == 5
-    path = tmp_path / 'own.py'
-    path.write_text(block)
-    cfg = load_config(path)
-    for split in ('train', 'val', 'test'):
-        dataset = cfg[f'{split}_dataloader'].dataset
-        assert dataset.type == 'FolderDataset'
-        assert len(dataset.metainfo.classes) == cfg.model.head.num_classes
+    (name,) = re.findall(r'tools/pipeline.py (\S+own-data.py)', text)
+    options = re.search(r'own-data.py \\\n +--cfg-options (\S+)\n', text)
+    assert options is not None
+    assert options[1] == 'data_root=DIR'
+    pipeline = read_pipeline(repo_root / name, dict(data_root='DIR'))
+    assert pipeline.stages[-1].name == 'results'
 
 
 def test_commands_name_files_that_exist(repo_root: Path) -> None:
