@@ -30,6 +30,8 @@ from stage1_data import (
     write_data,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope='module')
 def data_root(tmp_path_factory):

@@ -393,6 +393,7 @@ def test_proposals_are_made_of_new_images(cfg, model, image, file):
         model.cfg = before
 
 
+@pytest.mark.slow
 def test_segmentor(image, file):
     config = CONFIG.parents[1] / 'ae_psl/psl_r18_toy.py'
     options = {'model.backbone.init_cfg': None}
@@ -429,6 +430,7 @@ def same(first, second):
     assert torch.equal(first.pred_sem_seg.data, second.pred_sem_seg.data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', ['path', 'config', 'name', 'scope'])
 def test_inferencer(cfg, checkpoint, image, file, kind):
     """Every way to name a model gives the same predictions."""
@@ -448,6 +450,7 @@ def test_inferencer(cfg, checkpoint, image, file, kind):
         same(sample, expected)
 
 
+@pytest.mark.slow
 def test_dicts_fit_into_json(cfg, checkpoint, image, folder, tmp_path):
     """What is written is what is returned, and masks are those of samples."""
     inferencer = WSLInferencer(cfg, checkpoint, 'cpu')
@@ -480,6 +483,7 @@ def test_dicts_fit_into_json(cfg, checkpoint, image, folder, tmp_path):
     assert segments
 
 
+@pytest.mark.slow
 def test_batches(cfg, checkpoint, folder, image):
     """Images of one size are predicted as they are alone."""
     inferencer = WSLInferencer(cfg, checkpoint, 'cpu', show_progress=False)
@@ -495,6 +499,7 @@ def test_batches(cfg, checkpoint, folder, image):
         )
 
 
+@pytest.mark.slow
 def test_one_broken_image_stops_no_other(cfg, checkpoint, image, tmp_path):
     broken = tmp_path / 'broken.jpg'
     broken.write_bytes(b'no image')

@@ -243,6 +243,7 @@ def image():
     return image
 
 
+@pytest.mark.slow
 def test_proposals_are_those_of_the_generator(image):
     transform = TRANSFORMS.build(dict(type='MakeProposals', max_proposals=20))
     results = dict(img=image, ori_shape=(40, 60), img_id='a')
