@@ -8,7 +8,7 @@ from stage1_data import config_files, small_config, write_data
 
 CONFIGS = [name for name in config_files() if '/erase_' in name]
 
-pytestmark = pytest.mark.filterwarnings('ignore')
+pytestmark = [pytest.mark.filterwarnings('ignore'), pytest.mark.slow]
 
 
 def test_there_are_configs():

@@ -35,6 +35,7 @@ def data_root(tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', config_files())
 def test_training_samples_hold_labels_and_counts_only(name, data_root):
     cfg = small_config(name, data_root)

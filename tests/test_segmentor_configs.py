@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from mmwsl.registry import HOOKS, LOOPS, MODELS
 from stage1_data import CONFIG_DIR, segmentor_files, small_config, write_data
 
-pytestmark = pytest.mark.filterwarnings('ignore')
+pytestmark = [pytest.mark.filterwarnings('ignore'), pytest.mark.slow]
 
 
 @pytest.fixture(scope='module')
