@@ -6,11 +6,15 @@ import signal
 import sys
 import time
 
+import cv2
+import numpy as np
 import pytest
+import torch
+import torchvision
 
 from pipeline_files import TRAINING, WRITER, run, summary, write_pipeline
 from pipeline_files import write_tools as write_scripts
-from tool_calls import NO_WORKERS, call, error
+from tool_calls import NO_WORKERS, ROOT, call, error
 from toy_run import CONFIG, SMALL
 
 # Writes ten files, and skips those that are there; told to stop at one of
@@ -200,6 +204,50 @@ def test_training_and_testing(tool, tmp_path, monkeypatch):
     assert found['seeds']['seconds'] > 0
     text = (tmp_path / 'w/index.html').read_text()
     assert text.count('<img ') == 2
+
+
+@pytest.mark.slow
+def test_from_a_folder_to_a_segmentor(tool, tmp_path, monkeypatch):
+    """Images of two colours in class folders, one image without a label."""
+    pytest.importorskip('mmseg')
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+    rng = np.random.default_rng(0)
+    for index, name in enumerate(('blue', 'green', 'unlabelled')):
+        folder = tmp_path / 'data' / name
+        folder.mkdir(parents=True)
+        for number in range(5 if index < 2 else 1):
+            image = rng.integers(0, 60, (48, 64, 3), np.uint8)
+            image[10:40, 10:40, index % 2] = 250
+            cv2.imwrite(str(folder / f'{number}.jpg'), image)
+    weights = tmp_path / 'resnet18.pth'
+    torch.save(torchvision.models.resnet18().state_dict(), weights)
+    work = tmp_path / 'work'
+    changes = dict(
+        data_root=tmp_path / 'data', arch='resnet18', weights=weights, size=64
+    )
+    options = [f'{key}={value}' for key, value in changes.items()]
+    for stage in ('classifier', 'segmentor'):
+        options.append(f'{stage}.train_cfg.max_epochs=1')
+    path = ROOT / 'configs/cam/pipeline_cam_own-data.py'
+    args = [path, '--work-dir', work, '--cfg-options', *options]
+    assert call(tool, *args) == 0
+    states = {name: x['state'] for name, x in summary(work).items()}
+    assert set(states.values()) == {'done'}
+    assert list(states) == [
+        'data',
+        'classifier',
+        'maps',
+        'segmentor',
+        'results',
+    ]
+    found = json.loads((work / 'data/data.json').read_text())
+    assert found['classes'] == ['blue', 'green']
+    assert (found['train'], found['val'], found['unlabelled']) == (8, 2, 1)
+    # Images without boxes are predicted and not scored.
+    assert (work / 'results/labels/unlabelled/0.png').is_file()
+    assert len(list((work / 'results/labels').rglob('*.png'))) == 3
+    assert 'mIoU' not in summary(work)['results']['metrics']
+    assert '<img' in (work / 'index.html').read_text()
 
 
 def as_json(value):

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
+from mmengine.config import Config
 from mmengine.model import BaseModule
 from torch import nn
 
@@ -17,6 +18,7 @@ from mmwsl.models.backbones import (
     MultiScaleBackbone,
     TimmBackbone,
     TorchvisionBackbone,
+    fill_from_backbone,
 )
 from mmwsl.models.backbones.weights import find_package_file
 from mmwsl.registry import MODELS
@@ -600,3 +602,42 @@ def test_all_scales_train_one_network(pyramid):
 def test_bad_scales(scales):
     with pytest.raises(ValueError, match='positive'):
         MultiScaleBackbone(SMALL, scales=scales)
+
+
+def open_config(**changes):
+    backbone = dict(type='mmwsl.CNNBackbone', arch='resnet18', **changes)
+    return Config(
+        dict(
+            model=dict(
+                data_preprocessor=dict(mean='as_arch', std='as_arch'),
+                backbone=backbone,
+                head=dict(in_channels=None, inner=dict(in_channels=None)),
+                neck=dict(in_channels=3),
+            )
+        )
+    )
+
+
+def test_a_model_is_filled_from_its_backbone():
+    cfg = open_config()
+    fill_from_backbone(cfg)
+    model = cfg.model
+    assert model.head.in_channels == model.head.inner.in_channels == 512
+    # What is said is never changed.
+    assert model.neck.in_channels == 3
+    assert model.data_preprocessor.mean == [123.675, 116.28, 103.53]
+    cfg.model.data_preprocessor = dict(mean='inception', std='inception')
+    fill_from_backbone(cfg)
+    assert cfg.model.data_preprocessor.std == [127.5] * 3
+    cfg.model.data_preprocessor = dict(mean='vgg', std='vgg')
+    with pytest.raises(ValueError, match="pixels: 'vgg' is neither as_arch"):
+        fill_from_backbone(cfg)
+
+
+def test_pixels_of_timm(timm):
+    cfg = open_config()
+    cfg.model.backbone.arch = 'tf_efficientnet_lite0'
+    fill_from_backbone(cfg)
+    assert cfg.model.data_preprocessor.mean == [127.5] * 3
+    assert cfg.model.head.in_channels == 1280
+    assert isinstance(MODELS.build(cfg.model.backbone), TimmBackbone)
