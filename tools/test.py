@@ -7,6 +7,7 @@ from typing import Any, Dict, Optional, Sequence
 from mmwsl.apis import (
     build_runner,
     friendly_errors,
+    keep_freed_memory,
     parse_runner_args,
     read_config,
     runner_parser,
@@ -108,6 +109,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Test as the command line says."""
     args = parse_args(argv)
     with friendly_errors():
+        keep_freed_memory()
         runner = build_runner(build_config(args))
         folder = Path(args.checkpoint).parent
         best = sorted(path.name for path in folder.glob('best_*.pth'))

@@ -6,6 +6,7 @@ from typing import Optional, Sequence
 from mmwsl.apis import (
     build_runner,
     friendly_errors,
+    keep_freed_memory,
     mend_last_checkpoint,
     parse_runner_args,
     read_config,
@@ -79,6 +80,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     args = parse_args(argv)
     with friendly_errors():
         cfg = build_config(args)
+        keep_freed_memory()
         runner = build_runner(cfg)
         if cfg.resume:
             runner.register_hook(LastValidationHook())

@@ -199,7 +199,6 @@ def build_runner(cfg: Config) -> Runner:
     # Slow to import, and most commands do without.
     from mmwsl.models import fill_from_backbone
 
-    keep_freed_memory()
     setup_cpu_distributed(cfg)
     for key, value in fill_from_data(cfg).items():
         print_log(f'found in the data: {key} = {value}', 'current')
