@@ -181,9 +181,11 @@ class WSLDataset(_Reproducible, BaseDataset):
         if doubles:
             raise ValueError(f'{name} hold {doubles[0]!r} more than once')
         palette = self._metainfo.get('palette')
-        # Those of VOC may be more than the classes that are used.
-        own = palette and palette != self.METAINFO.get('palette')
-        if own and not (
+        if palette and palette == self.METAINFO.get('palette'):
+            # The layout's own, which fits its own classes alone.
+            if len(palette) != len(classes):
+                del self._metainfo['palette']
+        elif palette and not (
             len(palette) == len(classes)
             and all(len(x) == 3 and {*x} <= {*range(256)} for x in palette)
         ):
