@@ -3,6 +3,7 @@ _base_ = '_loaders.py'
 data_root = 'data/own'
 # File or folder of the labels in data_root, where there are several.
 annotations = '.'
+own = dict(type='mmwsl.OwnDataset', data_root=data_root, labels=annotations)
 # Sizes in pixels: of parts, of whole images, and of images by their short side.
 crop = dict(type='RandomResizedCrop', scale=256, crop_ratio_range=(0.3, 1.0))
 whole = dict(type='Resize', scale=(256, 256))

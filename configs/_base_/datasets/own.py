@@ -14,22 +14,11 @@ test_pipeline = [
 ]
 train_dataloader = dict(
     drop_last=False,
-    dataset=dict(
-        type='OwnDataset',
-        data_root=_base_.data_root,
-        labels=_base_.annotations,
-        split='train',
-        pipeline=train_pipeline,
-    ),
+    dataset=dict(_base_.own, split='train', pipeline=train_pipeline),
 )
 val_dataloader = dict(
     dataset=dict(
-        type='OwnDataset',
-        data_root=_base_.data_root,
-        labels=_base_.annotations,
-        split='val',
-        test_mode=True,
-        pipeline=test_pipeline,
+        _base_.own, split='val', test_mode=True, pipeline=test_pipeline
     ),
 )
 test_dataloader = val_dataloader

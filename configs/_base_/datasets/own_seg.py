@@ -6,22 +6,13 @@ labels = 'work_dirs/labels'
 out_dir = 'work_dirs/predictions'
 # For branches that learn from image labels, and for predictions of given
 # classes alone.
-image_labels = dict(
-    type='mmwsl.OwnDataset',
-    data_root=_base_.data_root,
-    labels=_base_.annotations,
-)
+image_labels = dict(_base_.own)
 train_dataloader = dict(
     batch_size=8,
     drop_last=False,
     dataset=dict(
         type='mmwsl.SeededDataset',
-        dataset=dict(
-            type='mmwsl.OwnDataset',
-            data_root=_base_.data_root,
-            labels=_base_.annotations,
-            label_maps=labels,
-        ),
+        dataset=dict(_base_.own, label_maps=labels),
     ),
 )
 val_dataloader = None
@@ -31,9 +22,7 @@ test_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='mmwsl.OwnDataset',
-        data_root=_base_.data_root,
-        labels=_base_.annotations,
+        _base_.own,
         split='unseen',
         segmentor=True,
         test_mode=True,

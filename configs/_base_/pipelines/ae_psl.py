@@ -1,6 +1,7 @@
 # AE-PSL from image labels to the second segmentor. Pipelines add what is known
 # of the data, as voc_data.py or own_data.py beside this file;
 # stages=dict(NAME=None) leaves a stage out.
+_base_ = '_first.py'
 net = 'mobilenet-v2_voc12-2007'
 # What segmentors begin with, and how their label maps are made.
 segment = dict()
@@ -17,34 +18,17 @@ judged = [
 ]
 of_all_pixels = ['{masks}', '{judged}', '--ignored=background']
 # What several stages say.
-made = dict(evaluate='{dir}/labels', pictures='{dir}/labels')
-judge = dict(run='tool', tool='analysis_tools/eval_seeds.py')
 net_config = 'ae_psl/psl_{net}.py'
 first = dict(config=net_config, checkpoint='{psl.checkpoint}')
 second = dict(config=net_config, checkpoint='{psl_plus.checkpoint}')
 # Trainings end with the scores on the validation images without a CRF, which
 # the tests have.
 stages = dict(
-    # Prepares the data, or draws them.
-    data=dict(
-        run='tool', tool='{data_tool}', args=['{data_args}'], optional=True
-    ),
-    generated=dict(
-        run='tool',
-        tool='dataset_converters/make_saliency.py',
-        args=[
-            '{images}',
-            '{dir}/maps',
-            '--num-workers={num_workers}',
-            '--onnx={onnx}',
-        ],
-        optional=True,
-    ),
     erase=dict(
         run='train',
         config='ae_psl/erase_{net}.py',
         cfg_options=['{common}', {'train_cfg.saliency_dir': '{saliency}'}],
-        **made,
+        **_base_.made,
     ),
     regions=dict(
         run='tool',
@@ -52,7 +36,9 @@ stages = dict(
         args=['{erase.dir}/regions', '{region_masks}', '{judged}'],
     ),
     # Of all pixels, where the score above is of labelled ones alone.
-    all_pixels=dict(**judge, args=['{erase.dir}/labels', '{of_all_pixels}']),
+    all_pixels=dict(
+        **_base_.judge, args=['{erase.dir}/labels', '{of_all_pixels}']
+    ),
     psl=dict(
         run='train',
         config=net_config,
@@ -71,7 +57,7 @@ stages = dict(
         run='predict',
         **first,
         cfg_options='{common}',
-        **made,
+        **_base_.made,
     ),
     # Background that erasing left out of the first training stays out.
     kept=dict(
@@ -84,10 +70,10 @@ stages = dict(
             '{dir}/labels',
             '{truth}',
         ],
-        **made,
+        **_base_.made,
     ),
     kept_all_pixels=dict(
-        **judge, args=['{kept.dir}/labels', '{of_all_pixels}']
+        **_base_.judge, args=['{kept.dir}/labels', '{of_all_pixels}']
     ),
     psl_plus=dict(
         run='train',
@@ -109,6 +95,6 @@ stages = dict(
         run='predict',
         **second,
         cfg_options=['{common}', '{psl_plus_label_options}'],
-        **made,
+        **_base_.made,
     ),
 )

@@ -1,12 +1,11 @@
 # From image labels to a segmentor without saliency: a classifier, its class
 # maps, which a CRF makes label maps, and a segmentor that learns these.
+_base_ = '_first.py'
 net = 'own-data'
 segment = dict(weights='{classifier.checkpoint}')
 cam = 'cam/cam_{net}.py'
 stages = dict(
-    data=dict(
-        run='tool', tool='{data_tool}', args=['{data_args}'], optional=True
-    ),
+    generated=None,
     classifier=dict(run='train', config=cam, cfg_options='{common}'),
     maps=dict(
         run='predict',

@@ -1,6 +1,7 @@
 # NSROM from image labels and saliency maps to the second segmentor. Pipelines
 # add what is known of the data, as voc_data.py or own_data.py beside this file;
 # stages=dict(NAME=None) leaves a stage out.
+_base_ = '_first.py'
 net = 'mobilenet-v2_voc12-2007'
 segmentor_net = '{net}'
 # What segmentors begin with: with few images, what the classifier has learned.
@@ -15,8 +16,6 @@ seeds = [
 mask_options = []
 attention = dict(attention='{classifier.dir}/attention.npz')
 # What several stages say.
-made = dict(evaluate='{dir}/labels', pictures='{dir}/labels')
-judge = dict(run='tool', tool='analysis_tools/eval_seeds.py')
 cam = dict(config='nsrom/cls_{net}.py', checkpoint='{classifier.checkpoint}')
 oa_cam = dict(config='nsrom/oa_{net}.py', checkpoint='{integral.checkpoint}')
 seg = 'nsrom/seg_{segmentor_net}.py'
@@ -27,21 +26,6 @@ seg_2 = dict(seg_1, checkpoint='{segmentor_2.checkpoint}')
 # Trainings end with the scores on the validation images, without a CRF, which
 # the tests of segmentors have.
 stages = dict(
-    # Prepares the data, or draws them.
-    data=dict(
-        run='tool', tool='{data_tool}', args=['{data_args}'], optional=True
-    ),
-    generated=dict(
-        run='tool',
-        tool='dataset_converters/make_saliency.py',
-        args=[
-            '{images}',
-            '{dir}/maps',
-            '--num-workers={num_workers}',
-            '--onnx={onnx}',
-        ],
-        optional=True,
-    ),
     classifier=dict(
         run='train', config='nsrom/cls_{net}.py', cfg_options='{common}'
     ),
@@ -50,7 +34,7 @@ stages = dict(
         run='predict', **cam, cfg_options='{common}', pictures='{dir}/maps'
     ),
     cam_saliency=dict(
-        **judge,
+        **_base_.judge,
         args=[
             '{cams.dir}/maps',
             '{seeds}',
@@ -73,10 +57,11 @@ stages = dict(
         run='tool',
         tool='pseudo_labels.py',
         args=['initial', '{oa_cams.dir}/maps', '{saliency}', '{dir}/labels'],
-        **made,
+        **_base_.made,
     ),
     initial_all_pixels=dict(
-        **judge, args=['{initial.dir}/labels', '{seeds}', '--ignored=wrong']
+        **_base_.judge,
+        args=['{initial.dir}/labels', '{seeds}', '--ignored=wrong'],
     ),
     mined=dict(
         run='tool',
@@ -88,10 +73,11 @@ stages = dict(
             '{dir}/labels',
             '{truth}',
         ],
-        **made,
+        **_base_.made,
     ),
     mined_all_pixels=dict(
-        **judge, args=['{mined.dir}/labels', '{seeds}', '--ignored=wrong']
+        **_base_.judge,
+        args=['{mined.dir}/labels', '{seeds}', '--ignored=wrong'],
     ),
     segmentor_1=dict(
         run='train',
@@ -103,7 +89,7 @@ stages = dict(
         ],
     ),
     segmentor_1_val=dict(run='test', **seg_1),
-    predictions=dict(run='predict', **seg_1, **made),
+    predictions=dict(run='predict', **seg_1, **_base_.made),
     masked=dict(
         run='tool',
         tool='pseudo_labels.py',
@@ -117,10 +103,11 @@ stages = dict(
             '{mask_options}',
             '{truth}',
         ],
-        **made,
+        **_base_.made,
     ),
     masked_all_pixels=dict(
-        **judge, args=['{masked.dir}/labels', '{seeds}', '--ignored=wrong']
+        **_base_.judge,
+        args=['{masked.dir}/labels', '{seeds}', '--ignored=wrong'],
     ),
     segmentor_2=dict(
         run='train',
@@ -132,6 +119,6 @@ stages = dict(
         ],
     ),
     # What the second segmentor sees in the training images.
-    predictions_2=dict(run='predict', **seg_2, **made),
+    predictions_2=dict(run='predict', **seg_2, **_base_.made),
     segmentor_2_val=dict(run='test', **seg_2),
 )
