@@ -46,6 +46,9 @@ _PARTS = {
 _UNLABELLED = ('unlabelled', 'unlabeled')
 _TABLES = ('.csv', '.tsv')
 _COCO = {'images', 'annotations', 'categories'}
+# Fewer images than these hardly teach a class, and one in a larger share of
+# the images cannot be located.
+FEW_IMAGES, EVERYWHERE = 10, 0.9
 
 
 class Source(NamedTuple):
@@ -223,10 +226,10 @@ class OwnDataset(WSLDataset):
                 )
                 built[part].full_init()
             names = {name for part in built.values() for name in part.classes}
-            if classes:
-                break
             # Named by hand, or else in the order of the alphabet.
-            classes = sorted(names - set(_UNLABELLED))
+            classes = classes or sorted(names - set(_UNLABELLED))
+            if all([*x.classes] == classes for x in built.values()):
+                break
         self._metainfo['classes'] = classes
         parts: Dict[str, List[DataInfo]] = {}
         for part, dataset in built.items():
@@ -417,9 +420,7 @@ def _folder_parts(root: str) -> Dict[str, Dict[str, Any]]:
     divided = {part_of([name]): name for name in folders}
     divided.pop('', None)
     inner = divided.get('train')
-    if inner and any(
-        x.is_dir() for x in os.scandir(os.path.join(root, inner))
-    ):
+    if inner and _holds_folders(os.path.join(root, inner)):
         return {
             part: dict(
                 type='mmwsl.FolderDataset',
@@ -477,8 +478,7 @@ def _xml_parts(
     if 'train' in by_folder and 'val' in by_folder and '' not in by_folder:
         return {k: dict(config, pairs=part) for k, part in by_folder.items()}
     if set(by_folder) == {'train', 'test'}:
-        whole = by_folder['train']
-        return {'train': dict(config, pairs=whole)}
+        return {'train': dict(config, pairs=by_folder['train'])}
     return {'': config}
 
 

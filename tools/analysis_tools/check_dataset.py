@@ -21,6 +21,7 @@ from mmwsl.apis import (
 )
 from mmwsl.datasets import WSLDataset
 from mmwsl.datasets.files import read_lines
+from mmwsl.datasets.own import EVERYWHERE, FEW_IMAGES
 from mmwsl.registry import DATASETS
 from mmwsl.utils.images import read_image, read_plane
 
@@ -32,8 +33,6 @@ Problem = Tuple[str, str]
 # The transforms that read files; the others cannot find a broken one.
 _LOADING = ('LoadEvalAnnotations', 'LoadProposals', 'LoadSaliency')
 _LARGEST_MATRIX = 25
-# A class in fewer images, or in a larger share of them, is not learned.
-_FEW, _EVERYWHERE = 10, 0.9
 
 
 class Statistics:
@@ -68,11 +67,11 @@ class Statistics:
 
     def warnings(self) -> Iterator[str]:
         """Yield what the numbers of images say against some classes."""
-        everywhere = self.shown > _EVERYWHERE * max(self.images, 1)
+        everywhere = self.shown > EVERYWHERE * max(self.images, 1)
         reasons = (
             (self.shown == 0, 'no image shows the class {}'),
             (
-                (self.shown > 0) & (self.shown < _FEW),
+                (self.shown > 0) & (self.shown < FEW_IMAGES),
                 'fewer than ten images show the class {}',
             ),
             (

@@ -17,17 +17,16 @@ import os
 import sys
 from typing import Any, Dict, Iterator, List, Optional, Sequence
 
-from mmwsl.apis import friendly_errors, with_progress
+from mmwsl.apis import ToolParser, friendly_errors, with_progress
 from mmwsl.datasets import OwnDataset
+from mmwsl.datasets.files import image_id
+from mmwsl.datasets.own import EVERYWHERE, FEW_IMAGES
 from mmwsl.datasets.transforms import LoadEvalAnnotations, LoadWSLImage
 from mmwsl.pseudo_labels.labels import write_label_map
 from mmwsl.utils.files import join_inside, write_whole
 
 import numpy as np
 
-# Classes in a larger share of the images cannot be located, and fewer images
-# than these hardly teach a class.
-COMMON, FEW = 0.9, 10
 SIZES = (224, 256)
 KINDS = dict(
     coco='COCO json', xml='VOC XML', table='table', folders='class folders'
@@ -36,7 +35,7 @@ KINDS = dict(
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Say what is found in a folder of own images'
     )
     parser.add_argument('data_root', help='folder of images and labels')
@@ -74,13 +73,16 @@ def warnings(found: Dict[str, Any]) -> Iterator[str]:
     """Yield what will not work."""
     total = found['train'] + found['val']
     for name, images in found['images'].items():
-        if images > COMMON * total:
+        if images > EVERYWHERE * total:
             yield (
                 f'{name} is in {100 * images / total:.0f} % of the images and '
                 'cannot be located: nothing tells it from the background'
             )
-        elif images < FEW:
-            yield f'{name} is in {images} images, {FEW} or more are better'
+        elif images < FEW_IMAGES:
+            yield (
+                f'{name} is in {images} images, {FEW_IMAGES} or more are '
+                'better'
+            )
     if found['broken_boxes']:
         yield (
             f'{len(found["broken_boxes"])} images are not scored, the first: '
@@ -105,18 +107,13 @@ def describe(data_root: str, labels: str, out: str) -> Dict[str, Any]:
     )
     found['warnings'] = list(warnings(found))
     shown: List[str] = []
+    judged = {image['img_id'] for image in images if image['boxes']}
     for split in ('train', 'val'):
         ids = [image['img_id'] for image in images if image['split'] == split]
         shown += spread(ids, 4)
-        judged = [x['img_id'] for x in images if x['boxes']]
-        kept = [img_id for img_id in ids if img_id in set(judged)] or ids
+        kept = [img_id for img_id in ids if img_id in judged] or ids
         write(out, f'{split}.txt', '\n'.join(kept))
-    unseen = OwnDataset(data_root=data_root, labels=labels, split='unseen')
-    others = [
-        info['img_id']
-        for info in map(unseen.get_data_info, range(len(unseen)))
-        if info['split'] == 'unlabelled'
-    ]
+    others = [image_id(path, data_root) for path in dataset.unlabelled]
     write(out, 'shown.txt', '\n'.join(shown + spread(others, 2)))
     write(out, 'classes.txt', '\n'.join(found['classes']))
     write(out, 'values.json', json.dumps(dict(size=found['size'])))

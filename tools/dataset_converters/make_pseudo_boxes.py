@@ -14,6 +14,7 @@ import os
 from typing import Optional, Sequence
 
 from mmwsl.apis import (
+    ToolParser,
     add_cfg_options,
     dataset_config,
     friendly_errors,
@@ -74,7 +75,7 @@ def make_boxes(args: argparse.Namespace) -> int:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Make the boxes."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = ToolParser(__doc__)
     parser.add_argument('config', help='config of a classifier with maps')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('out', help='file to write, .json')
@@ -87,9 +88,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         '--split',
         default='val',
         choices=['train', 'val', 'test'],
-        help='whose boxes to make, by default val',
+        help='whose boxes to make',
     )
-    parser.add_argument('--device', default='cpu', help='by default cpu')
+    parser.add_argument('--device', default='cpu')
     add_cfg_options(parser)
     args = parser.parse_args(argv)
     with friendly_errors():

@@ -9,7 +9,7 @@ import io
 from pathlib import Path
 from typing import Optional, Sequence
 
-from mmwsl.apis import friendly_errors
+from mmwsl.apis import ToolParser, friendly_errors
 from mmwsl.apis.classifiers import convert_classifier
 from mmwsl.utils.files import write_whole
 
@@ -18,7 +18,7 @@ import torch
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Turn a classifier that exists into a model of class '
         'activation maps, without training: the linear layer becomes a 1x1 '
         'convolution, which is checked. OUT.pth and its config OUT.py go '
