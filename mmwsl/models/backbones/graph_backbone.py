@@ -214,8 +214,34 @@ def _count_channels(
     return tuple(output.shape[1] for output in outputs)
 
 
+class LibraryBackbone(GraphBackbone):
+    """A backbone that a library builds by the name of a network.
+
+    Args:
+        arch: name of the network.
+        arch_cfg: more arguments of the library's builder.
+        *args: see :class:`GraphBackbone`.
+        **kwargs: see there.
+    """
+
+    def __init__(
+        self,
+        arch: str,
+        *args: Any,
+        arch_cfg: Optional[Dict[str, Any]] = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(self.make(arch, **arch_cfg or {}), *args, **kwargs)
+        self.arch = arch
+
+    @staticmethod
+    def make(arch: str, **arch_cfg: Any) -> nn.Module:
+        """Builds the network."""
+        raise NotImplementedError
+
+
 @MODELS.register_module()
-class TorchvisionBackbone(GraphBackbone):
+class TorchvisionBackbone(LibraryBackbone):
     """A CNN of torchvision without its pooling and classifier.
 
     Weight files use torchvision's names (``conv1.weight``); the parameters
@@ -241,16 +267,6 @@ class TorchvisionBackbone(GraphBackbone):
         ((512,), (16,))
     """
 
-    def __init__(
-        self,
-        arch: str,
-        *args: Any,
-        arch_cfg: Optional[Dict[str, Any]] = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(self.make(arch, **arch_cfg or {}), *args, **kwargs)
-        self.arch = arch
-
     @staticmethod
     def make(arch: str, **arch_cfg: Any) -> nn.Module:
         """Builds a network of torchvision."""
@@ -265,7 +281,7 @@ class TorchvisionBackbone(GraphBackbone):
 
 
 @MODELS.register_module()
-class TimmBackbone(GraphBackbone):
+class TimmBackbone(LibraryBackbone):
     """A CNN of timm (an optional requirement) without pooling and classifier.
 
     Weight files use timm's names unless ``key_map`` says otherwise; the
@@ -295,16 +311,6 @@ class TimmBackbone(GraphBackbone):
     """
 
     entry = 'forward_features'
-
-    def __init__(
-        self,
-        arch: str,
-        *args: Any,
-        arch_cfg: Optional[Dict[str, Any]] = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(self.make(arch, **arch_cfg or {}), *args, **kwargs)
-        self.arch = arch
 
     @staticmethod
     def make(arch: str, **arch_cfg: Any) -> nn.Module:
