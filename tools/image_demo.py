@@ -23,6 +23,7 @@ from mmwsl.apis.inference import (
     list_images,
     output_names,
 )
+from mmwsl.utils.tables import class_name
 
 import numpy as np
 
@@ -78,9 +79,8 @@ def describe(sample: Any, classes: Sequence[str]) -> str:
     scores = sample.pred_score.numpy()
     drawn = sample.pred_map_labels.tolist()
     shown = drawn or [int(np.argmax(scores))]
-    names = classes or [f'class {i}' for i in range(len(scores))]
     shown.sort(key=lambda label: -scores[label])
-    words = [f'{names[c]} {scores[c]:.2f}' for c in shown]
+    words = [f'{class_name(classes, c)} {scores[c]:.2f}' for c in shown]
     if 'pred_count' in sample:
         counts = sample.pred_count.tolist()
         words = [f'{w} (count {counts[c]:g})' for w, c in zip(words, shown)]
@@ -101,7 +101,7 @@ def describe_labels(sample: Any, classes: Sequence[str]) -> str:
     """
     labels = sample.pred_sem_seg.data.flatten()
     counts = labels.bincount(minlength=len(classes) + 1)[1:].tolist()
-    names = classes or [f'class {i}' for i in range(len(counts))]
+    names = classes or [class_name((), i) for i in range(len(counts))]
     found = sorted(zip(counts, names), reverse=True)
     words = [f'{n} {100 * c / len(labels):.0f} %' for c, n in found if c]
     return ', '.join(words) or 'background only'

@@ -35,6 +35,7 @@ from mmwsl.utils.arrays import array
 from mmwsl.utils.files import join_inside, write_whole
 from mmwsl.utils.images import voc_color_map
 from mmwsl.utils.masks import boxes_of_masks, decode_mask, encode_mask
+from mmwsl.utils.tables import class_name
 
 
 def as_dict(
@@ -81,7 +82,7 @@ def as_dict(
         parts = zip(
             instances['labels'].tolist(),
             instances['scores'].tolist(),
-            array(_boxes(masks) if boxes is None else boxes).tolist(),
+            array(boxes_of_masks(masks) if boxes is None else boxes).tolist(),
             masks,
         )
         content['instances'] = [
@@ -122,11 +123,6 @@ def describe_label_map(
     return content
 
 
-def class_name(classes: Sequence[str], label: int) -> str:
-    """Return the name of a class; 'class 3' where there is none."""
-    return classes[label] if label < len(classes) else f'class {label}'
-
-
 def find_objects(
     content: Mapping[str, Any], name: str, min_area: int = 1
 ) -> List[Object]:
@@ -146,7 +142,7 @@ def find_objects(
         for item in content['instances']:
             mask = decode_mask(item['segmentation'], name, shape)
             if mask.sum() >= max(min_area, 1):
-                box = _boxes([mask])[0]
+                box = boxes_of_masks([mask])[0].tolist()
                 score = item.get('score')
                 objects.append(
                     Object(item['label'], score, encode_mask(mask), box)
@@ -170,14 +166,6 @@ def find_objects(
                     )
                 )
     return objects
-
-
-def _boxes(masks: Any) -> List[List[float]]:
-    """Return the boxes of masks; zeros for empty ones."""
-    return [
-        boxes_of_masks([mask])[0].tolist() if mask.any() else [0.0] * 4
-        for mask in masks
-    ]
 
 
 class LabelExport:

@@ -41,7 +41,7 @@ from mmwsl.utils.images import (
     read_image,
     read_index_mask,
 )
-from mmwsl.utils.tables import format_table
+from mmwsl.utils.tables import class_name, format_table
 from mmwsl.visualization import (
     Tile,
     class_colors,
@@ -175,7 +175,7 @@ def write_page(pipeline: Pipeline, rows: Sequence[Row]) -> None:
     for img_id in choose_images(settings, made):
         cells = _cells(pipeline, img_id, columns, classes, shown)
         body.append((img_id, list(cells)))
-    names = [*classes, *(f'class {x}' for x in range(len(classes), 255))]
+    names = [class_name(classes, x) for x in range(max(len(classes), 255))]
     environment = jinja2.Environment(autoescape=True)
     content = environment.from_string(_TEMPLATE.read_text('utf-8')).render(
         title=os.path.splitext(os.path.basename(pipeline.path))[0],
@@ -356,7 +356,6 @@ def _heat_maps(
     height, width = max(1, base.shape[0] // 2), max(1, base.shape[1] // 2)
     tiles = []
     for plane, x in zip(planes[:4], labels.tolist()):
-        name = classes[x] if x < len(classes) else f'class {x}'
         small = letterbox(heatmap_overlay(base, plane), height, width)
-        tiles.append(Tile(small, name))
+        tiles.append(Tile(small, class_name(classes, x)))
     return panel(note_left_out(tiles, len(planes) - 4), columns=2)

@@ -240,11 +240,13 @@ def expand_counts(text: Union[str, bytes]) -> List[int]:
 
 
 def boxes_of_masks(masks: Any) -> np.ndarray:
-    """Return the boxes float32 (n, 4) of n masks that are not empty."""
+    """Return the boxes float32 (n, 4) of n masks; zeros for empty ones."""
     boxes = np.zeros((len(masks), 4), dtype=np.float32)
     for box, mask in zip(boxes, masks):
         rows = np.flatnonzero(mask.any(axis=1))
         columns = np.flatnonzero(mask.any(axis=0))
+        if not rows.size:
+            continue
         box[:] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
     return boxes
 

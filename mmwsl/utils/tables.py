@@ -9,6 +9,11 @@ from typing import Any, List, Mapping, Sequence, Union
 import numpy as np
 
 
+def class_name(classes: Sequence[str], label: int) -> str:
+    """Return the name of a class; 'class 3' where there is none."""
+    return classes[label] if label < len(classes) else f'class {label}'
+
+
 def percent(fraction: Union[float, np.ndarray]) -> float:
     """A fraction in percent with two decimals; NaN stays NaN."""
     return round(100 * float(fraction), 2)

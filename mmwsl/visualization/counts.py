@@ -9,6 +9,7 @@ import numpy as np
 from mmengine.dist import all_gather_object
 
 from mmwsl.utils.arrays import array
+from mmwsl.utils.tables import class_name
 from mmwsl.visualization.drawing import class_colors
 
 
@@ -84,7 +85,7 @@ class CountScatter:
         shown = labels[: max_panels - 1] if len(labels) > 1 else []
         colors = class_colors(palette, max(labels, default=0) + 1)
         for label in shown:
-            name = dict(enumerate(classes or ())).get(label, f'class {label}')
+            name = class_name(classes or (), label)
             error, color = errors[label], colors[label].tolist()
             panels.append((name, parts[label], error, color))
         columns = min(4, len(panels))

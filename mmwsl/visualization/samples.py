@@ -17,6 +17,7 @@ from mmwsl.evaluation.functional import (
     sweep_boxes,
 )
 from mmwsl.utils.arrays import array
+from mmwsl.utils.tables import class_name
 from mmwsl.visualization.drawing import (
     BLACK,
     WRONG,
@@ -58,9 +59,7 @@ class Canvas(NamedTuple):
 
     def name(self, label: int) -> str:
         """The name of a class, or its number."""
-        if label < len(self.classes):
-            return self.classes[label]
-        return f'class {label}'
+        return class_name(self.classes, label)
 
 
 def given_labels(canvas: Canvas, sample: Any) -> str:
