@@ -110,11 +110,16 @@ def check_normalisation(
     Raises:
         ValueError: If they belong to other weights.
     """
+    own = [(preprocessor or {}).get(key) or [] for key in ('mean', 'std')]
+    if any(isinstance(given, str) for given in own):
+        raise ValueError(
+            f'model.data_preprocessor has mean and std {own}: numbers are '
+            'put there by mmwsl.models.fill_from_backbone(cfg); call it first.'
+        )
     init_cfg = backbone.get('init_cfg')
     if not isinstance(init_cfg, Mapping) or 'checkpoint' not in init_cfg:
         return
     weights = str(init_cfg['checkpoint'])
-    own = [(preprocessor or {}).get(key) or [] for key in ('mean', 'std')]
     known = next((k for k in _KNOWN if weights.startswith(k)), None)
     if known is None:
         print_log(

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from mmwsl.apis import load_config
+from mmwsl.models import fill_from_backbone
 from mmwsl.models.checks import (
     check_channels,
     check_class_weights,
@@ -107,7 +108,9 @@ def test_features_of_siblings() -> None:
 
 @pytest.mark.parametrize('name', config_files())
 def test_configs_normalise_as_their_weights_want(name: str) -> None:
-    model = load_config(CONFIG_DIR / name).model
+    cfg = load_config(CONFIG_DIR / name)
+    fill_from_backbone(cfg)
+    model = cfg.model
     check_normalisation(model.backbone, model.data_preprocessor)
 
 
@@ -122,3 +125,5 @@ def test_normalisation() -> None:
     weights['checkpoint'] = 'torchvision://inception_v3'
     with pytest.raises(ValueError, match='inception_v3'):
         check_normalisation(backbone, good)
+    with pytest.raises(ValueError, match='fill_from_backbone'):
+        check_normalisation({}, dict(mean='as_arch', std='as_arch'))
