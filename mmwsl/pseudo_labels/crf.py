@@ -19,9 +19,9 @@ METHODS = ('auto', 'exact', 'lattice', 'pydensecrf')
 _EXACT_PIXELS = 4096
 _EXACT_BLOCK = 2048
 # Images of more pixels than the first are refined on a grid of at most so
-# many points as the second, which takes 2 to 10 seconds.
-_WHOLE_PIXELS = 1 << 20
-_GRID_PIXELS = 1 << 19
+# many points as the second, which takes 1 to 5 seconds.
+_WHOLE_PIXELS = 3 << 17
+_GRID_PIXELS = 1 << 18
 # OpenCV filters no more channels at once.
 _MOST_CHANNELS = 64
 
@@ -51,8 +51,8 @@ def dense_crf(
     exact way for images of up to 4096 pixels. 'pydensecrf' needs the package
     of this name, or pydensecrf2, which is its drop-in.
 
-    Images of more than 2^20 pixels are averaged over the cells of a grid of
-    2^19 points, refined there with the same kernels (sigmas stay in pixels
+    Images of more than 1.5 * 2^18 pixels are averaged over the cells of a grid
+    of 2^18 points, refined there with the same kernels (sigmas stay in pixels
     of the image), and the probabilities are interpolated. So time and memory
     are bounded, and edges of objects are as sharp as the grid.
 
