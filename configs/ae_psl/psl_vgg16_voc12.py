@@ -16,6 +16,8 @@ model = dict(
         type='mmwsl.TorchvisionBackbone',
         arch='vgg16',
         output_stride=8,
+        # pool4 of 3 x 3, as DeepLab has it.
+        layers={'features.23': dict(kernel_size=3, padding=1)},
         init_cfg=dict(type='Pretrained', checkpoint='torchvision://vgg16'),
     ),
     decode_head=dict(

@@ -11,3 +11,4 @@ model = dict(
     auxiliary=_base_.model.auxiliary,
 )
 optim_wrapper = dict(optimizer=dict(weight_decay=5e-4))
+custom_hooks = [dict(type='EpochSeedHook'), dict(type='HeadEpochHook')]

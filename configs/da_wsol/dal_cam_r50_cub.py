@@ -4,3 +4,4 @@ _base_ = [
     '../_base_/schedules/wsol_50e.py',
     '../_base_/default_runtime.py',
 ]
+custom_hooks = [dict(type='EpochSeedHook'), dict(type='HeadEpochHook')]

@@ -11,3 +11,4 @@ model = dict(
     auxiliary=_base_.model.auxiliary,
 )
 optim_wrapper = dict(optimizer=dict(lr=1e-5))
+custom_hooks = [dict(type='EpochSeedHook'), dict(type='HeadEpochHook')]

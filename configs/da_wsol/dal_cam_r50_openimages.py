@@ -12,3 +12,4 @@ model = dict(
     head=dict(num_classes=100),
     auxiliary=_base_.model.auxiliary,
 )
+custom_hooks = [dict(type='EpochSeedHook'), dict(type='HeadEpochHook')]

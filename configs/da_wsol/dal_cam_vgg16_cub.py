@@ -7,3 +7,4 @@ _base_ = [
 # Our choice, as the paper has no VGG-16: the schedule and the rate of
 # ResNet-50, and the weight decay that VGG-16 was trained with.
 optim_wrapper = dict(optimizer=dict(weight_decay=5e-4))
+custom_hooks = [dict(type='EpochSeedHook'), dict(type='HeadEpochHook')]

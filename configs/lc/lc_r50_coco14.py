@@ -1,7 +1,7 @@
 _base_ = [
     '../_base_/models/cam_r50.py',
     '../_base_/datasets/coco14_448.py',
-    '../_base_/schedules/sgd_halving-100e.py',
+    '../_base_/schedules/sgd_halving-300e.py',
     '../_base_/default_runtime.py',
 ]
 model = dict(

@@ -1,19 +1,17 @@
-# Counting as in the paper, on the test set of VOC 2007.
+# Counting as published, on the test set of VOC 2007. A class that only difficult
+# objects show is absent.
 _base_ = './lc_r50_voc12-448.py'
 data_root = 'data/VOCdevkit/VOC2007'
 test_pipeline = [
     dict(type='LoadWSLImage'),
-    dict(type='Resize', scale=(448, 448)),
+    dict(type='Resize', scale=(448, 448), backend='pillow'),
     dict(type='PackWSLInputs'),
 ]
-train_dataloader = dict(
-    dataset=dict(data_root=data_root, ann_file='ImageSets/Main/trainval.txt')
-)
+voc07 = dict(data_root=data_root, difficult_label=False)
+train_dataloader = dict(dataset=voc07)
 val_dataloader = dict(
     dataset=dict(
-        data_root=data_root,
-        ann_file='ImageSets/Main/test.txt',
-        pipeline=test_pipeline,
+        ann_file='ImageSets/Main/test.txt', pipeline=test_pipeline, **voc07
     )
 )
 test_dataloader = val_dataloader

@@ -14,18 +14,26 @@ model = dict(neck=dict(type='GraphReasoningNeck', in_channels=512))
 # Whole images of one size: the maps of all epochs have to fit together.
 train_pipeline = [
     dict(type='LoadWSLImage'),
-    dict(type='Resize', scale=(256, 256)),
-    dict(type='ColorJitter', brightness=0.3, contrast=0.3, saturation=0.3),
+    dict(type='Resize', scale=(256, 256), backend='pillow'),
+    dict(
+        type='ColorJitter',
+        brightness=0.3,
+        contrast=0.3,
+        saturation=0.3,
+        hue=0.1,
+    ),
     dict(type='PackWSLInputs'),
 ]
 test_pipeline = [
     dict(type='LoadWSLImage'),
-    dict(type='Resize', scale=(256, 256)),
+    dict(type='Resize', scale=(256, 256), backend='pillow'),
     dict(type='LoadEvalAnnotations', with_seg_map=True),
     dict(type='PackWSLInputs', eval_keys=('gt_sem_seg',)),
 ]
 train_dataloader = dict(
-    batch_size=5, dataset=dict(ann_file=ann_file, pipeline=train_pipeline)
+    batch_size=5,
+    drop_last=False,
+    dataset=dict(ann_file=ann_file, pipeline=train_pipeline),
 )
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

@@ -1,4 +1,5 @@
-# The published settings but for the number of epochs, which is not known.
+# The published settings. The released config trains on trainval, which holds the
+# images of this evaluation, and has head.average_gradient=False.
 _base_ = [
     '../_base_/models/cam_r50.py',
     '../_base_/datasets/voc12_448-objects.py',
@@ -7,6 +8,6 @@ _base_ = [
 ]
 model = dict(
     backbone=dict(output_stride=32),
-    head=dict(type='PRMHead', peaks=dict(upsample=8)),
+    head=dict(type='PRMHead', upsample=8),
     test_cfg=dict(_delete_=True),
 )

@@ -1,15 +1,16 @@
-# COCO 2014, whole images of 448 x 448, labels and counts.
+# COCO 2014, whole images of 448 x 448, labels and counts; a crowd is one object,
+# as in the published runs.
 _base_ = '_loaders.py'
 data_root = 'data/coco'
 train_pipeline = [
     dict(type='LoadWSLImage'),
-    dict(type='Resize', scale=(448, 448)),
+    dict(type='Resize', scale=(448, 448), backend='pillow'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackWSLInputs'),
 ]
 test_pipeline = [
     dict(type='LoadWSLImage'),
-    dict(type='Resize', scale=(448, 448)),
+    dict(type='Resize', scale=(448, 448), backend='pillow'),
     dict(type='PackWSLInputs'),
 ]
 train_dataloader = dict(
@@ -19,6 +20,7 @@ train_dataloader = dict(
         data_root=data_root,
         ann_file='annotations/instances_train2014.json',
         data_prefix=dict(img_path='train2014'),
+        crowd_count=True,
         pipeline=train_pipeline,
     ),
 )
@@ -29,6 +31,7 @@ val_dataloader = dict(
         data_root=data_root,
         ann_file='annotations/instances_val2014.json',
         data_prefix=dict(img_path='val2014'),
+        crowd_count=True,
         test_mode=True,
         pipeline=test_pipeline,
     ),

@@ -4,13 +4,13 @@
 _base_ = 'voc12_448.py'
 train_pipeline = [
     dict(type='LoadWSLImage'),
-    dict(type='Resize', scale=(448, 448)),
+    dict(type='Resize', scale=(448, 448), backend='pillow'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackWSLInputs'),
 ]
 test_pipeline = [
     dict(type='LoadWSLImage'),
-    dict(type='Resize', scale=(448, 448)),
+    dict(type='Resize', scale=(448, 448), backend='pillow'),
     # Proposals, of which the best is retrieved for each peak:
     # dict(type='LoadProposals', folder='data/proposals'),
     dict(type='LoadEvalAnnotations', with_masks=True),

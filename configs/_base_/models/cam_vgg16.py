@@ -1,10 +1,11 @@
-# VGG-16 to conv5 at stride 8. Its pool4 gets stride 1 but stays 2 x 2, where
-# the published one is 3 x 3.
+# VGG-16 to conv5 at stride 8, as published: its pool4 is 3 x 3 with stride 1,
+# its conv5 dilated.
 _base_ = 'cam_r50.py'
 model = dict(
     backbone=dict(
         arch='vgg16',
         output_stride=8,
+        layers={'features.23': dict(kernel_size=3, padding=1)},
         init_cfg=dict(checkpoint='torchvision://vgg16'),
     ),
     head=dict(in_channels=512),

@@ -1,8 +1,8 @@
 # The large map, 28 x 28 from images of 224 x 224; output_stride=16 is the
-# small one.
+# small one. The published networks do not dilate where they give up strides.
 _base_ = 'cam_r50.py'
 model = dict(
-    backbone=dict(output_stride=8),
+    backbone=dict(output_stride=8, dilate=False),
     head=dict(num_classes=200, multi_label=False, score_map_size=224),
     test_cfg=dict(_delete_=True),
     auxiliary=[
@@ -17,6 +17,8 @@ model = dict(
             discrepancy=dict(type='MMDLoss', estimator='linear'),
             discrepancy_weight=0.3,
             universum_weight=2.0,
+            # From the second epoch on.
+            start_epoch=1,
         )
     ],
 )

@@ -88,12 +88,15 @@ def check_output_stride(output_stride: int, own_stride: int) -> None:
         )
 
 
-def replace_stride(net: fx.GraphModule, output_stride: int) -> None:
+def replace_stride(
+    net: fx.GraphModule, output_stride: int, dilate: bool = True
+) -> None:
     """Edits the layers of a traced network so that no stride exceeds one.
 
     Args:
         net: the network, changed in place.
         output_stride: a power of two.
+        dilate: whether layers behind a lost stride are dilated.
     """
     strides: Dict[str, int] = {}
     pads: Dict[str, Optional[Padding]] = {}
@@ -109,7 +112,9 @@ def replace_stride(net: fx.GraphModule, output_stride: int) -> None:
             continue
         if not is_known:
             strides[name] = stride
-            pads[name] = _edit(net, name, stride, output_stride)
+            factor = max(1, stride // output_stride) if dilate else 1
+            room = max(1, output_stride // stride)
+            pads[name] = _edit(net, name, factor, room)
         elif strides[name] != stride:
             raise ValueError(
                 f'{name} is used at strides {strides[name]} and {stride}'
@@ -120,12 +125,13 @@ def replace_stride(net: fx.GraphModule, output_stride: int) -> None:
 
 
 def _edit(
-    net: fx.GraphModule, name: str, stride: int, output_stride: int
+    net: fx.GraphModule, name: str, factor: int, room: int
 ) -> Optional[Padding]:
-    """Gives a layer its geometry; returns what must be padded before it."""
+    """Gives a layer its geometry; returns what must be padded before it.
+
+    Its dilation is multiplied by ``factor``, its stride at most ``room``.
+    """
     layer: Any = net.get_submodule(name)
-    factor = max(1, stride // output_stride)
-    room = max(1, output_stride // stride)
     kernel, old = pair(layer.kernel_size), pair(layer.stride)
     new = min(old[0], room), min(old[1], room)
     lost = new != old
@@ -152,7 +158,10 @@ def _edit(
         return None
     is_pool = not isinstance(layer, nn.Conv2d)
     if is_pool:
-        layer.ceil_mode = layer.ceil_mode and not lost and has_even
+        # Of odd kernels it often stands for padding, which they have now.
+        own = tuple((cells, cells) for cells in pair(layer.padding))
+        keeps = has_even or sides == own
+        layer.ceil_mode = layer.ceil_mode and not lost and keeps
     # Poolings refuse more padding than half their kernel, even if dilated.
     fits = all(
         before == after and not (is_pool and before > size // 2)

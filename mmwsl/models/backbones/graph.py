@@ -8,7 +8,8 @@ is all that happens at one nominal stride of at least 4, so that stages 0, 1,
 """
 
 import difflib
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+import re
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import torch.nn.functional as F
 from torch import fx, nn
@@ -39,12 +40,17 @@ class FeatureTracer(fx.Tracer):
         )
 
 
-def trace(model: nn.Module, entry: str = 'forward') -> fx.GraphModule:
+def trace(
+    model: nn.Module,
+    entry: str = 'forward',
+    layers: Optional[Mapping[str, Dict[str, Any]]] = None,
+) -> fx.GraphModule:
     """Traces a network; its functional poolings become modules.
 
     Args:
         model: the network.
         entry: the method to trace.
+        layers: see :func:`set_layers`.
 
     Raises:
         ValueError: if the network's course depends on its input, or if it
@@ -69,6 +75,7 @@ def trace(model: nn.Module, entry: str = 'forward') -> fx.GraphModule:
                 'dropout inside the feature layers cannot be traced: set '
                 'the drop rate to 0'
             )
+    set_layers(net, layers or {})
     for node in graph.nodes:
         node.meta['stride'] = _nominal_stride(net, node)
     return net
@@ -89,6 +96,43 @@ def _pool_to_module(net: fx.GraphModule, node: fx.Node) -> None:
     new.meta['scope'] = name
     node.replace_all_uses_with(new)
     net.graph.erase_node(node)
+
+
+def set_layers(
+    net: fx.GraphModule, layers: Mapping[str, Dict[str, Any]]
+) -> None:
+    """Changes the geometry of layers, whose weights stay what they are.
+
+    Args:
+        net: the traced network, changed in place.
+        layers: patterns of whole names (``features.23``,
+            ``layer[34].0.conv1``) and what to set: ``stride``, ``padding``
+            and ``dilation``, of poolings also ``kernel_size`` and
+            ``ceil_mode``. A functional pooling is ``PART.max_pool2d``.
+
+    Raises:
+        ValueError: if a pattern matches nothing, or a layer has no such
+            setting.
+    """
+    for pattern, settings in layers.items():
+        found = [x for x in net.named_modules() if re.fullmatch(pattern, x[0])]
+        if not found:
+            raise ValueError(
+                f"layers: no layer in use has a name like '{pattern}'"
+            )
+        for name, layer in found:
+            known = {'stride', 'padding', 'dilation'}
+            if isinstance(layer, POOLS):
+                known |= {'kernel_size', 'ceil_mode'}
+            for key, value in settings.items():
+                if key not in known or not hasattr(layer, key):
+                    raise ValueError(
+                        f'layers: {key} of {name}, a {type(layer).__name__}, '
+                        'cannot be set'
+                    )
+                setattr(
+                    layer, key, value if key == 'ceil_mode' else pair(value)
+                )
 
 
 def pair(value: Any) -> Tuple[int, int]:

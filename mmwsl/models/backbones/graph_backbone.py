@@ -64,6 +64,13 @@ class GraphBackbone(BaseModule):
         norm_eval: keep all BatchNorm layers in eval mode.
         insert: layers put behind named parts of the network, see
             :func:`~mmwsl.models.backbones.graph.insert_layers`.
+        dilate: whether strides become dilations. Without, maps are as fine,
+            and each cell sees a smaller part of the image, as published for
+            localisation (wsolevaluation, DA-WSOL).
+        layers: strides, paddings and kernels that published networks have
+            and the library's do not, by patterns of names, see
+            :func:`~mmwsl.models.backbones.graph.set_layers`; set before
+            ``output_stride`` is reached.
         key_map: how weight files name the parameters, see
             :func:`~mmwsl.models.backbones.weights.load_weights`.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` with a file, a
@@ -92,6 +99,8 @@ class GraphBackbone(BaseModule):
         frozen_stages: int = -1,
         norm_eval: bool = False,
         insert: Sequence[Dict[str, Any]] = (),
+        dilate: bool = True,
+        layers: Optional[Dict[str, Dict[str, Any]]] = None,
         key_map: KeyMap = None,
         init_cfg: Union[Dict[str, Any], List[Dict[str, Any]], None] = None,
     ) -> None:
@@ -109,7 +118,7 @@ class GraphBackbone(BaseModule):
         self.norm_eval = norm_eval
         # Parameters that a weight file may hold beyond those in use.
         self._source_keys = frozenset(model.state_dict())
-        net = trace(model, self.entry)
+        net = trace(model, self.entry, layers)
         stages = find_stages(net)
         strides = [stage.meta['stride'] for stage in stages[1:]]
         if output_stride is not None:
@@ -129,7 +138,7 @@ class GraphBackbone(BaseModule):
             )
         truncate(net, [stages[1:][index] for index in out_indices])
         if output_stride is not None:
-            replace_stride(net, output_stride)
+            replace_stride(net, output_stride, dilate)
         insert_layers(net, insert)
         self._frozen: List[str] = []
         if frozen_stages >= 0:
@@ -436,10 +445,13 @@ class MultiScaleBackbone(BaseModule):
         for scale in self.scales:
             resized = x
             if scale != 1:
-                # Rounded down as F.interpolate does it, but never to nothing.
-                size = [max(int(edge * scale), 1) for edge in x.shape[2:]]
+                # Pixels are 1 / scale apart, also where a size is rounded.
+                factors = [max(scale, 1 / int(edge)) for edge in x.shape[2:]]
                 resized = F.interpolate(
-                    x, size, mode='bilinear', align_corners=False
+                    x,
+                    scale_factor=tuple(factors),
+                    mode='bilinear',
+                    align_corners=False,
                 )
             outputs.extend(self.backbone(resized))
         return tuple(outputs)

@@ -28,6 +28,8 @@ class DecodeHead(BaseModule):
         align_corners: How logits are resized.
         ignore_index: Value of label maps that is left out.
         loss_weight: Factor of the loss.
+        loss_size: Whose size the loss has: that of the 'labels', or of the
+            'logits', as in most PyTorch codes of DeepLabV2.
         init_cfg: Initialisation.
     """
 
@@ -38,6 +40,7 @@ class DecodeHead(BaseModule):
         align_corners: bool = False,
         ignore_index: int = 255,
         loss_weight: float = 1.0,
+        loss_size: str = 'labels',
         init_cfg: Optional[Dict] = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -47,6 +50,11 @@ class DecodeHead(BaseModule):
         self.align_corners = align_corners
         self.ignore_index = ignore_index
         self.loss_weight = loss_weight
+        if loss_size not in ('labels', 'logits'):
+            raise ValueError(
+                f"loss_size must be 'labels' or 'logits', got {loss_size!r}."
+            )
+        self.loss_size = loss_size
 
     def loss(
         self,
@@ -79,8 +87,14 @@ class DecodeHead(BaseModule):
     ) -> Dict[str, Tensor]:
         """Return ``loss_ce`` of logits (N, L, h, w)."""
         labels = stack_label_maps(batch_data_samples)
-        logits = resize(seg_logits, labels.shape[1:], self.align_corners)
-        loss = pixel_cross_entropy(logits, labels, self.ignore_index)
+        if self.loss_size == 'labels':
+            size = labels.shape[1:]
+            seg_logits = resize(seg_logits, size, self.align_corners)
+        else:
+            labels = F.interpolate(
+                labels[:, None].float(), seg_logits.shape[2:], mode='nearest'
+            )[:, 0].long()
+        loss = pixel_cross_entropy(seg_logits, labels, self.ignore_index)
         return dict(loss_ce=self.loss_weight * loss)
 
     def predict(

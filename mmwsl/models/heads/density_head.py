@@ -67,6 +67,8 @@ class DensityHead(PRMHead):
         count_reduction: 'sum', or 'mean' as in the authors' code: the count
             is the mean of D, which then is h w times larger. ``pred_density``
             sums to the count either way.
+        clamp_counts: Whether predicted counts below 0 become 0, which the
+            authors' code leaves.
         loss_spatial: Changes of the config of SpatialLoss.
         loss_count: Changes of the config of CountLoss.
         loss_rank: Changes of the config of RankingLoss, whose weight is 0.1.
@@ -89,6 +91,7 @@ class DensityHead(PRMHead):
         absent_rate: float = 1.0,
         absent_share: float = 0.3,
         count_reduction: str = 'sum',
+        clamp_counts: bool = True,
         loss_spatial: Optional[Dict] = None,
         loss_count: Optional[Dict] = None,
         loss_rank: Optional[Dict] = None,
@@ -111,7 +114,14 @@ class DensityHead(PRMHead):
         self.spatial_start_epoch = spatial_start_epoch
         self.absent_rate = absent_rate
         self.absent_share = absent_share
+        if self.upsample != 1:
+            raise ValueError(
+                'DensityHead scores class maps on the grid of the densities: '
+                f'upsample must be 1, got {self.upsample}; peaks=dict('
+                'upsample=...) is for instances.'
+            )
         self.count_reduction = count_reduction
+        self.clamp_counts = clamp_counts
         self.peaks_by_count = peaks_by_count
         self.shared = nn.Conv2d(in_channels, 2 * hidden, 1)
         self.class_norm = nn.BatchNorm2d(hidden)
@@ -216,7 +226,9 @@ class DensityHead(PRMHead):
                 density = density / max(density[0].numel(), 1)
             present = torch.zeros_like(sample.pred_score, dtype=torch.bool)
             present[sample.pred_label] = True
-            counts = density.sum(dim=(1, 2)).round().clamp(min=0)
+            counts = density.sum(dim=(1, 2)).round()
+            if self.clamp_counts:
+                counts = counts.clamp(min=0)
             sample.pred_count = counts * present
             sample.pred_density = PixelData(
                 data=unflip(density, sample.get('flip_direction'))

@@ -57,9 +57,11 @@ class PRMHead(CAMHead):
         average_gradient: Whether a map's k peaks share the gradient of its
             score, as the paper has it, or each gets all of it, as in the
             authors' code.
+        upsample: Factor by which class maps grow before their peaks are
+            averaged, in training as well; 8 in the authors' code.
         peaks: Which peaks become instances, arguments of
-            :class:`PeakChoice`. Its window and threshold are by default
-            those above.
+            :class:`PeakChoice`. Its window, threshold and factor are by
+            default those above.
         retrieval: Config of the instances of samples with ``proposals``, by
             default ProposalRetrieval.
         growth: Config of the instances of other samples, by default
@@ -77,6 +79,7 @@ class PRMHead(CAMHead):
         window: int = 3,
         threshold: Threshold = 'median',
         average_gradient: bool = True,
+        upsample: int = 1,
         peaks: Optional[Dict] = None,
         retrieval: Optional[Dict] = None,
         growth: Optional[Dict] = None,
@@ -91,7 +94,8 @@ class PRMHead(CAMHead):
         self.window = window
         self.threshold = threshold
         self.average_gradient = average_gradient
-        shared = dict(window=window, threshold=threshold)
+        self.upsample = upsample
+        shared = dict(window=window, threshold=threshold, upsample=upsample)
         self.peaks = PeakChoice(**{**shared, **(peaks or {})})
         self.retrieval = TASK_UTILS.build(
             retrieval or dict(type='mmwsl.ProposalRetrieval')
@@ -101,7 +105,7 @@ class PRMHead(CAMHead):
 
     def scores(self, class_maps: Tensor) -> Tensor:
         """Average the peaks of class maps (N, C, h, w) to logits (N, C)."""
-        return self.stimulate(class_maps)[0]
+        return self.stimulate(upsample_maps(class_maps, self.upsample))[0]
 
     def stimulate(self, class_maps: Tensor) -> Tuple[Tensor, Tensor]:
         """Return the scores (N, C) and peaks (N, C, h, w) of class maps."""
@@ -334,12 +338,16 @@ class PeakChoice:
 
 
 def upsample_maps(maps: Tensor, factor: int) -> Tensor:
-    """Make the grid of maps (C, h, w) finer; corners stay corners."""
+    """Make the grid of maps (..., C, h, w) finer; corners stay corners."""
     if factor == 1:
         return maps
-    return F.interpolate(
-        maps[None], scale_factor=factor, mode='bilinear', align_corners=True
-    )[0]
+    finer = F.interpolate(
+        maps.reshape(-1, *maps.shape[-3:]),
+        scale_factor=factor,
+        mode='bilinear',
+        align_corners=True,
+    )
+    return finer.reshape(*maps.shape[:-2], *finer.shape[-2:])
 
 
 def _visible(cells: int, image: int, padded: int, factor: int) -> int:

@@ -17,15 +17,18 @@ class LargeFOVNeck(BaseModule):
     A convolution of 3 x 3 with dilation and one of 1 x 1, each with ReLU and
     dropout of channels, as in DeepLab-LargeFOV
     (https://arxiv.org/abs/1412.7062) and in the classifier of adversarial
-    erasing (https://arxiv.org/abs/1703.08448).
+    erasing (https://arxiv.org/abs/1703.08448). ``kernels=(3, 3)`` is what
+    localisation puts behind InceptionV3, ``(3,)`` what behind VGG-16
+    (https://arxiv.org/abs/2001.07437).
 
     Args:
         in_channels: Channels of the features.
-        channels: Channels of the two layers.
+        channels: Channels of the layers.
         dilation: Dilation of the first.
         dropout_ratio: Probability that a channel is dropped.
         in_index: Which of the backbone's outputs is used.
         pools: Poolings 3 x 3 of stride 1 before the layers, 'max' or 'avg'.
+        kernels: Odd sides of the layers' kernels.
         init_cfg: Initialisation, by default torch's own.
 
     Raises:
@@ -40,6 +43,7 @@ class LargeFOVNeck(BaseModule):
         dropout_ratio: float = 0.5,
         in_index: int = -1,
         pools: Sequence[str] = (),
+        kernels: Sequence[int] = (3, 1),
         init_cfg: Optional[Dict] = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -54,17 +58,21 @@ class LargeFOVNeck(BaseModule):
         layers: List[nn.Module] = [
             _POOLS[name](3, stride=1, padding=1) for name in pools
         ]
-        self.layers = nn.Sequential(
-            *layers,
-            nn.Conv2d(
-                in_channels, channels, 3, padding=dilation, dilation=dilation
-            ),
-            nn.ReLU(),
-            nn.Dropout2d(dropout_ratio),
-            nn.Conv2d(channels, channels, 1),
-            nn.ReLU(),
-            nn.Dropout2d(dropout_ratio),
-        )
+        for kernel in kernels:
+            reach = dilation * (kernel // 2)
+            layers += [
+                nn.Conv2d(
+                    in_channels,
+                    channels,
+                    kernel,
+                    padding=reach,
+                    dilation=dilation,
+                ),
+                nn.ReLU(),
+                nn.Dropout2d(dropout_ratio),
+            ]
+            in_channels, dilation = channels, 1
+        self.layers = nn.Sequential(*layers)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tuple[Tensor, ...]:
         """Turn a tuple of features into (N, channels, h, w)."""

@@ -10,11 +10,13 @@ from mmwsl.models.backbones.dilation import (
 from mmwsl.models.backbones.graph import trace
 
 
-def replaced(output_stride: int, *layers: nn.Module) -> nn.Module:
+def replaced(
+    output_stride: int, *layers: nn.Module, dilate: bool = True
+) -> nn.Module:
     """A row of layers with strides replaced."""
     model = nn.Sequential(*layers).eval()
     net = trace(model)
-    replace_stride(net, output_stride)
+    replace_stride(net, output_stride, dilate)
     net.recompile()
     return net
 
@@ -87,6 +89,19 @@ def test_part_of_a_stride_may_stay():
     assert conv.dilation == (1, 1)
     assert net.get_submodule('1').dilation == (2, 2)
     assert net(torch.zeros(1, 1, 8, 13)).shape[2:] == (4, 6)
+
+
+def test_strides_may_go_without_dilation():
+    layers = nn.Conv2d(1, 1, 3, 2, 1), nn.Conv2d(1, 1, 3, 2, 1)
+    net = replaced(2, *layers, nn.MaxPool2d(2, 2), dilate=False)
+    assert [layer.stride for layer in layers] == [(2, 2), (1, 1)]
+    assert layers[1].dilation == (1, 1)
+    assert net(torch.zeros(1, 1, 9, 12)).shape[2:] == (5, 6)
+
+
+def test_padded_poolings_keep_their_ceil_mode():
+    net = replaced(4, nn.MaxPool2d(3, 2, 1, ceil_mode=True))
+    assert net(torch.zeros(1, 1, 8, 9)).shape[2:] == (5, 5)
 
 
 def test_unpadded_odd_kernels_get_padding():

@@ -52,6 +52,29 @@ def test_nominal_strides():
     assert expected.items() <= strides.items()
 
 
+def test_layers_take_the_geometry_of_published_networks():
+    layers = {
+        'left|right': dict(stride=1),
+        'max_pool2d': dict(kernel_size=3, padding=1, ceil_mode=True),
+    }
+    model = Toy()
+    net = trace(model, layers=layers)
+    assert net.get_submodule('left').stride == (1, 1)
+    pool = net.get_submodule('max_pool2d')
+    assert (pool.kernel_size, pool.padding) == ((3, 3), (1, 1))
+    assert pool.ceil_mode
+    # Stages follow from what was set.
+    nodes = {node.name: node.meta['stride'] for node in net.graph.nodes}
+    assert (nodes['add'], nodes['fc']) == (4, 8)
+    for layers, words in (
+        ({'lef': dict(stride=1)}, "like 'lef'"),
+        ({'left': dict(kernel_size=1)}, 'kernel_size of left, a Conv2d'),
+        ({'squeeze': dict(stride=1)}, 'stride of squeeze'),
+    ):
+        with pytest.raises(ValueError, match=words):
+            trace(model, layers=layers)
+
+
 def test_functional_pooling_becomes_a_module():
     net = trace(Toy())
     pool = net.get_submodule('max_pool2d')

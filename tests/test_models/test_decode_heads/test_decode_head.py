@@ -38,6 +38,19 @@ def test_loss_is_the_mean_over_labelled_pixels():
     assert loss.item() == pytest.approx((total / count).item(), rel=1e-5)
 
 
+def test_loss_at_the_size_of_the_logits():
+    head = DeepLabV2Head(4, 3, loss_size='logits')
+    logits = torch.randn(1, 3, 2, 3)
+    labels = torch.randint(0, 3, (1, 8, 12))
+    labels[0, 0, 0] = 255
+    small = labels[:, ::4, ::4]
+    expected = F.cross_entropy(logits, small, ignore_index=255)
+    losses = head.loss_by_feat(logits, make_samples(labels))
+    torch.testing.assert_close(losses['loss_ce'], expected)
+    with pytest.raises(ValueError, match='loss_size'):
+        DeepLabV2Head(4, 3, loss_size='half')
+
+
 def test_wholly_ignored_images_cost_nothing():
     head = DeepLabV2Head(4, 3, loss_weight=2.0)
     samples = make_samples(torch.full((1, 8, 8), 255))

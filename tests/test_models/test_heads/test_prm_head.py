@@ -71,6 +71,17 @@ def test_scores_are_means_of_peaks() -> None:
     assert make_head(window=5).scores(FEATURE).tolist() == [[4.0, -1.0]]
 
 
+def test_scores_of_finer_maps() -> None:
+    head = make_head(upsample=8)
+    finer = nn.functional.interpolate(
+        FEATURE, scale_factor=8, mode='bilinear', align_corners=True
+    )
+    expected = make_head().scores(finer)
+    assert not expected.equal(make_head().scores(FEATURE))
+    assert head.scores(FEATURE).equal(expected)
+    assert head.peaks.upsample == 8
+
+
 @pytest.mark.parametrize('average_gradient', [True, False])
 def test_the_loss_reaches_peaks_only(average_gradient: bool) -> None:
     head = make_head(average_gradient=average_gradient)
