@@ -1,5 +1,6 @@
 """Class activation maps of classifiers that exist, without training."""
 
+import io
 import re
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
@@ -21,6 +22,7 @@ from mmwsl.models.backbones.weights import (
 from mmwsl.registry import MODELS
 from mmwsl.utils.checkpoints import load_state
 from mmwsl.utils.config import load_config
+from mmwsl.utils.files import write_whole
 
 TEMPLATE = 'mmwsl::cam/cam_from-classifier.py'
 # As a share of the largest logit.
@@ -82,7 +84,7 @@ def convert_classifier(
         )
     weight = state[f'{last}.weight']
     number, channels = len(weight), backbone.out_channels[-1]
-    names = _class_names(classes, number, str(weights))
+    names = class_names(classes, number, str(weights))
     source = kind.make(name, num_classes=number)
     load_state(source, state, str(weights), strict=True)
 
@@ -115,6 +117,22 @@ def convert_classifier(
     cfg.model.backbone.output_stride = output_stride
     meta = dict(dataset_meta=dict(classes=names))
     return cfg, dict(state_dict=tensors, meta=meta)
+
+
+def check_checkpoint(path: Path) -> None:
+    """Raises ValueError unless a path to write to ends in .pth."""
+    if path.suffix != '.pth':
+        raise ValueError(f'{path}: name a file that ends in .pth')
+
+
+def save_model(cfg: Config, checkpoint: Dict[str, Any], out: Path) -> Path:
+    """Write a checkpoint and, beside it, its config, whose path returns."""
+    buffer = io.BytesIO()
+    torch.save(checkpoint, buffer)
+    write_whole(str(out), buffer.getvalue())
+    config = out.with_suffix('.py')
+    cfg.dump(config)
+    return config
 
 
 def _linear_layer(source: nn.Module, backbone: Any, arch: str) -> str:
@@ -167,8 +185,8 @@ def _read(
     return {k: v for k, v in state.items() if not k.startswith(AUXILIARY)}
 
 
-def _class_names(classes: Classes, number: int, weights: str) -> List[str]:
-    """Return the names of so many classes."""
+def class_names(classes: Classes, number: int, weights: str) -> List[str]:
+    """Return the names of so many classes, by default ImageNet's."""
     if isinstance(classes, (str, Path)):
         names = read_names(str(classes), 'the list of classes')
     elif classes is None and number == 1000:

@@ -5,15 +5,15 @@ writes OUT.pth and, beside it, its config OUT.py. Nothing is trained.
 """
 
 import argparse
-import io
 from pathlib import Path
 from typing import Optional, Sequence
 
 from mmwsl.apis import ToolParser, friendly_errors
-from mmwsl.apis.classifiers import convert_classifier
-from mmwsl.utils.files import write_whole
-
-import torch
+from mmwsl.apis.classifiers import (
+    check_checkpoint,
+    convert_classifier,
+    save_model,
+)
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -53,8 +53,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Convert, and say how to go on."""
     args = parse_args(argv)
     with friendly_errors():
-        if args.out.suffix != '.pth':
-            raise ValueError(f'{args.out}: name a file that ends in .pth')
+        check_checkpoint(args.out)
         cfg, checkpoint = convert_classifier(
             args.arch,
             args.weights,
@@ -62,11 +61,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             args.multi_label,
             args.output_stride,
         )
-        buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
-        write_whole(str(args.out), buffer.getvalue())
-        config = args.out.with_suffix('.py')
-        cfg.dump(config)
+        config = save_model(cfg, checkpoint, args.out)
     number = cfg.model.head.num_classes
     print(
         f'{args.out}: {args.arch} with {number} classes; the means of its '

@@ -1,0 +1,15 @@
+"""Convert a checkpoint of NSROM; see docs/peers.md."""
+
+from typing import Optional, Sequence
+
+from mmwsl.apis.peers import convert_command
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Convert, and say what went where."""
+    print(convert_command('nsrom', argv))
+    return 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())
