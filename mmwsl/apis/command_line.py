@@ -21,7 +21,7 @@ from typing import (
 
 import torch
 import torch.distributed as dist
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import MMLogger, print_log
 from mmengine.registry import RUNNERS
@@ -31,7 +31,12 @@ from mmengine.utils import ProgressBar
 from mmwsl.engine.hooks.run_check_hook import RunCheckHook, check_batches
 from mmwsl.evaluation.exporting import FORMATS
 from mmwsl.utils.checkpoints import is_whole
-from mmwsl.utils.config import check_config, fill_from_data, load_config
+from mmwsl.utils.config import (
+    check_config,
+    fill_from_data,
+    load_config,
+    read_value,
+)
 from mmwsl.utils.files import write_whole
 
 # Where launchers leave what torch's ``env://`` start wants to read.
@@ -98,7 +103,7 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
         return not (isinstance(default, bool) or default in (None, '', []))
 
 
-class _Options(DictAction):
+class _Options(argparse.Action):
     """KEY=VALUE options, with an error for what is something else."""
 
     def __call__(
@@ -108,11 +113,14 @@ class _Options(DictAction):
         values: Any,
         option_string: Optional[str] = None,
     ) -> None:
+        options = dict(getattr(namespace, self.dest) or {})
         for text in values:
             try:
-                super().__call__(parser, namespace, [text], option_string)
-            except (ValueError, AssertionError):
+                key, value = text.split('=', 1)
+                options[key] = read_value(value)
+            except ValueError:
                 parser.error(f'{option_string}: {text!r} is no KEY=VALUE')
+        setattr(namespace, self.dest, options)
 
 
 def add_cfg_options(

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple, Union
 
-from mmengine.config import DictAction
-
 import mmwsl
-from mmwsl.utils.config import load_config
+from mmwsl.utils.config import load_config, read_value
 from mmwsl.utils.files import read_json
 
 EVALUATION = 'evaluation.json'
@@ -439,10 +437,13 @@ def stage_command(
 def evaluation_command(pipeline: Pipeline, stage: Stage) -> List[str]:
     """The command that scores the label maps of a stage; empty for none."""
     what = fill_in(pipeline, stage.what.get('evaluate'), stage.name)
-    if not what or (
-        what.pop('optional', False) and not os.path.isdir(what['masks'])
-    ):
+    if not what:
         return []
+    if what.pop('optional', False):
+        listed = Path(what.get('list', ''))
+        empty = listed.is_file() and not listed.stat().st_size
+        if empty or not os.path.isdir(what['masks']):
+            return []
     tool = os.path.join(pipeline.tools, 'analysis_tools', 'eval_seeds.py')
     out = os.path.join(pipeline.folder(stage.name), EVALUATION)
     labels, masks = what.pop('labels'), what.pop('masks')
@@ -459,27 +460,32 @@ def evaluation_command(pipeline: Pipeline, stage: Stage) -> List[str]:
 def _options(
     place: str, options: Dict[str, Any], prefix: str = ''
 ) -> List[str]:
-    """Nested settings as ``dotted.key=value`` that mmengine reads back."""
+    """Nested settings as ``dotted.key=value`` that commands read back."""
     found = []
     for key, value in options.items():
         if isinstance(value, dict) and value:
             found += _options(place, value, f'{prefix}{key}.')
             continue
         text = _write(value)
-        try:
-            back = DictAction._parse_iterable(text)
-        except AssertionError:
-            back = None
-        if isinstance(back, tuple):
-            back = list(back)
-        if back != value or isinstance(back, bool) != isinstance(value, bool):
+        if not _reads_back(text, value):
+            text = f'"{text}"'
+        if not _reads_back(text, value):
             raise ValueError(
                 f'{place}: {prefix}{key}={value!r} cannot be written on a '
-                'command line (mmengine takes no spaces, quotes and commas '
-                'there); set it in a config file'
+                'command line; set it in a config file'
             )
         found.append(f'{prefix}{key}={text}')
     return found
+
+
+def _reads_back(text: str, value: Any) -> bool:
+    try:
+        back = read_value(text)
+    except ValueError:
+        return False
+    if isinstance(back, tuple):
+        back = list(back)
+    return back == value and isinstance(back, bool) == isinstance(value, bool)
 
 
 def _write(value: Any) -> str:

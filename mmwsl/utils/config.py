@@ -1,13 +1,14 @@
 """Read config files, and set what a command line says of them."""
 
 import inspect
+import re
 import traceback
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Union
 
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
@@ -313,6 +314,36 @@ def _naming_file(path: str) -> Iterator[None]:
         raise ConfigError(f'{place}: {text}') from error
 
 
+def read_value(text: str) -> Any:
+    """Read a value of the command line.
+
+    As mmengine does it, but texts keep their spaces, and what stands in
+    quotes is a text, unless it is a list.
+
+    Raises:
+        ValueError: If brackets do not match.
+    """
+    bare = text.strip()
+    if bare[:1] in ('"', "'") and bare[-1:] == bare[:1] and len(bare) > 1:
+        bare = bare[1:-1]
+        if bare[:1] not in ('[', '('):
+            return bare
+    if bare[:1] not in ('[', '(') and ',' not in bare:
+        return DictAction._parse_int_float_bool(bare)
+    # mmengine drops spaces, wherever they are.
+    bare = re.sub(r'\s*([][(),])\s*', r'\1', bare).replace(' ', '\0')
+    try:
+        return _with_spaces(DictAction._parse_iterable(bare))
+    except (AssertionError, RecursionError) as error:
+        raise ValueError(f'{text!r}: brackets do not match') from error
+
+
+def _with_spaces(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_with_spaces, value))
+    return value.replace('\0', ' ') if isinstance(value, str) else value
+
+
 def apply_options(
     cfg: Config, cfg_options: Optional[Dict[str, Any]] = None
 ) -> Config:
@@ -334,6 +365,18 @@ def apply_options(
             loader.pop('persistent_workers', None)
             loader.pop('prefetch_factor', None)
     return cfg
+
+
+def _as_text(key: str, value: Any) -> str:
+    """Return the value of a text variable; a,b,c was read as a list."""
+    if isinstance(value, list):
+        value = ','.join(map(str, value))
+    if not isinstance(value, str):
+        raise ValueError(
+            f'{key}={value}: {key} is a text; where it looks like something '
+            f"""else, quotes say so: {key}='"{value}"'"""
+        )
+    return value
 
 
 def _depth(key: str) -> int:
@@ -363,6 +406,8 @@ class _Variables:
                 continue
             if name in read and not isinstance(content[name], str):
                 continue
+            if isinstance(content[name], str) and key not in read:
+                value = options[key] = _as_text(key, value)
             self._check(key, value, content[name])
             self.options.setdefault(name, {})[key] = value
 

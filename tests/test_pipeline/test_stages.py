@@ -12,6 +12,7 @@ from mmwsl.pipeline.stages import (
     find_checkpoint,
     stage_command,
 )
+from mmwsl.utils.config import read_value
 from pipeline_files import (
     LAST,
     TESTING,
@@ -211,9 +212,16 @@ def test_commands(tmp_path):
         stage_command(pipeline, pipeline.stages[1])
 
 
-@pytest.mark.parametrize('value', ['a b', '1', 'a,b', 'True', "it's'", '(a,b'])
-def test_options_that_mmengine_would_change(tmp_path, value):
+@pytest.mark.parametrize('value', ['a b', '1', 'a, b', 'True', "it's", ''])
+def test_texts_that_look_like_something_else(tmp_path, value):
     stage = {**TRAINING, 'cfg_options': {'name': value}}
+    pipeline = read(tmp_path, [stage])
+    key, written = stage_command(pipeline, pipeline.stages[0])[-1].split('=')
+    assert (key, read_value(written)) == ('name', value)
+
+
+def test_options_that_cannot_be_written(tmp_path):
+    stage = {**TRAINING, 'cfg_options': {'name': '(a,b'}}
     pipeline = read(tmp_path, [stage])
     with pytest.raises(ValueError, match="stage 'net': name="):
         stage_command(pipeline, pipeline.stages[0])
@@ -256,6 +264,14 @@ def test_masks_may_be_optional(tmp_path):
     masks.mkdir()
     line = evaluation_command(pipeline, pipeline.stages[0])
     assert line[2:6] == ['l', str(masks), '--classes', 'voc']
+    # No image of the list has a mask.
+    given['list'] = str(tmp_path / 'ids.txt')
+    (tmp_path / 'ids.txt').write_text('')
+    pipeline = read(tmp_path, [{**WRITER, 'evaluate': given}])
+    assert evaluation_command(pipeline, pipeline.stages[0]) == []
+    (tmp_path / 'ids.txt').write_text('a\n')
+    line = evaluation_command(pipeline, pipeline.stages[0])
+    assert line[6:8] == ['--list', given['list']]
 
 
 VALUES = {'n': 3, 'root': '/data', 'one.dir': '/w/one', 'a-b': None}

@@ -14,7 +14,7 @@ from mmwsl.apis import (
     read_config,
     runner_parser,
 )
-from mmwsl.utils.config import _epochs, fill_from_data
+from mmwsl.utils.config import _epochs, fill_from_data, read_value
 
 TEXT = """
 data_root = 'data/voc'
@@ -52,6 +52,40 @@ def test_several_variables_at_once(path):
     cfg = load_config(path, {'data_root': 'd', 'weights': 'w.pth'})
     assert cfg.train.dataset.list == 'd/train.txt'
     assert cfg.model.backbone.init_cfg.checkpoint == 'w.pth'
+
+
+@pytest.mark.parametrize(
+    ('text', 'value'),
+    [
+        ('My photos (2)/a', 'My photos (2)/a'),
+        ('3', 3),
+        ('"3"', '3'),
+        ("'a, b'", 'a, b'),
+        ('', ''),
+        ('None', None),
+        ('true', True),
+        ('a,b', ['a', 'b']),
+        ('[a b, (1, 2.5), [c]]', ['a b', (1, 2.5), ['c']]),
+        ('"[1,2]"', [1, 2]),
+    ],
+)
+def test_values_of_a_command_line(text, value):
+    assert read_value(text) == value
+    assert type(read_value(text)) is type(value)
+
+
+def test_brackets_of_values_match():
+    with pytest.raises(ValueError, match='brackets'):
+        read_value('[1,(2]')
+
+
+def test_text_variables_take_texts_alone(path):
+    cfg = load_config(path, {'data_root': ['a', 'b']})
+    assert cfg.train.dataset.list == cfg.data_root + '/train.txt'
+    assert cfg.data_root == 'a,b'
+    for value in (2007, None, True):
+        with pytest.raises(ValueError, match='data_root is a text'):
+            load_config(path, {'data_root': value})
 
 
 def test_options_that_are_no_variables(path):

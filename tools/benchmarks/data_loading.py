@@ -13,12 +13,12 @@ from typing import Any, Iterator, Optional, Sequence
 
 from mmwsl.apis import (
     ToolParser,
+    add_cfg_options,
     friendly_errors,
     load_config,
 )
 from mmwsl.registry import MODELS
 
-from mmengine.config import DictAction
 from mmengine.device import get_device
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
@@ -36,7 +36,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser = ToolParser(__doc__)
     parser.add_argument('config')
     parser.add_argument('--batches', type=int, default=12)
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    add_cfg_options(parser)
     args = parser.parse_args(argv)
     with friendly_errors():
         cfg = load_config(args.config, args.cfg_options)
