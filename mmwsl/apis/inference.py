@@ -41,13 +41,14 @@ from mmwsl.apis.command_line import with_progress
 from mmwsl.datasets.files import find_files
 from mmwsl.evaluation.exporting import LabelExport, as_dict, label_exports
 from mmwsl.models.backbones.weights import KeyMap
-from mmwsl.pseudo_labels.labels import write_label_map
+from mmwsl.pseudo_labels.labels import LARGEST_CLASS, write_label_map
 from mmwsl.registry import DATASETS, MODELS, TRANSFORMS
 from mmwsl.structures import WSLDataSample
 from mmwsl.utils.checkpoints import check_form, load_state
 from mmwsl.utils.config import check_config, fill_from_data, load_config
-from mmwsl.utils.files import join_inside, write_whole
+from mmwsl.utils.files import join_inside, say_once, write_whole
 from mmwsl.utils.images import IMG_SUFFIXES
+from mmwsl.utils.prediction import type_name
 from mmwsl.visualization import WSLVisualizer, panel
 
 Image = Union[str, Path, np.ndarray, Pillow.Image]
@@ -299,7 +300,8 @@ class WSLInferencer(BaseInferencer):
                 ``return_vis``, whether pictures are returned; ``show`` and
                 ``wait_time`` (seconds), a window; ``show_dir``, a folder for
                 the pictures; ``out_dir``, a folder for a JSON file and, as
-                PNG, the label map of each image.
+                PNG, the label map of each image, unless it shows a class
+                behind the first 254.
 
         Returns:
             ``predictions``, one sample or dict for each image
@@ -489,6 +491,12 @@ class WSLInferencer(BaseInferencer):
                 path = join_inside(str(out_dir), name, '.json')
                 write_whole(path, text.encode())
                 label_map = sample.pred_sem_seg.data[0].numpy()
+                if label_map.max() > LARGEST_CLASS + 1:
+                    say_once(
+                        f'{path}: has the masks alone: label maps hold '
+                        f'{LARGEST_CLASS + 1} classes at most'
+                    )
+                    continue
                 path = join_inside(str(out_dir), name, '.png')
                 meta = self.visualizer.dataset_meta or {}
                 palette = meta.get('palette')
@@ -795,7 +803,7 @@ def _test_pipeline(cfg: Config) -> Compose:
     loader: Dict[str, Any] = dict(type='mmwsl.LoadWSLImage')
     first, others = [], []
     for transform in _dataset_cfg(cfg)['pipeline']:
-        name = transform['type'].split('.')[-1]
+        name = type_name(transform)
         if name == 'LoadWSLImage':
             loader = transform
         elif name == 'LoadProposals':

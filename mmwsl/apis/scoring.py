@@ -21,6 +21,7 @@ from mmwsl.evaluation.files import ClassScores, rows_of_images, write_metrics
 from mmwsl.registry import DATASETS
 from mmwsl.utils.config import dataset_config, load_config
 from mmwsl.utils.files import naming
+from mmwsl.utils.prediction import type_name
 
 # What is known of each image, and the names of the classes.
 Truth = Tuple[Dict[str, Dict[str, Any]], List[str]]
@@ -121,7 +122,7 @@ def config_dataset(
     own = settings.get('pipeline', [])
     settings['pipeline'] = []
     if eval_pipeline is not None:
-        loading = [t for t in own if t['type'] == 'LoadWSLImage']
+        loading = [t for t in own if type_name(t) == 'LoadWSLImage']
         settings['pipeline'] = [
             *(loading or [dict(type='LoadWSLImage')]),
             *eval_pipeline,

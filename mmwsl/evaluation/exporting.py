@@ -107,7 +107,9 @@ def describe_label_map(
 ) -> Dict[str, Any]:
     """Return what :func:`as_dict` says of a label map."""
     masks = {int(x): label_map == x for x in np.unique(label_map) if x}
-    ignored = masks.pop(IGNORE, None)
+    # With more classes than files hold, it is one of them.
+    few = len(classes) <= LARGEST_CLASS + 1
+    ignored = masks.pop(IGNORE, None) if few else None
     segments = [
         dict(
             label=value - 1,

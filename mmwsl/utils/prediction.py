@@ -47,9 +47,9 @@ def predict_training_images(cfg: Config) -> Config:
         dataset = dataset.dataset
     training = dataset.pipeline
     tested = settings.pop('pipeline', cfg.test_dataloader.dataset.pipeline)
-    pipeline = [x for x in training[:1] if _name(x) in _LOADERS]
+    pipeline = [x for x in training[:1] if type_name(x) in _LOADERS]
     for step in copy.deepcopy(tested):
-        if _name(step) not in (*_LOADERS, *_TRUTH):
+        if type_name(step) not in (*_LOADERS, *_TRUTH):
             step.pop('eval_keys', None)
             pipeline.append(step)
     prefix = dataset.get('data_prefix') or {}
@@ -57,7 +57,7 @@ def predict_training_images(cfg: Config) -> Config:
     if crf.get('given_only'):
         labels = _image_labels(cfg, training)
         pipeline[-1] = dict(type='mmwsl.PackLabelledSegInputs', labels=labels)
-    elif _name(pipeline[-1]) == 'PackSegInputs':
+    elif type_name(pipeline[-1]) == 'PackSegInputs':
         root = dataset.get('data_root') or ''
         settings['img_dir'] = os.path.join(root, prefix.get('img_path') or '')
     dataset.pipeline = pipeline
@@ -71,15 +71,15 @@ def predict_training_images(cfg: Config) -> Config:
     return cfg
 
 
-def _name(item: Dict[str, Any]) -> str:
+def type_name(item: Dict[str, Any]) -> str:
     """The name of a type without its scope."""
-    return str(item['type']).split('.')[-1]
+    return str(item.get('type')).split('.')[-1]
 
 
 def _image_labels(cfg: Config, training: List[Dict[str, Any]]) -> Any:
     """The data set with the image labels of the training images."""
     for step in training:
-        if _name(step) == 'PackLabelledSegInputs':
+        if type_name(step) == 'PackLabelledSegInputs':
             return step['labels']
     if not cfg.get('image_labels'):
         raise ValueError(

@@ -483,6 +483,21 @@ def test_dicts_fit_into_json(cfg, checkpoint, image, folder, tmp_path):
     assert segments
 
 
+def test_more_classes_than_label_maps_hold(
+    model, image, tmp_path, monkeypatch
+):
+    inferencer = WSLInferencer(model, show_progress=False)
+    sample = inferencer(image, True)['predictions'][0]
+    sample.pred_sem_seg.data[:, :4] = 255
+    sample.pred_sem_seg.data[:, 4:] = 0
+    many = dict(classes=[*map(str, range(300))])
+    monkeypatch.setattr(model, 'dataset_meta', many)
+    inferencer.postprocess([sample], [], names=['a'], out_dir=tmp_path)
+    content = json.loads((tmp_path / 'a.json').read_text())
+    assert [x['name'] for x in content['segments']] == ['254']
+    assert not (tmp_path / 'a.png').exists()
+
+
 @pytest.mark.slow
 def test_batches(cfg, checkpoint, folder, image):
     """Images of one size are predicted as they are alone."""

@@ -359,3 +359,13 @@ def test_label_maps_hold_so_many_classes(tmp_path):
     content = dict(instances=[item], height=2, width=2)
     with pytest.raises(ValueError, match='254 classes at most'):
         write('voc', tmp_path / 'out', [('a', content)])
+
+
+def test_the_255th_class_is_not_what_is_ignored():
+    label_map = np.array([[0, 255, 300]], np.int64)
+    many = describe_label_map(label_map, [str(i) for i in range(300)])
+    assert [x['label'] for x in many['segments']] == [254, 299]
+    assert 'ignored' not in many
+    few = describe_label_map(label_map[:, :2], ['a'])
+    assert few['segments'] == []
+    assert 'ignored' in few

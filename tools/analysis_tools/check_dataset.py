@@ -24,6 +24,7 @@ from mmwsl.datasets.files import read_lines
 from mmwsl.datasets.own import EVERYWHERE, FEW_IMAGES
 from mmwsl.registry import DATASETS
 from mmwsl.utils.images import read_image, read_plane
+from mmwsl.utils.prediction import type_name
 
 import numpy as np
 from mmengine.config import Config
@@ -162,10 +163,10 @@ def base_configs(config: Any) -> Iterator[Dict[str, Any]]:
 
 def loading_part(pipeline: Sequence[Any]) -> List[Any]:
     """Return the transforms that read files, an image loader first."""
-    loaders = [t for t in pipeline if t.get('type') == 'LoadWSLImage']
-    others = [dict(t) for t in pipeline if t.get('type') in _LOADING]
+    loaders = [t for t in pipeline if type_name(t) == 'LoadWSLImage']
+    others = [dict(t) for t in pipeline if type_name(t) in _LOADING]
     for transform in others:
-        if transform['type'] == 'LoadEvalAnnotations':
+        if type_name(transform) == 'LoadEvalAnnotations':
             transform.setdefault('absent', 'error')
     return [*(loaders[:1] or [dict(type='LoadWSLImage')]), *others]
 

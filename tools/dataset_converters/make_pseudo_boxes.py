@@ -25,6 +25,7 @@ from mmwsl.apis import (
 from mmwsl.datasets.transforms import LoadProposals
 from mmwsl.proposals.pseudo_boxes import pseudo_box, write_boxes
 from mmwsl.registry import DATASETS
+from mmwsl.utils.prediction import type_name
 
 import numpy as np
 import torch
@@ -38,11 +39,11 @@ def make_boxes(args: argparse.Namespace) -> int:
     pipeline = [
         {k: v for k, v in step.items() if k != 'eval_keys'}
         for step in tested
-        if step['type'].split('.')[-1] != 'LoadEvalAnnotations'
+        if type_name(step) != 'LoadEvalAnnotations'
     ]
     if not args.proposals:
         # Behind the image's loading; drawn images are there already.
-        loaded = pipeline[0]['type'].split('.')[-1] == 'LoadWSLImage'
+        loaded = type_name(pipeline[0]) == 'LoadWSLImage'
         pipeline.insert(int(loaded), dict(type='mmwsl.MakeProposals'))
     settings['pipeline'] = pipeline
     dataset = DATASETS.build(settings)

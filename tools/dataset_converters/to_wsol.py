@@ -24,6 +24,7 @@ from mmwsl.datasets.wsol import whole_boxes
 from mmwsl.evaluation.metrics.localisation import gt_boxes
 from mmwsl.registry import DATASETS
 from mmwsl.utils.files import join_inside
+from mmwsl.utils.prediction import type_name
 
 import cv2
 import numpy as np
@@ -124,7 +125,7 @@ def build(args: argparse.Namespace) -> Any:
     loaders = [
         transform
         for transform in source.get('pipeline', ())
-        if transform['type'] == 'LoadWSLImage'
+        if type_name(transform) == 'LoadWSLImage'
     ]
     pipeline = loaders or [dict(type='LoadWSLImage')]
     if args.truth != 'none':
@@ -136,7 +137,7 @@ def build(args: argparse.Namespace) -> Any:
                 with_instances=args.truth == 'box',
             ),
         ]
-    if str(source['type']).rpartition('.')[2] != 'SingleLabelEntries':
+    if type_name(source) != 'SingleLabelEntries':
         source = dict(
             type='mmwsl.SingleLabelEntries', source=source, images=args.entries
         )
