@@ -22,11 +22,9 @@ train_cfg = dict(
         num_workers=1,
         sampler=dict(type='DefaultSampler', shuffle=False),
         dataset=dict(
-            type='OwnDataset',
-            data_root=_base_.data_root,
-            labels=_base_.annotations,
+            _base_.own,
             pipeline=[
-                dict(type='LoadWSLImage'),
+                _base_.load,
                 dict(type='EraseRegions'),
                 _base_.resize,
                 dict(type='PackWSLInputs'),

@@ -7,14 +7,14 @@ _base_ = [
 ]
 # Whole images, always of one size: see the README.
 train_pipeline = [
-    dict(type='LoadWSLImage'),
+    _base_.load,
     _base_.whole,
     dict(type='RandomFlip', prob=0.5),
     dict(type='ColorJitter', brightness=0.3, contrast=0.3, saturation=0.3),
     dict(type='PackWSLInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadWSLImage'),
+    _base_.load,
     _base_.whole,
     dict(type='PackWSLInputs'),
 ]

@@ -19,7 +19,7 @@ model = dict(
 )
 # Whole images of one size: the maps of all epochs have to fit together.
 train_pipeline = [
-    dict(type='LoadWSLImage'),
+    _base_.load,
     _base_.whole,
     dict(type='RandomFlip', prob=0.5),
     dict(type='ColorJitter', brightness=0.3, contrast=0.3, saturation=0.3),
@@ -42,7 +42,7 @@ predict = dict(
     label_maps=False,
     soft_maps=True,
     pipeline=[
-        dict(type='LoadWSLImage'),
+        _base_.load,
         _base_.whole,
         dict(type='PackWSLInputs'),
     ],

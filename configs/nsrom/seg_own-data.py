@@ -7,18 +7,13 @@ _base_ = [
     '../_base_/segmentor_runtime.py',
 ]
 augmentations = [
-    dict(
-        type='RandomResize',
-        scale=(1024, 256),
-        ratio_range=(0.75, 1.5),
-        keep_ratio=True,
-    ),
+    _base_.rescale,
     dict(type='mmseg.RandomCrop', crop_size=_base_.crop_size),
     dict(type='RandomFlip', prob=0.5),
     dict(type='mmseg.PhotoMetricDistortion'),
 ]
 train_pipeline = [
-    dict(type='mmwsl.LoadWSLImage'),
+    _base_.load,
     dict(type='mmseg.LoadAnnotations'),
     *augmentations,
     dict(type='mmseg.PackSegInputs'),

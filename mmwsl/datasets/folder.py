@@ -1,7 +1,7 @@
 """Image-level labels of own data: one folder per class, or a CSV file."""
 
 import os
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 from mmwsl.datasets.base import DataInfo, WSLDataset, check_choice
 from mmwsl.datasets.files import FileIndex, find_files, image_id, is_hidden
@@ -10,8 +10,8 @@ from mmwsl.registry import DATASETS
 from mmwsl.utils.files import say_once
 
 _HEADER = (
-    "if the line is a header, columns=dict(path='NAME', label='NAME') names "
-    'its columns'
+    "if the line is a header, columns=dict(path='NAME', label='NAME'), or "
+    'columns=NAME,NAME of own data, names its columns'
 )
 
 
@@ -81,6 +81,8 @@ class FolderDataset(WSLDataset):
             alone all other columns are read.
         delimiter (str): What separates columns; by default the first of
             comma, semicolon and tab that stands in every line.
+        left_out (Sequence[str]): Folders, in lower case, that are no class;
+            their images are left out.
         **kwargs: Arguments of :class:`WSLDataset`.
 
     Raises:
@@ -101,11 +103,13 @@ class FolderDataset(WSLDataset):
         unknown_class: str = 'error',
         columns: Optional[Mapping[str, Any]] = None,
         delimiter: str = '',
+        left_out: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         check_choice('unknown_class', unknown_class, ('error', 'ignore'))
         self.columns = columns
         self.delimiter = delimiter
+        self.left_out = left_out
         self.unknown_class = unknown_class
         super().__init__(ann_file=ann_file, **kwargs)
 
@@ -170,6 +174,8 @@ class FolderDataset(WSLDataset):
         beside: List[str] = []
         for path in find_files(root):
             name, *inside = os.path.relpath(path, root).split(os.sep)
+            if inside and name.lower() in self.left_out:
+                continue
             if inside:
                 place = os.path.join(root, name)
                 rows.append(_Row(place, path, name.strip(), None))
@@ -182,6 +188,7 @@ class FolderDataset(WSLDataset):
             for item in os.scandir(root)
             if item.is_dir()
             and item.path not in used
+            and item.name.lower() not in self.left_out
             and not is_hidden(item.name)
         )
         if empty:

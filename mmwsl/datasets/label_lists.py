@@ -245,18 +245,16 @@ def _parse_row(
         )
     found: List[Tuple[str, Optional[int]]] = []
     for name, cell in zip(classes, numbers):
-        text = _plain(cell)
-        # Programs that know gaps write whole numbers as 1.0.
-        head, _, tail = text.partition('.')
-        count = _parse_count(
-            f'{place}: {name}', text if tail.strip('0') else head
-        )
+        count = _parse_count(f'{place}: {name}', _plain(cell))
         if file.counted or count:
             found.append((name, count if file.counted else None))
     return found or [('', None)]
 
 
 def _parse_count(place: str, text: str) -> int:
+    # Programs that know gaps write whole numbers as 1.0.
+    head, _, tail = text.partition('.')
+    text = text if tail.strip('0') else head
     if not text.isdecimal():
         raise ValueError(
             f'{place}: count {text!r} is not a whole number of objects'

@@ -12,6 +12,7 @@ from typing import (
     NamedTuple,
     Optional,
     Sequence,
+    Union,
 )
 
 import numpy as np
@@ -46,6 +47,10 @@ _PARTS = {
 _UNLABELLED = ('unlabelled', 'unlabeled')
 _TABLES = ('.csv', '.tsv')
 _COCO = {'images', 'annotations', 'categories'}
+_CHOOSE = (
+    'say which with labels=PATH_IN_THE_FOLDER (annotations=... of a single '
+    'training)'
+)
 # Fewer images than these hardly teach a class, and one in a larger share of
 # the images cannot be located.
 FEW_IMAGES, EVERYWHERE = 10, 0.9
@@ -88,14 +93,18 @@ class OwnDataset(WSLDataset):
         split (str): 'train', 'val', 'all' of these, or 'unseen': those of
             'val' and the images without labels.
         labels (str): File or folder of the labels, in ``data_root``, where
-            there are several; by default what is there.
+            there are several, or 'folders' for one folder a class whatever
+            files lie beside them; by default what is there.
         val_share (float): Share of the images for validation, in (0, 1).
         segmentor (bool): Whether entries are those of a segmentor, whose
             classes begin with background.
         label_maps (str): Folder of ``<image id>.png`` that a segmentor
             learns from.
-        columns (Mapping | None): Which columns of a table to read, and
-        delimiter (str): what separates them, as for ``FolderDataset``.
+        columns (Mapping | str): Which columns of a table to read, as for
+            ``FolderDataset``, or the names 'PATH,LABEL,COUNT' of its header;
+            'PATH' of a table with a column for each class. The default
+            'path' also stands for files without header.
+        delimiter (str): What separates columns, as for ``FolderDataset``.
         **kwargs: Arguments of :class:`WSLDataset`.
 
     Attributes:
@@ -121,7 +130,7 @@ class OwnDataset(WSLDataset):
         val_share: float = 0.2,
         segmentor: bool = False,
         label_maps: str = '',
-        columns: Optional[Mapping[str, Any]] = None,
+        columns: Union[Mapping[str, Any], str] = 'path',
         delimiter: str = '',
         **kwargs: Any,
     ) -> None:
@@ -133,9 +142,12 @@ class OwnDataset(WSLDataset):
         self.val_share = val_share
         self.segmentor = segmentor or bool(label_maps)
         self.label_maps = label_maps
-        self.table: Dict[str, Any] = {}
-        if columns or delimiter:
-            self.table = dict(columns=columns, delimiter=delimiter)
+        if isinstance(columns, str):
+            names = [name.strip() for name in columns.split(',')]
+            columns = dict(zip(('path', 'label', 'count'), names))
+        self.table: Dict[str, Any] = dict(delimiter=delimiter)
+        if columns != dict(path='path'):
+            self.table['columns'] = columns
         self.kind = ''
         self.counted = False
         self.unlabelled: List[str] = []
@@ -167,7 +179,7 @@ class OwnDataset(WSLDataset):
         entries = [
             dict(info, split=key)
             for key in SPLITS[self.split]
-            for info in parts[key]
+            for info in parts.get(key, ())
         ]
         if self.segmentor:
             self._for_segmentors(entries)
@@ -204,6 +216,7 @@ class OwnDataset(WSLDataset):
 
     def _read_parts(self, source: Source) -> Dict[str, List[DataInfo]]:
         """Read the entries of all parts with the same classes."""
+        root = str(self.data_root)
         classes = list(self.classes)
         built: Dict[str, WSLDataset] = {}
         for _ in range(2):
@@ -211,9 +224,9 @@ class OwnDataset(WSLDataset):
                 info: Dict[str, Any] = {}
                 if classes:
                     info['metainfo'] = dict(classes=classes)
-                if source.kind == 'folders' and not self.classes:
-                    # That of images without labels is no class.
-                    info['unknown_class'] = 'ignore'
+                if classes and not self.classes and source.kind == 'coco':
+                    # A part need not know the classes of the others.
+                    info['missing_class'] = 'ignore'
                 built[part] = DATASETS.build(
                     dict(
                         config,
@@ -227,7 +240,7 @@ class OwnDataset(WSLDataset):
                 built[part].full_init()
             names = {name for part in built.values() for name in part.classes}
             # Named by hand, or else in the order of the alphabet.
-            classes = classes or sorted(names - set(_UNLABELLED))
+            classes = classes or sorted(names)
             if all([*x.classes] == classes for x in built.values()):
                 break
         self._metainfo['classes'] = classes
@@ -236,11 +249,7 @@ class OwnDataset(WSLDataset):
             self.problems += dataset.problems
             parts[part] = []
             for info in dataset.data_list:
-                path = info['img_path']
-                inside = os.path.relpath(path, self.data_root).split(os.sep)
-                if source.kind == 'folders' and _is_unlabelled(inside):
-                    continue
-                info['img_id'] = image_id(path, str(self.data_root))
+                info['img_id'] = image_id(info['img_path'], root)
                 parts[part].append(info)
         return parts
 
@@ -264,7 +273,7 @@ def find_source(
 
     Args:
         root: The folder.
-        labels: File or folder of the labels in it, where there are several.
+        labels: File or folder of the labels in it, or 'folders'.
         table: Arguments of ``FolderDataset`` that say how to read tables.
 
     Raises:
@@ -274,6 +283,8 @@ def find_source(
     if not os.path.isdir(root):
         raise FileNotFoundError(f'{root}: folder does not exist')
     place = os.path.join(root, labels) if labels else root
+    if labels == 'folders' and not os.path.exists(place):
+        return Source('folders', _folder_parts(root))
     if not os.path.exists(place):
         raise FileNotFoundError(f'{place}: there are no such labels')
     if os.path.isfile(place):
@@ -287,8 +298,8 @@ def find_source(
     if len(kinds) > 1:
         named = ', '.join(sorted(paths[0] for paths in kinds.values()))
         raise ValueError(
-            f'{root}: holds several kinds of labels ({named}); say which with '
-            'labels=PATH_IN_THE_FOLDER'
+            f'{root}: holds several kinds of labels ({named}); {_CHOOSE}, or '
+            'labels=folders for one folder a class'
         )
     if not kinds:
         return Source('folders', _folder_parts(place))
@@ -333,10 +344,6 @@ def part_of(words: Iterable[str]) -> str:
     return ''
 
 
-def _is_unlabelled(folders: Sequence[str]) -> bool:
-    return any(name.lower() in _UNLABELLED for name in folders[:2])
-
-
 def _kind(path: str) -> str:
     """Return the kind of a file of labels, '' for another file."""
     suffix = os.path.splitext(path)[1].lower()
@@ -349,8 +356,12 @@ def _kind(path: str) -> str:
     return 'coco' if coco else ''
 
 
-def _holds_folders(path: str) -> bool:
-    return any(entry.is_dir() for entry in os.scandir(path))
+def _folders(path: str) -> List[str]:
+    return sorted(
+        entry.name
+        for entry in os.scandir(path)
+        if entry.is_dir() and not is_hidden(entry.name)
+    )
 
 
 def _words(path: str) -> List[str]:
@@ -373,8 +384,7 @@ def _file_parts(
             raise ValueError(
                 f'{root}: holds several files of labels '
                 f'({", ".join(map(os.path.basename, paths))}), whose names do '
-                'not say which is train and which val; say which with '
-                'labels=PATH_IN_THE_FOLDER'
+                f'not say which is train and which val; {_CHOOSE}'
             )
         part = part if len(paths) > 1 else ''
         name = _first_image(kind, path, table)
@@ -412,31 +422,39 @@ def _image_folder(root: str, path: str, name: str) -> str:
 
 def _folder_parts(root: str) -> Dict[str, Dict[str, Any]]:
     """Find folders of classes, perhaps within folders of parts."""
-    folders = sorted(
-        entry.name
-        for entry in os.scandir(root)
-        if entry.is_dir() and not is_hidden(entry.name)
-    )
+    config = dict(type='mmwsl.FolderDataset', left_out=_UNLABELLED)
+    folders = _folders(root)
     divided = {part_of([name]): name for name in folders}
     divided.pop('', None)
     inner = divided.get('train')
-    if inner and _holds_folders(os.path.join(root, inner)):
-        return {
-            part: dict(
-                type='mmwsl.FolderDataset',
-                data_prefix=dict(img_path=os.path.join(root, name)),
+    if inner and _folders(os.path.join(root, inner)):
+        others = [
+            name
+            for name in folders
+            if name not in divided.values()
+            and name.lower() not in _UNLABELLED
+            and find_files(os.path.join(root, name), silent=True)
+        ]
+        if others and len(divided) == 1:
+            raise ValueError(
+                f'{root}: {inner} may be a class beside {others[0]}, or hold '
+                f'the classes; say labels={inner} if it does, or else give '
+                'the class another name'
             )
-            for part, name in divided.items()
-            if _holds_folders(os.path.join(root, name))
+        return {
+            part: dict(config, data_prefix=dict(img_path=path))
+            for part, path in (
+                (part, os.path.join(root, name))
+                for part, name in divided.items()
+            )
+            if _folders(path)
         }
     if not [name for name in folders if name.lower() not in _UNLABELLED]:
         raise ValueError(
             f'{root}: holds no labels: neither a COCO json, VOC XML, a CSV '
             'file nor one folder of images for each class'
         )
-    return {
-        '': dict(type='mmwsl.FolderDataset', data_prefix=dict(img_path=root))
-    }
+    return {'': dict(config, data_prefix=dict(img_path=root))}
 
 
 def _xml_parts(
@@ -475,10 +493,8 @@ def _xml_parts(
     for image, path in pairs.items():
         folders = os.path.relpath(image, root).split(os.sep)[:-1]
         by_folder[part_of(folders)][image] = path
-    if 'train' in by_folder and 'val' in by_folder and '' not in by_folder:
+    if 'train' in by_folder and len(by_folder) > 1 and '' not in by_folder:
         return {k: dict(config, pairs=part) for k, part in by_folder.items()}
-    if set(by_folder) == {'train', 'test'}:
-        return {'train': dict(config, pairs=by_folder['train'])}
     return {'': config}
 
 

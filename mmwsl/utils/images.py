@@ -314,7 +314,7 @@ def _to_bytes(
         raise ValueError(
             f'{path}: {what} has 16 bits, but no value above {high} and '
             'would be black; write it with 8 bits, or say what white is: '
-            'LoadWSLImage(max_value=4095), or --max-value 4095 for a folder'
+            'max_value=4095 of LoadWSLImage or own data, --max-value 4095'
         )
     if max_value == 0:
         max_value = (1 << max(8, int(high).bit_length())) - 1

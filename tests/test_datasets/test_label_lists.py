@@ -30,6 +30,7 @@ def test_missing_file(tmp_path):
         ),
         (['a', ''], [('', None)]),
         (['a', 'cat', '3'], [('cat', 3)]),
+        (['a', 'cat', '3.0'], [('cat', 3)]),
         (['a', 'cat', '0'], [('cat', 0)]),
         (['a', 'cat', 'dog'], [('cat', None), ('dog', None)]),
         (['a', 'cat', '3', '', ''], [('cat', 3)]),
@@ -51,6 +52,7 @@ def test_labels_and_counts(cells, expected):
     [
         (['a'], '1 column, expected path,label'),
         (['a', 'cat', '-1'], "count '-1' is not a whole number"),
+        (['a', 'cat', '1.5'], "count '1.5' is not a whole number"),
         (['a', 'cat', '1e3'], "count '1e3' is not a whole number"),
         (['a', '', '2'], 'a count without class'),
         (['a', 'cat', '\u00b2'], "count '\u00b2' is not a whole number"),

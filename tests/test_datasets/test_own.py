@@ -324,3 +324,97 @@ def test_a_table_with_other_headers(tmp_path):
         assert data.summary()['images'] == {'pear': 1, 'red fruit': 1}
         found = [data.get_data_info(i)['gt_count'].tolist() for i in (0, 1)]
         assert sorted(found) == [[0, 2], [1, 0]]
+
+
+def test_a_header_by_option(tmp_path):
+    """As a command line says it: PATH,LABEL,COUNT, or PATH of a table."""
+    for name in 'ab':
+        write_image(tmp_path / f'{name}.jpg')
+    (tmp_path / 'tags.csv').write_text(
+        'file,red fruit,pear\na.jpg,0,1\nb.jpg,1,0\n'
+    )
+    data = OwnDataset(data_root=str(tmp_path), split='all', columns='file')
+    assert data.summary()['images'] == {'pear': 1, 'red fruit': 1}
+    (tmp_path / 'tags.csv').write_text(
+        'n,image,tag\n2.0,a.jpg,pear\n1,b.jpg,pear\n'
+    )
+    data = OwnDataset(
+        data_root=str(tmp_path), split='all', columns='image, tag, n'
+    )
+    assert data.summary()['max_counts'] == {'pear': 2}
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    for label in ('train', 'car'):
+        for number in range(3):
+            write_image(tmp_path / label / f'{number}.jpg')
+    (tmp_path / 'train/.ipynb_checkpoints').mkdir()
+    data = OwnDataset(data_root=str(tmp_path), split='all')
+    assert data.summary()['images'] == dict(car=3, train=3)
+    # Its images may lie deeper, or it may hold the classes.
+    write_image(tmp_path / 'train/fast/1.jpg')
+    with pytest.raises(ValueError, match='train may be a class beside car'):
+        OwnDataset(data_root=str(tmp_path)).full_init()
+    data = OwnDataset(data_root=str(tmp_path), split='all', labels='train')
+    assert data.summary()['images'] == dict(fast=1)
+
+
+def test_folders_go_before_files_by_name(tmp_path):
+    folders(tmp_path, ['.'])
+    (tmp_path / 'notes.csv').write_text('who,when\nme,now\n')
+    data = OwnDataset(data_root=str(tmp_path), split='all', labels='folders')
+    assert data.summary()['images'] == dict(apple=3, pear=3)
+
+
+@pytest.mark.parametrize('classes', [None, ['pear', 'apple']])
+@pytest.mark.parametrize('name', ['Unlabelled', 'unlabeled'])
+def test_images_without_labels_are_no_class(tmp_path, classes, name):
+    folders(tmp_path, ['.'])
+    write_image(tmp_path / name / 'x.jpg')
+    data = OwnDataset(
+        data_root=str(tmp_path),
+        split='all',
+        metainfo=dict(classes=classes) if classes else None,
+    )
+    assert data.summary()['unlabelled'] == 1
+    assert list(data.classes) == (classes or ['apple', 'pear'])
+    assert len(data) == 6
+
+
+@pytest.mark.parametrize('kind', ['xml', 'csv', 'folders'])
+def test_a_test_part_is_left_alone(tmp_path, kind):
+    for part in ('train', 'test'):
+        for number in range(4):
+            folder = tmp_path / part / ('cat' * (kind == 'folders'))
+            write_image(folder / f'{number}.jpg')
+            if kind == 'xml':
+                write_xml(folder / f'{number}.xml', ['cat'])
+        if kind == 'csv':
+            lines = [f'{part}/{number}.jpg,cat\n' for number in range(4)]
+            (tmp_path / f'{part}.csv').write_text(''.join(lines))
+    if kind == 'xml':
+        for path in (tmp_path / 'test').iterdir():
+            path.rename(path.with_name(f'other{path.name}'))
+    for split, number in (('train', 3), ('val', 1), ('unseen', 1)):
+        data = OwnDataset(data_root=str(tmp_path), split=split)
+        assert len(data) == number
+
+
+def test_parts_of_coco_with_other_classes(tmp_path):
+    coco(tmp_path)
+    path = tmp_path / 'annotations/labels.json'
+    content = json.loads(path.read_text())
+    path.rename(tmp_path / 'annotations/train.json')
+    content['categories'].pop(0)
+    content['annotations'] = [
+        x for x in content['annotations'] if x['category_id'] == 6
+    ]
+    (tmp_path / 'annotations/val.json').write_text(json.dumps(content))
+    data = OwnDataset(data_root=str(tmp_path), split='val')
+    assert data.classes == CLASSES
+    assert data.get_data_info(0)['gt_count'].tolist() == [0, 2]
+    # Named by hand, a class must be there.
+    with pytest.raises(ValueError, match='plum'):
+        OwnDataset(
+            data_root=str(tmp_path), metainfo=dict(classes=['pear', 'plum'])
+        )

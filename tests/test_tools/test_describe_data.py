@@ -47,17 +47,27 @@ def test_what_is_found(tool, data, capsys):
     found = json.loads((out / 'data.json').read_text())
     assert found['images'] == dict(ant=12, bee=3)
     assert (found['boxes'], found['unlabelled']) == (11, 1)
-    assert json.loads((out / 'values.json').read_text()) == dict(size=256)
+    values = json.loads((out / 'values.json').read_text())
+    assert values == dict(size=256, max_value=65535)
     assert (out / 'classes.txt').read_text() == 'ant\nbee\n'
     mask = read_index_mask(str(out / 'boxes/00.png'))
     assert (mask[10, 5], mask[10, 30]) == (1, 2)
     assert mask[10, 15] == 255
-    # Only what can be judged is listed, and pages show the other image too.
-    listed = [(out / f'{x}.txt').read_text().split() for x in ('train', 'val')]
+    # What can be judged is listed, and pages show the other image too.
+    ids = {
+        name: (out / f'{name}.txt').read_text().split()
+        for name in ('train', 'val', 'unlabelled', 'shown')
+    }
+    assert sorted(ids['train'] + ids['val']) == [f'{x:02d}' for x in range(12)]
+    listed = [
+        (out / f'{part}_boxes.txt').read_text().split()
+        for part in ('train', 'val')
+    ]
     assert sorted(sum(listed, [])) == sorted(
         path.stem for path in (out / 'boxes').glob('*.png')
     )
-    assert '12' in (out / 'shown.txt').read_text().split()
+    assert ids['unlabelled'] == ['12']
+    assert '12' in ids['shown']
 
 
 def test_data_without_boxes(tool, data, capsys):
@@ -71,3 +81,29 @@ def test_data_without_boxes(tool, data, capsys):
     assert '4 images for training' in capsys.readouterr().out
     assert not (out / 'boxes').exists()
     assert len((out / 'train.txt').read_text().split()) == 4
+    assert (out / 'train_boxes.txt').read_text() == ''
+
+
+def test_images_of_twelve_bits(tool, data, capsys):
+    """They are asked for by name, and later stages are told."""
+    deep = np.full((300, 320), 4000, np.uint16)
+    cv2.imwrite(str(data / '12.png'), deep)
+    (data / '12.jpg').unlink()
+    out = data.parent / 'out'
+    # An image without labels is read as well, hours before it is predicted.
+    assert call(tool, data, out) == 1
+    assert '12.png' in error(capsys.readouterr())
+    assert call(tool, data, out, '--max-value', 4095) == 0
+    values = json.loads((out / 'values.json').read_text())
+    assert values['max_value'] == 4095
+
+
+def test_a_table_with_other_headers(tool, data):
+    for path in data.glob('*.xml'):
+        path.unlink()
+    (data / 'tags.csv').write_text(
+        'tag,image\n' + ''.join(f'ant,{n:02d}.jpg\n' for n in range(5))
+    )
+    out = data.parent / 'out'
+    assert call(tool, data, out, '--columns', 'image,tag') == 0
+    assert (out / 'classes.txt').read_text() == 'ant\n'

@@ -55,10 +55,11 @@ IGNORED = {
 class OwnBoxes:
     """Boxes of own data, filled as masks, by image id."""
 
-    def __init__(self, data_root: str, split: str) -> None:
+    def __init__(self, args: argparse.Namespace) -> None:
         self.dataset = OwnDataset(
-            data_root=data_root,
-            split=split,
+            data_root=args.data_root,
+            labels=args.annotations,
+            split=args.split,
             test_mode=True,
             pipeline=[
                 LoadWSLImage(),
@@ -211,7 +212,7 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
     args.own = None
     files = find_map_files(args.maps, args.list)
     if args.data_root:
-        args.own, args.masks = OwnBoxes(args.data_root, args.split), 'boxes'
+        args.own, args.masks = OwnBoxes(args), 'boxes'
         classes = list(args.own.dataset.classes)
         files = {k: v for k, v in files.items() if k in args.own.numbers}
         print(
@@ -258,6 +259,12 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     parser.add_argument(
         '--data-root',
         help='own data with boxes instead of masks: VOC XML or a COCO json',
+    )
+    parser.add_argument(
+        '--annotations',
+        default='.',
+        help='file or folder of the labels in --data-root, where there are '
+        'several',
     )
     parser.add_argument(
         '--split',

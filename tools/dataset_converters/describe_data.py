@@ -6,9 +6,10 @@
 
 prints the classes, what kind of labels there are, the division into training
 and validation, and what will not work. ``OUT`` gets all that as ``data.json``,
-``classes.txt``, the image ids ``train.txt`` and ``val.txt``, some for pages in
-``shown.txt``, ``values.json`` for later stages and, where labels have boxes,
-``boxes/<image id>.png``: filled boxes, to judge predictions by.
+``classes.txt``, the image ids ``train.txt``, ``val.txt`` and
+``unlabelled.txt``, some for pages in ``shown.txt``, ``values.json`` for later
+stages and, where labels have boxes, ``boxes/<image id>.png``: filled boxes, to
+judge predictions by, of the ids in ``train_boxes.txt`` and ``val_boxes.txt``.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from mmwsl.utils.files import join_inside, write_whole
 import numpy as np
 
 SIZES = (224, 256)
+PARTS = ('train', 'val')
 KINDS = dict(
     coco='COCO json', xml='VOC XML', table='table', folders='class folders'
 )
@@ -43,18 +45,37 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--labels',
         default='.',
-        help='file or folder of the labels in DATA_ROOT, where there are '
-        'several',
+        help="file or folder of the labels in DATA_ROOT, or 'folders' for one "
+        'a class, where there are several kinds',
+    )
+    parser.add_argument(
+        '--columns',
+        default='path',
+        metavar='PATH,LABEL,COUNT',
+        help='what the header of a table calls its columns',
+    )
+    parser.add_argument(
+        '--max-value',
+        type=int,
+        default=0,
+        help='what white is in 16-bit images of fewer bits, such as 4095',
     )
     return parser.parse_args(argv)
 
 
-def read_images(dataset: OwnDataset, folder: str) -> Iterator[Dict[str, Any]]:
+def read_images(
+    dataset: OwnDataset, folder: str, max_value: int
+) -> Iterator[Dict[str, Any]]:
     """Read all images and write their boxes; yield size and what is wrong."""
-    load = LoadWSLImage(min_size=1)
+    load = LoadWSLImage(max_value=max_value or None)
     fill = LoadEvalAnnotations(seg_map_from='boxes', absent='ignore')
-    for index in with_progress(range(len(dataset))):
-        info = load(dataset.get_data_info(index))
+    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+    infos += [
+        dict(img_path=path, img_id=img_id, split='unlabelled', eval_ann={})
+        for path in dataset.unlabelled
+        for img_id in [image_id(path, str(dataset.data_root))]
+    ]
+    for info in with_progress(map(load, infos), len(infos)):
         found = dict(img_id=info['img_id'], split=info['split'], error='')
         found['size'] = info['img_shape']
         found['boxes'] = 'boxes' in info['eval_ann']
@@ -90,14 +111,20 @@ def warnings(found: Dict[str, Any]) -> Iterator[str]:
         )
 
 
-def describe(data_root: str, labels: str, out: str) -> Dict[str, Any]:
+def describe(args: argparse.Namespace) -> Dict[str, Any]:
     """Find out what there is and write it down."""
+    out = args.out
     dataset = OwnDataset(
-        data_root=data_root, labels=labels, split='all', test_mode=True
+        data_root=args.data_root,
+        labels=args.labels,
+        columns=args.columns,
+        split='all',
+        test_mode=True,
     )
     found = dataset.summary()
-    images = list(read_images(dataset, os.path.join(out, 'boxes')))
-    sizes = np.array([image['size'] for image in images])
+    boxes = os.path.join(out, 'boxes')
+    images = list(read_images(dataset, boxes, args.max_value))
+    sizes = np.array([x['size'] for x in images if x['split'] in PARTS])
     short = float(np.median(sizes.min(axis=1)))
     found.update(
         median_size=np.median(sizes, axis=0)[::-1].astype(int).tolist(),
@@ -107,17 +134,19 @@ def describe(data_root: str, labels: str, out: str) -> Dict[str, Any]:
     )
     found['warnings'] = list(warnings(found))
     shown: List[str] = []
-    judged = {image['img_id'] for image in images if image['boxes']}
-    for split in ('train', 'val'):
-        ids = [image['img_id'] for image in images if image['split'] == split]
-        shown += spread(ids, 4)
-        kept = [img_id for img_id in ids if img_id in judged] or ids
-        write(out, f'{split}.txt', '\n'.join(kept))
-    others = [image_id(path, data_root) for path in dataset.unlabelled]
-    write(out, 'shown.txt', '\n'.join(shown + spread(others, 2)))
-    write(out, 'classes.txt', '\n'.join(found['classes']))
-    write(out, 'values.json', json.dumps(dict(size=found['size'])))
-    write(out, 'data.json', json.dumps(found, indent=1))
+    for split in (*PARTS, 'unlabelled'):
+        own = [image for image in images if image['split'] == split]
+        ids = [image['img_id'] for image in own]
+        write(out, f'{split}.txt', ids)
+        judged = [image['img_id'] for image in own if image['boxes']]
+        write(out, f'{split}_boxes.txt', judged)
+        shown += spread(ids, 4 if split in PARTS else 2)
+    write(out, 'shown.txt', shown)
+    write(out, 'classes.txt', found['classes'])
+    # All images were read, so that none is black with 16 bits.
+    values = dict(size=found['size'], max_value=args.max_value or 65535)
+    write(out, 'values.json', [json.dumps(values)])
+    write(out, 'data.json', [json.dumps(found, indent=1)])
     return found
 
 
@@ -128,16 +157,17 @@ def spread(ids: List[str], number: int) -> List[str]:
     return [ids[place] for place in places]
 
 
-def write(folder: str, name: str, text: str) -> None:
-    """Write a file of text."""
-    write_whole(os.path.join(folder, name), f'{text}\n'.encode())
+def write(folder: str, name: str, lines: Sequence[str]) -> None:
+    """Write a file of lines."""
+    text = ''.join(f'{line}\n' for line in lines)
+    write_whole(os.path.join(folder, name), text.encode())
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Describe the data."""
     args = parse_args(argv)
     with friendly_errors():
-        found = describe(args.data_root, args.labels, args.out)
+        found = describe(args)
         print(
             f'{args.data_root}: {found["labels"]} from '
             f'{KINDS[found["kind"]]}; {found["train"]} images for training, '

@@ -1,14 +1,14 @@
 # Own images and their labels; boxes and masks are not read.
 _base_ = '_own.py'
 train_pipeline = [
-    dict(type='LoadWSLImage'),
+    _base_.load,
     _base_.crop,
     dict(type='RandomFlip', prob=0.5),
     dict(type='ColorJitter', brightness=0.3, contrast=0.3, saturation=0.3),
     dict(type='PackWSLInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadWSLImage'),
+    _base_.load,
     _base_.resize,
     dict(type='PackWSLInputs'),
 ]

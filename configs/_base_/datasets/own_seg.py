@@ -27,7 +27,7 @@ test_dataloader = dict(
         segmentor=True,
         test_mode=True,
         pipeline=[
-            dict(type='mmwsl.LoadWSLImage'),
+            _base_.load,
             _base_.resize,
             dict(type='mmseg.PackSegInputs'),
         ],
