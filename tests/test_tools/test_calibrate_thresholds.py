@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import torch
-from mmengine.structures import InstanceData
+from mmengine.structures import InstanceData, PixelData
 from sklearn.metrics import precision_recall_curve
 
 from mmwsl.apis import init_model, load_config
-from mmwsl.structures import WSLDataSample
+from mmwsl.structures import Proposals, WSLDataSample
 from mmwsl.utils.images import read_image
 from tool_calls import call, error, load_tool
 from toy_run import CONFIG
@@ -185,6 +185,102 @@ def test_the_curve_shows_what_was_chosen(tool, tmp_path, monkeypatch):
     np.testing.assert_allclose(drawn[2][1], precision[-2::-1])
     assert drawn[1].ravel().tolist() == [1, 1]
     assert drawn[3].ravel().tolist() == [0.5, 1]
+
+
+class Plateaus:
+    """A class whose map is 1 in 4 pixels and 0.5 in the 8 beside them."""
+
+    def test_step(self, data):
+        sample = WSLDataSample().set_gt_label([0, 1], 2)
+        sample.set_pred_score([0.9, 0.8])
+        maps = torch.zeros(2, 8, 8)
+        maps[0, :2, :2] = 1
+        maps[0, :2, 2:6] = 0.5
+        # The other class is above it in one row.
+        maps[1, 1, 2:6] = 0.7
+        sample.pred_maps = PixelData(data=maps)
+        sample.pred_map_labels = torch.tensor([0, 1])
+        mask = torch.zeros(1, 8, 8, dtype=torch.int64)
+        mask[0, 0, :6] = mask[0, 1, :2] = 1
+        mask[0, 7] = 255
+        sample.gt_sem_seg = PixelData(data=mask)
+        sample.gt_instances = InstanceData(
+            bboxes=torch.tensor([[0.0, 0, 6, 2]]), labels=torch.tensor([0])
+        )
+        boxes = np.zeros((2, 8, 8), dtype=bool)
+        boxes[0, :2, :2] = boxes[1, :4] = True
+        sample.proposals = Proposals(boxes, np.array([1.0, 0.5]))
+        return [sample]
+
+
+@pytest.mark.parametrize(
+    ('truth', 'expected'),
+    [
+        # Of 8 pixels in the mask 8 are above 0.4, and 4 above 0.6.
+        ('masks', [1.0, 0.5]),
+        # The box of 6 x 2 pixels is the true one; as published, the pixels
+        # behind its end count.
+        ('boxes', [1.0, 9 / 21]),
+    ],
+)
+def test_backgrounds_known_answer(tool, truth, expected, capsys):
+    levels = np.array([0.4, 0.6])
+    found = tool.predict(Plateaus(), [{}] * 5, range(5), truth, levels)
+    assert len(found.ious) == 5
+    # Nothing is known of the other class.
+    assert list(found.ious[0]) == [0]
+    np.testing.assert_allclose(found.ious[0][0], expected)
+    common, iou, chosen = tool.choose_backgrounds(found, levels)
+    assert (common, iou, chosen.tolist()) == (0.4, 1, [0.4, 0.4])
+    tool.report(found, 'val', values=levels)
+    lines = capsys.readouterr().out.splitlines()
+    assert 'background 0.4: mean IoU 100.00 %' in lines
+    assert lines[-1].endswith(' model.head.background_value=0.4')
+    tool.report(found, 'val', ('a', 'b'), values=levels)
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.endswith(' model.head.background_value="[0.4,0.4]"')
+
+
+def test_backgrounds_by_proposals(tool):
+    found = tool.predict(Plateaus(), [{}], [0], 'proposals', [0.4, 0.6])
+    # The proposals of 2 x 2 and of 8 x 4 pixels.
+    np.testing.assert_allclose(found.ious[0][0], [9 / 21, 1])
+    np.testing.assert_allclose(found.ious[0][1], [10 / 45, 10 / 45])
+
+
+def test_each_class_has_its_background(tool):
+    row = {0: np.array([0.2, 0.9]), 1: np.array([0.8, 0.3])}
+    found = found_scores(tool)._replace(ious=[row] * 5 + [{0: row[0]}] * 9)
+    common, iou, chosen = tool.choose_backgrounds(found, [0.1, 0.5])
+    assert common == 0.5
+    assert iou == pytest.approx((14 * 0.9 + 5 * 0.3) / 19)
+    assert chosen.tolist() == [0.5, 0.1, 0.5]
+    with pytest.raises(ValueError, match='no image has'):
+        tool.choose_backgrounds(found._replace(ious=[{}]), [0.1])
+
+
+def test_powers_act_like_constants(tool):
+    head = init_model(
+        CONFIG, cfg_options={'model.head.background': 'power'}
+    ).head
+    values, levels = tool.tried_backgrounds(head)
+    np.testing.assert_allclose((1 - levels) ** values, levels)
+    assert (np.diff(levels) > 0).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('truth', ['masks', 'boxes', 'proposals'])
+def test_backgrounds_of_a_data_set(tool, tmp_path, capsys, truth):
+    model = init_model(CONFIG)
+    path = tmp_path / 'cam.pth'
+    torch.save({'state_dict': model.state_dict()}, path)
+    options = ['--background', truth, '--per-class', '--cfg-options', *DATA]
+    assert call(tool, CONFIG, path, '--num-images', '8', *options) == 0
+    line = capsys.readouterr().out.splitlines()[-1]
+    key, _, text = line.split()[-1].partition('=')
+    values = [float(x) for x in text.strip('"[]').split(',')]
+    head = init_model(CONFIG, cfg_options={key: values}).head
+    assert head.background_value == values
 
 
 def test_errors_are_one_line(tool, tmp_path, capsys):

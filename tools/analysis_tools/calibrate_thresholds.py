@@ -10,10 +10,15 @@ such that the numbers of peaks of present classes fit the numbers of objects:
 they minimise the mean of (peaks - count)^2 / (count + 1), LC's relative error.
 Only image labels and counts are used, of the training set unless another is
 named.
+
+``--background`` also chooses the background score of label maps, for which
+the mean IoU over images and their classes is highest: of regions and masks, or
+of the box of the largest part and boxes. Without either, boxes of proposals
+that the class maps choose (``make_pseudo_boxes.py``) stand for true ones.
 """
 
 import argparse
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from mmwsl.apis import (
     ToolParser,
@@ -24,6 +29,9 @@ from mmwsl.apis import (
     load_config,
     with_progress,
 )
+from mmwsl.apis.inference import is_segmentor
+from mmwsl.evaluation import SeedIoUMetric
+from mmwsl.evaluation.functional.boxes import best_ious, sweep_boxes
 from mmwsl.evaluation.functional.classification import count_by_score
 from mmwsl.evaluation.functional.threshold_search import (
     PeakThresholds,
@@ -33,13 +41,16 @@ from mmwsl.evaluation.functional.threshold_search import (
     value_candidates,
 )
 from mmwsl.models.heads import PRMHead
+from mmwsl.proposals.pseudo_boxes import pseudo_box
 from mmwsl.registry import DATASETS
+from mmwsl.utils.prediction import type_name
 from mmwsl.utils.tables import format_columns
 
 import numpy as np
 import torch
 from mmengine.config import Config
 
+TRUTHS = ('masks', 'boxes', 'proposals')
 RATIOS = tuple(x / 20 for x in range(20))
 # Images that must show a class before it gets a threshold of its own.
 LEAST = 5
@@ -54,6 +65,8 @@ class Predictions(NamedTuple):
     present: np.ndarray  # bool (n, C)
     ignore: np.ndarray  # bool (n, C) classes of difficult objects only
     maps: List[Dict[int, PeakValues]]  # of each image, its present classes
+    # Of each image, for its present classes: IoU (T,) at each background.
+    ious: Sequence[Dict[int, np.ndarray]] = ()
 
 
 def build_dataset(cfg: Config, args: argparse.Namespace) -> Any:
@@ -61,13 +74,27 @@ def build_dataset(cfg: Config, args: argparse.Namespace) -> Any:
     source, test = (
         _innermost(dataset_config(cfg, x)) for x in (args.split, 'test')
     )
-    pipeline = []
+    truth = args.background
+    needed = dict(masks='gt_sem_seg', boxes='gt_instances').get(truth)
+    load = dict(
+        type='mmwsl.LoadEvalAnnotations',
+        with_seg_map=truth == 'masks',
+        with_instances=truth == 'boxes',
+    )
+    pipeline: List[Dict[str, Any]] = []
     for transform in test['pipeline']:
-        name = transform['type'].split('.')[-1]
+        name = type_name(transform)
         if name == 'PackWSLInputs':
-            transform = {**transform, 'eval_keys': ()}
+            transform = {**transform, 'eval_keys': (needed,) * bool(needed)}
+            pipeline += [load] * bool(needed)
         if name not in _UNUSED:
             pipeline.append(transform)
+    if truth == 'proposals':
+        # Behind the image's loading; drawn images are there already.
+        loaded = type_name(pipeline[0]) == 'LoadWSLImage'
+        pipeline.insert(int(loaded), dict(type='mmwsl.MakeProposals'))
+    if needed:
+        source = {**source, 'test_mode': True}
     return DATASETS.build({**source, 'pipeline': pipeline})
 
 
@@ -90,7 +117,8 @@ def choose_images(dataset: Any, number: int, seed: int) -> List[int]:
 
 
 def prepare_head(head: Any) -> None:
-    """Let a head that chooses peaks choose all of the given classes."""
+    """Let a head make maps, and choose all peaks, of the given classes."""
+    head.keep = 'given'
     if not isinstance(head, PRMHead):
         return
     head.instances = False
@@ -100,9 +128,23 @@ def prepare_head(head: Any) -> None:
     choice.per_class = choice.per_image = None
 
 
-def predict(model: Any, dataset: Any, indices: Sequence[int]) -> Predictions:
-    """Scores and peaks of some images."""
-    scores, present, ignore, maps = [], [], [], []
+def tried_backgrounds(head: Any) -> Tuple[np.ndarray, np.ndarray]:
+    """Backgrounds (T,) to try, and the constants that act like them."""
+    swept = SeedIoUMetric(background=head.background).swept
+    if not swept:
+        raise ValueError("background='saliency' has no value to choose")
+    return swept.get('alpha', swept['threshold']), swept['threshold']
+
+
+def predict(
+    model: Any,
+    dataset: Any,
+    indices: Sequence[int],
+    truth: Optional[str] = None,
+    levels: Sequence[float] = (),
+) -> Predictions:
+    """Scores and peaks of some images, and IoUs if there is a ``truth``."""
+    scores, present, ignore, maps, ious = [], [], [], [], []
     with torch.no_grad():
         for index in with_progress(indices):
             data = {k: [v] for k, v in dataset[index].items()}
@@ -114,8 +156,9 @@ def predict(model: Any, dataset: Any, indices: Sequence[int]) -> Predictions:
                 hidden[sample.gt_label_difficult.numpy()] = True
             ignore.append(hidden)
             maps.append(_peaks(sample))
+            ious.append(_ious(sample, truth, levels) if truth else {})
     arrays = (np.stack(x) for x in (scores, present, ignore))
-    return Predictions(*arrays, maps)
+    return Predictions(*arrays, maps, ious)
 
 
 def _peaks(sample: Any) -> Dict[int, PeakValues]:
@@ -130,6 +173,60 @@ def _peaks(sample: Any) -> Dict[int, PeakValues]:
         )
         for c in sample.gt_count.nonzero().flatten()
     }
+
+
+def _ious(
+    sample: Any, truth: str, levels: Sequence[float]
+) -> Dict[int, np.ndarray]:
+    """IoU (T,) of each shown class at each background score."""
+    maps = sample.pred_maps.data.numpy()
+    # A pixel is of the class with the highest map alone.
+    planes = np.where(maps == maps.max(axis=0, initial=0), maps, 0)
+    found = {}
+    for label, full, plane in zip(
+        sample.pred_map_labels.tolist(), maps, planes
+    ):
+        if not sample.gt_score[label]:
+            continue
+        if truth == 'masks':
+            mask = sample.gt_sem_seg.data[0].numpy()
+            own, plane = mask == label + 1, np.where(mask == 255, 0, plane)
+            if own.any():
+                parts = (plane > level for level in levels)
+                ious = [(x & own).sum() / (x | own).sum() for x in parts]
+                found[label] = np.array(ious)
+            continue
+        if truth == 'proposals':
+            boxes = pseudo_box(sample.proposals, full)[None]
+        else:
+            instances = sample.gt_instances
+            boxes = instances.bboxes[instances.labels == label].numpy()
+        if len(boxes):
+            # Relative to the highest value.
+            cuts = np.asarray(levels) / max(plane.max(), 1e-6)
+            sweep = sweep_boxes(plane, cuts)
+            found[label] = best_ious(sweep, boxes.astype(np.int64))[0]
+    return found
+
+
+def choose_backgrounds(
+    found: Predictions, values: Sequence[float]
+) -> Tuple[float, float, np.ndarray]:
+    """Return the best of T values, its mean IoU, and those (C,) of classes.
+
+    Where too few images show a class it is that of all.
+    """
+    pairs = [pair for row in found.ious for pair in row.items()]
+    if not pairs:
+        raise ValueError('no image has a mask or a box of a class it shows')
+    labels, ious = np.array([c for c, _ in pairs]), [x for _, x in pairs]
+    means = np.mean(ious, axis=0)
+    chosen = np.full(found.scores.shape[1], values[means.argmax()])
+    for c in range(len(chosen)):
+        own = np.compress(labels == c, ious, axis=0)
+        if len(own) >= LEAST:
+            chosen[c] = values[own.mean(axis=0).argmax()]
+    return float(values[means.argmax()]), float(means.max()), chosen
 
 
 def class_thresholds(found: Predictions, common: float) -> np.ndarray:
@@ -155,14 +252,7 @@ def f1_score(found: Predictions, thresholds: Any) -> float:
 def draw_curves(
     found: Predictions, thresholds: np.ndarray, title: str, path: str
 ) -> None:
-    """Draw precision and recall, of all pairs and of each class.
-
-    Args:
-        found: What is known of the images.
-        thresholds: The chosen one () or those of the classes (C,).
-        title: Which data they are from.
-        path: The picture to write.
-    """
+    """Draw precision and recall, with thresholds () of all or (C,)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -195,12 +285,8 @@ def draw_curves(
 def fit(found: Predictions, threshold: Any) -> Dict[str, PeakThresholds]:
     """Thresholds of peaks of the present classes that are predicted.
 
-    Args:
-        found: What is known of the images.
-        threshold: Of class scores, one or one for each class (C,).
-
-    Returns:
-        One kind of threshold alone, and 'all'; nothing without counts.
+    That of class scores is one or one for each class (C,). Returns one kind
+    alone, and 'all'; nothing without counts.
     """
     predicted = found.scores > threshold
     pairs = [
@@ -229,15 +315,11 @@ def report(
     split: str,
     classes: Sequence[str] = (),
     curve: Optional[str] = None,
+    values: Sequence[float] = (),
 ) -> None:
     """Print the thresholds and the options that use them.
 
-    Args:
-        found: What is known of the images.
-        split: The set that they are from.
-        classes: Names of those that get a threshold each; none for one of
-            all.
-        curve: Picture of precision and recall to write.
+    Classes that are named get one each; the IoU is that of background values.
     """
     threshold, f1 = best_score_threshold(
         found.scores, found.present, found.ignore
@@ -253,19 +335,24 @@ def report(
     text = f'{threshold:.4g}'
     if classes:
         chosen = class_thresholds(found, threshold)
-        values = [f'{x:.4g}' for x in chosen]
-        number = found.present.sum(axis=0).tolist()
-        table = {'class': classes, 'images': number, 'threshold': values}
+        shown = found.present.sum(axis=0).tolist()
+        numbers = [f'{x:.4g}' for x in chosen]
+        table = {'class': classes, 'images': shown, 'threshold': numbers}
         print(format_columns(table))
         print(
             f'a threshold for each class: F1 '
             f'{100 * f1_score(found, chosen):.2f} %; classes in fewer than '
             f'{LEAST} images have that of all'
         )
-        text = f'"[{",".join(values)}]"'
+        text = _listed(chosen)
     if curve:
         draw_curves(found, chosen, f'chosen on {source}', curve)
     options = [f'model.head.score_threshold={text}']
+    if len(values):
+        common, iou, backgrounds = choose_backgrounds(found, values)
+        print(f'background {common:.4g}: mean IoU {100 * iou:.2f} %')
+        text = _listed(backgrounds) if classes else f'{common:.4g}'
+        options.append(f'model.head.background_value={text}')
     results = fit(found, chosen)
     if results:
         kinds = list(results.values())
@@ -285,6 +372,10 @@ def report(
     else:
         print('without peaks and counts there is nothing to fit peaks to')
     print('--cfg-options ' + ' '.join(options))
+
+
+def _listed(values: np.ndarray) -> str:
+    return f'"[{",".join(f"{x:.4g}" for x in values)}]"'
 
 
 def _text(value: Optional[float], form: str) -> str:
@@ -308,6 +399,12 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         help='choose a threshold for each class, which takes more images',
     )
     parser.add_argument(
+        '--background',
+        choices=TRUTHS,
+        help='also choose the background score of label maps, by masks or '
+        'boxes of the data set, or by boxes of proposals',
+    )
+    parser.add_argument(
         '--curve',
         metavar='FILE',
         help='picture of precision and recall with what was chosen; needs '
@@ -329,11 +426,16 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         cfg = load_config(args.config, args.cfg_options)
         dataset = build_dataset(cfg, args)
         model = init_model(cfg, args.checkpoint, args.device)
+        if is_segmentor(model):
+            raise ValueError(f'{args.config}: a segmentor has no thresholds')
         prepare_head(model.head)
+        values = levels = np.zeros(0)
+        if args.background:
+            values, levels = tried_backgrounds(model.head)
         indices = choose_images(dataset, args.num_images, args.seed)
-        found = predict(model, dataset, indices)
+        found = predict(model, dataset, indices, args.background, levels)
         names = dataset.metainfo['classes'] if args.per_class else ()
-        report(found, args.split, names, args.curve)
+        report(found, args.split, names, args.curve, values)
     return 0
 
 
