@@ -48,7 +48,8 @@ def convert_classifier(
         arch: Name of the network in torchvision, or ``timm/NAME``.
         weights: File or URL of its weights, with the classifier: a state
             dict or a checkpoint that holds one as ``state_dict``; also
-            ``.safetensors`` and, of ResNets, mmpretrain's checkpoints.
+            ``.safetensors``, and mmpretrain's checkpoints of networks whose
+            tensors have the same names or the same order.
         classes: Names of the classes, or a text file with one a line; by
             default ImageNet's, of a network of 1000 classes.
         multi_label: Whether the classifier was trained with a sigmoid for
@@ -70,8 +71,8 @@ def convert_classifier(
     if library not in ('', 'torchvision', 'timm'):
         raise ValueError(
             f"arch '{arch}': only networks of torchvision (NAME) and timm "
-            '(timm/NAME) are known; of mmpretrain, checkpoints of ResNets '
-            'under the name that torchvision has for them.'
+            '(timm/NAME) are known; of mmpretrain, checkpoints under the name '
+            'that these have for the network.'
         )
     kind: Any = TimmBackbone if library == 'timm' else TorchvisionBackbone
     source = kind.make(name)
@@ -86,7 +87,7 @@ def convert_classifier(
     number, channels = len(weight), backbone.out_channels[-1]
     names = class_names(classes, number, str(weights))
     source = kind.make(name, num_classes=number)
-    load_state(source, state, str(weights), strict=True)
+    load_state(source, state, str(weights), strict=True, same_layout=True)
 
     cfg = load_config(TEMPLATE)
     mean, std = _normalisation(source, name)
@@ -171,16 +172,24 @@ def _read(
     if any(key.startswith('head.fc.') for key in state) and any(
         key.startswith('backbone.') for key in state
     ):
-        if not re.match(r'(torchvision/)?(wide_)?res(net|next)', arch):
-            raise ValueError(
-                f"{weights}: is mmpretrain's, whose names are torchvision's "
-                f'in ResNets alone, not in {arch}.'
-            )
         state = {
             re.sub(r'^(backbone|head)\.', '', key): value
             for key, value in state.items()
             if key.startswith(('backbone.', 'head.fc.'))
         }
+        own = source.state_dict()
+        if key_map is None and not state.keys() <= own.keys():
+            # mmpretrain has other names, and often builds in the same order.
+            kinds, others = (
+                [(k.rpartition('.')[2], v.shape[1:]) for k, v in x.items()]
+                for x in (own, state)
+            )
+            if kinds != others:
+                raise ValueError(
+                    f"{weights}: is mmpretrain's, whose tensors are neither "
+                    f'by their names nor in their order those of {arch}.'
+                )
+            state = dict(zip(own, state.values()))
     state = rename(state, frozenset(source.state_dict()), key_map)
     return {k: v for k, v in state.items() if not k.startswith(AUXILIARY)}
 

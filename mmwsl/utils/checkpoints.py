@@ -122,7 +122,11 @@ def unwrap(model: Any) -> Any:
 
 
 def load_state(
-    model: torch.nn.Module, content: Any, path: str, strict: bool = False
+    model: torch.nn.Module,
+    content: Any,
+    path: str,
+    strict: bool = False,
+    same_layout: bool = False,
 ) -> None:
     """Fill a model with all of a checkpoint.
 
@@ -131,6 +135,8 @@ def load_state(
         content: What :func:`read_checkpoint` returned.
         path: Of the checkpoint, for messages.
         strict: Whether tensors that the model lacks are an error as well.
+        same_layout: Whether modules may take the tensors for those of their
+            own version, of which torchvision's MNASNet asks to be told.
 
     Raises:
         ValueError: If a tensor is missing, of another shape or not finite;
@@ -158,6 +164,12 @@ def load_state(
                 f'{path}: {name} is a {type(state[name]).__name__} in the '
                 'checkpoint, not a tensor.'
             )
+    if same_layout:
+        # An empty one knows the versions.
+        layout = model.state_dict()
+        layout.clear()
+        layout.update(state)
+        state = layout
     try:
         keys = model.load_state_dict(state, strict=False)
     except (RuntimeError, ValueError, AttributeError) as error:

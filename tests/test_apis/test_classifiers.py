@@ -52,6 +52,7 @@ def image():
     [
         'resnet18',
         'mobilenet_v2',
+        'mnasnet0_5',
         pytest.param('efficientnet_b0', marks=pytest.mark.slow),
         pytest.param('densenet121', marks=pytest.mark.slow),
         'timm/mobilenetv2_100',
@@ -119,11 +120,29 @@ def test_checkpoints_of_mmpretrain(weights):
     assert found['head.classifier.weight'][..., 0, 0].equal(state['fc.weight'])
     name = 'layer1.0.conv1.weight'
     assert found[f'backbone.net.{name}'].equal(state[name])
-    path = weights('mobilenet_v2', as_mmpretrain)
-    state = {'backbone.conv1.conv.weight': torch.ones(1)}
-    torch.save({**state, 'head.fc.weight': torch.ones(3, 1280)}, path)
-    with pytest.raises(ValueError, match='mmpretrain.*not in mobilenet_v2'):
-        convert_classifier('mobilenet_v2', path, NAMES)
+
+
+def test_other_names_of_mmpretrain_in_the_same_order(weights):
+    """As its MobileNetV2, ShuffleNetV2 and RepVGG have them."""
+
+    def renamed(state):
+        last = [key for key in state if key.startswith('classifier.')]
+        names = {
+            key: f'head.fc.{key.rpartition(".")[2]}'
+            if key in last
+            else f'backbone.layer{number}.{key.rpartition(".")[2]}'
+            for number, key in enumerate(state)
+        }
+        return {names[key]: value for key, value in state.items()}
+
+    path = weights('mobilenet_v2', renamed)
+    _, checkpoint = convert_classifier('mobilenet_v2', path, NAMES)
+    state = build('mobilenet_v2').state_dict()
+    found = checkpoint['state_dict']
+    for name in ('features.0.0.weight', 'features.18.1.running_var'):
+        assert found[f'backbone.net.{name}'].equal(state[name])
+    with pytest.raises(ValueError, match="mmpretrain's.*nor in their order"):
+        convert_classifier('resnet18', path, NAMES)
 
 
 def test_safetensors(weights, tmp_path):
