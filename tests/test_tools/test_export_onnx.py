@@ -151,6 +151,22 @@ def test_script_of_the_docs(tool, repo_root, tmp_path, monkeypatch, capsys):
     assert re.findall(r'(\d\.\d\d),', printed) == [f'{s:.2f}' for s in scores]
 
 
+@pytest.mark.parametrize(
+    ('resize', 'expected'),
+    [
+        (dict(scale=(64, 48)), ((48, 64), False)),
+        (dict(scale=96), ((96, 96), False)),
+        (dict(scale=(1280, 256), keep_ratio=True), ((256, 256), True)),
+        (None, ((224, 224), False)),
+    ],
+)
+def test_size_of_the_test_pipeline(tool, resize, expected):
+    pipeline = [dict(type='Resize', **resize)] if resize else []
+    dataset = dict(type='ToyDataset', pipeline=pipeline)
+    cfg = Config(dict(test_dataloader=dict(dataset=dataset)))
+    assert tool.input_size(cfg) == expected
+
+
 class OneSize(BaseModel):
     """A neck whose parameters fit one size of maps."""
 

@@ -56,7 +56,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         nargs=2,
         metavar=('HEIGHT', 'WIDTH'),
         help='size of the images; by default what the test pipeline resizes '
-        'to, or else 224 224',
+        'to, squares of the short side where it keeps the ratio, or 224 224',
     )
     parser.add_argument(
         '--fixed',
@@ -118,16 +118,21 @@ class ExportedSegmentor(nn.Module):
         )
 
 
-def input_size(cfg: Config) -> Tuple[int, int]:
-    """Return (height, width) that the test pipeline resizes to."""
+def input_size(cfg: Config) -> Tuple[Tuple[int, int], bool]:
+    """Return (height, width) that the test pipeline resizes to.
+
+    Where images keep their ratio, which is said, both are the short side.
+    """
     dataset = dataset_config(cfg, 'test')
     for transform in dataset.get('pipeline', ()):
         scale = transform.get('scale')
         if transform['type'].endswith('Resize') and scale:
             if isinstance(scale, int):
-                return scale, scale
-            return int(scale[1]), int(scale[0])
-    return 224, 224
+                return (scale, scale), False
+            if transform.get('keep_ratio'):
+                return (min(scale), min(scale)), True
+            return (int(scale[1]), int(scale[0])), False
+    return (224, 224), False
 
 
 def describe(model: BaseModel, size: Sequence[int]) -> Dict[str, Any]:
@@ -265,7 +270,8 @@ def export(args: argparse.Namespace) -> None:
     model = init_model(
         args.config, args.checkpoint, 'cpu', args.cfg_options
     ).float()
-    size = tuple(args.size or input_size(model.cfg))
+    size, keeps = input_size(model.cfg)
+    size = tuple(args.size or size)
     if min(size) < 1:
         raise ValueError(f'--size: expected positive numbers, got {size}.')
     kind = ExportedSegmentor if is_segmentor(model) else ExportedClassifier
@@ -283,7 +289,7 @@ def export(args: argparse.Namespace) -> None:
         content = write_onnx(module, images, False, args.opset)
         gap = check(content, module, size, False)
     described = describe(model, size)
-    described['input']['free_size'] = free
+    described['input'].update(free_size=free, keep_ratio=free and keeps)
     described['outputs'] = {name: OUTPUTS[name] for name in module.names}
     args.out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(str(args.out), content)
