@@ -60,9 +60,12 @@ _AT_LENGTH = (
     'Config:\n',
     'Hooks will be executed in',
     'Distributed training is not used, all SyncBatchNorm',
+    'paramwise_options -- ',
     '"FileClient" will be deprecated',
     '"HardDiskBackend" is the alias',
 )
+# Of every frozen parameter.
+_FROZEN = 'is skipped since its requires_grad=False'
 # Seconds between lines that say how far a loop is.
 _PAUSE = 30
 # Parameters of glibc's mallopt (malloc.h).
@@ -250,7 +253,8 @@ class _ShortRunner(Runner):
 
 
 def _is_short(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith(_AT_LENGTH)
+    text = record.getMessage()
+    return not (text.startswith(_AT_LENGTH) or text.endswith(_FROZEN))
 
 
 def _set_baselines(cfg: Config) -> None:

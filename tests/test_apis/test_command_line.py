@@ -2,6 +2,7 @@
 
 import datetime
 import io
+import logging
 import os
 import subprocess
 import sys
@@ -375,6 +376,20 @@ def test_progress_on_a_terminal(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ('text', 'short'),
+    [
+        ('paramwise_options -- backbone.net.conv.weight:lr=0.1', False),
+        ('a.weight is skipped since its requires_grad=False', False),
+        ('Config:\na = 1', False),
+        ('Checkpoints will be saved to a.', True),
+    ],
+)
+def test_the_console_says_nothing_of_each_parameter(text, short):
+    record = logging.makeLogRecord(dict(msg=text))
+    assert command_line._is_short(record) is short
+
+
 def test_freed_memory_is_reused():
     line = [sys.executable, '-c', PROGRAM]
     before, after = subprocess.check_output(line, text=True).split()[-2:]
