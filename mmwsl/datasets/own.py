@@ -539,6 +539,9 @@ class XMLDataset(VOCImageLevelDataset):
         self.pairs = dict(pairs)
         super().__init__(ann_file='', allow_empty=True, **kwargs)
 
+    def _mask_paths(self, img_id: str) -> Dict[str, str]:
+        return {}
+
     def load_data_list(self) -> List[DataInfo]:
         """Read the annotations."""
         label_of = self._label_of()

@@ -110,6 +110,14 @@ def test_layouts_with_counts(tmp_path, write):
     assert not dataset.unlabelled
 
 
+def test_xml_has_no_masks(tmp_path):
+    xml_beside(tmp_path)
+    steps = [dict(type='LoadWSLImage'), dict(type='LoadEvalAnnotations')]
+    data = OwnDataset(data_root=str(tmp_path), test_mode=True, pipeline=steps)
+    with pytest.raises(ValueError, match='the dataset has no seg_map'):
+        data[0]
+
+
 def test_boxes_stay_out_of_training(tmp_path):
     xml_beside(tmp_path)
     train = OwnDataset(data_root=str(tmp_path), split='all')
