@@ -10,6 +10,7 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from mmwsl.apis import init_model
+from mmwsl.apis.classifiers import save_model
 from mmwsl.apis.peers import PEERS, convert_peer
 from mmwsl.registry import MODELS
 from mmwsl.structures import WSLDataSample
@@ -43,15 +44,16 @@ def module(net):
 
 @pytest.fixture
 def converted(tmp_path):
-    """Convert what a file holds, and build the model of its config."""
+    """Convert what a file holds; returns the model of what was written."""
 
     def convert(peer, content, **kwargs):
         path = tmp_path / 'theirs.pth'
         torch.save(content, path)
         found = convert_peer(peer, path, **kwargs)
+        out = tmp_path / 'ours.pth'
+        config = save_model(found.cfg, found.checkpoint, out)
         init_default_scope(found.cfg.default_scope)
-        model = init_model(found.cfg, found.checkpoint)
-        return model, found
+        return init_model(config, out), found
 
     return convert
 
@@ -230,7 +232,9 @@ def test_dawsol(converted, erased):
     assert ('insert' in found.cfg.model.backbone) == bool(erased)
 
 
-@pytest.mark.parametrize('large', [True, False])
+@pytest.mark.parametrize(
+    'large', [True, pytest.param(False, marks=pytest.mark.slow)]
+)
 def test_wsolevaluation_resnet(converted, large):
     net = enliven(Localiser(Extractor(width=4, large=large), 7))
     options = {**THIN, 'model.backbone.output_stride': 8 if large else 16}
