@@ -45,16 +45,15 @@ class Kill(NamedTuple):
 
 
 KILLS: List[Kill] = [
-    # Within the second epoch; while its checkpoint is written; at the end.
+    # Within the second epoch; at the end.
     Kill('attention', AttentionAccumulationHook, 'after_train_iter', 3),
-    Kill('attention', LocalBackend, 'put', 1, half=True),
     Kill('attention', AttentionAccumulationHook, 'after_train', 1),
     # While the first step mines; as the second begins; while labels are made.
     Kill('erase', adversarial_erasing_loop, 'write_regions', 3),
     Kill('erase', EpochSeedHook, 'before_train_epoch', 1),
     Kill('erase', adversarial_erasing_loop, 'write_label_map', 2),
+    # While a checkpoint is written.
     Kill('segmentor', LocalBackend, 'put', 1, half=True),
-    Kill('segmentor', EpochSeedHook, 'before_train_epoch', 2),
 ]
 
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import itertools
+import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any, List
@@ -41,6 +42,20 @@ def call(tool: ModuleType, *args: Any) -> int:
         return int(str(stop.code))
     finally:
         _forget()
+
+
+def metrics(tool: ModuleType, folder: Path, *args: Any) -> Any:
+    """Run a command that scores, and return what it writes."""
+    out = folder / 'new' / 'metrics.json'
+    assert call(tool, *args, '--out', out) == 0
+    return json.loads(out.read_text())
+
+
+def fails(tool: ModuleType, capsys: Any, *args: Any) -> str:
+    """Run a command that fails, and return its one error."""
+    capsys.readouterr()
+    assert call(tool, *args) == 1
+    return error(capsys.readouterr())
 
 
 def _forget() -> None:

@@ -21,11 +21,8 @@ import argparse
 import os
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from mmwsl.apis import (
-    ToolParser,
-    friendly_errors,
-    with_progress,
-)
+from mmwsl.apis import ToolParser, with_progress
+from mmwsl.apis.scoring import read_results
 from mmwsl.datasets.files import files_by_id
 from mmwsl.evaluation.exporting import (
     FORMATS,
@@ -43,50 +40,40 @@ import numpy as np
 # What as_dict says of each image, by image id.
 Contents = Dict[str, Dict[str, Any]]
 
-
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = ToolParser('Export pseudo labels and predictions for other tools')
-    parser.add_argument('format', choices=list(FORMATS), help='of the export')
-    parser.add_argument('source', help='folder or file of labels')
-    parser.add_argument('out', help='folder to write, new or empty')
-    parser.add_argument(
-        '--images',
-        metavar='DIR',
-        help='folder of the images; JSON files of predictions name them',
-    )
-    parser.add_argument(
-        '--classes',
-        metavar='NAMES',
-        help="names of the classes, without background: 'a,b,c', a file with "
-        'one a line, or voc; counts.csv and JSON files name them',
-    )
-    parser.add_argument(
-        '--min-area',
-        type=int,
-        default=1,
-        metavar='PIXELS',
-        help='leave smaller objects out',
-    )
-    parser.add_argument(
-        '--tolerance',
-        type=float,
-        default=0.75,
-        metavar='PIXELS',
-        help='by how much polygons may leave the edges of pixels',
-    )
-    parser.add_argument(
-        '--image-url',
-        metavar='PREFIX',
-        help='what Label Studio finds the images by, put before their names '
-        '(default: /data/local-files/?d=NAME_OF_THE_FOLDER/)',
-    )
-    parser.add_argument(
-        '--model-version',
-        default='mmwsl',
-        help='name of the predictions in Label Studio',
-    )
-    return parser.parse_args(argv)
+parser = ToolParser('Export pseudo labels and predictions for other tools')
+parser.add_argument('format', choices=list(FORMATS), help='of the export')
+parser.add_argument('source', help='folder or file of labels')
+parser.add_argument('out', help='folder to write, new or empty')
+parser.option(
+    '--images',
+    None,
+    'folder of the images; JSON files of predictions name them',
+    metavar='DIR',
+)
+parser.option(
+    '--classes',
+    None,
+    "names of the classes, without background: 'a,b,c', a file with one a "
+    'line, or voc; counts.csv and JSON files name them',
+    metavar='NAMES',
+)
+parser.option('--min-area', 1, 'leave smaller objects out', metavar='PIXELS')
+parser.option(
+    '--tolerance',
+    0.75,
+    'by how much polygons may leave the edges of pixels',
+    metavar='PIXELS',
+)
+parser.option(
+    '--image-url',
+    None,
+    'what Label Studio finds the images by, put before their names (default: '
+    '/data/local-files/?d=NAME_OF_THE_FOLDER/)',
+    metavar='PREFIX',
+)
+parser.option(
+    '--model-version', 'mmwsl', 'name of the predictions in Label Studio'
+)
 
 
 def read_source(source: str) -> Tuple[Contents, List[str]]:
@@ -96,11 +83,10 @@ def read_source(source: str) -> Tuple[Contents, List[str]]:
     if not os.path.isdir(source):
         kind = 'instances' if source.endswith('.json') else 'counts'
         return read_written({kind: source})
-    written = {
-        'labels': os.path.join(source, 'labels'),
-        'instances': os.path.join(source, 'instances.json'),
-        'counts': os.path.join(source, 'counts.csv'),
-    }
+    names = dict(
+        labels='labels', instances='instances.json', counts='counts.csv'
+    )
+    written = {k: os.path.join(source, name) for k, name in names.items()}
     written = {k: path for k, path in written.items() if os.path.exists(path)}
     if written:
         return read_written(written)
@@ -119,13 +105,9 @@ def read_written(files: Dict[str, str]) -> Tuple[Contents, List[str]]:
         found = files_by_id(files['labels'], ('.png',), silent=True)
         for img_id, path in found.items():
             label_map = read_label_map(path)
-            height, width = label_map.shape
-            contents[img_id] = dict(
-                describe_label_map(label_map, ()),
-                file=path,
-                height=height,
-                width=width,
-            )
+            size = dict(zip(('height', 'width'), label_map.shape))
+            described = describe_label_map(label_map, ())
+            contents[img_id] = dict(described, file=path, **size)
     if 'counts' in files:
         path = files['counts']
         ids, counts, names = read_class_scores(path, 'counts')
@@ -136,34 +118,17 @@ def read_written(files: Dict[str, str]) -> Tuple[Contents, List[str]]:
         path = files['instances']
         for content in contents.values():
             content['instances'] = []
-        for number, item in enumerate(read_items(path)):
-            place = f'{path}: instance {number}'
+        kinds = dict(image_id=str, category_id=int, segmentation=dict)
+        for number, item in enumerate(read_results(path, **kinds)):
+            place = f'{path}: result {number}'
+            item = dict(item, label=item['category_id'])
+            item['score'] = item.get('score')
+            check_object(item, place)
             mask = decode_mask(item['segmentation'], place)
             content = contents.setdefault(item['image_id'], dict(file=path))
             check_size(content, mask.shape, place)
-            label = item['category_id']
-            content.setdefault('instances', []).append(
-                dict(item, label=label, score=item.get('score'))
-            )
+            content.setdefault('instances', []).append(item)
     return contents, classes
-
-
-def read_items(path: str) -> List[Dict[str, Any]]:
-    """Read and check the list of instances."""
-    items = read_json(path, 'list of instances')
-    if not isinstance(items, list):
-        raise ValueError(f'{path}: is no list of instances')
-    kinds = dict(image_id=str, category_id=int, segmentation=dict)
-    for number, item in enumerate(items):
-        for key, kind in kinds.items():
-            value = item.get(key) if isinstance(item, dict) else None
-            if not isinstance(value, kind) or isinstance(value, bool):
-                raise ValueError(
-                    f'{path}: instance {number}: {key} is no {kind.__name__}'
-                )
-        check_label(item['category_id'], f'{path}: instance {number}')
-        check_score(item.get('score', 1), f'{path}: instance {number}')
-    return items
 
 
 def read_predictions(files: Dict[str, str]) -> Tuple[Contents, List[str]]:
@@ -199,15 +164,17 @@ def check_prediction(content: Any) -> None:
     for item in content['segments'] + content.get('instances', []):
         if not isinstance(item, dict):
             raise ValueError(f'{item!r} is no segment and no instance')
-        check_label(item.get('label'), 'segments and instances')
-        check_score(item.get('score', 1), 'instances')
+        check_object(item, 'segments and instances')
         decode_mask(item.get('segmentation'), f'class {item["label"]}', size)
 
 
-def check_label(label: Any, place: str) -> None:
-    """Refuse what is no index of a class."""
+def check_object(item: Dict[str, Any], place: str) -> None:
+    """Refuse an object whose class is no index, or its score no number."""
+    label = item.get('label')
     if not isinstance(label, int) or isinstance(label, bool) or label < 0:
         raise ValueError(f'{place}: {label!r} is no index of a class')
+    if item.get('score') is not None:
+        check_score(item['score'], place)
 
 
 def check_score(score: Any, place: str) -> None:
@@ -255,34 +222,32 @@ def check_classes(contents: Contents, classes: Sequence[str]) -> None:
             )
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+@parser.command
+def main(args: argparse.Namespace) -> None:
     """Export as the command line says."""
-    args = parse_args(argv)
-    with friendly_errors():
-        settings = dict(
-            image_dir=args.images,
-            min_area=args.min_area,
-            tolerance=args.tolerance,
-            image_url=args.image_url,
-            model_version=args.model_version,
+    settings = dict(
+        image_dir=args.images,
+        min_area=args.min_area,
+        tolerance=args.tolerance,
+        image_url=args.image_url,
+        model_version=args.model_version,
+    )
+    # Refused before anything is read.
+    LabelExport(args.format, args.out, **settings)
+    contents, classes = read_source(args.source)
+    if args.classes:
+        classes = read_class_names(args.classes)
+    if not classes:
+        raise ValueError(
+            f'{args.source}: does not name the classes; say --classes'
         )
-        # Refused before anything is read.
-        LabelExport(args.format, args.out, **settings)
-        contents, classes = read_source(args.source)
-        if args.classes:
-            classes = read_class_names(args.classes)
-        if not classes:
-            raise ValueError(
-                f'{args.source}: does not name the classes; say --classes'
-            )
-        find_images(contents, args.images)
-        check_classes(contents, classes)
-        export = LabelExport(args.format, args.out, classes, **settings)
-        with export:
-            for img_id, content in with_progress(contents.items()):
-                export.add(img_id, content)
-        print(export.summary())
-    return 0
+    find_images(contents, args.images)
+    check_classes(contents, classes)
+    export = LabelExport(args.format, args.out, classes, **settings)
+    with export:
+        for img_id, content in with_progress(contents.items()):
+            export.add(img_id, content)
+    print(export.summary())
 
 
 if __name__ == '__main__':

@@ -7,14 +7,9 @@ import argparse
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, List, Optional, Sequence, Tuple, Union
+from typing import Any, List, Sequence, Tuple, Union
 
-from mmwsl.apis import (
-    ToolParser,
-    WSLInferencer,
-    add_cfg_options,
-    friendly_errors,
-)
+from mmwsl.apis import ToolParser, WSLInferencer
 from mmwsl.apis.command_line import add_export_options
 from mmwsl.apis.errors import error_line
 from mmwsl.apis.inference import (
@@ -27,41 +22,31 @@ from mmwsl.utils.tables import class_name
 
 import numpy as np
 
-
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = ToolParser(
-        'Draw the class maps that a model makes of images, and '
-        'the counts and instances that it predicts'
-    )
-    parser.add_argument('source', help='image, or folder of images')
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument(
-        '--out-dir',
-        default='image_demo',
-        help='folder for the pictures',
-    )
-    parser.add_argument(
-        '--labels',
-        nargs='+',
-        metavar='CLASS',
-        help='names or indices of classes that the images are known to show; '
-        'by default maps are drawn of the classes that the model predicts',
-    )
-    parser.add_argument(
-        '--batch-size',
-        type=int,
-        default=1,
-        help='images that the network sees at once; those of other sizes are '
-        'padded',
-    )
-    parser.add_argument(
-        '--device', help='for example cpu or cuda:1; by default what is there'
-    )
-    add_export_options(parser)
-    add_cfg_options(parser)
-    return parser.parse_args(argv)
+parser = ToolParser(
+    'Draw the class maps that a model makes of images, and the counts and '
+    'instances that it predicts'
+)
+parser.add_argument('source', help='image, or folder of images')
+parser.add_argument('config', help='config file')
+parser.add_argument('checkpoint', help='checkpoint file')
+parser.option('--out-dir', 'image_demo', 'folder for the pictures')
+parser.option(
+    '--labels',
+    None,
+    'names or indices of classes that the images are known to show; by '
+    'default maps are drawn of the classes that the model predicts',
+    nargs='+',
+    metavar='CLASS',
+)
+parser.option(
+    '--batch-size',
+    1,
+    'images that the network sees at once; those of other sizes are padded',
+)
+text = 'for example cpu or cuda:1; by default what is there'
+parser.option('--device', None, text)
+add_export_options(parser)
+parser.cfg_options()
 
 
 def as_label(text: str, classes: Sequence[str]) -> Union[str, int]:
@@ -153,11 +138,10 @@ def draw_images(args: argparse.Namespace) -> List[Tuple[Any, str]]:
     return failed
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+@parser.command
+def main(args: argparse.Namespace) -> int:
     """Draw the images; 1 if one of them could not be drawn."""
-    args = parse_args(argv)
-    with friendly_errors():
-        failed = draw_images(args)
+    failed = draw_images(args)
     for path, text in failed:
         line = text if str(path) in text else f'{path}: {text}'
         print(f'error: {line}', file=sys.stderr)

@@ -22,9 +22,9 @@ those of ``--truth`` and copies of what they hold.
 import argparse
 import os
 from functools import partial
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import List, Tuple
 
-from mmwsl.apis import ToolParser, friendly_errors
+from mmwsl.apis import ToolParser
 from mmwsl.apis.image_files import add_truth_option, make_label_maps
 from mmwsl.datasets.transforms import LoadSaliency
 from mmwsl.evaluation.files import find_map_files, read_class_maps
@@ -37,58 +37,48 @@ from mmwsl.pseudo_labels import (
 )
 from mmwsl.pseudo_labels.guard import check_origin
 from mmwsl.pseudo_labels.labels import read_label_map
+from mmwsl.utils.files import naming
 
 import numpy as np
 
-
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = ToolParser('Make label maps, folder by folder')
-    steps = parser.add_subparsers(dest='step', required=True)
-    initial = steps.add_parser('initial', help='extract the background')
-    mine = steps.add_parser('mine', help='mine potential objects')
-    mask = steps.add_parser('mask', help='mask non-salient regions')
-    keep = steps.add_parser('keep', help='keep pixels ignored')
-    for step in (initial, mine, mask):
-        step.add_argument('maps', help='folder of class maps')
-    for step in (mine, mask, keep):
-        step.add_argument('labels', help='folder of the label maps so far')
-    for step in (mask, keep):
-        step.add_argument('predictions', help='folder of predicted label maps')
-    for step in (initial, mask):
-        step.add_argument('saliency', help='folder of saliency maps')
-    initial.add_argument('--fg-threshold', type=float, default=0.3)
-    initial.add_argument('--conflict-threshold', type=float, default=0.9)
-    initial.add_argument('--map-threshold', type=float, default=0.8)
-    initial.add_argument('--saliency-threshold', type=float, default=32 / 255)
-    mine.add_argument('--bg-threshold', type=float, default=0.3)
-    mask.add_argument('--dilation', type=int, default=30)
-    mask.add_argument(
-        '--saliency-threshold',
-        type=float,
-        default=0.0,
-        help='saliency above it is salient; soft maps, which are hardly '
-        'anywhere 0, need more than 0',
+MAPS = ('maps', 'folder of class maps')
+LABELS = ('labels', 'folder of the label maps so far')
+PREDICTIONS = ('predictions', 'folder of predicted label maps')
+SALIENCY = ('saliency', 'folder of saliency maps')
+STEPS = {
+    'initial': ('extract the background', MAPS, SALIENCY),
+    'mine': ('mine potential objects', MAPS, LABELS),
+    'mask': ('mask non-salient regions', MAPS, LABELS, PREDICTIONS, SALIENCY),
+    'keep': ('keep pixels ignored', LABELS, PREDICTIONS),
+}
+parser = ToolParser('Make label maps, folder by folder')
+subparsers = parser.add_subparsers(dest='step', required=True)
+steps = {}
+for name, (words, *sources) in STEPS.items():
+    step = steps[name] = subparsers.add_parser(name, help=words)
+    for folder, words in (*sources, ('out', 'folder to write to')):
+        step.add_argument(folder, help=words)
+    step.option(
+        '--min-ratio',
+        0.01 if name in ('mine', 'mask') else 0.0,
+        'ignore images in which a smaller share of the pixels carries a class',
     )
-    mask.add_argument(
-        '--keep-ignored',
-        action='store_true',
-        help="the same as the step 'keep' besides",
-    )
-    for step in (initial, mine, mask, keep):
-        step.add_argument('out', help='folder to write to')
-        step.add_argument(
-            '--min-ratio',
-            type=float,
-            default=0.01 if step in (mine, mask) else 0.0,
-            help='ignore images in which a smaller share of the pixels '
-            'carries a class',
-        )
-        add_truth_option(step)
-    args = parser.parse_args(argv)
-    if not 0 <= args.min_ratio <= 1:
-        parser.error('--min-ratio must be from 0 to 1')
-    return args
+    add_truth_option(step)
+steps['initial'].option('--fg-threshold', 0.3)
+steps['initial'].option('--conflict-threshold', 0.9)
+steps['initial'].option('--map-threshold', 0.8)
+steps['initial'].option('--saliency-threshold', 32 / 255)
+steps['mine'].option('--bg-threshold', 0.3)
+steps['mask'].option('--dilation', 30)
+steps['mask'].option(
+    '--saliency-threshold',
+    0.0,
+    'saliency above it is salient; soft maps, which are hardly anywhere 0, '
+    'need more than 0',
+)
+steps['mask'].option(
+    '--keep-ignored', False, "the same as the step 'keep' besides"
+)
 
 
 def read_label(
@@ -122,7 +112,7 @@ def label_of_maps(
 ) -> np.ndarray:
     """Run one of NSROM's steps for the class maps in ``path``."""
     planes, labels = read_class_maps(path)
-    maps: Dict[int, np.ndarray] = dict(zip(labels.tolist(), planes))
+    maps = dict(zip(labels.tolist(), planes))
     shape, other = planes.shape[1:], f'the class maps in {path} are'
     if args.step != 'mine':
         entry = dict(img_id=img_id, ori_shape=shape)
@@ -131,7 +121,7 @@ def label_of_maps(
         given = read_label(args.labels, img_id, shape, other)
     if args.step == 'mask':
         predicted = read_label(args.predictions, img_id, shape, other)
-    try:
+    with naming(path):
         if args.step == 'initial':
             return initial_label(
                 saliency,
@@ -151,16 +141,13 @@ def label_of_maps(
             args.dilation,
             args.saliency_threshold,
         )
-        return keep_ignored(label, given) if args.keep_ignored else label
-    except (TypeError, ValueError) as error:
-        raise ValueError(f'{path}: {error}') from error
+    return keep_ignored(label, given) if args.keep_ignored else label
 
 
 def check_sources(args: argparse.Namespace, img_ids: List[str]) -> None:
     """Refuse ground truth as input, and to write where the input is."""
-    given = vars(args)
     for name in ('labels', 'predictions', 'saliency'):
-        source = given.get(name)
+        source = getattr(args, name, None)
         if source is None:
             continue
         # Saliency is refused by its place alone.
@@ -171,15 +158,15 @@ def check_sources(args: argparse.Namespace, img_ids: List[str]) -> None:
             raise ValueError(f'{args.out}: is a folder of the input')
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+@parser.command
+def main(args: argparse.Namespace) -> None:
     """Make the label maps that are not there yet."""
-    args = parse_args(argv)
-    with friendly_errors():
-        keep = args.step == 'keep'
-        files = find_map_files(args.predictions if keep else args.maps)
-        check_sources(args, list(files))
-        make_label_maps(files, args.out, partial(make_label, args))
-    return 0
+    if not 0 <= args.min_ratio <= 1:
+        parser.error('--min-ratio must be from 0 to 1')
+    keep = args.step == 'keep'
+    files = find_map_files(args.predictions if keep else args.maps)
+    check_sources(args, list(files))
+    make_label_maps(files, args.out, partial(make_label, args))
 
 
 if __name__ == '__main__':

@@ -2,13 +2,11 @@
 
 import argparse
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, List
 
 from mmwsl.apis import (
     build_runner,
-    friendly_errors,
     keep_freed_memory,
-    parse_runner_args,
     read_config,
     runner_parser,
 )
@@ -16,36 +14,24 @@ from mmwsl.apis.command_line import add_export_options
 
 from mmengine.config import Config
 
-
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = runner_parser('Test a model')
-    parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument(
-        '--out',
-        help='pickle file (.pkl) of scores, labels, counts, instances and '
-        'label maps, masks as run lengths',
-    )
-    parser.add_argument(
-        '--out-maps',
-        action='store_true',
-        help='let --out hold samples with everything, maps and truth too, '
-        'which takes megabytes an image',
-    )
-    add_export_options(parser)
-    parser.add_argument(
-        '--show', action='store_true', help='show pictures in a window'
-    )
-    parser.add_argument(
-        '--show-dir', help='folder for a picture of every image'
-    )
-    parser.add_argument(
-        '--wait-time',
-        type=float,
-        default=2,
-        help='seconds that --show waits at each picture',
-    )
-    return parse_runner_args(parser, argv)
+parser = runner_parser('Test a model')
+parser.add_argument('checkpoint', help='checkpoint file')
+parser.option(
+    '--out',
+    None,
+    'pickle file (.pkl) of scores, labels, counts, instances and label maps, '
+    'masks as run lengths',
+)
+parser.option(
+    '--out-maps',
+    False,
+    'let --out hold samples with everything, maps and truth too, which takes '
+    'megabytes an image',
+)
+add_export_options(parser)
+parser.option('--show', False, 'show pictures in a window')
+parser.option('--show-dir', None, 'folder for a picture of every image')
+parser.option('--wait-time', 2.0, 'seconds that --show waits at each picture')
 
 
 def draw_pictures(cfg: Config, args: argparse.Namespace) -> None:
@@ -65,23 +51,22 @@ def draw_pictures(cfg: Config, args: argparse.Namespace) -> None:
         hook.out_dir = args.show_dir
 
 
-def dump_predictions(cfg: Config, out: str, maps: bool = False) -> None:
-    """Add a pickle of all predictions, maps too or not, to the metrics."""
-    if Path(out).suffix not in ('.pkl', '.pickle'):
-        raise ValueError(f'--out must end in .pkl, got {out}.')
-    if maps:
-        add_metric(cfg, dict(type='DumpResults', out_file_path=out))
-    else:
-        add_metric(cfg, dict(type='mmwsl.PredictionDump', out_file=out))
-
-
-def add_metric(cfg: Config, metric: Dict[str, Any]) -> None:
-    """Put a metric behind those of the config."""
-    evaluator = cfg.test_evaluator
-    if isinstance(evaluator, (list, tuple)):
-        cfg.test_evaluator = [*evaluator, metric]
-    else:
-        cfg.test_evaluator = [evaluator, metric]
+def output_metrics(args: argparse.Namespace) -> List[Dict[str, Any]]:
+    """Return the metrics that write what ``--out`` and ``--export`` ask."""
+    metrics = []
+    if args.out is None and args.out_maps:
+        raise ValueError('--out-maps needs --out FILE.')
+    if args.out is not None:
+        if Path(args.out).suffix not in ('.pkl', '.pickle'):
+            raise ValueError(f'--out must end in .pkl, got {args.out}.')
+        dump = dict(type='mmwsl.PredictionDump', out_file=args.out)
+        if args.out_maps:
+            dump = dict(type='DumpResults', out_file_path=args.out)
+        metrics.append(dump)
+    if args.export:
+        metric = dict(type='mmwsl.LabelExportMetric', min_area=args.min_area)
+        metrics.append(dict(metric, export=args.export))
+    return metrics
 
 
 def build_config(args: argparse.Namespace) -> Config:
@@ -95,30 +80,26 @@ def build_config(args: argparse.Namespace) -> Config:
     cfg.resume = False
     if args.show or args.show_dir:
         draw_pictures(cfg, args)
-    if args.out is not None:
-        dump_predictions(cfg, args.out, args.out_maps)
-    elif args.out_maps:
-        raise ValueError('--out-maps needs --out FILE.')
-    if args.export:
-        metric = dict(type='mmwsl.LabelExportMetric', min_area=args.min_area)
-        add_metric(cfg, dict(metric, export=args.export))
+    found = cfg.test_evaluator
+    several = isinstance(found, (list, tuple))
+    metrics = output_metrics(args)
+    if metrics:
+        cfg.test_evaluator = [*(found if several else [found]), *metrics]
     return cfg
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+@parser.command
+def main(args: argparse.Namespace) -> None:
     """Test as the command line says."""
-    args = parse_args(argv)
-    with friendly_errors():
-        keep_freed_memory()
-        runner = build_runner(build_config(args))
-        folder = Path(args.checkpoint).parent
-        best = sorted(path.name for path in folder.glob('best_*.pth'))
-        runner.logger.info(
-            f'Testing {args.checkpoint}; the best of its run: '
-            f'{", ".join(best) or "not known"}'
-        )
-        runner.test()
-    return 0
+    keep_freed_memory()
+    runner = build_runner(build_config(args))
+    folder = Path(args.checkpoint).parent
+    best = sorted(path.name for path in folder.glob('best_*.pth'))
+    runner.logger.info(
+        f'Testing {args.checkpoint}; the best of its run: '
+        f'{", ".join(best) or "not known"}'
+    )
+    runner.test()
 
 
 if __name__ == '__main__':

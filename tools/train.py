@@ -1,14 +1,11 @@
 """Train a model: ``python tools/train.py CONFIG``."""
 
 import argparse
-from typing import Optional, Sequence
 
 from mmwsl.apis import (
     build_runner,
-    friendly_errors,
     keep_freed_memory,
     mend_last_checkpoint,
-    parse_runner_args,
     read_config,
     runner_parser,
 )
@@ -18,30 +15,27 @@ from mmwsl.engine.hooks import LastValidationHook
 import torch
 from mmengine.config import Config
 
-
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = runner_parser('Train a model')
-    parser.add_argument(
-        '--resume',
-        nargs='?',
-        const='auto',
-        help='go on from this checkpoint, or without a value from the latest '
-        'one in the work folder',
-    )
-    parser.add_argument(
-        '--amp',
-        action='store_true',
-        help='train with automatic mixed precision: on an accelerator, or in '
-        'bfloat16 on a CPU that computes with it',
-    )
-    parser.add_argument(
-        '--auto-scale-lr',
-        action='store_true',
-        help="scale the learning rate with the batch size, as the config's "
-        '"auto_scale_lr.base_batch_size" says',
-    )
-    return parse_runner_args(parser, argv)
+parser = runner_parser('Train a model')
+parser.option(
+    '--resume',
+    None,
+    'go on from this checkpoint, or without a value from the latest one in '
+    'the work folder',
+    nargs='?',
+    const='auto',
+)
+parser.option(
+    '--amp',
+    False,
+    'train with automatic mixed precision: on an accelerator, or in bfloat16 '
+    'on a CPU that computes with it',
+)
+parser.option(
+    '--auto-scale-lr',
+    False,
+    "scale the learning rate with the batch size, as the config's "
+    '"auto_scale_lr.base_batch_size" says',
+)
 
 
 def build_config(args: argparse.Namespace) -> Config:
@@ -75,17 +69,15 @@ def build_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+@parser.command
+def main(args: argparse.Namespace) -> None:
     """Train as the command line says."""
-    args = parse_args(argv)
-    with friendly_errors():
-        cfg = build_config(args)
-        keep_freed_memory()
-        runner = build_runner(cfg)
-        if cfg.resume:
-            runner.register_hook(LastValidationHook())
-        runner.train()
-    return 0
+    cfg = build_config(args)
+    keep_freed_memory()
+    runner = build_runner(cfg)
+    if cfg.resume:
+        runner.register_hook(LastValidationHook())
+    runner.train()
 
 
 if __name__ == '__main__':

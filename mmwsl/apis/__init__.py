@@ -2,11 +2,9 @@
 
 from mmwsl.apis.command_line import (
     ToolParser,
-    add_cfg_options,
     build_runner,
     keep_freed_memory,
     mend_last_checkpoint,
-    parse_runner_args,
     read_config,
     runner_parser,
     setup_cpu_distributed,
@@ -17,14 +15,12 @@ from mmwsl.apis.inference import (
     WSLInferencer,
     inference_model,
     init_model,
-    load_weights,
 )
 from mmwsl.utils.config import check_config, dataset_config, load_config
 
 __all__ = [
     'ToolParser',
     'WSLInferencer',
-    'add_cfg_options',
     'build_runner',
     'check_config',
     'dataset_config',
@@ -33,9 +29,7 @@ __all__ = [
     'init_model',
     'keep_freed_memory',
     'load_config',
-    'load_weights',
     'mend_last_checkpoint',
-    'parse_runner_args',
     'read_config',
     'runner_parser',
     'setup_cpu_distributed',

@@ -7,9 +7,11 @@ import logging
 import os
 import sys
 import time
+from functools import wraps
 from pathlib import Path
 from typing import (
     Any,
+    Callable,
     Dict,
     Iterable,
     Iterator,
@@ -28,6 +30,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmengine.utils import ProgressBar
 
+from mmwsl.apis.errors import friendly_errors
 from mmwsl.engine.hooks.run_check_hook import RunCheckHook, check_batches
 from mmwsl.evaluation.exporting import FORMATS
 from mmwsl.utils.checkpoints import is_whole
@@ -73,19 +76,99 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 
 class ToolParser(argparse.ArgumentParser):
-    """A parser whose help shows defaults.
+    """The command line of a tool: its help shows defaults.
 
     Args:
         description: What the command does; its first line is shown.
+        stopped: What to say after Ctrl-C.
         **kwargs: Arguments of argparse's parser.
+
+    Example:
+        >>> parser = ToolParser('Count the images of a folder')
+        >>> parser.add_argument('folder', help='where they are')
+        >>> parser.option('--most', 9, 'how many to count')
+        >>> @parser.command
+        ... def main(args):
+        ...     print(min(args.most, len(os.listdir(args.folder))))
+        >>> main(['.'])
     """
 
     def __init__(
-        self, description: Optional[str] = None, **kwargs: Any
+        self,
+        description: Optional[str] = None,
+        stopped: str = 'stopped',
+        **kwargs: Any,
     ) -> None:
         first = (description or '').split('\n')[0]
         kwargs.setdefault('formatter_class', _Help)
         super().__init__(description=first, **kwargs)
+        self.stopped = stopped
+
+    def option(
+        self,
+        name: str,
+        default: Any,
+        text: Optional[str] = None,
+        **settings: Any,
+    ) -> None:
+        """Add an option, whose default says what it takes.
+
+        Args:
+            name: With its dashes.
+            default: A text or a number; None is a text that may be missing,
+                False a flag, a list one value or more, and a tuple as many
+                as it has.
+            text: Its help.
+            **settings: Arguments of ``add_argument``.
+        """
+        if default is False:
+            settings['action'] = 'store_true'
+        elif default is not None:
+            several = isinstance(default, (list, tuple))
+            first = default[0] if several and default else default
+            if not isinstance(first, (str, list, tuple)):
+                settings.setdefault('type', type(first))
+            if several:
+                number = '+' if isinstance(default, list) else len(default)
+                settings.setdefault('nargs', number)
+        self.add_argument(name, default=default, help=text, **settings)
+
+    def split(self, default: str, text: Optional[str] = None) -> None:
+        """Add ``--split``, which set of a config to take."""
+        choices = ['train', 'val', 'test']
+        self.option('--split', default, text, choices=choices)
+
+    def cfg_options(
+        self,
+        text: str = 'override the config: key=value, nested keys with dots, '
+        'lists as key="[a,b]"',
+    ) -> None:
+        """Add ``--cfg-options``."""
+        self.option('--cfg-options', None, text, nargs='+', action=_Options)
+
+    def command(
+        self, run: Callable[[argparse.Namespace], Optional[int]]
+    ) -> Callable[..., int]:
+        """Make a command of a function: errors become one line.
+
+        Args:
+            run: Takes the parsed command line; returns an exit code, or None
+                for 0.
+
+        Returns:
+            The command, which takes the command line as a list, by default
+            that of the process, and returns the exit code.
+        """
+
+        @wraps(run)
+        def main(argv: Optional[Sequence[str]] = None) -> int:
+            args = self.parse_args(argv)
+            code = None
+            with friendly_errors(self.stopped):
+                code = run(args)
+            return code or 0
+
+        return main
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
@@ -126,75 +209,49 @@ class _Options(argparse.Action):
         setattr(namespace, self.dest, options)
 
 
-def add_cfg_options(
-    parser: argparse.ArgumentParser,
-    text: str = 'override the config: key=value, nested keys with dots, lists '
-    'as key="[a,b]"',
-) -> None:
-    """Add ``--cfg-options`` with a help text to the parser of a command."""
-    parser.add_argument('--cfg-options', nargs='+', action=_Options, help=text)
-
-
-def add_export_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--export`` and ``--min-area`` to the parser of a command."""
-    parser.add_argument(
+def add_export_options(parser: ToolParser) -> None:
+    """Add ``--export`` and ``--min-area``."""
+    parser.option(
         '--export',
+        [],
+        'write the predictions for other tools to a new folder, as '
+        f'{", ".join(FORMATS)}; may be repeated',
         nargs=2,
         action='append',
-        default=[],
         metavar=('FORMAT', 'DIR'),
-        help='write the predictions for other tools to a new folder, as '
-        f'{", ".join(FORMATS)}; may be repeated',
     )
-    parser.add_argument(
-        '--min-area',
-        type=int,
-        default=1,
-        metavar='PIXELS',
-        help='leave smaller objects out of --export',
-    )
+    text = 'leave smaller objects out of --export'
+    parser.option('--min-area', 1, text, metavar='PIXELS')
 
 
-def runner_parser(description: str) -> argparse.ArgumentParser:
+def runner_parser(description: str) -> ToolParser:
     """Return a parser with mmengine's usual options."""
     parser = ToolParser(description)
     parser.add_argument('config', help='config file')
-    parser.add_argument(
+    parser.option(
         '--work-dir',
-        help='folder of logs, metrics and checkpoints; by default the '
-        'config\'s "work_dir", or work_dirs/NAME_OF_THE_CONFIG',
+        None,
+        "folder of logs, metrics and checkpoints; by default the config's "
+        '"work_dir", or work_dirs/NAME_OF_THE_CONFIG',
     )
-    add_cfg_options(parser)
-    parser.add_argument(
+    parser.cfg_options()
+    parser.option(
         '--launcher',
+        'none',
+        'how the processes of a distributed run were started',
         choices=['none', *_LAUNCHER_VARIABLES],
-        default='none',
-        help='how the processes of a distributed run were started',
     )
     # torch.distributed.launch passes this one to every process.
-    parser.add_argument(
-        '--local_rank',
-        '--local-rank',
-        type=int,
-        default=0,
-        help=argparse.SUPPRESS,
-    )
+    names = ('--local_rank', '--local-rank')
+    parser.add_argument(*names, type=int, default=0, help=argparse.SUPPRESS)
     return parser
-
-
-def parse_runner_args(
-    parser: argparse.ArgumentParser, argv: Optional[Sequence[str]]
-) -> argparse.Namespace:
-    """Parse and leave the local rank where mmengine looks for it."""
-    args = parser.parse_args(argv)
-    if args.launcher in ('none', 'pytorch'):
-        # The others name the rank in variables of their own.
-        os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
 
 
 def read_config(args: argparse.Namespace) -> Config:
     """Read the config and apply the options of :func:`runner_parser`."""
+    if args.launcher in ('none', 'pytorch'):
+        # mmengine looks there; the others name the rank in their own.
+        os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config, args.cfg_options)
     check_config(cfg, 'model')
     cfg.launcher = args.launcher
@@ -274,10 +331,6 @@ def setup_cpu_distributed(cfg: Config) -> None:
     ids to its model wrapper. On a machine without an accelerator this
     function starts the process group itself, which mmengine then leaves
     alone, and fills in ``model_wrapper_cfg``, a wrapper without devices.
-    Elsewhere, and without a launcher, it does nothing.
-
-    Raises:
-        ValueError: If the launcher's environment variables are missing.
     """
     launcher = cfg.get('launcher', 'none')
     if launcher == 'none' or get_device() != 'cpu':
@@ -336,11 +389,8 @@ def mend_last_checkpoint(work_dir: Union[str, Path]) -> bool:
 
     A run that is killed may leave mmengine's ``last_checkpoint`` without a
     name, or with that of a checkpoint that is removed or cut off. The file
-    will name the newest one that is whole; without any it is removed, and
-    the run begins anew.
-
-    Returns:
-        Whether there is a checkpoint to resume from.
+    will name the newest one that is whole; without any it is removed.
+    Returns whether there is a checkpoint to resume from.
     """
     path = Path(work_dir, 'last_checkpoint')
     if not path.is_file():
@@ -370,13 +420,8 @@ def with_progress(
 ) -> Iterator[Any]:
     """Pass items on, and show how many and how long it will still take.
 
-    Args:
-        items: The items.
-        number: Of the items, where they have no length.
-
-    Yields:
-        The items. Where errors go to a terminal there is a bar, and in a file
-        a line from time to time.
+    Where errors go to a terminal there is a bar, and in a file a line from
+    time to time. ``number`` is that of items that have no length.
     """
     number = len(items) if isinstance(items, Sized) else number or 0
     bar = None

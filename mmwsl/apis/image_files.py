@@ -10,11 +10,7 @@ import cv2
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
-from mmwsl.apis.command_line import (
-    ToolParser,
-    add_cfg_options,
-    with_progress,
-)
+from mmwsl.apis.command_line import ToolParser, with_progress
 from mmwsl.registry import DATASETS
 from mmwsl.utils.config import dataset_config, load_config
 from mmwsl.utils.files import join_inside
@@ -28,30 +24,26 @@ class ImageFiles(Dataset):
     """Makes the file of one image when its index is asked for.
 
     As a data set, so that a data loader's workers share the work.
-
-    Args:
-        number: Of images.
-        entry_of: Returns ``img_id``, ``img_path`` and what ``loader`` needs
-            of the image of an index.
-        loader: Transform that adds ``img`` to an entry.
-        folder: Where ``<image id><suffix>`` are written.
-        settings: What files were made with, as they say themselves.
-        write: Makes the file of an image, ``(path, img)``.
-        read_settings: Returns what a file was made with, or None for a file
-            of another program; raises ValueError for a broken one.
-        read_size: Returns the height and width of the image of a file.
-        overwrite: Whether to make those again that are there.
     """
 
     number: int
+    # ``img_id``, ``img_path`` and what the loader needs of an image.
     entry_of: Callable[[int], Dict[str, Any]]
+    # Adds ``img`` to an entry.
     loader: Callable[[Dict[str, Any]], Optional[Dict[str, Any]]]
+    # Where ``<image id><suffix>`` are written.
     folder: str
     suffix: str
+    # What files are made with, as they say themselves.
     settings: Dict[str, Any]
+    # Makes the file of an image, ``(path, img)``.
     write: Callable[[str, np.ndarray], None]
+    # What a file was made with, None for one of another program; raises
+    # ValueError for a broken one.
     read_settings: Callable[[str], Optional[Dict[str, Any]]]
+    # Height and width of the image of a file.
     read_size: Callable[[str], Tuple[int, int]]
+    # Whether to make those again that are there.
     overwrite: bool = False
 
     def __len__(self) -> int:
@@ -102,14 +94,7 @@ class ImageFiles(Dataset):
 
 
 def make_image_files(files: ImageFiles, num_workers: int) -> Tuple[int, int]:
-    """Make all files that are not there, and show how far it is.
-
-    Returns:
-        How many files were written and how many were there.
-
-    Raises:
-        ValueError: If an image or a file is broken; names it.
-    """
+    """Make all files that are not there; say how many were made and there."""
     loader = DataLoader(files, batch_size=None, num_workers=num_workers)
     written = present = 0
     # One thread a process, and none when processes are forked: a fork would
@@ -124,8 +109,8 @@ def make_image_files(files: ImageFiles, num_workers: int) -> Tuple[int, int]:
 
 
 def making_parser(
-    description: str, suffix: str, splits: List[str]
-) -> argparse.ArgumentParser:
+    description: Optional[str], suffix: str, splits: List[str]
+) -> ToolParser:
     """Return the command line that commands which make files share.
 
     Images of a config are by default those of ``splits``.
@@ -133,25 +118,15 @@ def making_parser(
     parser = ToolParser(description)
     parser.add_argument('source', help='config file, or folder of images')
     parser.add_argument('folder', help=f'where <image id>{suffix} are written')
-    parser.add_argument(
-        '--splits',
-        nargs='+',
-        default=splits,
-        choices=['train', 'val', 'test'],
-        help='whose images of a config',
+    choices = ['train', 'val', 'test']
+    parser.option(
+        '--splits', splits, 'whose images of a config', choices=choices
     )
-    parser.add_argument(
-        '--num-workers', type=int, default=0, help='processes beside this one'
-    )
-    parser.add_argument(
-        '--max-value',
-        type=int,
-        help='what white is in a folder of 16-bit images, such as 4095',
-    )
-    parser.add_argument(
-        '--overwrite', action='store_true', help='make all files again'
-    )
-    add_cfg_options(parser)
+    parser.option('--num-workers', 0, 'processes beside this one')
+    text = 'what white is in a folder of 16-bit images, such as 4095'
+    parser.option('--max-value', None, text, type=int)
+    parser.option('--overwrite', False, 'make all files again')
+    parser.cfg_options()
     return parser
 
 
@@ -161,12 +136,7 @@ def make_files(args: argparse.Namespace, what: str, **making: Any) -> None:
     Args:
         args: Of :func:`making_parser`.
         what: What to call the files.
-        **making: ``suffix``, ``settings``, ``write``, ``read_settings``
-            and ``read_size`` of :class:`ImageFiles`.
-
-    Raises:
-        ValueError: If files would lie among the images, or if the config
-            lacks a split.
+        **making: Those of :class:`ImageFiles` that are not of ``args``.
     """
     for name, number, entry_of, loader in _sources(args):
         files = ImageFiles(
@@ -223,15 +193,16 @@ def image_loader(dataset: Any) -> Any:
     return next(loaders, LoadWSLImage())
 
 
-def add_truth_option(parser: argparse.ArgumentParser) -> None:
+def add_truth_option(parser: ToolParser) -> None:
     """Add ``--truth``, folders of masks that nothing may be a copy of."""
-    parser.add_argument(
+    parser.option(
         '--truth',
-        action='append',
-        default=[],
-        metavar='DIR',
-        help='a folder of masks, of which no label map may be a copy; may be '
+        [],
+        'a folder of masks, of which no label map may be a copy; may be '
         'repeated',
+        action='append',
+        nargs=None,
+        metavar='DIR',
     )
 
 

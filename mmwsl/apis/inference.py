@@ -49,7 +49,8 @@ from mmwsl.utils.config import check_config, fill_from_data, load_config
 from mmwsl.utils.files import join_inside, say_once, write_whole
 from mmwsl.utils.images import IMG_SUFFIXES
 from mmwsl.utils.prediction import type_name
-from mmwsl.visualization import WSLVisualizer, panel
+from mmwsl.visualization import WSLVisualizer
+from mmwsl.visualization.drawing import panel
 
 Image = Union[str, Path, np.ndarray, Pillow.Image]
 Label = Union[str, int]
@@ -72,9 +73,9 @@ def init_model(
         cfg_options: Dotted keys and values that override the config.
 
     Returns:
-        The model in evaluation mode, with ``cfg``, the config, and
-        ``dataset_meta``, ``classes`` and ``palette`` as far as the checkpoint
-        or the config's test set name them.
+        The model in evaluation mode, with ``cfg`` and with ``classes`` and
+        ``palette`` in ``dataset_meta``, as far as the checkpoint or the test
+        set name them.
 
     Raises:
         FileNotFoundError: If the config or the checkpoint does not exist.
@@ -89,13 +90,13 @@ def init_model(
     from mmwsl.models import fill_from_backbone
 
     meta: Dict[str, Any] = {}
-    path = 'the checkpoint' if isinstance(checkpoint, dict) else checkpoint
-    if checkpoint is not None:
-        loaded = (
-            checkpoint
-            if isinstance(checkpoint, dict)
-            else _read_weights(str(checkpoint))
-        )
+    loaded: Any = checkpoint
+    path = 'the checkpoint'
+    if checkpoint is not None and not isinstance(checkpoint, dict):
+        path = str(checkpoint)
+        loaded = CheckpointLoader.load_checkpoint(path, 'cpu')
+        check_form(loaded, path)
+    if loaded is not None:
         meta = (loaded.get('meta') or {}).get('dataset_meta') or {}
     with _scope(cfg):
         fill_from_data(cfg, meta.get('classes') or None)
@@ -103,7 +104,7 @@ def init_model(
         model = MODELS.build(cfg.model)
     model.cfg = cfg
     model.dataset_meta = meta
-    if checkpoint is None:
+    if loaded is None:
         # It logs a line for each of hundreds of tensors.
         logger = MMLogger.get_current_instance()
         level = logger.level
@@ -113,7 +114,7 @@ def init_model(
         finally:
             logger.setLevel(level)
     else:
-        load_state(model, loaded, str(path))
+        load_state(model, loaded, path)
     if not meta.get('classes'):
         model.dataset_meta = _config_meta(cfg)
     try:
@@ -128,9 +129,7 @@ def inference_model(
     images: Union[Image, Sequence[Image]],
     labels: Optional[Sequence[Label]] = None,
 ) -> Union[WSLDataSample, List[WSLDataSample]]:
-    """Predict class scores and maps of images, one by one.
-
-    The same as :class:`WSLInferencer` does for a model that is there.
+    """Predict class scores and maps of images, as :class:`WSLInferencer`.
 
     Args:
         model: From :func:`init_model`; also a segmentor of mmseg.
@@ -147,8 +146,7 @@ def inference_model(
 
     Raises:
         FileNotFoundError: If an image does not exist.
-        TypeError: If an image is neither a path, a picture nor an array of
-            uint8, or a label is neither a name nor an index.
+        TypeError: If an image or a label is of another kind.
         ValueError: If an image is broken, or a label unknown.
 
     Example:
@@ -168,14 +166,7 @@ def inference_model(
 
 
 class Prediction(NamedTuple):
-    """What :meth:`WSLInferencer.predict` yields for an image.
-
-    Attributes:
-        image: The input.
-        sample: Predictions on the CPU, as :func:`inference_model` returns
-            them; None if it failed.
-        error: Why it failed; None if it did not.
-    """
+    """An image, and its sample or why there is none."""
 
     image: Image
     sample: Any
@@ -185,11 +176,10 @@ class Prediction(NamedTuple):
 class WSLInferencer(BaseInferencer):
     """Predicts images with a model of stage 1 or a segmentor of stage 2.
 
-    An inferencer as OpenMMLab's other projects have one. The images go
-    through the config's test pipeline, without what loads ground truth, and
-    through ``model.test_step``, with the scales and flips of the config.
-    Where the pipeline loads proposals, they are made of the images instead.
-    The model predicts in evaluation mode and keeps the mode that it had.
+    The images go through the config's test pipeline, without what loads
+    ground truth, and through ``model.test_step``, with the scales and flips
+    of the config. Where the pipeline loads proposals, they are made of the
+    images instead. The model keeps the mode that it had.
 
     Args:
         model: A config file, its path after ``mmwsl::``, the name of a model
@@ -258,8 +248,7 @@ class WSLInferencer(BaseInferencer):
         """Predict with the maps of a classifier that exists, as it is.
 
         The arguments are those of
-        :func:`~mmwsl.apis.classifiers.convert_classifier`, and ``device``,
-        ``cfg_options`` and ``show_progress``.
+        :func:`~mmwsl.apis.classifiers.convert_classifier` and of the class.
 
         Example:
             >>> inferencer = WSLInferencer.from_classifier(
@@ -356,16 +345,11 @@ class WSLInferencer(BaseInferencer):
         labels: Optional[Sequence[Any]] = None,
         batch_size: int = 1,
     ) -> Iterator[Prediction]:
-        """Predict one batch after another.
-
-        Args:
-            images: As the inputs of a call, but no folder.
-            labels: As in a call.
-            batch_size: As in a call.
+        """Predict one batch after another, with the arguments of a call.
 
         Yields:
-            One :class:`Prediction` for each image; one that is broken does
-            not stop the others.
+            One :class:`Prediction` for each image, which is no folder; one
+            that is broken does not stop the others.
         """
         if batch_size < 1:
             raise ValueError(f'batch_size must be above 0, got {batch_size}.')
@@ -389,10 +373,9 @@ class WSLInferencer(BaseInferencer):
             except Exception as error:
                 found.update(dict.fromkeys(packed, error))
             for i in part:
-                if isinstance(found[i], Exception):
-                    yield Prediction(images[i], None, found[i])
-                else:
-                    yield Prediction(images[i], found[i], None)
+                failed = isinstance(found[i], Exception)
+                parts = (None, found[i]) if failed else (found[i], None)
+                yield Prediction(images[i], *parts)
 
     def _predict(self, packed: List[Any], known: Optional[List[int]]) -> Any:
         """Predict a batch of images that went through the pipeline."""
@@ -433,17 +416,7 @@ class WSLInferencer(BaseInferencer):
         wait_time: float = 0,
         show_dir: Optional[Union[str, Path]] = None,
     ) -> List[np.ndarray]:
-        """Draw predictions; see :meth:`__call__`.
-
-        Args:
-            inputs: The images.
-            preds: Their samples.
-            names: Of the files, without suffix.
-            return_vis: Whether pictures are returned.
-            show: Whether to open a window.
-            wait_time: How long, in seconds; 0 until a key is pressed.
-            show_dir: Folder of the pictures.
-        """
+        """Draw the samples of images; names are those of files, see a call."""
         if not (return_vis or show or show_dir):
             return []
         pictures = []
@@ -472,15 +445,7 @@ class WSLInferencer(BaseInferencer):
         names: Optional[List[str]] = None,
         out_dir: Optional[Union[str, Path]] = None,
     ) -> Dict[str, Any]:
-        """Turn samples into dicts and write them; see :meth:`__call__`.
-
-        Args:
-            preds: Samples.
-            visualization: Their pictures.
-            return_datasamples: Whether samples are returned as they are.
-            names: Of the files, without suffix.
-            out_dir: Folder of the files.
-        """
+        """Turn samples into dicts and write them, see a call."""
         predictions: List[Any] = list(preds)
         if out_dir or not return_datasamples:
             predictions = [as_dict(sample, self.classes) for sample in preds]
@@ -748,39 +713,20 @@ def _scope(cfg: Config) -> Any:
     return DefaultScope.overwrite_default_scope(scope)
 
 
-def load_weights(model: BaseModel, path: str) -> Dict[str, Any]:
-    """Load a checkpoint, all of it.
-
-    Args:
-        model: The model.
-        path: File or URL.
-
-    Returns:
-        The meta information of the checkpoint.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it cannot be read, or does not hold every tensor of
-            the model; mmengine would go on with random weights.
-    """
-    loaded = _read_weights(path)
-    load_state(model, loaded, path)
-    return loaded.get('meta') or {}
-
-
-def _read_weights(path: str) -> Dict[str, Any]:
-    loaded: Dict[str, Any] = CheckpointLoader.load_checkpoint(path, 'cpu')
-    check_form(loaded, path)
-    return loaded
-
-
-def _dataset_cfg(cfg: Config) -> Dict[str, Any]:
-    """Return the config of the test set, from within wrappers."""
-    dataset = (cfg.get('test_dataloader') or {}).get('dataset')
-    while dataset is not None and 'pipeline' not in dataset:
+def innermost(dataset: Dict[str, Any]) -> Dict[str, Any]:
+    """Return the config of the data set inside wrappers."""
+    while 'pipeline' not in dataset:
         inner = dataset.get('datasets') or [dataset.get('dataset')]
+        if inner[0] is None:
+            break
         dataset = inner[0]
-    if dataset is None:
+    return dataset
+
+
+def _test_set(cfg: Config) -> Dict[str, Any]:
+    dataset = (cfg.get('test_dataloader') or {}).get('dataset')
+    dataset = innermost(dataset or {})
+    if 'pipeline' not in dataset:
         raise ValueError(
             f'{cfg.filename}: the config has no '
             '"test_dataloader.dataset.pipeline" to prepare images with.'
@@ -791,27 +737,46 @@ def _dataset_cfg(cfg: Config) -> Dict[str, Any]:
 def _config_meta(cfg: Config) -> Dict[str, Any]:
     """Return the names of classes that the test set has without files."""
     with _scope(cfg):
-        dataset = DATASETS.build({**_dataset_cfg(cfg), 'lazy_init': True})
+        dataset = DATASETS.build({**_test_set(cfg), 'lazy_init': True})
     return dict(dataset.metainfo)
 
 
-_DROPPED = ('LoadEvalAnnotations', 'LoadImageFromFile', 'LoadAnnotations')
+def prediction_pipeline(cfg: Config) -> List[Dict[str, Any]]:
+    """Return the config's test pipeline without what loads ground truth."""
+    return [
+        {key: value for key, value in step.items() if key != 'eval_keys'}
+        for step in _test_set(cfg)['pipeline']
+        if type_name(step) not in ('LoadEvalAnnotations', 'LoadAnnotations')
+    ]
+
+
+def predict_entries(
+    model: BaseModel, dataset: Any, indices: Sequence[int]
+) -> Iterator[Any]:
+    """Predict entries of a data set one by one, and show how far it is.
+
+    Yields:
+        The samples, on the CPU.
+    """
+    for index in with_progress(indices):
+        entry = {key: [value] for key, value in dataset[index].items()}
+        with torch.no_grad():
+            (sample,) = model.test_step(entry)
+        yield sample.cpu()
 
 
 def _test_pipeline(cfg: Config) -> Compose:
-    """Build the test pipeline; it loads images, and no ground truth."""
+    """Build the pipeline of new images."""
     loader: Dict[str, Any] = dict(type='mmwsl.LoadWSLImage')
     first, others = [], []
-    for transform in _dataset_cfg(cfg)['pipeline']:
+    for transform in prediction_pipeline(cfg):
         name = type_name(transform)
         if name == 'LoadWSLImage':
             loader = transform
         elif name == 'LoadProposals':
             # The files are those of the data set, not of new images.
             first.append({**transform, 'folder': None})
-        elif name == 'PackWSLInputs':
-            others.append({**transform, 'eval_keys': ()})
-        elif name not in _DROPPED:
+        elif name != 'LoadImageFromFile':
             others.append(transform)
     with _scope(cfg):
         return Compose(
@@ -823,33 +788,28 @@ def _data_info(
     image: Image, number: int, known: Optional[List[int]], num_classes: int
 ) -> Dict[str, Any]:
     """Return what a dataset would hand to the pipeline for an image."""
-    info: Dict[str, Any] = dict(
-        gt_label=np.array(known or [], dtype=np.int64),
-        num_classes=num_classes,
-    )
-    if isinstance(image, Pillow.Image):
-        info.update(img=image, img_path='', img_id=f'image_{number}')
-        return info
-    if not isinstance(image, np.ndarray):
-        if not isinstance(image, (str, Path)):
-            raise TypeError(
-                f'image {number}: expected a path, a picture of Pillow or an '
-                f'array (H, W, 3) of uint8, got {type(image).__name__}.'
-            )
-        path = Path(image)
-        info.update(img_path=str(path), img_id=path.with_suffix('').as_posix())
-        return info
-    if image.dtype != np.uint8:
+    label = np.array(known or [], dtype=np.int64)
+    info: Dict[str, Any] = dict(gt_label=label, num_classes=num_classes)
+    if isinstance(image, (str, Path)):
+        name = Path(image).with_suffix('').as_posix()
+        return dict(info, img_path=str(Path(image)), img_id=name)
+    if not isinstance(image, (np.ndarray, Pillow.Image)):
         raise TypeError(
-            f'image {number}: expected an array of uint8, got {image.dtype}.'
+            f'image {number}: expected a path, a picture of Pillow or an '
+            f'array (H, W, 3) of uint8, got {type(image).__name__}.'
         )
-    if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-        raise ValueError(
-            f'image {number}: expected an array of shape (H, W, 3), got '
-            f'{image.shape}.'
-        )
-    info.update(img=image, img_path='', img_id=f'image_{number}')
-    return info
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8:
+            raise TypeError(
+                f'image {number}: expected an array of uint8, got '
+                f'{image.dtype}.'
+            )
+        if image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+            raise ValueError(
+                f'image {number}: expected an array of shape (H, W, 3), got '
+                f'{image.shape}.'
+            )
+    return dict(info, img=image, img_path='', img_id=f'image_{number}')
 
 
 @contextmanager

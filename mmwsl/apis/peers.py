@@ -31,7 +31,7 @@ from mmwsl.apis.classifiers import (
     class_names,
     save_model,
 )
-from mmwsl.apis.command_line import ToolParser, add_cfg_options
+from mmwsl.apis.command_line import ToolParser
 from mmwsl.apis.errors import friendly_errors
 from mmwsl.datasets.voc import VOC_CLASSES
 from mmwsl.registry import MODELS
@@ -173,7 +173,7 @@ def convert_command(peer: str, argv: Optional[Sequence[str]] = None) -> str:
         help='text file with the names of the classes, one a line, where '
         'they are not those of the published data',
     )
-    add_cfg_options(parser)
+    parser.cfg_options()
     args = parser.parse_args(argv)
     with friendly_errors():
         check_checkpoint(args.out)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from functools import wraps
 from typing import (
     Any,
     Callable,
@@ -13,29 +14,28 @@ from typing import (
     Tuple,
 )
 
-import torch
-
-from mmwsl.apis.command_line import add_cfg_options
-from mmwsl.apis.errors import friendly_errors
+from mmwsl.apis.command_line import ToolParser
 from mmwsl.evaluation.files import ClassScores, rows_of_images, write_metrics
 from mmwsl.registry import DATASETS
 from mmwsl.utils.config import dataset_config, load_config
-from mmwsl.utils.files import naming
+from mmwsl.utils.files import naming, read_json
 from mmwsl.utils.prediction import type_name
 
 # What is known of each image, and the names of the classes.
 Truth = Tuple[Dict[str, Dict[str, Any]], List[str]]
+# Computes metrics as a command line says.
+Evaluate = Callable[[argparse.Namespace], Dict[str, Any]]
 
 
 def add_truth_options(
-    parser: argparse.ArgumentParser,
+    parser: ToolParser,
     other: Optional[str] = None,
     text: Optional[str] = None,
 ) -> None:
     """Add ``--config``, ``--split`` and ``--cfg-options``.
 
     Args:
-        parser: The parser of a command that scores files.
+        parser: Of a command that scores files.
         other: An option that names the truth instead of ``--config``.
         text: Its help.
     """
@@ -43,19 +43,15 @@ def add_truth_options(
     if other is not None:
         group.add_argument(other, help=text)
     group.add_argument('--config', help='config whose data set has the truth')
-    parser.add_argument(
-        '--split', default='test', choices=['train', 'val', 'test']
-    )
-    add_cfg_options(parser)
+    parser.split('test')
+    parser.cfg_options()
 
 
-def add_table_options(
-    parser: argparse.ArgumentParser, what: str, labels: str
-) -> None:
+def add_table_options(parser: ToolParser, what: str, labels: str) -> None:
     """Add a table of numbers and where its truth is.
 
     Args:
-        parser: The parser of a command that scores a number for each class.
+        parser: Of a command that scores a number for each class.
         what: Name of the numbers.
         labels: Help of the option that names the file of the truth.
     """
@@ -65,34 +61,33 @@ def add_table_options(
         f'header, if any), or .npz with ids (n,) and {what} (n, C)',
     )
     add_truth_options(parser, '--labels', labels)
-    parser.add_argument(
-        '--classes', help='class names: a text file with one a line, or a,b,c'
-    )
+    text = 'class names: a text file with one a line, or a,b,c'
+    parser.option('--classes', None, text)
 
 
-def run_scoring(
-    evaluate: Callable[[argparse.Namespace], Dict[str, Any]],
-    parser: argparse.ArgumentParser,
-    argv: Optional[Sequence[str]] = None,
-) -> int:
-    """Print the metrics and, with ``--out``, write them.
+def scoring_command(
+    parser: ToolParser,
+) -> Callable[[Evaluate], Callable[..., int]]:
+    """Make commands of functions that compute metrics.
 
-    Args:
-        evaluate: Computes the metrics as the command line says.
-        parser: Of the command line, but for ``--out``.
-        argv: The command line.
-
-    Returns:
-        The exit code.
+    The metrics are printed and, with ``--out``, written.
     """
-    parser.add_argument('--out', help='write the metrics to this .json')
-    args = parser.parse_args(argv)
-    with friendly_errors():
-        metrics = evaluate(args)
-        print(json.dumps(metrics))
-        if args.out:
-            write_metrics(args.out, metrics)
-    return 0
+    parser.option('--out', None, 'write the metrics to this .json')
+
+    def decorate(
+        evaluate: Callable[..., Dict[str, Any]],
+    ) -> Callable[..., int]:
+        @parser.command
+        @wraps(evaluate)
+        def main(args: argparse.Namespace) -> None:
+            metrics = evaluate(args)
+            print(json.dumps(metrics))
+            if args.out:
+                write_metrics(args.out, metrics)
+
+        return main
+
+    return decorate
 
 
 def config_dataset(
@@ -103,19 +98,8 @@ def config_dataset(
 ) -> Any:
     """Build the data set of a config without its own pipeline.
 
-    Args:
-        config (str): Config file.
-        split (str): 'train', 'val' or 'test'.
-        cfg_options (dict, optional): Dotted keys that override the config.
-        eval_pipeline (Sequence[dict], optional): Transforms that follow the
-            loading of the image; None for no pipeline at all.
-
-    Returns:
-        mmengine.dataset.BaseDataset: In test mode if there is a pipeline.
-
-    Raises:
-        FileNotFoundError: If the config does not exist.
-        ValueError: If it has no such split.
+    ``eval_pipeline`` are transforms that follow the loading of the image, in
+    test mode; None for no pipeline at all.
     """
     cfg = load_config(config, cfg_options)
     settings = dataset_config(cfg, split)
@@ -139,20 +123,33 @@ def config_truth(args: argparse.Namespace, keys: Sequence[str]) -> Truth:
     return truth, list(dataset.metainfo['classes'])
 
 
+def read_results(path: str, **kinds: Any) -> List[Dict[str, Any]]:
+    """Read a JSON list of results, such as COCO's.
+
+    Args:
+        path: The file.
+        **kinds: The types of each key that all results need.
+    """
+    results = read_json(path, 'list of results')
+    if not isinstance(results, list):
+        raise ValueError(f'{path}: is no list of results')
+    for number, result in enumerate(results):
+        known = result if isinstance(result, dict) else {}
+        for key, kind in kinds.items():
+            if key not in known:
+                raise ValueError(f'{path}: result {number} has no {key!r}')
+            value = known[key]
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise ValueError(
+                    f'{path}: result {number} has the {key} {value!r}'
+                )
+    return results
+
+
 def table_samples(
     given: ClassScores, truth: Truth, path: str, what: str
 ) -> List[Dict[str, Any]]:
-    """Make samples of the numbers of a file, in the order of the truth.
-
-    Args:
-        given: What the file holds.
-        truth: The fields of all images, and the classes.
-        path: The file.
-        what: 'scores' or 'counts'.
-
-    Raises:
-        ValueError: If classes differ or an image is missing.
-    """
+    """Make samples of a file's scores or counts, as the truth lists."""
     fields, classes = truth
     rows = rows_of_images(given, list(fields), classes, path, what)
     extra = len(given.ids) - len(fields)
@@ -161,8 +158,8 @@ def table_samples(
     return [
         {
             'img_id': img_id,
-            f'pred_{what[:-1]}': torch.from_numpy(row),
-            **{key: torch.as_tensor(x) for key, x in fields[img_id].items()},
+            f'pred_{what[:-1]}': row,
+            **fields[img_id],
         }
         for img_id, row in zip(fields, rows)
     ]

@@ -7,6 +7,7 @@ from typing import (
     Any,
     Dict,
     Iterable,
+    Iterator,
     List,
     Mapping,
     NamedTuple,
@@ -53,7 +54,7 @@ _CHOOSE = (
 )
 # Fewer images than these hardly teach a class, and one in a larger share of
 # the images cannot be located.
-FEW_IMAGES, EVERYWHERE = 10, 0.9
+_FEW_IMAGES, _EVERYWHERE = 10, 0.9
 
 
 class Source(NamedTuple):
@@ -334,6 +335,36 @@ def divide(
     for infos in parts.values():
         infos.sort(key=lambda info: str(info['img_id']))
     return parts
+
+
+def class_warnings(
+    images: Mapping[str, int], total: int, most: int = 25
+) -> Iterator[str]:
+    """Yield which classes can hardly be learned or located.
+
+    Args:
+        images: How many images show each class.
+        total: Of all images.
+        most: Classes to name of each kind; more are counted.
+    """
+    kinds: Dict[str, List[str]] = {'none': [], 'few': [], 'all': []}
+    for name, number in images.items():
+        if number > _EVERYWHERE * total:
+            kinds['all'].append(
+                f'{name} is in {100 * number / total:.0f} % of the images and '
+                'cannot be located: nothing tells it from the background'
+            )
+        elif not number:
+            kinds['none'].append(f'{name} is in no image')
+        elif number < _FEW_IMAGES:
+            kinds['few'].append(
+                f'{name} is in {number} images, {_FEW_IMAGES} or more are '
+                'better'
+            )
+    for lines in kinds.values():
+        yield from lines[:most]
+        if len(lines) > most:
+            yield f'and so are {len(lines) - most} more classes'
 
 
 def part_of(words: Iterable[str]) -> str:

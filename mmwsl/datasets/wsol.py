@@ -73,6 +73,8 @@ class WSOLDataset(WSLDataset):
         ids_file (str): Name of the list, as ``image_ids_proxy.txt``.
         outside_boxes (str): 'error', or 'keep' for sets that are known to
             have boxes over the border of the image.
+        need_images (bool): Whether the images must be there; scoring the
+            maps of another program does without.
         **kwargs: Arguments of :class:`WSLDataset`.
 
     Raises:
@@ -96,12 +98,14 @@ class WSOLDataset(WSLDataset):
         num_classes: Optional[int] = None,
         ids_file: str = 'image_ids.txt',
         outside_boxes: str = 'error',
+        need_images: bool = True,
         **kwargs: Any,
     ) -> None:
         check_choice('outside_boxes', outside_boxes, ('error', 'keep'))
         self.num_classes = num_classes
         self.ids_file = ids_file
         self.outside_boxes = outside_boxes
+        self.need_images = need_images
         super().__init__(ann_file=ann_file, **kwargs)
 
     def load_data_list(self) -> List[DataInfo]:
@@ -129,7 +133,8 @@ class WSOLDataset(WSLDataset):
                 if img_id in paths:
                     # Our own list, which may name any place.
                     path = os.path.join(folder, paths[img_id])
-                path = files.need_image(path, f'{place}:')
+                if self.need_images:
+                    path = files.need_image(path, f'{place}:')
                 label = self._class_of(place, img_id, labels)
                 eval_ann = self._eval_ann(files, img_id, label, sizes, truth)
                 name = without_suffix(img_id)

@@ -6,8 +6,6 @@ W): height and width of an image.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 from functools import partial
@@ -19,6 +17,7 @@ from typing import (
     Mapping,
     NamedTuple,
     Optional,
+    Sequence,
     Tuple,
 )
 from urllib.parse import quote
@@ -35,6 +34,7 @@ from mmwsl.utils.masks import (
     find_polygons,
     join_polygons,
 )
+from mmwsl.utils.tables import csv_text
 
 if TYPE_CHECKING:
     from mmwsl.evaluation.exporting import LabelExport
@@ -350,25 +350,21 @@ class _Counts:
 
     def __init__(self, export: LabelExport) -> None:
         self.export = export
-        self.rows: List[Tuple[str, List[float]]] = []
+        self.rows: List[Sequence[Any]] = []
 
     def add(self, entry: Entry) -> None:
         counts = entry.content.get('counts')
         if counts is None:
             found = [item.label for item in entry.objects]
             counts = np.bincount(found, minlength=len(self.export.classes))
-        self.rows.append((entry.file, list(counts)))
+        numbers = [int(x) if x == int(x) else x for x in counts]
+        self.rows.append((entry.file, *numbers))
 
     def finish(self) -> None:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator='\n')
-        classes = self.export.classes
-        writer.writerow(['image', *classes])
-        for file, counts in self.rows:
-            missing = [0] * (len(classes) - len(counts))
-            numbers = [int(x) if x == int(x) else x for x in counts]
-            writer.writerow([file, *numbers, *missing])
-        self.export.write('counts.csv', text.getvalue())
+        names = ('image', *self.export.classes)
+        # Classes without names may have come later.
+        rows = [(*x, *[0] * (len(names) - len(x))) for x in self.rows]
+        self.export.write('counts.csv', csv_text([names, *rows]))
 
 
 def _add_elements(parent: ElementTree.Element, **items: Any) -> None:

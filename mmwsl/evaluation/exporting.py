@@ -12,10 +12,12 @@ is seen, turned as its EXIF entry says.
 
 import os
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 from typing import (
     Any,
     Dict,
+    Iterator,
     List,
     Mapping,
     Optional,
@@ -32,7 +34,7 @@ from mmengine.structures import BaseDataElement
 from mmwsl.evaluation.export_formats import FORMATS, Entry, Object
 from mmwsl.pseudo_labels.labels import IGNORE, LARGEST_CLASS
 from mmwsl.utils.arrays import array
-from mmwsl.utils.files import join_inside, write_whole
+from mmwsl.utils.files import join_inside, whole_folder, write_whole
 from mmwsl.utils.images import voc_color_map
 from mmwsl.utils.masks import boxes_of_masks, decode_mask, encode_mask
 from mmwsl.utils.tables import class_name
@@ -49,12 +51,12 @@ def as_dict(
 
     Returns:
         ``img_path``, ``height``, ``width`` and ``classes``, the names;
-        ``segments``, one dict for each class in the label map: ``label``,
+        ``segments``, a dict for each class in the label map: ``label``,
         ``name``, ``area`` in pixels and ``segmentation``, COCO's compressed
-        run lengths; ``ignored``, run lengths of ignored pixels if there are
-        any. From models of stage 1 also ``scores`` (C), ``labels``, those
+        run lengths; ``ignored``, those of ignored pixels if there are any.
+        From models of stage 1 also ``scores`` (C), ``labels``, those
         predicted, ``names`` of these, ``counts`` (C) with LC, and
-        ``instances``, one dict each: ``label``, ``name``, ``score``,
+        ``instances``, a dict for each: ``label``, ``name``, ``score``,
         ``bbox`` [x1, y1, x2, y2] in pixels and ``segmentation``.
     """
     fields: Mapping[str, Any]
@@ -77,29 +79,34 @@ def as_dict(
         content['counts'] = fields['pred_count'].tolist()
     if 'pred_instances' in fields:
         instances = fields['pred_instances']
-        masks = array(instances['masks']).astype(bool)
-        boxes = instances.get('bboxes')
-        parts = zip(
-            instances['labels'].tolist(),
-            instances['scores'].tolist(),
-            array(boxes_of_masks(masks) if boxes is None else boxes).tolist(),
-            masks,
-        )
-        content['instances'] = [
-            dict(
-                label=label,
-                name=class_name(classes, label),
-                score=score,
-                bbox=box,
-                segmentation=encode_mask(mask),
-            )
-            for label, score, box, mask in parts
-        ]
+        content['instances'] = describe_instances(instances, classes)
     plane = array(fields['pred_sem_seg']['data'])
     content.update(
         describe_label_map(plane.reshape(plane.shape[-2:]), classes)
     )
     return content
+
+
+def describe_instances(
+    instances: Mapping[str, Any], classes: Sequence[str]
+) -> List[Dict[str, Any]]:
+    """Return what :func:`as_dict` says of predicted instances."""
+    masks = array(instances['masks']).astype(bool)
+    boxes = instances.get('bboxes')
+    boxes = boxes_of_masks(masks) if boxes is None else boxes
+    columns = (instances['labels'], instances['scores'], boxes)
+    return [
+        dict(
+            label=label,
+            name=class_name(classes, label),
+            score=score,
+            bbox=box,
+            segmentation=encode_mask(mask),
+        )
+        for label, score, box, mask in zip(
+            *(array(x).tolist() for x in columns), masks
+        )
+    ]
 
 
 def describe_label_map(
@@ -134,40 +141,32 @@ def find_objects(
         content: As :func:`as_dict` returns it.
         name: What to call the image in errors.
         min_area: Objects of fewer pixels are left out.
-
-    Raises:
-        ValueError: If a mask is malformed or of another size.
     """
+    return [
+        Object(
+            label, score, encode_mask(mask), boxes_of_masks([mask])[0].tolist()
+        )
+        for label, score, mask in _masks(content, name)
+        if mask.sum() >= max(min_area, 1)
+    ]
+
+
+def _masks(
+    content: Mapping[str, Any], name: str
+) -> Iterator[Tuple[int, Optional[float], np.ndarray]]:
+    """Yield class, score and mask of each object, one at a time."""
     shape = content['height'], content['width']
-    objects = []
     if 'instances' in content:
         for item in content['instances']:
             mask = decode_mask(item['segmentation'], name, shape)
-            if mask.sum() >= max(min_area, 1):
-                box = boxes_of_masks([mask])[0].tolist()
-                score = item.get('score')
-                objects.append(
-                    Object(item['label'], score, encode_mask(mask), box)
-                )
-        return objects
+            yield item['label'], item.get('score'), mask
+        return
     scores = dict(enumerate(content.get('scores', ())))
     for item in content.get('segments', ()):
         mask = decode_mask(item['segmentation'], name, shape)
-        _, parts, stats, _ = cv2.connectedComponentsWithStats(
-            mask.astype(np.uint8), connectivity=8
-        )
-        for part, (x, y, width, height, area) in enumerate(stats.tolist()):
-            if part and area >= min_area:
-                box = [x, y, x + width, y + height]
-                objects.append(
-                    Object(
-                        item['label'],
-                        scores.get(item['label']),
-                        encode_mask(parts == part),
-                        box,
-                    )
-                )
-    return objects
+        number, parts = cv2.connectedComponents(mask.astype(np.uint8))
+        for part in range(1, number):
+            yield item['label'], scores.get(item['label']), parts == part
 
 
 class LabelExport:
@@ -185,9 +184,8 @@ class LabelExport:
         min_area: Objects of fewer pixels are left out.
         tolerance: Of :func:`find_polygons`.
         palette: Colours (C, 3) of the classes; by default VOC's.
-        image_url: What Label Studio finds the images by, put before their
-            names; by default local files, of a folder beside which the
-            document root lies.
+        image_url: Put before names of images in Label Studio; by default
+            that of local files, of a folder in the document root.
         model_version: Name of the predictions in Label Studio.
 
     Raises:
@@ -232,29 +230,23 @@ class LabelExport:
         self._colors = voc_color_map()
         self._paths: Dict[str, str] = {}
         self._format: Any = None
-        head, tail = os.path.split(self.out_dir)
-        self.folder = os.path.join(head, f'.{tail}.tmp')
+        self._stack = ExitStack()
         self._check_folder(self.image_dir)
 
     def __enter__(self) -> 'LabelExport':
         """Begin."""
-        # What a killed process has left.
-        shutil.rmtree(self.folder, ignore_errors=True)
-        os.makedirs(self.folder)
+        self.folder = self._stack.enter_context(whole_folder(self.out_dir))
         self._format = FORMATS[self.kind](self)
         return self
 
-    def __exit__(self, kind: Any, *_: Any) -> None:
+    def __exit__(self, *error: Any) -> None:
         """Let the folder appear, or remove all after an error."""
-        try:
-            if kind is None:
-                self._format.finish()
-                self._check_folder(None)
-                if os.path.isdir(self.out_dir):
-                    os.rmdir(self.out_dir)
-                os.rename(self.folder, self.out_dir)
-        finally:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        if error[0] is not None:
+            self._stack.__exit__(*error)
+            return
+        with self._stack:
+            self._format.finish()
+            self._check_folder(None)
 
     def add(self, name: str, content: Mapping[str, Any]) -> None:
         """Add an image.
@@ -350,16 +342,13 @@ def label_exports(
     export: Union[Mapping[str, Any], Sequence[Tuple[str, Any]], None],
     **common: Any,
 ) -> List[LabelExport]:
-    """Make an export of each format.
+    """Make an export of each format, of which none share a folder.
 
     Args:
         export: Folder of each format, or a dict of arguments of
             :class:`LabelExport`, ``out_dir`` among them; or pairs of these,
             to write a format twice.
         **common: Arguments of all.
-
-    Raises:
-        ValueError: If two formats have one folder.
     """
     exports: List[LabelExport] = []
     pairs = export.items() if isinstance(export, Mapping) else export or ()

@@ -25,7 +25,6 @@ from typing import (
 )
 from urllib.parse import quote
 
-import cv2
 import jinja2
 import numpy as np
 
@@ -33,6 +32,7 @@ from mmwsl.datasets.files import FileIndex, find_files, image_id
 from mmwsl.evaluation.files import read_class_names, read_ids, read_maps
 from mmwsl.pipeline.stages import Pipeline, fill_in
 from mmwsl.pseudo_labels.regions import read_regions
+from mmwsl.utils.arrays import resize
 from mmwsl.utils.files import join_inside, write_whole
 from mmwsl.utils.images import (
     IMG_SUFFIXES,
@@ -42,9 +42,10 @@ from mmwsl.utils.images import (
     read_index_mask,
 )
 from mmwsl.utils.tables import class_name, format_table
-from mmwsl.visualization import (
+from mmwsl.visualization.drawing import (
     Tile,
     class_colors,
+    display_size,
     draw_label_map,
     heatmap_overlay,
     letterbox,
@@ -127,29 +128,6 @@ def write_summary(folder: str, rows: Sequence[Row]) -> str:
     return table
 
 
-class PictureFolder:
-    """The files of a stage's pictures, found by the id of their image.
-
-    Names may also be what mmseg's hook makes of the last part of an id.
-    """
-
-    def __init__(self, folder: str) -> None:
-        self.files: Dict[str, str] = {}
-        self._names: Dict[str, str] = {}
-        found = []
-        if os.path.isdir(folder):
-            found = find_files(folder, (*IMG_SUFFIXES, '.npz'), silent=True)
-        for path in found:
-            img_id = image_id(path, folder)
-            self.files[img_id] = path
-            plain = re.sub(r'^(val|test)_|_\d+$', '', img_id.split('/')[-1])
-            self._names.setdefault(plain, path)
-
-    def find(self, img_id: str) -> Optional[str]:
-        """The file of an image, or None."""
-        return self.files.get(img_id) or self._names.get(img_id.split('/')[-1])
-
-
 class Column(NamedTuple):
     """A column of pictures."""
 
@@ -157,6 +135,27 @@ class Column(NamedTuple):
     note: str  # below the title
     find: Callable[[str], Optional[str]]  # the file of an image, or None
     ids: Sequence[str] = ()  # of the images that it has
+
+
+def picture_column(title: str, note: str, folder: str) -> Column:
+    """Find the files of a stage's pictures by the ids of images.
+
+    Names may also be what mmseg's hook makes of the last part of an id.
+    """
+    files: Dict[str, str] = {}
+    names: Dict[str, str] = {}
+    if os.path.isdir(folder):
+        kinds = (*IMG_SUFFIXES, '.npz')
+        for path in find_files(folder, kinds, silent=True):
+            img_id = image_id(path, folder)
+            files[img_id] = path
+            plain = re.sub(r'^(val|test)_|_\d+$', '', img_id.split('/')[-1])
+            names.setdefault(plain, path)
+
+    def find(img_id: str) -> Optional[str]:
+        return files.get(img_id) or names.get(img_id.split('/')[-1])
+
+    return Column(title, note, find, list(files))
 
 
 def write_page(pipeline: Pipeline, rows: Sequence[Row]) -> None:
@@ -243,9 +242,10 @@ def _stage_columns(
         if tested:
             note = ', '.join(filter(None, [f'by {tested[1]}', note]))
         for title, folder in given.items():
-            files = PictureFolder(fill_in(pipeline, folder, stage.name, False))
-            if files.files:
-                yield Column(title, note, files.find, list(files.files))
+            place = fill_in(pipeline, folder, stage.name, strict=False)
+            column = picture_column(title, note, place)
+            if column.ids:
+                yield column
 
 
 def _cells(
@@ -298,15 +298,9 @@ def read_fitting(path: str, others: Iterable[Optional[str]]) -> np.ndarray:
 
 def read_picture(path: str, turn: bool = True) -> np.ndarray:
     """Read a picture, (H, W, 3) uint8, RGB, its longer side shortened."""
-    return _shrink(read_image(path, turn, max_value=0)[..., ::-1])
-
-
-def _shrink(image: np.ndarray, longest: int = LONGEST) -> np.ndarray:
-    scale = longest / max(image.shape[:2])
-    if scale >= 1:
-        return image
-    height, width = (max(1, round(x * scale)) for x in image.shape[:2])
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    image = read_image(path, turn, max_value=0)[..., ::-1]
+    height, width = image.shape[:2]
+    return resize(image, display_size(height, width, 1, LONGEST))
 
 
 def draw_file(
@@ -339,7 +333,8 @@ def draw_file(
 
 def _blank(shape: Sequence[int]) -> np.ndarray:
     """A grey field to draw on, no larger than a picture."""
-    return _shrink(np.full((*shape[:2], 3), _GREY, np.uint8))
+    size = display_size(shape[0], shape[1], 1, LONGEST)
+    return np.full((*size, 3), _GREY, np.uint8)
 
 
 def _heat_maps(

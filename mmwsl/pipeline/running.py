@@ -342,8 +342,8 @@ def stage_metrics(folder: str, kind: str) -> Dict[str, Optional[float]]:
     if kind == 'train':
         found = _training_scalars(folder)
     elif kind != 'tool':
-        files = sorted(Path(folder).glob('2*/2*.json'))
-        found = read_object(str(files[-1])) if files else {}
+        for file in sorted(Path(folder).glob('2*/2*.json'))[-1:]:
+            found = read_object(str(file))
     found = {
         key: value
         for key, value in found.items()
@@ -360,7 +360,7 @@ def stage_metrics(folder: str, kind: str) -> Dict[str, Optional[float]]:
                 found[f'{prefix}/{key}'] = found[key]
             found[key] = value
     return {
-        key: value if value is not None and math.isfinite(value) else None
+        key: None if value is None or not math.isfinite(value) else value
         for key, value in found.items()
     }
 
@@ -408,26 +408,21 @@ def _record(
         return None
     record = read_object(path)
     metrics = record.setdefault('metrics', {})
-    identity = record.get('identity') or {}
-    try:
+    sound = isinstance(record.get('run'), str)
+    with suppress(AttributeError, KeyError, TypeError):
+        identity = record['identity']
         parts = [metrics, identity['settings'], identity['uses']]
         numbers = [record['seconds'], record['attempts']]
+        numbers += [x for x in metrics.values() if x is not None]
         if file == 'started.json':
             numbers.append(record['began'])
-        numbers += [x for x in metrics.values() if x is not None]
-        sound = (
-            isinstance(record.get('run'), str)
-            and all(isinstance(part, dict) for part in parts)
-            and all(_is_number(x) and math.isfinite(x) for x in numbers)
-        )
-    except (AttributeError, KeyError, TypeError):
-        sound = False
-    if not sound:
-        raise ValueError(
-            f'{path}: is not what the pipeline writes; remove its folder to '
-            'run that stage again'
-        )
-    return record
+        sound = sound and all(isinstance(part, dict) for part in parts)
+        if sound and all(_is_number(x) and math.isfinite(x) for x in numbers):
+            return record
+    raise ValueError(
+        f'{path}: is not what the pipeline writes; remove its folder to run '
+        'that stage again'
+    )
 
 
 def _tell(pipeline: Pipeline, states: Dict[str, str]) -> str:

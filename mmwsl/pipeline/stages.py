@@ -22,20 +22,15 @@ _SECTIONS = ('stages', 'page', 'evaluate')
 # Not free as names of stages; 'pictures' is a folder of the page.
 _TAKEN = (*_SECTIONS, 'dir', 'pictures')
 # What each kind of stage needs, and what it may say besides.
+_TEST = ({'config', 'checkpoint'}, {'cfg_options', 'args', 'show_dir'})
 _KEYS: Dict[str, Tuple[Set[str], Set[str]]] = {
     'train': ({'config'}, {'cfg_options', 'args'}),
-    'test': ({'config', 'checkpoint'}, {'cfg_options', 'args', 'show_dir'}),
-    'predict': ({'config', 'checkpoint'}, {'cfg_options', 'args', 'show_dir'}),
+    'test': _TEST,
+    'predict': _TEST,
     'tool': ({'tool'}, {'args'}),
 }
 _COMMON = {'name', 'run', 'pictures', 'evaluate', 'optional'}
-_TYPES: Dict[str, Tuple[type, ...]] = dict(
-    args=(list,),
-    show_dir=(str,),
-    checkpoint=(str,),
-    config=(str,),
-    tool=(str,),
-)
+_TEXTS = ('show_dir', 'checkpoint', 'config', 'tool')
 
 
 @dataclass(frozen=True)
@@ -221,10 +216,12 @@ def _check_keys(place: str, what: Dict[str, Any]) -> None:
     unknown = sorted(set(what) - needed - allowed - _COMMON)
     if unknown:
         raise ValueError(f'{place}: a {kind} stage has no {unknown[0]!r}')
-    for key, types in _TYPES.items():
-        if key in what and not isinstance(what[key], types):
-            names = ' or '.join(kind.__name__ for kind in types)
-            raise ValueError(f'{place}: {key} is {what[key]!r}, not a {names}')
+    for key in ('args', *_TEXTS):
+        kind = str if key in _TEXTS else list
+        if not isinstance(what.get(key, kind()), kind):
+            raise ValueError(
+                f'{place}: {key} is {what[key]!r}, not a {kind.__name__}'
+            )
 
 
 def _set_options(
@@ -428,9 +425,8 @@ def stage_command(
         # Without a checkpoint the run begins.
         line.append('--resume')
     line += ['--work-dir', pipeline.folder(stage.name), *extra]
-    options = _options(
-        f'{pipeline.path}: stage {stage.name!r}', what.get('cfg_options', {})
-    )
+    place = f'{pipeline.path}: stage {stage.name!r}'
+    options = _options(place, what.get('cfg_options', {}))
     return [*line, *(['--cfg-options', *options] if options else [])]
 
 

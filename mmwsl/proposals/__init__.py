@@ -15,7 +15,6 @@ from mmwsl.proposals.quality import (
     best_overlaps,
     proposal_scores,
     quality_table,
-    single_instances,
 )
 
 __all__ = [
@@ -29,7 +28,6 @@ __all__ = [
     'quality_table',
     'read_parameters',
     'read_proposals',
-    'single_instances',
     'write_proposal_list',
     'write_proposals',
 ]

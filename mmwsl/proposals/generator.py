@@ -37,23 +37,20 @@ _MATRICES = ('length', 'step', 'region')
 
 
 class Criterion(NamedTuple):
-    """How different two touching regions are: a weighted sum.
+    """Weights of how different two touching regions are."""
 
-    Attributes:
-        color, texture: Weight of half the L1 distance of the histograms.
-        step, region: Weight of the mean of an edge map along the border.
-        spectral: Weight of the distance in the spectral embedding.
-        fill: Weight of the share of the image that the common box has free.
-        balance: The sum is multiplied by the smaller region's share of the
-            image to this power, so that small regions go first.
-    """
-
+    # Of half the L1 distance of the histograms.
     color: float = 0.0
     texture: float = 0.0
+    # Of the mean of an edge map along the border.
     step: float = 0.0
     region: float = 0.0
+    # Of the distance in the spectral embedding.
     spectral: float = 0.0
+    # Of the share of the image that the common box has free.
     fill: float = 0.0
+    # The sum is multiplied by the smaller region's share of the image to this
+    # power, so that small regions go first.
     balance: float = 0.0
 
 
@@ -195,14 +192,8 @@ def candidate_sets(
     A pair is joined if its nodes touch and share no region. That makes up
     for objects of two colours, which trees join with the background first.
 
-    Args:
-        graph: S regions.
-        trees: int64 (B, S - 1, 2), from :func:`merge_trees`.
-        min_share: Smallest share of the image.
-        max_share: Largest share of the image.
-
     Returns:
-        bool (K, S), each set once.
+        bool (K, S), each set once, with such shares of the image.
     """
     regions = len(graph.area)
     found = []
@@ -251,10 +242,6 @@ def merge_trees(
     All trees grow in the same steps of dense arrays: with a few hundred
     regions that is faster than a queue for each tree.
 
-    Args:
-        graph: S regions; every one touches another.
-        criteria: B ways to compare regions.
-
     Returns:
         int64 (B, S - 1, 2), the two nodes that each step merges. Nodes 0 to
         S - 1 are the regions, and step i makes node S + i.
@@ -286,11 +273,7 @@ def merge_trees(
 
 
 def tree_members(tree: np.ndarray) -> np.ndarray:
-    """Return the regions in each node of one tree (S - 1, 2).
-
-    Returns:
-        bool (2 S - 1, S).
-    """
+    """Return the regions in each node of a tree, bool (2 S - 1, S)."""
     regions = len(tree) + 1
     members = np.zeros((2 * regions - 1, regions), dtype=bool)
     members[:regions] = np.eye(regions, dtype=bool)
@@ -360,18 +343,10 @@ def _merge(
 def object_prior(
     graph: RegionGraph, sets: np.ndarray, weights: Mapping[str, float]
 ) -> np.ndarray:
-    """Guess how likely candidates are objects, from simple properties.
+    """Guess how likely candidates are objects, float32 (K,) that sum to 1.
 
     The probability is proportional to exp(sum of weight times property), each
-    property standardised over the candidates.
-
-    Args:
-        graph: S regions.
-        sets: bool (K, S).
-        weights: Those of :func:`set_properties`.
-
-    Returns:
-        float32 (K,), sums to 1.
+    of :func:`set_properties` standardised over the candidates.
     """
     properties = set_properties(graph, sets)
     logit = np.zeros(len(sets))
@@ -441,16 +416,9 @@ def choose(
     most to the expected best overlap, ``sum_g prior_g * max_k IoU(k, g)``:
     likely candidates come first, and none that says the same as another.
 
-    Args:
-        graph: S regions.
-        sets: bool (K, S).
-        prior: float32 (K,).
-        number: How many to choose at most.
-
     Returns:
-        Indices of the chosen ones, int64, best first; and what each adds to
-        the expected best overlap, which is in [0, 1] and never more than what
-        the one before adds.
+        Indices of the chosen ones, int64, best first, ``number`` at most; and
+        what each adds to the expected best overlap, in [0, 1] and falling.
     """
     guesses = np.argsort(-prior, kind='stable')[:_MAX_GUESSES]
     ious = set_ious(graph, sets, sets[guesses])

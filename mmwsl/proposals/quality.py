@@ -4,7 +4,7 @@ K: proposals of an image, n: objects of an image, m: objects of all images,
 (H, W): size of the image.
 """
 
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 
@@ -17,7 +17,7 @@ def best_overlaps(
     proposals: Proposals,
     masks: np.ndarray,
     numbers: Sequence[int],
-    ignored: Optional[np.ndarray] = None,
+    valid: Optional[np.ndarray] = None,
 ) -> np.ndarray:
     """Find the best overlap of each object with the first proposals.
 
@@ -25,40 +25,19 @@ def best_overlaps(
         proposals: K masks, best first.
         masks: bool (n, H, W), the objects.
         numbers: How many proposals to look at, ascending.
-        ignored: bool (H, W), pixels that belong neither to objects nor to
-            the rest.
+        valid: bool (H, W), pixels that count.
 
     Returns:
         float64 (n, numbers), the largest IoU with the first ``numbers[i]``
         proposals; 0 without proposals.
     """
-    kept = np.ones(masks.shape[1:], bool) if ignored is None else ~ignored
+    kept = np.ones(masks.shape[1:], bool) if valid is None else valid
     best = np.zeros((max(numbers) + 1, len(masks)))
     first = proposals.masks[: max(numbers)]
     best[1 : len(first) + 1] = mask_iou(first & kept, masks & kept)
     # Row i is the best of the first i proposals.
     running = np.maximum.accumulate(best, axis=0)
     return running[list(numbers)].T
-
-
-def single_instances(
-    seg_map: np.ndarray, labels: np.ndarray
-) -> Tuple[np.ndarray, np.ndarray]:
-    """Take class masks as instances where a class has one object.
-
-    Args:
-        seg_map: Integers (H, W), 0 background, c + 1 class c.
-        labels: Integers, the class of every object, difficult ones included.
-
-    Returns:
-        Masks bool (n, H, W) and labels int64 (n,), those of objects that are
-        the only one of their class and have a pixel.
-    """
-    classes, counts = np.unique(labels, return_counts=True)
-    single = classes[counts == 1].astype(np.int64)
-    masks = seg_map[None] == single[:, None, None] + 1
-    seen = masks.any(axis=(1, 2))
-    return masks[seen], single[seen]
 
 
 def proposal_scores(

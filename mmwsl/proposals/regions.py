@@ -39,15 +39,12 @@ def resize_within(img: np.ndarray, pixels: Tuple[int, int]) -> np.ndarray:
 
 
 class EdgeMaps(NamedTuple):
-    """Two float32 (H, W) maps of about 0 to 1.
+    """Two float32 (H, W) maps of about 0 to 1."""
 
-    Attributes:
-        step: Size of the step between neighbouring pixels: sharp outlines.
-        region: How much the colours and textures of two half discs around a
-            pixel differ: outlines between textures, blurred ones too.
-    """
-
+    # The step between neighbouring pixels: sharp outlines.
     step: np.ndarray
+    # How much the colours and textures of two half discs around a pixel
+    # differ: outlines between textures, blurred ones too.
     region: np.ndarray
 
 
@@ -63,10 +60,7 @@ def scaled_lab(lab: np.ndarray) -> np.ndarray:
 
 
 def texture_codes(lightness: np.ndarray) -> np.ndarray:
-    """Sort pixels by direction and strength of the finest gradient.
-
-    Args:
-        lightness: float32 (H, W), 0 to 100.
+    """Sort pixels of lightness (H, W), 0 to 100, by their finest gradient.
 
     Returns:
         int64 (H, W), 0 flat, then strong and weak gradients of eight
@@ -132,13 +126,8 @@ def _region_contrast(lab: np.ndarray) -> np.ndarray:
 def _half_disc_contrast(planes: List[np.ndarray], radius: int) -> np.ndarray:
     """Half the L1 distance of the histograms of two half discs.
 
-    Args:
-        planes: Q float32 (h, w), share of each bin in each pixel.
-        radius: Of the discs, in pixels.
-
-    Returns:
-        float32 (orientations, h, w), 0 to the number of histograms that the
-        planes form.
+    Of Q planes float32 (h, w), the share of each bin in each pixel, float32
+    (orientations, h, w).
     """
     reach = np.arange(-radius, radius + 1)
     disc = reach[:, None] ** 2 + reach**2 <= radius * (radius + 0.5)
@@ -159,18 +148,12 @@ def _half_disc_contrast(planes: List[np.ndarray], radius: int) -> np.ndarray:
 
 
 class Borders(NamedTuple):
-    """The borders between touching regions, each an array (E,).
-
-    Attributes:
-        first, second: The regions, ``first`` < ``second``.
-        length: Number of pairs of 4-neighbours across.
-        sums: Sums over those pairs of each map that was asked for, (E, maps).
-    """
+    """The borders between touching regions, each an array (E,)."""
 
     first: np.ndarray
-    second: np.ndarray
-    length: np.ndarray
-    sums: np.ndarray
+    second: np.ndarray  # > first
+    length: np.ndarray  # number of pairs of 4-neighbours across
+    sums: np.ndarray  # over those pairs of each map (E, maps)
 
 
 def superpixels(
@@ -182,15 +165,9 @@ def superpixels(
     gives regions of about 100 pixels. They are then merged, in rounds in
     which all pairs merge that are each other's most similar neighbour.
 
-    Args:
-        img: BGR uint8 (H, W, 3).
-        lab: The same in CIELAB, float32.
-        edges: Of the image.
-        number: How many regions to leave.
-
     Returns:
-        int64 (H, W), region of each pixel, 0 to S - 1; S is ``number`` unless
-        the image is too small.
+        int64 (H, W), region of each pixel of the image BGR uint8, 0 to S - 1;
+        S is ``number`` unless the image is too small.
     """
     # OpenCV leaves out the outermost pixels, so one more is added all round.
     smooth = cv2.copyMakeBorder(
@@ -206,12 +183,9 @@ def superpixels(
 
 
 def borders(labels: np.ndarray, maps: np.ndarray) -> Borders:
-    """Measure the borders between touching regions.
+    """Measure the borders between touching regions (H, W).
 
-    Args:
-        labels: int64 (H, W), region of each pixel.
-        maps: (maps, H, W), values to sum up; of the two pixels at a border
-            the larger value counts.
+    Of maps (maps, H, W) the larger value of the two pixels at a border counts.
     """
     number = int(labels.max()) + 1
     keys, values = [], []
@@ -346,32 +320,23 @@ def rim_lengths(labels: np.ndarray) -> np.ndarray:
 
 
 class RegionGraph(NamedTuple):
-    """Regions and their borders, float32; all sums, so that they add up.
+    """Regions and their borders, float32; all sums, so that they add up."""
 
-    Attributes:
-        labels: Region of each pixel, int64 (H, W).
-        area: Pixels (S,).
-        rim: Pixels at the border of the image (S,).
-        color: Histograms of L, a, b and of a and b together (S, bins), each
-            row sums to ``area``.
-        texture: Histograms of gradient directions (S, bins), likewise.
-        box: Left, top, right, bottom edge (S, 4).
-        length: Length of the border between two regions (S, S), 0 where they
-            do not touch.
-        step, region: Both kinds of edges summed along it (S, S).
-        embedding: Coordinates (S, d) in which regions are close that no edge
-            separates, times ``area``.
-    """
-
-    labels: np.ndarray
-    area: np.ndarray
-    rim: np.ndarray
+    labels: np.ndarray  # region of each pixel, int64 (H, W)
+    area: np.ndarray  # pixels (S,)
+    rim: np.ndarray  # pixels at the border of the image (S,)
+    # Histograms of L, a, b and of a and b together, and of gradient
+    # directions (S, bins), each row sums to the area.
     color: np.ndarray
     texture: np.ndarray
-    box: np.ndarray
+    box: np.ndarray  # left, top, right, bottom edge (S, 4)
+    # Of the border between two regions (S, S): its length, 0 where they do
+    # not touch, and both kinds of edges summed along it.
     length: np.ndarray
     step: np.ndarray
     region: np.ndarray
+    # Coordinates (S, d) in which regions are close that no edge separates,
+    # times the area.
     embedding: np.ndarray
 
 

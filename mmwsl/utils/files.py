@@ -5,6 +5,7 @@ import logging
 import ntpath
 import os
 import re
+import shutil
 import socket
 from contextlib import contextmanager, suppress
 from typing import Any, Iterator, Set
@@ -69,6 +70,27 @@ def write_whole(path: str, content: bytes) -> None:
     finally:
         with suppress(FileNotFoundError):
             os.remove(temporary)
+
+
+@contextmanager
+def whole_folder(path: str) -> Iterator[str]:
+    """Let a folder, new or empty, appear when all of it is there.
+
+    Yields:
+        The folder to write to, which is renamed at the end, or removed after
+        an error. What a killed process has left there is gone.
+    """
+    head, tail = os.path.split(os.path.abspath(path))
+    temporary = os.path.join(head, f'.{tail}.tmp')
+    shutil.rmtree(temporary, ignore_errors=True)
+    os.makedirs(temporary)
+    try:
+        yield temporary
+        if os.path.isdir(path):
+            os.rmdir(path)
+        os.rename(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _remove_stale(folder: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 import numbers
-from typing import Any, List, Mapping, Sequence, Union
+from typing import Any, Iterable, List, Mapping, Sequence, Union
 
 import numpy as np
 
@@ -17,6 +19,13 @@ def class_name(classes: Sequence[str], label: int) -> str:
 def percent(fraction: Union[float, np.ndarray]) -> float:
     """A fraction in percent with two decimals; NaN stays NaN."""
     return round(100 * float(fraction), 2)
+
+
+def csv_text(rows: Iterable[Sequence[Any]]) -> str:
+    """Write rows of cells as CSV."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator='\n').writerows(rows)
+    return text.getvalue()
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -1,55 +1,6 @@
 """Pictures."""
 
 from mmwsl.visualization.counts import CountScatter
-from mmwsl.visualization.drawing import (
-    Tile,
-    caption,
-    class_colors,
-    contact_sheet,
-    draw_assignment,
-    draw_boxes,
-    draw_density,
-    draw_instances,
-    draw_label_map,
-    draw_peak_responses,
-    draw_peaks,
-    draw_score_map,
-    heatmap_overlay,
-    letterbox,
-    note_left_out,
-    panel,
-    tile_images,
-    write_image,
-)
-from mmwsl.visualization.visualizer import (
-    WSLVisualizer,
-    batch_images,
-    input_image,
-    original_image,
-)
+from mmwsl.visualization.visualizer import WSLVisualizer
 
-__all__ = [
-    'CountScatter',
-    'Tile',
-    'WSLVisualizer',
-    'batch_images',
-    'caption',
-    'class_colors',
-    'contact_sheet',
-    'draw_assignment',
-    'draw_boxes',
-    'draw_density',
-    'draw_instances',
-    'draw_label_map',
-    'draw_peak_responses',
-    'draw_peaks',
-    'draw_score_map',
-    'heatmap_overlay',
-    'input_image',
-    'letterbox',
-    'note_left_out',
-    'original_image',
-    'panel',
-    'tile_images',
-    'write_image',
-]
+__all__ = ['CountScatter', 'WSLVisualizer']

@@ -8,11 +8,11 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from mmwsl.evaluation.functional import (
+from mmwsl.evaluation.functional import maps_to_boxes
+from mmwsl.evaluation.functional.boxes import (
     THRESHOLDS,
     best_ious,
     box_ious,
-    maps_to_boxes,
     resize_boxes,
     sweep_boxes,
 )

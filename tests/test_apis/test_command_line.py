@@ -21,7 +21,6 @@ from mmwsl.apis import (
     command_line,
     keep_freed_memory,
     mend_last_checkpoint,
-    parse_runner_args,
     read_config,
     runner_parser,
     setup_cpu_distributed,
@@ -42,7 +41,7 @@ def path(tmp_path, monkeypatch):
 
 
 def parse(*args):
-    return parse_runner_args(runner_parser('text'), [str(a) for a in args])
+    return runner_parser('text').parse_args([str(arg) for arg in args])
 
 
 def test_defaults(path):
@@ -69,19 +68,19 @@ def test_options_are_merged(path):
 
 @pytest.mark.parametrize('option', ['--local_rank', '--local-rank'])
 def test_local_rank(path, option):
-    parse(path, option, '3')
+    read_config(parse(path, option, '3'))
     assert os.environ['LOCAL_RANK'] == '3'
 
 
 def test_local_rank_of_the_environment_wins(path, monkeypatch):
     monkeypatch.setenv('LOCAL_RANK', '5')
-    parse(path)
+    read_config(parse(path))
     assert os.environ['LOCAL_RANK'] == '5'
 
 
 @pytest.mark.parametrize('launcher', ['slurm', 'mpi'])
 def test_launchers_with_ranks_of_their_own(path, launcher):
-    parse(path, '--launcher', launcher)
+    read_config(parse(path, '--launcher', launcher))
     assert 'LOCAL_RANK' not in os.environ
 
 
@@ -300,33 +299,6 @@ def test_group_that_runs_is_left_alone(started, monkeypatch):
     assert started == [8]
 
 
-# Prints the page faults of allocating and freeing 64 MB nine times, before
-# and after the call; the first time after it fills the heap.
-PROGRAM = """
-import ctypes, resource
-from mmwsl.apis import keep_freed_memory
-libc = ctypes.CDLL(None)
-libc.malloc.restype = ctypes.c_void_p
-libc.free.argtypes = [ctypes.c_void_p]
-
-def faults():
-    start = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(9):
-        block = libc.malloc(ctypes.c_size_t(64 << 20))
-        ctypes.memset(block, 1, 64 << 20)
-        libc.free(block)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - start
-
-before = faults()
-assert keep_freed_memory()
-faults()
-print(before, faults())
-"""
-
-
-@pytest.mark.skipif(
-    not sys.platform.startswith('linux'), reason='for glibc only'
-)
 def test_help_shows_defaults_that_say_something():
     parser = ToolParser('First line.\n\nMore.')
     part = parser.add_subparsers().add_parser('part')
@@ -341,6 +313,40 @@ def test_help_shows_defaults_that_say_something():
         assert text.count('default') == 2
     assert 'First line.' in parser.format_help()
     assert 'More' not in parser.format_help()
+
+
+def test_options_are_what_their_defaults_are(capsys):
+    parser = ToolParser('Count', stopped='go on later')
+    for name, default in (
+        ('--flag', False),
+        ('--text', None),
+        ('--number', 3),
+        ('--rates', (0.5, 2.0)),
+        ('--names', ['a']),
+    ):
+        parser.option(name, default)
+    parser.split('val')
+    found = []
+    main = parser.command(found.append)
+    assert main([]) == 0
+    assert vars(found[0]) == dict(
+        flag=False, text=None, number=3, rates=(0.5, 2.0), names=['a'],
+        split='val',
+    )  # fmt: skip
+    line = '--flag --text x --number 4 --rates 1 2 --names b c --split test'
+    assert main(line.split()) == 0
+    assert vars(found[1]) == dict(
+        flag=True, text='x', number=4, rates=[1, 2], names=['b', 'c'],
+        split='test',
+    )  # fmt: skip
+    assert parser.command(lambda args: 7)([]) == 7
+
+    def fail(args):
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit, match='130'):
+        parser.command(fail)([])
+    assert capsys.readouterr().err == 'go on later\n'
 
 
 class Terminal(io.StringIO):
@@ -375,7 +381,40 @@ def test_progress_on_a_terminal(monkeypatch):
     assert 'ETA' in screen.getvalue()
 
 
+# Prints the page faults of allocating and freeing 64 MB nine times, before
+# and after the call; the first time after it fills the heap.
+PROGRAM = """
+import ctypes, resource
+from mmwsl.apis import keep_freed_memory
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.free.argtypes = [ctypes.c_void_p]
+
+def faults():
+    start = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(9):
+        block = libc.malloc(ctypes.c_size_t(64 << 20))
+        ctypes.memset(block, 1, 64 << 20)
+        libc.free(block)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - start
+
+before = faults()
+assert keep_freed_memory()
+faults()
+print(before, faults())
+"""
+
+
 @pytest.mark.slow
+@pytest.mark.skipif(
+    not sys.platform.startswith('linux'), reason='for glibc only'
+)
+def test_freed_memory_is_reused():
+    line = [sys.executable, '-c', PROGRAM]
+    before, after = subprocess.check_output(line, text=True).split()[-2:]
+    assert int(after) * 10 < int(before)
+
+
 @pytest.mark.parametrize(
     ('text', 'short'),
     [
@@ -388,12 +427,6 @@ def test_progress_on_a_terminal(monkeypatch):
 def test_the_console_says_nothing_of_each_parameter(text, short):
     record = logging.makeLogRecord(dict(msg=text))
     assert command_line._is_short(record) is short
-
-
-def test_freed_memory_is_reused():
-    line = [sys.executable, '-c', PROGRAM]
-    before, after = subprocess.check_output(line, text=True).split()[-2:]
-    assert int(after) * 10 < int(before)
 
 
 def test_nothing_happens_with_an_accelerator(monkeypatch):

@@ -19,7 +19,7 @@ from mmwsl.apis import (
     load_config,
 )
 from mmwsl.apis.inference import (
-    _dataset_cfg,
+    _test_set,
     label_indices,
     list_images,
     output_names,
@@ -380,7 +380,7 @@ def test_training_mode_is_set_back(model, image):
 
 def test_proposals_are_made_of_new_images(cfg, model, image, file):
     cfg = cfg.copy()
-    pipeline = _dataset_cfg(cfg)['pipeline']
+    pipeline = _test_set(cfg)['pipeline']
     loading = dict(type='LoadProposals', folder='elsewhere', max_proposals=7)
     pipeline.insert(len(pipeline) - 1, loading)
     before, model.cfg = model.cfg, cfg

@@ -1,15 +1,15 @@
-import argparse
 import json
 
 import pytest
 
-from mmwsl.apis.scoring import run_scoring
+from mmwsl.apis import ToolParser
+from mmwsl.apis.scoring import scoring_command
 
 
 def run(evaluate, *argv):
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--value', type=float)
-    return run_scoring(evaluate, parser, argv)
+    parser = ToolParser()
+    parser.option('--value', 0.0)
+    return scoring_command(parser)(evaluate)(argv)
 
 
 def test_prints_and_writes(tmp_path, capsys):

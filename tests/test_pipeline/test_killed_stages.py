@@ -11,6 +11,7 @@ from killed_stages import IMAGES, KILLS, STAGES, run
 from mmwsl.utils.checkpoints import read_checkpoint
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings('ignore'),
     pytest.mark.skipif(
         not sys.platform.startswith('linux'), reason='stages are forked'

@@ -11,12 +11,12 @@ from PIL import Image
 
 from mmwsl.pipeline.page import (
     LONGEST,
-    PictureFolder,
     Row,
     choose_images,
     clock,
     draw_file,
     number_text,
+    picture_column,
     read_fitting,
     read_picture,
     summary_cells,
@@ -25,7 +25,11 @@ from mmwsl.pipeline.page import (
 )
 from mmwsl.pseudo_labels.labels import write_label_map
 from mmwsl.pseudo_labels.regions import write_regions
-from mmwsl.visualization import class_colors, draw_label_map, heatmap_overlay
+from mmwsl.visualization.drawing import (
+    class_colors,
+    draw_label_map,
+    heatmap_overlay,
+)
 from pipeline_files import LAST, USER, WRITER, read
 
 IDS = [f'a/{number}' for number in range(5)]
@@ -301,15 +305,15 @@ def test_files_are_found_by_id(tmp_path):
     ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text('')
-    folder = PictureFolder(str(tmp_path))
-    assert len(folder.files) == 4
+    folder = picture_column('a', '', str(tmp_path))
+    assert len(folder.ids) == 4
     assert folder.find('a/1') == str(tmp_path / 'a/1.png')
     assert folder.find('b/1') == str(tmp_path / 'b/1.npz')
     # mmseg's hook adds the step, and leaves out folders.
     assert folder.find('c/2007_32') == str(tmp_path / 'vis/test_2007_32_0.png')
     assert folder.find('x') == str(tmp_path / 'vis/val_x_12.jpg')
     assert folder.find('b/note') is None
-    assert PictureFolder(str(tmp_path / 'none')).files == {}
+    assert picture_column('a', '', str(tmp_path / 'none')).ids == []
 
 
 def test_large_pictures_are_shrunk(tmp_path):

@@ -7,7 +7,6 @@ from mmwsl.proposals import (
     best_overlaps,
     proposal_scores,
     quality_table,
-    single_instances,
 )
 from mmwsl.structures import Proposals
 
@@ -22,8 +21,8 @@ def test_best_overlaps_by_hand() -> None:
     found = best_overlaps(packed, OBJECTS, [1, 2, 3, 9])
     assert found.tolist() == [[0.5, 0.5, 0.5, 0.5], [0.5, 0.5, 1, 1]]
     # Without the second pixel the second proposal fits the first object.
-    ignored = np.array([[False, True, False, False]])
-    found = best_overlaps(packed, OBJECTS, [1, 2, 3], ignored)
+    valid = np.array([[True, False, True, True]])
+    found = best_overlaps(packed, OBJECTS, [1, 2, 3], valid)
     np.testing.assert_allclose(found, [[1 / 3, 1, 1], [2 / 3, 2 / 3, 1]])
 
 
@@ -44,19 +43,6 @@ def test_no_objects_or_proposals() -> None:
     assert best_overlaps(packed[:0], OBJECTS, [5]).tolist() == [[0], [0]]
     with pytest.raises(ValueError, match='no object'):
         proposal_scores(np.zeros((0, 1)), np.zeros(0), [1], ['a'])
-
-
-def test_single_instances() -> None:
-    seg_map = np.array([[0, 1, 2, 2, 3, 255]])
-    # Two of class 1; class 4 is hidden behind the others.
-    masks, labels = single_instances(seg_map, np.array([1, 0, 1, 2, 4]))
-    assert labels.tolist() == [0, 2]
-    assert masks.astype(int).tolist() == [
-        [[0, 1, 0, 0, 0, 0]],
-        [[0, 0, 0, 0, 1, 0]],
-    ]
-    masks, labels = single_instances(seg_map, np.zeros(0, dtype=np.int64))
-    assert masks.shape == (0, 1, 6)
 
 
 def test_scores_by_hand() -> None:

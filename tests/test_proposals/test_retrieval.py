@@ -4,13 +4,11 @@ import pytest
 import torch
 from PIL import Image
 
-from mmwsl.evaluation.functional import (
-    proposal_scores,
-    retrieve_instances,
-)
+from mmwsl.evaluation.functional import retrieve_instances
 from mmwsl.proposals.retrieval import (
     background_masks,
     contours,
+    proposal_scores,
     to_unit_sum,
 )
 

@@ -3,15 +3,11 @@ import json
 import numpy as np
 import pytest
 
-from tool_calls import call, error, load_tool
+from tool_calls import call, error, metrics
+from tool_calls import fails as failure
 
 COUNTS = 'image,dog,cat\na/1.jpg,0,1\na/2,2.4,0\na/3,1,-0.2\n'
 LABELS = 'path,class,count\na/1.jpg,cat,1\na/2.jpg,dog,3\na/3.jpg,cat,0\n'
-
-
-@pytest.fixture(scope='module')
-def tool(repo_root):
-    return load_tool('analysis_tools/eval_counts.py')
 
 
 @pytest.fixture
@@ -22,27 +18,24 @@ def folder(tmp_path):
 
 
 def run(tool, folder, *args, counts='counts.csv', labels='labels.csv'):
-    out = folder / 'out' / 'metrics.json'
     truth = ['--labels', folder / labels] if labels else []
-    assert call(tool, folder / counts, *truth, '--out', out, *args) == 0
-    return json.loads(out.read_text())
+    return metrics(tool, folder, folder / counts, *truth, *args)
 
 
 def fails(tool, folder, capsys, *args):
     labels = folder / 'labels.csv'
     arguments = [folder / 'counts.csv', '--labels', labels, *args]
-    assert call(tool, *arguments) == 1
-    return error(capsys.readouterr())
+    return failure(tool, capsys, *arguments)
 
 
 def test_known_answer(tool, folder, capsys):
-    metrics = run(tool, folder, '--round')
+    found = run(tool, folder, '--round')
     # Rounded, dog: 0, -1, 1; cat: 0, 0, 0.
-    assert metrics['mRMSE'] == pytest.approx(np.sqrt(2 / 3) / 2, abs=1e-4)
-    assert metrics['mRMSE-nz'] == 0.5
-    assert metrics['correlation'] > 0.9
+    assert found['mRMSE'] == pytest.approx(np.sqrt(2 / 3) / 2, abs=1e-4)
+    assert found['mRMSE-nz'] == 0.5
+    assert found['correlation'] > 0.9
     lines = capsys.readouterr().out.splitlines()
-    assert json.loads(lines[-1])['mRMSE'] == metrics['mRMSE']
+    assert json.loads(lines[-1])['mRMSE'] == found['mRMSE']
     plain = run(tool, folder)
     assert plain['bias'] == pytest.approx((-0.6 + 1 - 0.2) / 6, abs=1e-4)
 
@@ -85,8 +78,8 @@ def test_counts_of_a_config(tool, folder, capsys):
     ids = [dataset.get_data_info(i)['img_id'] for i in range(3)]
     lines = [f'{img_id},1,1,1,1,1,1' for img_id in ids]
     (folder / 'counts.csv').write_text('\n'.join(lines))
-    metrics = run(tool, folder, '--config', config, labels=None)
-    assert metrics['mRMSE'] > 0
+    found = run(tool, folder, '--config', config, labels=None)
+    assert found['mRMSE'] > 0
     output = capsys.readouterr().out
     assert 'has no train_dataloader' in output
     assert 'train-mean' not in output
@@ -121,13 +114,13 @@ def test_config_without_counts(tool, folder, capsys):
     ('labels', 'message'),
     [
         ('a/1,cat,1\na/9,dog,2\n', 'no counts for 1 of 2 images, the first'),
-        ('a/1,cat,-1\n', "labels.csv: line 1: '-1' is no count"),
-        ('a/1,cat,0.5\n', "labels.csv: line 1: '0.5' is no count"),
+        ('a/1,cat,-1\n', "labels.csv: line 1: count '-1' is not a whole"),
+        ('a/1,cat,0.5\n', "labels.csv: line 1: count '0.5' is not a whole"),
         ('a/1,cat,1\na/2,cat\n', 'line 2: expected path,class,count'),
-        ('a/1,cat,1\na/2,cat,\n', "line 2: '' is no count"),
+        ('a/1,cat,1\na/2,cat,\n', 'line 2: expected path,class,count'),
         ('i,dog,cat\na/1,1,-2\n', 'csv: a/1: counts [1.0, -2.0] are not'),
         ('a/1,cat,1\na/1,cat,2\n', "line 2: a/1 has 'cat' before"),
-        ('a/1,cat,1\na/2,cat,x\n', "line 2: 'x' is no count"),
+        ('a/1,cat,1\na/2,cat,x\n', 'line 2: expected path,class,count'),
         ('a/1,cow,1\n', "class 'cow' is not in the list"),
         ('i,dog,cat,cow\na/1,1,2,3\n', '2 counts for each image'),
         ('i,cat,cow\na/1,1,2\n', "unknown class names ['dog']"),

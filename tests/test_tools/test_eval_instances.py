@@ -3,17 +3,13 @@ import json
 import numpy as np
 import pytest
 
-from tool_calls import call, error, load_tool
+from tool_calls import fails as failure
+from tool_calls import metrics
 
 CONFIG = (
     "test_dataloader = dict(dataset=dict(type='ToyDataset', num_images=3, "
     "image_size=48, pipeline=[dict(type='Missing')]))\n"
 )
-
-
-@pytest.fixture(scope='module')
-def tool(repo_root):
-    return load_tool('analysis_tools/eval_instances.py')
 
 
 @pytest.fixture
@@ -58,22 +54,18 @@ def true_results(tool, folder):
 def run(tool, folder, results, *args):
     (folder / 'results.json').write_text(json.dumps(results))
     arguments = [folder / 'results.json', '--config', folder / 'config.py']
-    out = folder / 'metrics.json'
-    assert call(tool, *arguments, '--out', out, *args) == 0
-    return json.loads(out.read_text())
+    return metrics(tool, folder, *arguments, *args)
 
 
 def fails(tool, folder, capsys, results, *args):
     (folder / 'results.json').write_text(json.dumps(results))
     arguments = [folder / 'results.json', '--config', folder / 'config.py']
-    assert call(tool, *arguments, *args) == 1
-    return error(capsys.readouterr())
+    return failure(tool, capsys, *arguments, *args)
 
 
 def test_the_truth_is_perfect(tool, folder, capsys):
     results, dataset = true_results(tool, folder)
-    metrics = run(tool, folder, results)
-    assert metrics == {
+    assert run(tool, folder, results) == {
         'mAP_r@0.25': 100,
         'mAP_r@0.50': 100,
         'mAP_r@0.75': 100,
@@ -96,8 +88,8 @@ def test_missing_and_extra_images(tool, folder, capsys):
     first = results[0]['image_id']
     kept = [x for x in results if x['image_id'] == first]
     extra = {**kept[0], 'image_id': 'elsewhere'}
-    metrics = run(tool, folder, [*kept, extra])
-    assert 0 < metrics['mAP_r@0.50'] < 100
+    found = run(tool, folder, [*kept, extra])
+    assert 0 < found['mAP_r@0.50'] < 100
     printed = capsys.readouterr().out
     assert '1 images of' in printed
     assert '2 of 3 images have no result' in printed
@@ -144,7 +136,7 @@ def test_bad_results_are_one_line(tool, folder, capsys, change, message):
 
 
 def test_files_that_are_no_results(tool, folder, capsys):
-    assert 'expected a list' in fails(tool, folder, capsys, {})
+    assert 'is no list of results' in fails(tool, folder, capsys, {})
     line = fails(tool, folder, capsys, [{'image_id': 1}])
     assert "result 0 has no 'category_id'" in line
     given = ('--ann-file', folder / 'ann.json')

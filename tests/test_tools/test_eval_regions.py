@@ -7,12 +7,7 @@ import pytest
 from PIL import Image
 
 from mmwsl.pseudo_labels.regions import write_regions
-from tool_calls import call, error, load_tool
-
-
-@pytest.fixture(scope='module')
-def tool():
-    return load_tool('analysis_tools/eval_regions.py')
+from tool_calls import call, error, fails
 
 
 @pytest.fixture
@@ -56,8 +51,7 @@ def test_images_of_a_list(tool, run, tmp_path, capsys):
     for step in (1, 2):
         path = str(run / f'step_{step}/b.npz')
         write_regions(path, np.ones((1, 1, 5), bool), np.array([0]))
-    assert call(tool, *args) == 1
-    assert 'b.png' in error(capsys.readouterr())
+    assert 'b.png' in fails(tool, capsys, *args)
     names = tmp_path / 'list.txt'
     names.write_text('a\n')
     assert call(tool, *args, '--list', names) == 0
@@ -70,14 +64,11 @@ def test_images_of_a_list(tool, run, tmp_path, capsys):
 def test_bad_input(tool, run, tmp_path, capsys):
     args = (run, tmp_path / 'masks', '--classes')
     Image.new('L', (4, 1)).save(tmp_path / 'masks/a.png')
-    assert call(tool, *args, 'cat,dog') == 1
-    assert 'differ in size' in error(capsys.readouterr())
+    assert 'differ in size' in fails(tool, capsys, *args, 'cat,dog')
     (tmp_path / 'masks/a.png').unlink()
-    assert call(tool, *args, 'cat,dog') == 1
-    assert 'a.png' in error(capsys.readouterr())
+    assert 'a.png' in fails(tool, capsys, *args, 'cat,dog')
     (run / 'steps.csv').unlink()
-    assert call(tool, *args, 'cat,dog') == 1
-    assert 'steps.csv: does not exist' in error(capsys.readouterr())
+    assert 'steps.csv: does not exist' in fails(tool, capsys, *args, 'cat,dog')
 
 
 @pytest.mark.parametrize(
@@ -88,8 +79,7 @@ def test_masks_of_other_values(tool, run, tmp_path, capsys, value, message):
     mask = np.array([[1, 1, 1, 1, 0]], np.uint8) * np.uint8(value)
     Image.fromarray(mask).save(tmp_path / 'masks/a.png')
     args = (run, tmp_path / 'masks', '--classes', 'cat,dog')
-    assert call(tool, *args) == 1
-    assert message in error(capsys.readouterr())
+    assert message in fails(tool, capsys, *args)
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,8 @@
-import json
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from tool_calls import call, error, load_tool
-
-
-@pytest.fixture(scope='module')
-def tool(repo_root):
-    return load_tool('analysis_tools/eval_saliency.py')
+from tool_calls import call, error, fails, metrics
 
 
 @pytest.fixture
@@ -29,9 +22,7 @@ def save(path, rows):
 
 
 def run(tool, folder, *args):
-    out = folder / 'new' / 'metrics.json'
-    assert call(tool, folder / 'maps', *args, '--out', out) == 0
-    return json.loads(out.read_text())
+    return metrics(tool, folder, folder / 'maps', *args)
 
 
 def test_against_maps(tool, folder, capsys):
@@ -67,19 +58,16 @@ def test_a_list(tool, folder, capsys):
     assert listed['MAE'] == pytest.approx(100 * 203 / 255 / 4, abs=0.01)
     (folder / 'list.txt').write_text('\n')
     args = [folder / 'maps', folder / 'other', '--list', folder / 'list.txt']
-    assert call(tool, *args) == 1
-    assert 'list.txt: names no image' in error(capsys.readouterr())
+    assert 'list.txt: names no image' in fails(tool, capsys, *args)
     (folder / 'list.txt').write_text('a/1\na/9\n')
-    assert call(tool, *args) == 1
-    assert 'first is a/9' in error(capsys.readouterr())
+    assert 'first is a/9' in fails(tool, capsys, *args)
 
 
 def test_errors(tool, folder, capsys):
     assert call(tool, folder / 'maps', folder / 'no') == 1
     assert 'no: folder does not exist' in error(capsys.readouterr())
     save(folder / 'other/2.png', [[0, 0, 0]])
-    assert call(tool, folder / 'maps', folder / 'other') == 1
-    line = error(capsys.readouterr())
+    line = fails(tool, capsys, folder / 'maps', folder / 'other')
     assert '2.png: saliency map is 2 x 1 pixels, but ' in line
     assert line.endswith('is 3 x 1')
     (folder / 'other/2.png').unlink()

@@ -1,18 +1,9 @@
-import importlib.util
 import json
 
 import numpy as np
 import pytest
 
-
-@pytest.fixture(scope='module')
-def tool(repo_root):
-    path = repo_root / 'tools' / 'analysis_tools' / 'eval_scores.py'
-    spec = importlib.util.spec_from_file_location('eval_scores', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
+from tool_calls import fails, metrics
 
 SCORES = 'image,dog,cat\na/1.jpg,0.1,0.9\na/2,0.7,0.6\na/3,0.4,0.2\n'
 LABELS = 'path,label\na/1.jpg,cat|dog\na/2.jpg,dog\na/3.jpg,cat,1\n'
@@ -26,18 +17,16 @@ def folder(tmp_path):
 
 
 def run(tool, folder, scores='scores.csv', *args):
-    out = folder / 'out' / 'metrics.json'
-    argv = [str(folder / scores), '--labels', str(folder / 'labels.csv')]
-    assert tool.main([*argv, '--out', str(out), *args]) == 0
-    return json.loads(out.read_text())
+    labels = ['--labels', folder / 'labels.csv']
+    return metrics(tool, folder, folder / scores, *labels, *args)
 
 
 def test_csv_known_answer(tool, folder, capsys):
-    metrics = run(tool, folder)
+    found = run(tool, folder)
     # Both classes rank their positives first and third.
-    assert metrics['mAP'] == 83.33
-    assert metrics['precision'] == pytest.approx(66.67)
-    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == metrics
+    assert found['mAP'] == 83.33
+    assert found['precision'] == pytest.approx(66.67)
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == found
 
 
 def test_columns_follow_the_names(tool, folder):
@@ -76,10 +65,8 @@ def test_labels_of_a_config(tool, folder, tmp_path):
     )
     scores = tmp_path / 'scores.csv'
     scores.write_text('cat/1,0.9,0.1\ndog/1,0.2,0.3\n')
-    out = tmp_path / 'out.json'
-    argv = [str(scores), '--config', str(config), '--out', str(out)]
-    assert tool.main(argv) == 0
-    assert json.loads(out.read_text())['mAP'] == 100
+    found = metrics(tool, tmp_path, scores, '--config', config)
+    assert found['mAP'] == 100
 
 
 @pytest.mark.parametrize(
@@ -97,10 +84,8 @@ def test_labels_of_a_config(tool, folder, tmp_path):
 )
 def test_bad_score_files_are_one_line(tool, folder, capsys, scores, message):
     (folder / 'scores.csv').write_text(scores)
-    with pytest.raises(SystemExit) as error:
-        run(tool, folder)
-    assert error.value.code == 1
-    line = capsys.readouterr().err.splitlines()[0]
+    labels = ['--labels', folder / 'labels.csv']
+    line = fails(tool, capsys, folder / 'scores.csv', *labels)
     assert line.startswith(f'error: {folder}')
     assert message in line
 
@@ -108,6 +93,5 @@ def test_bad_score_files_are_one_line(tool, folder, capsys, scores, message):
 @pytest.mark.parametrize('name', ['missing.csv', 'missing.npz', 'bad.npz'])
 def test_missing_or_broken_file(tool, folder, capsys, name):
     (folder / 'bad.npz').write_bytes(b'PK nothing')
-    with pytest.raises(SystemExit):
-        run(tool, folder, name)
-    assert name in capsys.readouterr().err.splitlines()[0]
+    labels = ['--labels', folder / 'labels.csv']
+    assert name in fails(tool, capsys, folder / name, *labels)

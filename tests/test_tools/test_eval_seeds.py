@@ -1,4 +1,3 @@
-import importlib.util
 import json
 
 import cv2
@@ -6,15 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-
-@pytest.fixture(scope='module')
-def tool(repo_root):
-    path = repo_root / 'tools' / 'analysis_tools' / 'eval_seeds.py'
-    spec = importlib.util.spec_from_file_location('eval_seeds', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
+from tool_calls import call, metrics
+from tool_calls import fails as failure
 
 # Background, cat, dog, dog, ignored.
 MASK = np.array([[0, 1, 2, 2, 255]], np.uint8)
@@ -37,36 +29,27 @@ def save_mask(path, mask):
 
 
 def run(tool, folder, *args):
-    out = folder / 'metrics.json'
-    argv = [
-        str(folder / 'maps'),
-        str(folder / 'masks'),
-        '--classes',
-        'cat,dog',
-    ]
-    assert tool.main([*argv, '--out', str(out), *args]) == 0
-    return json.loads(out.read_text())
+    line = [folder / 'maps', folder / 'masks', '--classes', 'cat,dog']
+    return metrics(tool, folder, *line, *args)
 
 
 def fails(tool, folder, capsys, *args):
-    with pytest.raises(SystemExit) as error:
-        run(tool, folder, *args)
-    assert error.value.code == 1
-    return capsys.readouterr().err.splitlines()[0]
+    line = [folder / 'maps', folder / 'masks', '--classes', 'cat,dog']
+    return failure(tool, capsys, *line, *args)
 
 
 def test_npz_known_answer(tool, folder):
     np.savez(folder / 'maps/a/1.npz', maps=MAPS[::-1], labels=[1, 0])
-    metrics = run(tool, folder)
-    assert metrics['mIoU'] == 100
+    found = run(tool, folder)
+    assert found['mIoU'] == 100
     # In double precision the pixel at 0.3 is lost below 0.3 only.
-    assert metrics['best_threshold'] == 0.3
-    metrics = run(
+    assert found['best_threshold'] == 0.3
+    found = run(
         tool, folder, '--thresholds', '0.1', '0.5', '--fixed-threshold', '0.1'
     )
     # See test_seed_iou_metric for the counts.
-    assert metrics['mIoU'] == 66.67
-    assert metrics['mIoU@fixed'] == 50
+    assert found['mIoU'] == 66.67
+    assert found['mIoU@fixed'] == 50
 
 
 @pytest.mark.parametrize(
@@ -95,9 +78,9 @@ def test_empty_dicts_are_all_background(tool, folder, empty):
         save_mask(
             folder / 'masks/a/2.png', np.array([[0, 0, 0, 1, 255]], np.uint8)
         )
-    metrics = run(tool, folder, '--allow-pickle', '--thresholds', '0.3')
+    found = run(tool, folder, '--allow-pickle', '--thresholds', '0.3')
     # Background 4 of 5, cat 1 of 2, dog 2 of 2.
-    assert metrics['mIoU'] == pytest.approx(100 * 2.3 / 3, abs=0.01)
+    assert found['mIoU'] == pytest.approx(100 * 2.3 / 3, abs=0.01)
 
 
 def test_other_pickles_are_no_empty_dict(tool, folder, capsys):
@@ -118,8 +101,8 @@ def test_npy_with_given_labels_and_list(tool, folder):
     listed = ('--list', str(folder / 'list.txt'))
     assert run(tool, folder, *listed)['mIoU'] == 100
     given = ('--labels', str(folder / 'labels.csv'))
-    metrics = run(tool, folder, *listed, *given, '--thresholds', '0.5')
-    assert metrics['mIoU'] == pytest.approx(100 * (1 / 3 + 1) / 3, abs=0.01)
+    found = run(tool, folder, *listed, *given, '--thresholds', '0.5')
+    assert found['mIoU'] == pytest.approx(100 * (1 / 3 + 1) / 3, abs=0.01)
 
 
 def test_saliency_and_power(tool, folder):
@@ -128,16 +111,16 @@ def test_saliency_and_power(tool, folder):
     plane = np.array([[20, 230, 230, 230, 0]], np.uint8)
     cv2.imwrite(str(folder / 'saliency/a/1.png'), plane)
     saliency = ('--saliency', str(folder / 'saliency'))
-    metrics = run(tool, folder, '--background', 'saliency', *saliency)
-    assert metrics['mIoU'] == 100
+    found = run(tool, folder, '--background', 'saliency', *saliency)
+    assert found['mIoU'] == 100
     # The same in 16 bits.
     plane = plane.astype(np.uint16) * 257
     cv2.imwrite(str(folder / 'saliency/a/1.png'), plane)
-    metrics = run(tool, folder, '--background', 'saliency', *saliency)
-    assert metrics['mIoU'] == 100
+    found = run(tool, folder, '--background', 'saliency', *saliency)
+    assert found['mIoU'] == 100
     sweep = folder / 'sweep.json'
-    metrics = run(tool, folder, '--background', 'power', '--sweep', str(sweep))
-    assert metrics['mIoU'] == 100
+    found = run(tool, folder, '--background', 'power', '--sweep', str(sweep))
+    assert found['mIoU'] == 100
     assert len(json.loads(sweep.read_text())) == 21
 
 
@@ -155,8 +138,8 @@ def test_bad_saliency(tool, folder, capsys):
 
 def test_label_maps(tool, folder, capsys):
     save_mask(folder / 'maps/a/1.png', np.array([[0, 1, 2, 255, 0]], np.uint8))
-    metrics = run(tool, folder)
-    assert metrics == {
+    found = run(tool, folder)
+    assert found == {
         'mIoU': 100,
         'mPrecision': 100,
         'mRecall': 100,
@@ -174,16 +157,16 @@ def test_what_ignored_pixels_count_as(tool, folder, capsys):
     text = capsys.readouterr().out
     assert f'images: 1, all in {folder}/maps' in text
     assert '25.00 % of those that the masks judge, left out' in text
-    metrics = run(tool, folder, '--ignored', 'background')
+    found = run(tool, folder, '--ignored', 'background')
     # IoU of background 1 of 2, cat 1, dog 1 of 2; precision 1/2, 1, 1.
-    assert metrics['mIoU'] == pytest.approx(100 * 2 / 3, abs=0.01)
-    assert metrics['mPrecision'] == pytest.approx(100 * 2.5 / 3, abs=0.01)
-    metrics = run(tool, folder, '--ignored', 'wrong')
+    assert found['mIoU'] == pytest.approx(100 * 2 / 3, abs=0.01)
+    assert found['mPrecision'] == pytest.approx(100 * 2.5 / 3, abs=0.01)
+    found = run(tool, folder, '--ignored', 'wrong')
     # The background does not pay for it.
-    assert metrics['mIoU'] == pytest.approx(100 * 2.5 / 3, abs=0.01)
-    assert metrics['mPrecision'] == 100
-    assert metrics['mRecall'] == pytest.approx(100 * 2.5 / 3, abs=0.01)
-    assert metrics['coverage'] == 75
+    assert found['mIoU'] == pytest.approx(100 * 2.5 / 3, abs=0.01)
+    assert found['mPrecision'] == 100
+    assert found['mRecall'] == pytest.approx(100 * 2.5 / 3, abs=0.01)
+    assert found['coverage'] == 75
     assert 'counted as missed' in capsys.readouterr().out
 
 
@@ -202,9 +185,9 @@ def test_the_split_is_named(tool, folder, capsys):
 
 def test_classes_of_voc(tool, folder):
     save_mask(folder / 'maps/a/1.png', np.array([[0, 1, 20, 2, 2]], np.uint8))
-    metrics = run(tool, folder, '--classes', 'voc')
+    found = run(tool, folder, '--classes', 'voc')
     # Background and class 1 are right; 2 is half missed, 20 is wrong.
-    assert metrics['mIoU'] == pytest.approx(100 * 2.5 / 4, abs=0.01)
+    assert found['mIoU'] == pytest.approx(100 * 2.5 / 4, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -256,8 +239,8 @@ def test_masks_of_0_and_255(tool, folder, capsys, kind):
         np.savez(folder / 'maps/a/1.npz', maps=MAPS, labels=[0, 1])
     else:
         save_mask(folder / 'maps/a/1.png', MASK)
-    with pytest.raises(SystemExit):
-        run(tool, folder)
+    line = [folder / 'maps', folder / 'masks', '--classes', 'cat,dog']
+    assert call(tool, *line) == 1
     printed = capsys.readouterr().err
     assert 'a/1.png: mask holds nothing but 0 and 255' in printed
     assert 'no mask shows a class' in printed
@@ -287,15 +270,12 @@ def own_data(root):
 
 
 def test_own_boxes(tool, tmp_path, capsys):
-    out = tmp_path / 'metrics.json'
-    argv = [*own_data(tmp_path), '--out', str(out)]
-    assert tool.main(argv) == 0
-    metrics = json.loads(out.read_text())
+    found = metrics(tool, tmp_path, *own_data(tmp_path))
     # The cat is found; of the dog's 24 pixels one is.
-    assert metrics['box_recall@0.5'] == metrics['box_precision@0.5'] == 50
-    assert metrics['CorLoc'] == 50
-    assert metrics['best_box_IoU'] == round(100 * (1 + 1 / 24) / 2, 2)
-    assert metrics['mIoU'] == pytest.approx(
+    assert found['box_recall@0.5'] == found['box_precision@0.5'] == 50
+    assert found['CorLoc'] == 50
+    assert found['best_box_IoU'] == round(100 * (1 + 1 / 24) / 2, 2)
+    assert found['mIoU'] == pytest.approx(
         100 * (1 + 1 / 24 + 44 / 67) / 3, abs=0.01
     )
     assert '2 images, of which 1 have a map' in capsys.readouterr().out
@@ -307,9 +287,7 @@ def test_own_boxes_of_class_maps(tool, tmp_path):
     cat[0, :4, :3] = 1
     np.savez(tmp_path / 'labels/c.npz', maps=cat, labels=[0])
     (tmp_path / 'labels/b.png').unlink()
-    out = tmp_path / 'metrics.json'
-    assert tool.main([*argv, '--out', str(out)]) == 0
-    assert json.loads(out.read_text())['mIoU'] == pytest.approx(
+    assert metrics(tool, tmp_path, *argv)['mIoU'] == pytest.approx(
         100 * (1 + 0 + 44 / 68) / 3, abs=0.01
     )
 
@@ -321,7 +299,4 @@ def test_own_data_that_cannot_judge(tool, tmp_path, capsys):
         ([*argv[:1], str(tmp_path), *argv[1:]], 'either a folder of masks'),
         ([argv[0], str(tmp_path)], 'needs --classes'),
     ):
-        with pytest.raises(SystemExit) as error:
-            tool.main(wrong)
-        assert error.value.code == 1
-        assert named in capsys.readouterr().err
+        assert named in failure(tool, capsys, *wrong)

@@ -14,7 +14,7 @@ from mmwsl.apis import WSLInferencer, init_model
 from mmwsl.pseudo_labels.labels import write_label_map
 from mmwsl.structures import WSLDataSample
 from mmwsl.utils.masks import encode_mask
-from tool_calls import call, error
+from tool_calls import call, error, fails
 from toy_run import CONFIG
 
 SIZE = (30, 20)
@@ -185,8 +185,7 @@ def test_inferencer(tool, images, out, tmp_path):
 def test_turned_the_other_way(tool, images, labels, out, capsys):
     write_label_map(str(labels / 'sub/b.png'), planes()['sub/b'].T.copy())
     args = ['--images', images, '--classes', 'cat,dog']
-    assert call(tool, 'coco', labels, out, *args) == 1
-    line = error(capsys.readouterr())
+    line = fails(tool, capsys, 'coco', labels, out, *args)
     assert 'sub/b.jpg: is 20 x 30 pixels, but' in line
     assert 'sub/b.png says 30 x 20' in line
     assert not out.exists()
@@ -228,17 +227,17 @@ ITEM = dict(
     ('content', 'message'),
     [
         ('{', 'is no JSON'),
-        ('{}', 'is no list of instances'),
-        ([7], 'instance 0: image_id is no str'),
-        ([dict(ITEM, image_id=1)], 'instance 0: image_id is no str'),
-        ([ITEM, dict(ITEM, category_id='a')], 'instance 1: category_id'),
-        ([dict(ITEM, category_id=-1)], 'instance 0: -1 is no index'),
-        ([dict(ITEM, score='high')], "instance 0: 'high' is no score"),
-        ([dict(ITEM, segmentation={})], 'instance 0: a segmentation must'),
+        ('{}', 'is no list of results'),
+        ([7], "result 0 has no 'image_id'"),
+        ([dict(ITEM, image_id=1)], 'result 0 has the image_id 1'),
+        ([ITEM, dict(ITEM, category_id='a')], "1 has the category_id 'a'"),
+        ([dict(ITEM, category_id=-1)], 'result 0: -1 is no index'),
+        ([dict(ITEM, score='high')], "result 0: 'high' is no score"),
+        ([dict(ITEM, segmentation={})], 'result 0: a segmentation must'),
         ([dict(ITEM, image_id='../a')], r'../a: IMAGES holds no image'),
         (
             [ITEM, dict(ITEM, segmentation=encode_mask(np.ones((2, 3))))],
-            'instance 1: is 3 x 2 pixels',
+            'result 1: is 3 x 2 pixels',
         ),
     ],
 )
@@ -247,8 +246,7 @@ def test_bad_instances(tool, images, out, capsys, content, message):
     text = content if isinstance(content, str) else json.dumps(content)
     path.write_text(text)
     args = ['--images', images, '--classes', 'cat,dog']
-    assert call(tool, 'coco', path, out, *args) == 1
-    line = error(capsys.readouterr())
+    line = fails(tool, capsys, 'coco', path, out, *args)
     assert line.startswith(f'error: {path}: ')
     assert message.replace('IMAGES', str(images)) in line
 
@@ -280,8 +278,7 @@ def test_bad_predictions(tool, out, capsys, content, message):
     path = out.parent / 'json/a.json'
     path.parent.mkdir()
     path.write_text(json.dumps(content))
-    assert call(tool, 'coco', path.parent, out) == 1
-    line = error(capsys.readouterr())
+    line = fails(tool, capsys, 'coco', path.parent, out)
     assert line.startswith(f'error: {path}: ')
     assert message in line
     path.write_text(json.dumps(GOOD))

@@ -14,7 +14,7 @@ from PIL import Image
 from mmwsl.apis import inference_model, init_model
 from mmwsl.registry import MODELS
 from stage1_data import read_once
-from tool_calls import call, error
+from tool_calls import call, fails
 from toy_run import CONFIG
 
 STAGE_1 = (
@@ -223,5 +223,4 @@ def test_wrong_files_are_found(tool):
 def test_errors(tool, toy_checkpoint, tmp_path, capsys, args, named):
     first, *rest = args
     line = [CONFIG, toy_checkpoint, tmp_path / first, *rest]
-    assert call(tool, *line) == 1
-    assert named in error(capsys.readouterr())
+    assert named in fails(tool, capsys, *line)

@@ -5,7 +5,7 @@ import pytest
 from mmwsl.datasets.transforms import LoadSaliency
 from mmwsl.saliency import read_settings
 from mmwsl.saliency.network import FAMILIES
-from tool_calls import call, error
+from tool_calls import call, error, fails
 from toy_run import CONFIG
 
 FEW = ['--num-superpixels', '30']
@@ -46,8 +46,7 @@ def test_images_of_twelve_bits(tool, images, capsys):
     (images / '3.jpg').unlink()
     cv2.imwrite(str(images / '3.png'), deep)
     out = images.parent / 'maps'
-    assert call(tool, images, out, *FEW) == 1
-    assert '--max-value' in error(capsys.readouterr())
+    assert '--max-value' in fails(tool, capsys, images, out, *FEW)
     assert call(tool, images, out, *FEW, '--max-value', '4095') == 0
 
 
@@ -68,8 +67,7 @@ def test_a_config_and_workers(tool, tmp_path, capsys):
 def test_other_maps_are_refused(tool, images, capsys):
     out = images.parent / 'maps'
     assert call(tool, images, out, *FEW) == 0
-    assert call(tool, images, out, '--num-superpixels', '20') == 1
-    line = error(capsys.readouterr())
+    line = fails(tool, capsys, images, out, '--num-superpixels', '20')
     assert '3.png: was made with num_superpixels=30, not 20' in line
     other = ['--num-superpixels', '20', '--overwrite']
     assert call(tool, images, out, *other) == 0
@@ -85,8 +83,7 @@ def test_truncated_maps_are_not_taken_as_made(tool, images, capsys, share):
     assert call(tool, images, out, *FEW) == 0
     content = (out / '3.png').read_bytes()
     (out / '3.png').write_bytes(content[: int(share * len(content))])
-    assert call(tool, images, out, *FEW) == 1
-    line = error(capsys.readouterr())
+    line = fails(tool, capsys, images, out, *FEW)
     assert '3.png' in line
     assert '--overwrite' in line
 
@@ -98,14 +95,12 @@ def test_a_broken_image_is_named_and_leaves_nothing(
     (images / 'a' / '1.jpg').write_bytes(b'\xff\xd8broken')
     out = images.parent / 'maps'
     args = [images, out, '--num-workers', workers, *FEW]
-    assert call(tool, *args) == 1
-    assert 'images/a/1.jpg: ' in error(capsys.readouterr())
+    assert 'images/a/1.jpg: ' in fails(tool, capsys, *args)
     assert not [p for p in (out / 'a').rglob('*') if '1' in p.name]
 
 
 def test_errors(tool, images, tmp_path, capsys):
-    assert call(tool, images, images) == 1
-    assert 'is the folder of the images' in error(capsys.readouterr())
+    assert 'is the folder of the images' in fails(tool, capsys, images, images)
     assert call(tool, images, tmp_path, '--num-superpixels', '1') == 1
     assert 'num_superpixels must be at least' in error(capsys.readouterr())
     (tmp_path / 'empty').mkdir()
@@ -154,8 +149,7 @@ def test_networks(tool, images, tmp_path, capsys, family):
     assert settings['size'] == FAMILIES[family]['size']
     assert settings['mean'] == list(FAMILIES[family]['mean'])
     # Maps of the generator do not go on.
-    assert call(tool, images, out) == 1
-    assert '3.png: was made with' in error(capsys.readouterr())
+    assert '3.png: was made with' in fails(tool, capsys, images, out)
     assert call(tool, images, out, '--onnx', network) == 0
 
 
@@ -163,8 +157,7 @@ def test_networks_by_options(tool, images, tmp_path, capsys):
     network = tmp_path / 'net.onnx'
     write_network(network, 64, constant=True)
     line = [images, tmp_path / 'maps', '--onnx', network]
-    assert call(tool, *line) == 1
-    assert '--family' in error(capsys.readouterr())
+    assert '--family' in fails(tool, capsys, *line)
     more = ['--family', 'isnet', '--mean', 0, 0, 0, '--std', 1, 1, 1]
     assert call(tool, *line, *more) == 0
     settings = read_settings(str(tmp_path / 'maps/3.png'))
@@ -175,11 +168,9 @@ def test_networks_by_options(tool, images, tmp_path, capsys):
 
 def test_networks_that_are_none(tool, images, tmp_path, capsys):
     line = [images, tmp_path / 'maps', '--onnx']
-    assert call(tool, *line, tmp_path / 'no.onnx') == 1
-    assert 'no.onnx' in error(capsys.readouterr())
+    assert 'no.onnx' in fails(tool, capsys, *line, tmp_path / 'no.onnx')
     (tmp_path / 'text.onnx').write_text('no network')
-    assert call(tool, *line, tmp_path / 'text.onnx') == 1
-    assert 'text.onnx' in error(capsys.readouterr())
+    assert 'text.onnx' in fails(tool, capsys, *line, tmp_path / 'text.onnx')
     write_network(tmp_path / 'net.onnx', 320)
     wrong = ['--size', '64']
     assert call(tool, *line, tmp_path / 'net.onnx', *wrong) == 1

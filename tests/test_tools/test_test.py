@@ -6,7 +6,6 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 from PIL import Image
 from pycocotools.mask import decode
 
@@ -15,7 +14,7 @@ from mmwsl.apis import init_model
 from mmwsl.registry import MODELS
 from mmwsl.utils.checkpoints import read_checkpoint
 from stage1_data import small_config, write_data
-from tool_calls import call, error, options
+from tool_calls import call, error, fails, options
 from toy_run import CONFIG, SMALL, test_metrics
 
 VOC = 'cam/cam_mobilenet-v2_voc12-2007.py'
@@ -123,34 +122,32 @@ def test_export(tool, toy_checkpoint, tmp_path, capsys):
     assert f'{tmp_path / "coco"}: is there already' in message
 
 
-@pytest.mark.parametrize('single', [False, True])
-def test_out_joins_the_evaluator(tool, single):
-    evaluator = dict(type='MultiLabelMetric')
-    cfg = Config(dict(test_evaluator=evaluator if single else [evaluator]))
-    tool.dump_predictions(cfg, 'a.pkl')
-    tool.dump_predictions(cfg, 'b.pkl', maps=True)
-    types = [metric.type for metric in cfg.test_evaluator]
-    added = ['mmwsl.PredictionDump', 'DumpResults']
-    assert types == ['MultiLabelMetric', *added]
+@pytest.mark.parametrize('own', ["[dict(type='A')]", "dict(type='A')"])
+def test_out_joins_the_evaluator(tool, toy_checkpoint, tmp_path, own):
+    path = tmp_path / 'config.py'
+    path.write_text(f'model = dict(type="B")\ntest_evaluator = {own}\n')
+    args = [str(path), str(toy_checkpoint), '--out', 'a.pkl']
+    for more, kind in ([], 'mmwsl.PredictionDump'), (['--out-maps'], 'Dump'):
+        cfg = tool.build_config(tool.parser.parse_args([*args, *more]))
+        assert kind in cfg.test_evaluator[-1].type
+        assert cfg.test_evaluator[0].type == 'A'
 
 
 def test_missing_checkpoint(tool, capsys):
-    assert call(tool, CONFIG, 'none.pth') == 1
-    message = error(capsys.readouterr())
+    message = fails(tool, capsys, CONFIG, 'none.pth')
     assert message == 'error: none.pth: there is no such checkpoint.'
 
 
 def test_pictures_need_a_hook(tool, toy_checkpoint, capsys):
     args = ['--show-dir', 'show', *options('default_hooks.visualization=None')]
-    assert call(tool, CONFIG, toy_checkpoint, *args) == 1
-    message = error(capsys.readouterr())
+    message = fails(tool, capsys, CONFIG, toy_checkpoint, *args)
     assert 'cam_r18_toy.py' in message
     assert 'default_hooks.visualization' in message
 
 
 def test_show_options(tool, toy_checkpoint):
     args = ['--show', '--wait-time', '0.5', '--show-dir', 'pictures']
-    parsed = tool.parse_args([CONFIG, str(toy_checkpoint), *args])
+    parsed = tool.parser.parse_args([CONFIG, str(toy_checkpoint), *args])
     hook = tool.build_config(parsed).default_hooks.visualization
     assert (hook.draw, hook.show) == (True, True)
     assert (hook.wait_time, hook.out_dir) == (0.5, 'pictures')
@@ -161,8 +158,7 @@ def test_checkpoint_of_another_number_of_classes(
 ):
     args = ['--work-dir', tmp_path]
     args += options(*SMALL, 'model.head.num_classes=8')
-    assert call(tool, CONFIG, toy_checkpoint, *args) == 1
-    message = error(capsys.readouterr())
+    message = fails(tool, capsys, CONFIG, toy_checkpoint, *args)
     assert 'trained for 6 classes' in message
     assert 'num_classes=8 (head.classifier.weight)' in message
 
@@ -172,8 +168,7 @@ def test_data_of_another_number_of_classes(
 ):
     args = ['--work-dir', tmp_path]
     args += options(*SMALL, 'test_dataloader.dataset.num_classes=8')
-    assert call(tool, CONFIG, toy_checkpoint, *args) == 1
-    message = error(capsys.readouterr())
+    message = fails(tool, capsys, CONFIG, toy_checkpoint, *args)
     assert str(toy_checkpoint) in message
     assert 'emu, fox here' not in message
     assert 'gnu, hen here' in message

@@ -8,7 +8,7 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 
 from mmwsl.datasets import WSOLDataset
-from tool_calls import call, error
+from tool_calls import call, error, fails
 
 CAT, DOG = 7, 11
 FOLDERS = ('JPEGImages', 'Annotations', 'SegmentationClass')
@@ -176,8 +176,7 @@ def test_errors(tool, voc, capsys):
     out = voc.parent / 'out'
     out.mkdir()
     (out / 'a').write_text('')
-    assert call(tool, out, '--voc', voc) == 1
-    assert 'out: is not empty' in error(capsys.readouterr())
+    assert 'out: is not empty' in fails(tool, capsys, out, '--voc', voc)
     given = ('--voc', voc, '--list', 'no.txt')
     assert call(tool, out / 'b', *given) == 1
     assert 'no.txt: list of images does not' in error(capsys.readouterr())
@@ -202,8 +201,7 @@ def test_no_image_has_such_a_box(tool, voc, capsys, edges, message):
     path = voc / 'Annotations' / 'b.xml'
     path.write_text(with_edges(xml(('dog', 0, 10)), edges))
     out = voc.parent / 'out'
-    assert call(tool, out, '--voc', voc, '--write-images') == 1
-    line = error(capsys.readouterr())
+    line = fails(tool, capsys, out, '--voc', voc, '--write-images')
     assert line.startswith(f'error: {path}: ')
     assert message in line
     assert not [x for x in voc.parent.iterdir() if x.name.startswith('out')]
@@ -235,8 +233,7 @@ def with_edges(text, edges):
 )
 def test_bad_boxes_of_coco(tool, tmp_path, capsys, box, message):
     given = write_coco(tmp_path, dict(bbox=box))
-    assert call(tool, tmp_path / 'out', *given) == 1
-    line = error(capsys.readouterr())
+    line = fails(tool, capsys, tmp_path / 'out', *given)
     assert line.startswith(f'error: {tmp_path}/coco.json: {message}')
     assert not (tmp_path / 'out').exists()
 

@@ -94,7 +94,7 @@ def test_overwriting(tool, tmp_path, capsys):
         tool.main(options)
     assert 'not empty' in capsys.readouterr().err
     # As if a run had been killed.
-    (tmp_path / 'toy.part' / 'JPEGImages').mkdir(parents=True)
+    (tmp_path / '.toy.tmp' / 'JPEGImages').mkdir(parents=True)
     (root / 'JPEGImages' / 'old.png').write_bytes(b'')
     assert tool.main([*options, '--overwrite']) == 0
     assert [path.name for path in tmp_path.iterdir()] == ['toy']

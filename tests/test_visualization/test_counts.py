@@ -58,10 +58,6 @@ def test_processes_are_added_up(monkeypatch):
     assert parts[0].numbers == collect(PAIRS[0::2]).numbers
 
 
-def test_alone_gathering_changes_nothing():
-    assert collect().gather().numbers == collect().numbers
-
-
 @pytest.fixture
 def draw(monkeypatch):
     """Draw and return the figure instead of its picture."""

@@ -3,11 +3,14 @@ import numpy as np
 import pytest
 import torch
 
-from mmwsl.visualization import (
+from mmwsl.visualization.drawing import (
+    TRUTH,
+    WHITE,
     Tile,
     caption,
     class_colors,
     contact_sheet,
+    display_size,
     draw_assignment,
     draw_boxes,
     draw_instances,
@@ -15,19 +18,14 @@ from mmwsl.visualization import (
     draw_peak_responses,
     draw_peaks,
     draw_score_map,
+    draw_text,
     heatmap_overlay,
+    instance_colors,
     letterbox,
     note_left_out,
     panel,
     tile_images,
     write_image,
-)
-from mmwsl.visualization.drawing import (
-    TRUTH,
-    WHITE,
-    display_size,
-    draw_text,
-    instance_colors,
 )
 
 IMAGE = np.full((40, 60, 3), 100, np.uint8)
@@ -196,16 +194,8 @@ def test_no_empty_and_outer_boxes():
     assert draw_boxes(IMAGE, boxes, [WHITE] * 2).shape == IMAGE.shape
 
 
-def masks(count=2):
-    """Squares of 8 pixels at half the size of the picture."""
-    result = np.zeros((count, 20, 30), bool)
-    for index in range(count):
-        result[index, 4:12, 4 + 2 * index : 12 + 2 * index] = True
-    return result
-
-
-def test_fill_outline_and_order():
-    result = draw_instances(IMAGE, masks(), opacity=0.5)
+def test_fill_outline_and_order(masks):
+    result = draw_instances(IMAGE, masks[:2], opacity=0.5)
     first, second = instance_colors(2).astype(int)
     # Inside both masks the better one lies on top of the other.
     below = (100 + second) // 2
@@ -226,15 +216,15 @@ def test_holes_are_outlined_and_stay_open():
     assert (result[20, 30] == 100).all()
 
 
-def test_labels_begin_at_their_objects():
-    result = draw_instances(flat(80, 200, 0), masks(1), ['cat'], opacity=0)
+def test_labels_begin_at_their_objects(masks):
+    result = draw_instances(flat(80, 200, 0), masks[:1], ['cat'], opacity=0)
     # At the upper left corner, with a patch of the colour.
     assert (result[17, 28] == instance_colors(1)[0]).all()
     assert not result[:15].any()
 
 
-def test_no_instance_and_empty_mask():
-    for none in (masks(0), np.zeros((1, 20, 30), bool)):
+def test_no_instance_and_empty_mask(masks):
+    for none in (masks[:0], np.zeros((1, 20, 30), bool)):
         result = draw_instances(IMAGE, none)
         np.testing.assert_array_equal(result, IMAGE)
     labelled = draw_instances(IMAGE, np.zeros((1, 20, 30), bool), ['cat'])
@@ -261,14 +251,6 @@ def test_values_outside_and_nan_are_clipped():
     np.testing.assert_array_equal(wild, tame)
 
 
-def blobs(count=2):
-    """Square responses, one beside the other, that sum to 1."""
-    result = np.zeros((count, 40, 60), np.float32)
-    for index in range(count):
-        result[index, 10:25, 5 + 28 * index : 22 + 28 * index] = 1
-    return result / result.sum((1, 2), keepdims=True)
-
-
 def test_crosses_are_where_the_peaks_are():
     image = draw_peaks(IMAGE, np.array([[10.0, 20.0], [49.6, 9.4]]))
     white = (image == 255).all(-1)
@@ -286,8 +268,8 @@ def test_peaks_outside_and_none_change_nothing(points):
     np.testing.assert_array_equal(draw_peaks(IMAGE, np.array(points)), IMAGE)
 
 
-def test_each_response_has_its_color_over_a_darkened_image():
-    result = draw_peak_responses(IMAGE, blobs(), darkness=0.5)
+def test_each_response_has_its_color_over_a_darkened_image(blobs):
+    result = draw_peak_responses(IMAGE, blobs, darkness=0.5)
     # 15 % of the photograph, half of whose shadow is lifted as far.
     light = 0.15 * 100 * (1 - 0.5 * 0.15)
     for index, color in enumerate(instance_colors(2).astype(int)):
@@ -296,14 +278,14 @@ def test_each_response_has_its_color_over_a_darkened_image():
     assert (result[38] == 50).all()
 
 
-def test_scale_of_a_response_does_not_matter():
-    small = draw_peak_responses(IMAGE, blobs())
-    large = draw_peak_responses(IMAGE, 1e4 * blobs())
+def test_scale_of_a_response_does_not_matter(blobs):
+    small = draw_peak_responses(IMAGE, blobs)
+    large = draw_peak_responses(IMAGE, 1e4 * blobs)
     np.testing.assert_allclose(small.astype(int), large, atol=1)
 
 
-def test_common_pixels_mix_colors():
-    twice = np.repeat(blobs(1), 2, axis=0)
+def test_common_pixels_mix_colors(blobs):
+    twice = np.repeat(blobs[:1], 2, axis=0)
     black = np.zeros_like(IMAGE)
     result = draw_peak_responses(black, twice)
     mixed = 0.85 * instance_colors(2).astype(int).mean(0)

@@ -4,8 +4,7 @@ import torch
 from mmengine.structures import InstanceData, PixelData
 
 from mmwsl.structures import WSLDataSample
-from mmwsl.visualization import draw_instances
-from mmwsl.visualization.drawing import BLACK, WRONG
+from mmwsl.visualization.drawing import BLACK, WRONG, draw_instances
 from mmwsl.visualization.samples import (
     Canvas,
     class_map_tiles,
@@ -27,40 +26,32 @@ def test_names_of_classes():
     assert [CANVAS.name(label) for label in (0, 3)] == ['cat', 'class 3']
 
 
-def masks(count=2):
-    """Squares of 8 pixels at half the size of the picture."""
-    result = np.zeros((count, 20, 30), bool)
-    for index in range(count):
-        result[index, 4:12, 4 + 2 * index : 12 + 2 * index] = True
-    return result
-
-
-def test_tile_names_the_instances():
-    plain = draw_instances(IMAGE, masks())
+def test_tile_names_the_instances(masks):
+    plain = draw_instances(IMAGE, masks[:2])
     instances = InstanceData(
-        masks=torch.from_numpy(masks()), labels=torch.tensor([1, 0])
+        masks=torch.from_numpy(masks[:2]), labels=torch.tensor([1, 0])
     )
     (tile,) = instance_tiles(CANVAS, instances, 'truth: ')
     assert tile.text == 'truth: 2 instances'
-    named = draw_instances(IMAGE, masks(), ['dog', 'cat'])
+    named = draw_instances(IMAGE, masks[:2], ['dog', 'cat'])
     np.testing.assert_array_equal(tile.image, named)
     assert (named != plain).any()
     instances.scores = torch.tensor([0.756, 1e-4])
     instances.difficult = torch.tensor([False, True])
     (tile,) = instance_tiles(CANVAS, instances, '')
     named = draw_instances(
-        IMAGE, masks(), ['dog 0.756', 'cat 0.0001 (difficult)']
+        IMAGE, masks[:2], ['dog 0.756', 'cat 0.0001 (difficult)']
     )
     np.testing.assert_array_equal(tile.image, named)
 
 
-def test_only_the_best_instances():
+def test_only_the_best_instances(masks):
     instances = InstanceData(
-        masks=torch.from_numpy(masks(6)), labels=torch.zeros(6).long()
+        masks=torch.from_numpy(masks), labels=torch.zeros(6).long()
     )
     (tile,) = instance_tiles(ONE, instances, '')
     assert tile.text == '1 instance (+5 more)'
-    expected = draw_instances(IMAGE, masks(1), ['cat'])
+    expected = draw_instances(IMAGE, masks[:1], ['cat'])
     np.testing.assert_array_equal(tile.image, expected)
 
 
@@ -86,22 +77,22 @@ def test_no_instance_is_said_and_no_mask_is_no_tile():
         (2e-5, '2e-05'),
     ],
 )
-def test_scores_in_few_letters(score, text):
+def test_scores_in_few_letters(score, text, masks):
     one = InstanceData(
-        masks=torch.from_numpy(masks(1)),
+        masks=torch.from_numpy(masks[:1]),
         labels=torch.tensor([0]),
         scores=torch.tensor([score]),
     )
     (tile,) = instance_tiles(ONE, one, '')
-    expected = draw_instances(IMAGE, masks(1), [f'cat {text}'])
+    expected = draw_instances(IMAGE, masks[:1], [f'cat {text}'])
     np.testing.assert_array_equal(tile.image, expected)
 
 
-def test_mmdet_visualizer_draws_predicted_instances(tmp_path):
+def test_mmdet_visualizer_draws_predicted_instances(tmp_path, masks):
     visualization = pytest.importorskip('mmdet.visualization')
     sample = WSLDataSample()
     sample.pred_instances = InstanceData(
-        masks=torch.from_numpy(masks()),
+        masks=torch.from_numpy(masks[:2]),
         labels=torch.tensor([1, 0]),
         scores=torch.tensor([0.9, 0.5]),
         bboxes=torch.tensor([[4.0, 4, 12, 12], [6.0, 4, 14, 12]]),
@@ -124,16 +115,8 @@ def test_mmdet_visualizer_draws_predicted_instances(tmp_path):
         assert changed > 0.9 if number else changed == 0
 
 
-def blobs(count=2):
-    """Square responses, one beside the other, that sum to 1."""
-    result = np.zeros((count, 40, 60), np.float32)
-    for index in range(count):
-        result[index, 10:25, 5 + 28 * index : 22 + 28 * index] = 1
-    return result / result.sum((1, 2), keepdims=True)
-
-
-def test_tile_shows_the_first_maps_with_their_peaks():
-    maps = torch.from_numpy(blobs(2)[:, ::2, ::2].copy())
+def test_tile_shows_the_first_maps_with_their_peaks(blobs):
+    maps = torch.from_numpy(blobs[:, ::2, ::2].copy())
     peaks = torch.tensor([[6.0, 8.0], [20.0, 8.0]])
     instances = InstanceData(peak_response_maps=maps, peaks=peaks)
     (both,) = response_tiles(CANVAS, instances)

@@ -6,7 +6,8 @@ from mmengine.structures import InstanceData, PixelData
 
 from mmwsl.registry import VISUALIZERS
 from mmwsl.structures import WSLDataSample
-from mmwsl.visualization import WSLVisualizer, batch_images, input_image
+from mmwsl.visualization import WSLVisualizer
+from mmwsl.visualization.visualizer import batch_images, input_image
 
 META = {'classes': ('cat', 'dog'), 'palette': [[250, 0, 0], [0, 250, 0]]}
 IMAGE = np.full((20, 30, 3), 100, np.uint8)
@@ -163,19 +164,6 @@ def test_show_without_display_is_an_error(visualizer, monkeypatch):
     monkeypatch.setattr('matplotlib.pyplot.get_backend', lambda: 'agg')
     with pytest.raises(ValueError, match='no display.*--show-dir'):
         visualizer.add_datasample('x', IMAGE, sample(), show=True)
-
-
-def test_photograph_with_mask(visualizer, shared_dir):
-    root = shared_dir / 'data' / 'voc12_2007'
-    name = '2007_000033'
-    image = cv2.imread(str(root / 'JPEGImages' / f'{name}.jpg'))[..., ::-1]
-    one = WSLDataSample(metainfo={'img_id': name})
-    mask = torch.zeros(1, *image.shape[:2]).long()
-    one.gt_sem_seg = PixelData(data=mask)
-    tiles = visualizer.draw_tiles(image, one)
-    assert [x.text for x in tiles] == [name, 'truth']
-    # A mask of background changes nothing.
-    np.testing.assert_array_equal(tiles[0].image, tiles[1].image)
 
 
 def packed(**meta):

@@ -6,29 +6,25 @@
 
 import argparse
 import os
-from typing import Any, List, Optional, Sequence
+from typing import Any, List, Sequence
 
-from mmwsl.apis import (
-    ToolParser,
-    add_cfg_options,
-    dataset_config,
-    friendly_errors,
-    load_config,
-)
+from mmwsl.apis import ToolParser, dataset_config, load_config
 from mmwsl.datasets import set_epoch
 from mmwsl.registry import DATASETS
 from mmwsl.utils.files import join_inside
-from mmwsl.visualization import (
-    Tile,
-    WSLVisualizer,
-    contact_sheet,
-    original_image,
-    panel,
-    write_image,
-)
+from mmwsl.visualization import WSLVisualizer
+from mmwsl.visualization.drawing import Tile, contact_sheet, panel, write_image
+from mmwsl.visualization.visualizer import original_image
 
 import numpy as np
-from mmengine.config import Config
+
+parser = ToolParser("Write labelled pictures of a config's data")
+parser.add_argument('config', help='config file')
+parser.split('train')
+text = 'folder to write; by default work_dirs/NAME_OF_THE_CONFIG/browse'
+parser.option('--out-dir', None, text)
+parser.option('--number', 24, 'most pictures to write')
+parser.cfg_options()
 
 
 def describe(sample: Any, classes: Sequence[str]) -> str:
@@ -66,11 +62,15 @@ def tiles_of(
     return [tiles[0]._replace(text=title), *tiles[1:]]
 
 
-def browse(cfg: Config, args: argparse.Namespace) -> str:
-    """Write the pictures and return the path of the contact sheet."""
+@parser.command
+def main(args: argparse.Namespace) -> None:
+    """Write the pictures."""
+    cfg = load_config(args.config, args.cfg_options)
     settings = dataset_config(cfg, args.split)
     if args.number < 1:
         raise ValueError(f'--number must be at least 1, got {args.number}')
+    name = os.path.splitext(os.path.basename(args.config))[0]
+    out_dir = args.out_dir or os.path.join('work_dirs', name, 'browse')
     dataset = DATASETS.build(settings)
     set_epoch(dataset, 0)
     visualizer = WSLVisualizer()
@@ -83,45 +83,14 @@ def browse(cfg: Config, args: argparse.Namespace) -> str:
         packed = dataset[index]
         tiles = tiles_of(packed, classes, visualizer)
         name = tiles[0].text.split(': ')[0]
-        write_image(join_inside(args.out_dir, name, '.jpg'), panel(tiles))
+        write_image(join_inside(out_dir, name, '.jpg'), panel(tiles))
         rows.append(tiles)
-    sheet = os.path.join(args.out_dir, f'contact_sheet_{args.split}.jpg')
+    sheet = os.path.join(out_dir, f'contact_sheet_{args.split}.jpg')
     # Short rows are joined so that the sheet is not a tower.
     joined = max(1, 6 // max(len(row) for row in rows))
     rows = [sum(rows[i : i + joined], []) for i in range(0, len(rows), joined)]
     write_image(sheet, contact_sheet(rows))
-    return sheet
-
-
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = ToolParser("Write labelled pictures of a config's data")
-    parser.add_argument('config', help='config file')
-    parser.add_argument(
-        '--split', choices=['train', 'val', 'test'], default='train'
-    )
-    parser.add_argument(
-        '--out-dir',
-        help='folder to write; by default work_dirs/NAME_OF_THE_CONFIG/browse',
-    )
-    parser.add_argument(
-        '--number', type=int, default=24, help='most pictures to write'
-    )
-    add_cfg_options(parser)
-    args = parser.parse_args(argv)
-    if args.out_dir is None:
-        name = os.path.splitext(os.path.basename(args.config))[0]
-        args.out_dir = os.path.join('work_dirs', name, 'browse')
-    return args
-
-
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Write the pictures."""
-    args = parse_args(argv)
-    with friendly_errors():
-        sheet = browse(load_config(args.config, args.cfg_options), args)
     print(f'contact sheet: {sheet}')
-    return 0
 
 
 if __name__ == '__main__':

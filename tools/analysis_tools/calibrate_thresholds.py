@@ -18,18 +18,21 @@ that the class maps choose (``make_pseudo_boxes.py``) stand for true ones.
 """
 
 import argparse
+from itertools import islice
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from mmwsl.apis import (
     ToolParser,
-    add_cfg_options,
     dataset_config,
-    friendly_errors,
     init_model,
     load_config,
-    with_progress,
 )
-from mmwsl.apis.inference import is_segmentor
+from mmwsl.apis.inference import (
+    innermost,
+    is_segmentor,
+    predict_entries,
+    prediction_pipeline,
+)
 from mmwsl.evaluation import SeedIoUMetric
 from mmwsl.evaluation.functional.boxes import best_ious, sweep_boxes
 from mmwsl.evaluation.functional.classification import count_by_score
@@ -47,15 +50,40 @@ from mmwsl.utils.prediction import type_name
 from mmwsl.utils.tables import format_columns
 
 import numpy as np
-import torch
 from mmengine.config import Config
 
 TRUTHS = ('masks', 'boxes', 'proposals')
 RATIOS = tuple(x / 20 for x in range(20))
 # Images that must show a class before it gets a threshold of its own.
 LEAST = 5
-# What instances need and peaks do not.
-_UNUSED = ('LoadEvalAnnotations', 'LoadProposals')
+
+parser = ToolParser(__doc__)
+parser.add_argument('config', help='config of a model of stage 1')
+parser.add_argument('checkpoint', help='checkpoint file')
+parser.option('--num-images', 20, 'how many to look at, at random')
+parser.option(
+    '--per-class',
+    False,
+    'choose a threshold for each class, which takes more images',
+)
+parser.option(
+    '--background',
+    None,
+    'also choose the background score of label maps, by masks or boxes of the '
+    'data set, or by boxes of proposals',
+    choices=TRUTHS,
+)
+parser.option(
+    '--curve',
+    None,
+    'picture of precision and recall with what was chosen; needs matplotlib',
+    metavar='FILE',
+)
+text = 'where the images are from; they are prepared as in testing'
+parser.split('train', text)
+parser.option('--seed', 0, 'of the choice')
+parser.option('--device', 'cpu')
+parser.cfg_options()
 
 
 class Predictions(NamedTuple):
@@ -71,9 +99,6 @@ class Predictions(NamedTuple):
 
 def build_dataset(cfg: Config, args: argparse.Namespace) -> Any:
     """The images of the split, prepared as in testing, without masks."""
-    source, test = (
-        _innermost(dataset_config(cfg, x)) for x in (args.split, 'test')
-    )
     truth = args.background
     needed = dict(masks='gt_sem_seg', boxes='gt_instances').get(truth)
     load = dict(
@@ -82,35 +107,27 @@ def build_dataset(cfg: Config, args: argparse.Namespace) -> Any:
         with_instances=truth == 'boxes',
     )
     pipeline: List[Dict[str, Any]] = []
-    for transform in test['pipeline']:
-        name = type_name(transform)
-        if name == 'PackWSLInputs':
-            transform = {**transform, 'eval_keys': (needed,) * bool(needed)}
-            pipeline += [load] * bool(needed)
-        if name not in _UNUSED:
-            pipeline.append(transform)
+    for step in prediction_pipeline(cfg):
+        if needed and type_name(step) == 'PackWSLInputs':
+            pipeline += [load, {**step, 'eval_keys': (needed,)}]
+        # Peaks need no proposals.
+        elif type_name(step) != 'LoadProposals':
+            pipeline.append(step)
     if truth == 'proposals':
         # Behind the image's loading; drawn images are there already.
         loaded = type_name(pipeline[0]) == 'LoadWSLImage'
         pipeline.insert(int(loaded), dict(type='mmwsl.MakeProposals'))
+    source = innermost(dataset_config(cfg, args.split))
     if needed:
         source = {**source, 'test_mode': True}
     return DATASETS.build({**source, 'pipeline': pipeline})
 
 
-def _innermost(dataset: Dict[str, Any]) -> Dict[str, Any]:
-    while 'pipeline' not in dataset and 'dataset' in dataset:
-        dataset = dataset['dataset']
-    return dataset
-
-
 def choose_images(dataset: Any, number: int, seed: int) -> List[int]:
     """Random images that show something."""
-    order = np.random.default_rng(seed).permutation(len(dataset))
-    chosen: List[int] = []
-    for index in order:
-        if len(chosen) < number and len(dataset.get_cat_ids(int(index))):
-            chosen.append(int(index))
+    order = np.random.default_rng(seed).permutation(len(dataset)).tolist()
+    shown = (index for index in order if len(dataset.get_cat_ids(index)))
+    chosen = [*islice(shown, number)]
     if not chosen:
         raise ValueError('the data set has no image with a label')
     return sorted(chosen)
@@ -144,21 +161,16 @@ def predict(
     levels: Sequence[float] = (),
 ) -> Predictions:
     """Scores and peaks of some images, and IoUs if there is a ``truth``."""
-    scores, present, ignore, maps, ious = [], [], [], [], []
-    with torch.no_grad():
-        for index in with_progress(indices):
-            data = {k: [v] for k, v in dataset[index].items()}
-            sample = model.test_step(data)[0].cpu()
-            scores.append(sample.pred_score.numpy())
-            present.append(sample.gt_score.numpy() > 0)
-            hidden = np.zeros(len(sample.gt_score), dtype=bool)
-            if 'gt_label_difficult' in sample:
-                hidden[sample.gt_label_difficult.numpy()] = True
-            ignore.append(hidden)
-            maps.append(_peaks(sample))
-            ious.append(_ious(sample, truth, levels) if truth else {})
-    arrays = (np.stack(x) for x in (scores, present, ignore))
-    return Predictions(*arrays, maps, ious)
+    rows, maps, ious = [], [], []
+    for sample in predict_entries(model, dataset, indices):
+        hidden = np.zeros(len(sample.gt_score), dtype=bool)
+        if 'gt_label_difficult' in sample:
+            hidden[sample.gt_label_difficult.numpy()] = True
+        present = sample.gt_score.numpy() > 0
+        rows.append((sample.pred_score.numpy(), present, hidden))
+        maps.append(_peaks(sample))
+        ious.append(_ious(sample, truth, levels) if truth else {})
+    return Predictions(*map(np.stack, zip(*rows)), maps, ious)
 
 
 def _peaks(sample: Any) -> Dict[int, PeakValues]:
@@ -261,22 +273,19 @@ def draw_curves(
     axes = figure.add_subplot(
         xlabel='recall', ylabel='precision', title=title, ylim=(0, 1.02)
     )
-    kept, limits = (
-        ~found.ignore,
-        np.broadcast_to(thresholds, found.ignore.shape),
-    )
-    columns = [slice(None)] if thresholds.ndim == 0 else range(len(thresholds))
-    for column in columns:
-        used = kept[:, column]
-        positive = found.present[:, column][used]
+    arrays = [found.scores, found.present, ~found.ignore]
+    if thresholds.ndim == 0:
+        arrays = [x.reshape(-1, 1) for x in arrays]
+    columns = zip(*(x.T for x in arrays), np.atleast_1d(thresholds))
+    for scores, present, kept, limit in columns:
+        positive = present[kept]
         if not positive.any():
             continue
-        scores = found.scores[:, column][used]
-        values, hits, shown = count_by_score(scores, positive)
+        values, hits, shown = count_by_score(scores[kept], positive)
         recall, precision = hits / positive.sum(), hits / shown
         (line,) = axes.plot(recall, precision, linewidth=1)
         # The last score above the threshold.
-        place = int((values > limits[:, column][used][0]).sum()) - 1
+        place = int((values > limit).sum()) - 1
         if place >= 0:
             axes.plot(recall[place], precision[place], 'o', c=line.get_color())
     figure.savefig(path, bbox_inches='tight')
@@ -382,61 +391,24 @@ def _text(value: Optional[float], form: str) -> str:
     return '-' if value is None else format(value, form)
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+@parser.command
+def main(args: argparse.Namespace) -> None:
     """Pick the thresholds and print them."""
-    parser = ToolParser(__doc__)
-    parser.add_argument('config', help='config of a model of stage 1')
-    parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument(
-        '--num-images',
-        type=int,
-        default=20,
-        help='how many to look at, at random',
-    )
-    parser.add_argument(
-        '--per-class',
-        action='store_true',
-        help='choose a threshold for each class, which takes more images',
-    )
-    parser.add_argument(
-        '--background',
-        choices=TRUTHS,
-        help='also choose the background score of label maps, by masks or '
-        'boxes of the data set, or by boxes of proposals',
-    )
-    parser.add_argument(
-        '--curve',
-        metavar='FILE',
-        help='picture of precision and recall with what was chosen; needs '
-        'matplotlib',
-    )
-    parser.add_argument(
-        '--split',
-        default='train',
-        choices=['train', 'val', 'test'],
-        help='where the images are from; they are prepared as in testing',
-    )
-    parser.add_argument('--seed', type=int, default=0, help='of the choice')
-    parser.add_argument('--device', default='cpu')
-    add_cfg_options(parser)
-    args = parser.parse_args(argv)
-    with friendly_errors():
-        if args.num_images < 1:
-            raise ValueError(f'--num-images must be > 0: {args.num_images}')
-        cfg = load_config(args.config, args.cfg_options)
-        dataset = build_dataset(cfg, args)
-        model = init_model(cfg, args.checkpoint, args.device)
-        if is_segmentor(model):
-            raise ValueError(f'{args.config}: a segmentor has no thresholds')
-        prepare_head(model.head)
-        values = levels = np.zeros(0)
-        if args.background:
-            values, levels = tried_backgrounds(model.head)
-        indices = choose_images(dataset, args.num_images, args.seed)
-        found = predict(model, dataset, indices, args.background, levels)
-        names = dataset.metainfo['classes'] if args.per_class else ()
-        report(found, args.split, names, args.curve, values)
-    return 0
+    if args.num_images < 1:
+        raise ValueError(f'--num-images must be > 0: {args.num_images}')
+    cfg = load_config(args.config, args.cfg_options)
+    dataset = build_dataset(cfg, args)
+    model = init_model(cfg, args.checkpoint, args.device)
+    if is_segmentor(model):
+        raise ValueError(f'{args.config}: a segmentor has no thresholds')
+    prepare_head(model.head)
+    values = levels = np.zeros(0)
+    if args.background:
+        values, levels = tried_backgrounds(model.head)
+    indices = choose_images(dataset, args.num_images, args.seed)
+    found = predict(model, dataset, indices, args.background, levels)
+    names = dataset.metainfo['classes'] if args.per_class else ()
+    report(found, args.split, names, args.curve, values)
 
 
 if __name__ == '__main__':

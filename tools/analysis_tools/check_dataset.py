@@ -9,31 +9,33 @@ import copy
 import inspect
 from collections import Counter
 from itertools import combinations
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 from mmwsl.apis import (
     ToolParser,
-    add_cfg_options,
     dataset_config,
-    friendly_errors,
     load_config,
     with_progress,
 )
 from mmwsl.datasets import WSLDataset
 from mmwsl.datasets.files import read_lines
-from mmwsl.datasets.own import EVERYWHERE, FEW_IMAGES
+from mmwsl.datasets.own import class_warnings
 from mmwsl.registry import DATASETS
 from mmwsl.utils.images import read_image, read_plane
 from mmwsl.utils.prediction import type_name
+from mmwsl.utils.tables import format_columns, format_table
 
 import numpy as np
-from mmengine.config import Config
 
 Problem = Tuple[str, str]
 
 # The transforms that read files; the others cannot find a broken one.
 _LOADING = ('LoadEvalAnnotations', 'LoadProposals', 'LoadSaliency')
 _LARGEST_MATRIX = 25
+
+parser = ToolParser("Read every entry of a config's data sets")
+parser.add_argument('config', help='config file')
+parser.cfg_options()
 
 
 class Statistics:
@@ -66,89 +68,63 @@ class Statistics:
                 min(number, 10) for number in info['gt_count'][labels].tolist()
             )
 
-    def warnings(self) -> Iterator[str]:
-        """Yield what the numbers of images say against some classes."""
-        everywhere = self.shown > EVERYWHERE * max(self.images, 1)
-        reasons = (
-            (self.shown == 0, 'no image shows the class {}'),
-            (
-                (self.shown > 0) & (self.shown < FEW_IMAGES),
-                'fewer than ten images show the class {}',
-            ),
-            (
-                everywhere,
-                'more than 90 % of the images show the class {}: without '
-                'images that lack it, it cannot be located',
-            ),
-        )
-        for wrong, text in reasons:
-            names = [self.classes[label] for label in np.flatnonzero(wrong)]
-            for name in names[:_LARGEST_MATRIX]:
-                yield 'warning: ' + text.format(repr(name))
-            if len(names) > _LARGEST_MATRIX:
-                number = len(names) - _LARGEST_MATRIX
-                text = text.replace('the class {}', f'{number} more classes')
-                yield 'warning: ' + text.partition(':')[0]
-
     def lines(self) -> Iterator[str]:
         """Yield the report."""
         yield f'{self.images} images, {self.unlabelled} without label'
-        yield from self._size_lines()
-        yield from self._class_lines()
-        yield from self._count_lines()
-        yield from self._matrix_lines()
-
-    def _size_lines(self) -> Iterator[str]:
-        if not self.sizes:
-            return
-        sizes = np.array(self.sizes)
-        low, high = sizes.min(axis=0), sizes.max(axis=0)
-        middle = np.median(sizes, axis=0).astype(np.int64)
-        yield (
-            f'image size (width x height): smallest {low[1]} x {low[0]}, '
-            f'median {middle[1]} x {middle[0]}, largest {high[1]} x {high[0]},'
-            f' {len(set(self.sizes))} different'
-        )
-
-    def _class_lines(self) -> Iterator[str]:
-        width = max(len(name) for name in ('class', *self.classes))
-        yield f'{"class":{width}}  images  share  objects  difficult only'
-        for label, name in enumerate(self.classes):
-            images = int(self.shown[label])
-            objects = str(self.objects[label]) if self.counted else '-'
-            share = 100 * images / max(self.images, 1)
-            yield (
-                f'{name:{width}}  {images:6d}  {share:4.1f}%  {objects:>7}  '
-                f'{self.difficult[label]:14d}'
+        if self.sizes:
+            sizes = np.array(self.sizes)[:, ::-1]
+            kinds = dict(
+                smallest=sizes.min(axis=0),
+                median=np.median(sizes, axis=0).astype(np.int64),
+                largest=sizes.max(axis=0),
             )
-
-    def _count_lines(self) -> Iterator[str]:
-        if not self.counted:
-            yield 'counts: unknown'
-            return
+            words = [f'{k} {w} x {h}' for k, (w, h) in kinds.items()]
+            yield (
+                f'image size (width x height): {", ".join(words)}, '
+                f'{len(set(self.sizes))} different'
+            )
+        objects = self.objects.tolist()
+        yield format_columns(
+            {
+                'class': self.classes,
+                'images': self.shown.tolist(),
+                '% of all': (self.shown / max(self.images, 1)).tolist(),
+                'objects': objects if self.counted else ['-'] * len(objects),
+                'difficult only': self.difficult.tolist(),
+            }
+        )
         shown = ', '.join(
             f'{number if number < 10 else "10 or more"}: {times}'
             for number, times in sorted(self.numbers.items())
         )
-        yield f'objects of a class in an image: {shown}'
+        if self.counted:
+            yield f'objects of a class in an image: {shown}'
+        else:
+            yield 'counts: unknown'
+        yield from self._pair_lines()
+        images = dict(zip(self.classes, self.shown.tolist()))
+        for line in class_warnings(images, self.images, _LARGEST_MATRIX):
+            yield f'warning: {line}'
 
-    def _matrix_lines(self) -> Iterator[str]:
-        size = len(self.classes)
-        if size <= _LARGEST_MATRIX:
-            yield 'images that show both classes:'
-            header = ''.join(f'{label:5d}' for label in range(size))
-            yield f'{"":>19}{header}'
-            matrix = np.diag(self.shown)
-            for pair, number in self.together.items():
-                matrix[pair] = matrix[pair[::-1]] = number
-            for label, row in enumerate(matrix):
-                cells = ''.join(f'{number or ".":>5}' for number in row)
-                yield f'{label:3d} {self.classes[label][:15]:15}{cells}'
+    def _pair_lines(self) -> Iterator[str]:
+        if len(self.classes) > _LARGEST_MATRIX:
+            yield 'classes that are most often together:'
+            pairs = sorted(self.together.items(), key=lambda x: (-x[1], x[0]))
+            for pair, number in pairs[:20]:
+                first, second = (self.classes[label] for label in pair)
+                yield f'{first} + {second}: {number}'
             return
-        yield 'classes that are most often together:'
-        pairs = sorted(self.together.items(), key=lambda x: (-x[1], x[0]))
-        for (first, second), number in pairs[:20]:
-            yield f'{self.classes[first]} + {self.classes[second]}: {number}'
+        matrix = np.diag(self.shown)
+        for pair, number in self.together.items():
+            matrix[pair] = matrix[pair[::-1]] = number
+        rows = [
+            [f'{label} {name[:15]}', *(number or '.' for number in row)]
+            for label, (name, row) in enumerate(
+                zip(self.classes, matrix.tolist())
+            )
+        ]
+        yield 'images that show both classes:'
+        yield format_table(['class', *map(str, range(len(rows)))], rows)
 
 
 def base_configs(config: Any) -> Iterator[Dict[str, Any]]:
@@ -204,8 +180,15 @@ def check(config: Dict[str, Any]) -> Tuple[List[Problem], List[str]]:
     except (OSError, TypeError, ValueError) as error:
         return [*problems, _split(error)], []
     statistics = Statistics(dataset.classes)
-    problems += _read_all(dataset, statistics)
-    return problems, [*statistics.lines(), *statistics.warnings()]
+    for index in with_progress(range(len(dataset))):
+        try:
+            info = dataset[index]
+        except Exception as error:
+            problems.append(_split(error))
+        else:
+            statistics.add_labels(info)
+            statistics.sizes.append(info['ori_shape'])
+    return problems, [*statistics.lines()]
 
 
 def check_label_maps(
@@ -287,27 +270,16 @@ def _read_labels(
     return labels
 
 
-def _read_all(dataset: WSLDataset, statistics: Statistics) -> List[Problem]:
-    problems = []
-    for index in with_progress(range(len(dataset))):
-        try:
-            info = dataset[index]
-        except Exception as error:
-            problems.append(_split(error))
-        else:
-            statistics.add_labels(info)
-            statistics.sizes.append(info['ori_shape'])
-    return problems
-
-
 def _split(error: BaseException) -> Problem:
     text = ' '.join(str(error).split())
     place, separator, message = text.partition(': ')
     return (place, message) if separator else (type(error).__name__, text)
 
 
-def check_config(cfg: Config) -> int:
-    """Check all sets of a config, print reports, return broken items."""
+@parser.command
+def main(args: argparse.Namespace) -> int:
+    """Check all sets, print reports and broken items; 1 if there is any."""
+    cfg = load_config(args.config, args.cfg_options)
     seen: List[Tuple[str, Any]] = []
     total = 0
     for split in ('train', 'val', 'test'):
@@ -331,22 +303,6 @@ def check_config(cfg: Config) -> int:
             print(f'{len(problems)} broken items\n')
     if not seen:
         raise ValueError(f'{cfg.filename}: the config has no data set')
-    return total
-
-
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = ToolParser("Read every entry of a config's data sets")
-    parser.add_argument('config', help='config file')
-    add_cfg_options(parser)
-    return parser.parse_args(argv)
-
-
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Check; 1 if anything is broken."""
-    args = parse_args(argv)
-    with friendly_errors():
-        total = check_config(load_config(args.config, args.cfg_options))
     print(f'{total} broken items in all')
     return 1 if total else 0
 

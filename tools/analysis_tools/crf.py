@@ -7,9 +7,9 @@ are skipped, so a broken run goes on where it was.
 
 import argparse
 import os
-from typing import Optional, Sequence, Tuple
+from typing import Tuple
 
-from mmwsl.apis import ToolParser, friendly_errors
+from mmwsl.apis import ToolParser
 from mmwsl.apis.image_files import add_truth_option, make_label_maps
 from mmwsl.datasets.files import FileIndex
 from mmwsl.evaluation.files import find_map_files, read_class_maps
@@ -21,68 +21,43 @@ from mmwsl.pseudo_labels.labels import (
     check_range,
     read_label_map,
 )
+from mmwsl.utils.files import naming
 from mmwsl.utils.images import read_image
 
 import numpy as np
 import torch
 
-
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = ToolParser('Refine class maps or label maps by a dense CRF')
-    parser.add_argument('images', help='folder of the images')
-    parser.add_argument(
-        'maps',
-        help='folder of <image id>.npz (maps (K, H, W) in [0, 1] and labels '
-        '(K,)), or label maps .png (0 background, c + 1 class c, 255 unknown)',
-    )
-    parser.add_argument('out', help='folder of the label maps to write')
-    parser.add_argument(
-        '--ignore-orientation',
-        action='store_true',
-        help='do not turn images by their EXIF entry, for maps of models that '
-        'saw them as they are stored',
-    )
-    parser.add_argument(
-        '--background',
-        default='rest',
-        choices=['rest', 'constant', 'power'],
-        help='score of the background beside class maps: what they leave of '
-        '1, a constant, or (1 - max)^power',
-    )
-    parser.add_argument(
-        '--background-value',
-        type=float,
-        default=0.3,
-        help='the constant, or the power',
-    )
-    parser.add_argument(
-        '--certainty',
-        type=float,
-        default=0.7,
-        help='probability of the label that a label map gives',
-    )
-    parser.add_argument('--iterations', type=int, default=10)
-    parser.add_argument(
-        '--gaussian',
-        type=float,
-        nargs=2,
-        default=(3, 1),
-        metavar=('WEIGHT', 'SIGMA'),
-    )
-    parser.add_argument(
-        '--bilateral',
-        type=float,
-        nargs=3,
-        default=(4, 67, 3),
-        metavar=('WEIGHT', 'SIGMA', 'SIGMA_RGB'),
-    )
-    parser.add_argument('--method', default='auto', choices=METHODS)
-    add_truth_option(parser)
-    args = parser.parse_args(argv)
-    if not 0 < args.certainty < 1:
-        parser.error('--certainty must be between 0 and 1')
-    return args
+parser = ToolParser('Refine class maps or label maps by a dense CRF')
+parser.add_argument('images', help='folder of the images')
+parser.add_argument(
+    'maps',
+    help='folder of <image id>.npz (maps (K, H, W) in [0, 1] and labels '
+    '(K,)), or label maps .png (0 background, c + 1 class c, 255 unknown)',
+)
+parser.add_argument('out', help='folder of the label maps to write')
+parser.option(
+    '--ignore-orientation',
+    False,
+    'do not turn images by their EXIF entry, for maps of models that saw them '
+    'as they are stored',
+)
+parser.option(
+    '--background',
+    'rest',
+    'score of the background beside class maps: what they leave of 1, a '
+    'constant, or (1 - max)^power',
+    choices=['rest', 'constant', 'power'],
+)
+parser.option('--background-value', 0.3, 'the constant, or the power')
+parser.option(
+    '--certainty', 0.7, 'probability of the label that a label map gives'
+)
+parser.option('--iterations', 10)
+parser.option('--gaussian', (3.0, 1.0), metavar=('WEIGHT', 'SIGMA'))
+names = ('WEIGHT', 'SIGMA', 'SIGMA_RGB')
+parser.option('--bilateral', (4.0, 67.0, 3.0), metavar=names)
+parser.option('--method', 'auto', choices=METHODS)
+add_truth_option(parser)
 
 
 def map_probabilities(
@@ -133,7 +108,7 @@ def refine(
         values, probs = label_probabilities(map_path, args.certainty)
     else:
         values, probs = map_probabilities(map_path, args)
-    try:
+    with naming(map_path):
         refined = dense_crf(
             image,
             probs,
@@ -142,33 +117,29 @@ def refine(
             tuple(args.bilateral),
             args.method,
         )
-    except ValueError as error:
-        raise ValueError(f'{map_path}: {error}') from error
     return values[refined.argmax(axis=0)].astype(np.uint8)
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+@parser.command
+def main(args: argparse.Namespace) -> None:
     """Refine all images that are not there yet."""
-    args = parse_args(argv)
-    with friendly_errors():
-        files = find_map_files(args.maps)
-        labels = [path for path in files.values() if path.endswith('.png')]
-        check_origin(args.maps, labels, args.truth)
-        same = os.path.realpath(args.out) == os.path.realpath(args.maps)
-        if labels and same:
-            raise ValueError(f'{args.out}: is the folder of the maps')
-        index = FileIndex()
+    if not 0 < args.certainty < 1:
+        parser.error('--certainty must be between 0 and 1')
+    files = find_map_files(args.maps)
+    labels = [path for path in files.values() if path.endswith('.png')]
+    check_origin(args.maps, labels, args.truth)
+    same = os.path.realpath(args.out) == os.path.realpath(args.maps)
+    if labels and same:
+        raise ValueError(f'{args.out}: is the folder of the maps')
+    index = FileIndex()
 
-        def make(img_id: str, path: str) -> np.ndarray:
-            image = index.find_image(os.path.join(args.images, img_id))
-            if image is None:
-                raise FileNotFoundError(
-                    f'{args.images}: has no image {img_id}'
-                )
-            return refine(image, path, args)
+    def make(img_id: str, path: str) -> np.ndarray:
+        image = index.find_image(os.path.join(args.images, img_id))
+        if image is None:
+            raise FileNotFoundError(f'{args.images}: has no image {img_id}')
+        return refine(image, path, args)
 
-        make_label_maps(files, args.out, make)
-    return 0
+    make_label_maps(files, args.out, make)
 
 
 if __name__ == '__main__':

@@ -5,7 +5,7 @@
 """
 
 import argparse
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Optional
 
 from mmwsl.apis import ToolParser
 from mmwsl.apis.scoring import (
@@ -13,11 +13,15 @@ from mmwsl.apis.scoring import (
     add_table_options,
     config_dataset,
     config_truth,
-    run_scoring,
     score_samples,
+    scoring_command,
     table_samples,
 )
-from mmwsl.datasets.label_lists import is_number, read_label_file
+from mmwsl.datasets.label_lists import (
+    is_number,
+    parse_labels,
+    read_label_file,
+)
 from mmwsl.evaluation import CountMetric
 from mmwsl.evaluation.files import (
     read_class_names,
@@ -31,26 +35,51 @@ from mmwsl.evaluation.metrics.count_metric import mean_counts
 
 import numpy as np
 
+parser = ToolParser(__doc__)
+add_table_options(
+    parser,
+    'counts',
+    'true counts: .csv of path,class,count, one class a line, or a file like '
+    'COUNTS',
+)
+parser.option(
+    '--round',
+    False,
+    'round the counts to whole numbers, and negative ones to 0',
+)
+parser.option(
+    '--cap',
+    None,
+    'highest count that the capped predictor knows, by default one more than '
+    '--max-count',
+    type=int,
+)
+parser.option('--max-count', 4, 'largest count that training knows as such')
+parser.option(
+    '--baseline',
+    None,
+    'counts in training, a file like --labels, whose means are another '
+    'predictor; by default those of the config, if it has any',
+)
 Names = Optional[List[str]]
 
 
 def truth_of_list(path: str, forced: Names, known: Names) -> Truth:
     """Counts and class names of a file of path,class,count."""
-    found: Dict[str, Dict[str, float]] = {}
-    for number, cells in read_label_file(path, 'label file').lines:
+    found: Dict[str, Dict[str, int]] = {}
+    file = read_label_file(path, 'label file')
+    for number, cells in file.lines:
         place = f'{path}: line {number}'
-        if any(cells[1:]) and len(cells) != 3:
-            raise ValueError(f'{place}: expected path,class,count')
         if number == 1 and not is_number(cells[-1]) and any(cells[1:]):
             continue  # a header of another name
         counts = found.setdefault(without_suffix(cells[0]), {})
-        if not any(cells[1:]):
-            continue  # an image of nothing
-        if not is_number(cells[2]) or not is_count(np.array(float(cells[2]))):
-            raise ValueError(f'{place}: {cells[2]!r} is no count')
-        if cells[1] in counts:
-            raise ValueError(f'{place}: {cells[0]} has {cells[1]!r} before')
-        counts[cells[1]] = float(cells[2])
+        for name, count in parse_labels(place, cells, file):
+            if name and count is None:
+                raise ValueError(f'{place}: expected path,class,count')
+            if name in counts:
+                raise ValueError(f'{place}: {cells[0]} has {name!r} before')
+            if name:
+                counts[name] = count
     names = sorted({name for counts in found.values() for name in counts})
     classes = forced or known or names
     for name in names:
@@ -115,7 +144,8 @@ def training_means(
         return None
 
 
-def evaluate(args: argparse.Namespace) -> Dict[str, float]:
+@scoring_command(parser)
+def main(args: argparse.Namespace) -> Dict[str, float]:
     """Score as the command line says."""
     given = read_class_scores(args.counts, 'counts')
     if args.config:
@@ -136,40 +166,6 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
         baseline=training_means(args, classes),
     )
     return score_samples(metric, [(x['img_id'], x) for x in samples], classes)
-
-
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Print the metrics and, with --out, write them."""
-    parser = ToolParser(__doc__)
-    add_table_options(
-        parser,
-        'counts',
-        'true counts: .csv of path,class,count, one class a line, or a file '
-        'like COUNTS',
-    )
-    parser.add_argument(
-        '--round',
-        action='store_true',
-        help='round the counts to whole numbers, and negative ones to 0',
-    )
-    parser.add_argument(
-        '--cap',
-        type=int,
-        help='highest count that the capped predictor knows, by default one '
-        'more than --max-count',
-    )
-    parser.add_argument(
-        '--max-count',
-        type=int,
-        default=4,
-        help='largest count that training knows as such',
-    )
-    parser.add_argument(
-        '--baseline',
-        help='counts in training, a file like --labels, whose means are '
-        'another predictor; by default those of the config, if it has any',
-    )
-    return run_scoring(evaluate, parser, argv)
 
 
 if __name__ == '__main__':

@@ -5,13 +5,14 @@ prints what InstanceAPMetric prints.
 """
 
 import argparse
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 from mmwsl.apis import ToolParser, with_progress
 from mmwsl.apis.scoring import (
     add_truth_options,
     config_dataset,
-    run_scoring,
+    read_results,
+    scoring_command,
 )
 from mmwsl.evaluation import InstanceAPMetric
 from mmwsl.evaluation.files import without_suffix
@@ -20,32 +21,31 @@ from mmwsl.utils.files import naming, read_json
 from mmwsl.utils.masks import decode_segmentation
 
 import numpy as np
-import torch
 
 Result = Dict[str, Any]
-_KINDS: Dict[str, Any] = {
-    'image_id': (str, int, float),
-    'category_id': (str, int, float),
-    'segmentation': object,
-    'score': (int, float),
-}
 
-
-def read_results(path: str) -> List[Result]:
-    """Read the results and check that nothing is missing."""
-    results = read_json(path)
-    if not isinstance(results, list):
-        raise ValueError(f'{path}: expected a list of results')
-    for number, result in enumerate(results):
-        known = result if isinstance(result, dict) else {}
-        for key, kinds in _KINDS.items():
-            if key not in known:
-                raise ValueError(f'{path}: result {number} has no {key!r}')
-            if not isinstance(result[key], kinds):
-                raise ValueError(
-                    f'{path}: result {number} has the {key} {result[key]!r}'
-                )
-    return results
+parser = ToolParser(__doc__)
+parser.add_argument(
+    'results',
+    help='.json in the format of COCO results: a list of image_id, '
+    'category_id, segmentation (run lengths or polygons) and score',
+)
+add_truth_options(parser)
+parser.option(
+    '--ann-file',
+    None,
+    '.json in the format of COCO whose images and categories say what the ids '
+    'mean; without it image_id is the path of the image in its folder and '
+    'category_id the index of the class, from 0, or its name',
+)
+parser.option(
+    '--masks',
+    'instances',
+    'single: only objects that are the only one of their class, for data with '
+    'class masks alone',
+    choices=MASK_SOURCES,
+)
+parser.option('--thresholds', [0.25, 0.5, 0.75])
 
 
 def read_meanings(ann_file: str) -> Tuple[Dict[Any, str], Dict[Any, str]]:
@@ -82,7 +82,9 @@ def group(
     """The results of each image, with ``label``."""
     meanings = read_meanings(args.ann_file) if args.ann_file else None
     found: Dict[str, List[Result]] = {}
-    for number, result in enumerate(read_results(args.results)):
+    kinds = dict(image_id=(str, int, float), category_id=(str, int, float))
+    kinds.update(segmentation=object, score=(int, float))
+    for number, result in enumerate(read_results(args.results, **kinds)):
         names = [result['image_id'], result['category_id']]
         with naming(f'{args.results}: result {number}'):
             for i, known in enumerate(meanings or ()):
@@ -100,7 +102,7 @@ def group(
 
 def instances(
     results: List[Result], size: Sequence[int], place: str
-) -> Dict[str, torch.Tensor]:
+) -> Dict[str, np.ndarray]:
     """The instances of one image, as the metric reads them."""
     masks = np.zeros((len(results), *size), dtype=bool)
     for mask, result in zip(masks, results):
@@ -108,9 +110,9 @@ def instances(
             result['segmentation'], (size[0], size[1]), place, allow_empty=True
         )
     return {
-        'labels': torch.tensor([x['label'] for x in results]),
-        'scores': torch.tensor([float(x['score']) for x in results]),
-        'masks': torch.from_numpy(masks),
+        'labels': np.array([x['label'] for x in results], np.int64),
+        'scores': np.array([x['score'] for x in results], np.float64),
+        'masks': masks,
     }
 
 
@@ -129,7 +131,8 @@ def truth_pipeline(masks: str) -> List[Dict[str, Any]]:
     ]
 
 
-def evaluate(args: argparse.Namespace) -> Dict[str, float]:
+@scoring_command(parser)
+def main(args: argparse.Namespace) -> Dict[str, float]:
     """Score as the command line says."""
     dataset = config_dataset(
         args.config,
@@ -157,35 +160,6 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
     if empty:
         print(f'{empty} of {len(dataset)} images have no result')
     return metric.evaluate(len(dataset))
-
-
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Print the metrics and, with --out, write them."""
-    parser = ToolParser(__doc__)
-    parser.add_argument(
-        'results',
-        help='.json in the format of COCO results: a list of image_id, '
-        'category_id, segmentation (run lengths or polygons) and score',
-    )
-    add_truth_options(parser)
-    parser.add_argument(
-        '--ann-file',
-        help='.json in the format of COCO whose images and categories say '
-        'what the ids mean; without it image_id is the path of the image '
-        'in its folder and category_id the index of the class, from 0, or '
-        'its name',
-    )
-    parser.add_argument(
-        '--masks',
-        default='instances',
-        choices=MASK_SOURCES,
-        help='single: only objects that are the only one of their class, '
-        'for data with class masks alone',
-    )
-    parser.add_argument(
-        '--thresholds', nargs='+', type=float, default=[0.25, 0.5, 0.75]
-    )
-    return run_scoring(evaluate, parser, argv)
 
 
 if __name__ == '__main__':

@@ -6,23 +6,16 @@ MAPS --config CONFIG`` prints what MaxBoxAccMetric and PxAPMetric print.
 
 import argparse
 import os
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, Tuple
 
 from mmwsl.apis import ToolParser, with_progress
 from mmwsl.apis.scoring import (
     add_truth_options,
     config_dataset,
-    run_scoring,
+    scoring_command,
 )
-from mmwsl.datasets.files import read_names
+from mmwsl.datasets import WSOLDataset
 from mmwsl.datasets.transforms.eval_annotations import object_mask
-from mmwsl.datasets.wsol import (
-    mask_paths,
-    read_ids,
-    read_labels,
-    read_localization,
-    read_sizes,
-)
 from mmwsl.evaluation import MaxBoxAccMetric, PxAPMetric
 from mmwsl.evaluation.files import (
     find_map_files,
@@ -31,57 +24,58 @@ from mmwsl.evaluation.files import (
     without_suffix,
 )
 from mmwsl.utils.files import naming
-from mmwsl.utils.masks import check_boxes
-
-import numpy as np
-import torch
 
 Sample = Dict[str, Any]
 BOX, MASK = 'gt_instances', 'gt_loc_mask'
 
+parser = ToolParser(__doc__)
+parser.add_argument(
+    'maps',
+    help="folder of <image id>.npy, (H, W) in [0, 1]: the map of the image's "
+    'class; an image suffix before .npy does no harm',
+)
+add_truth_options(
+    parser,
+    '--metadata',
+    'folder of image_ids.txt, class_labels.txt, image_sizes.txt, '
+    'localization.txt',
+)
+parser.option('--masks', '', 'folder of the masks')
+parser.option('--ids-file', 'image_ids.txt')
+text = 'take boxes over the border of the image as they are'
+parser.option('--keep-outside-boxes', False, text)
+parser.option(
+    '--scores',
+    None,
+    'class scores of a classifier, for Top-1 and Top-5 Loc: .csv with an '
+    'image and C scores a line, or .npz with ids and scores',
+)
+parser.option(
+    '--size',
+    224,
+    'size of the maps; others are resized and min-max scaled, 0 takes all as '
+    'they are',
+)
+choices = ['image', 'dataset']
+parser.option('--average', 'image', 'how pIoU is averaged', choices=choices)
 
-def fail(place: str, message: str) -> None:
-    """Report a broken line."""
-    raise ValueError(f'{place}: {message}')
 
-
-def metadata_samples(
-    args: argparse.Namespace, num_classes: Optional[int]
-) -> Iterator[Sample]:
+def metadata_samples(args: argparse.Namespace, data: Any) -> Iterator[Sample]:
     """Ground truth of each image of a metadata folder."""
-    paths = {
-        name: os.path.join(args.metadata, f'{name}.txt')
-        for name in ('class_labels', 'image_sizes', 'localization')
-    }
-    labels = read_labels(paths['class_labels'], fail)
-    objects = read_localization(paths['localization'], fail)
-    sizes = read_sizes(paths['image_sizes'], fail) if objects.boxes else {}
-    for _, name in read_ids(os.path.join(args.metadata, args.ids_file)):
-        if name not in labels:
-            fail(paths['class_labels'], f'no line of {name}')
-        place, label = labels[name]
-        if num_classes is not None and label >= num_classes:
-            fail(place, f'label {label} is not in 0..{num_classes - 1}')
-        sample: Sample = {
-            'img_id': without_suffix(name),
-            'gt_label': torch.tensor([label]),
-        }
-        if name in objects.boxes:
-            if name not in sizes:
-                fail(paths['image_sizes'], f'no line of {name}')
-            for place, box in objects.boxes[name]:
-                with naming(place):
-                    inside = not args.keep_outside_boxes
-                    check_boxes(np.array(box), sizes[name], inside)
-            boxes = torch.tensor([box for _, box in objects.boxes[name]])
-            sample.update({'ori_shape': sizes[name], BOX: {'bboxes': boxes}})
-        elif name in objects.masks:
-            side = args.size or 224
-            masks = mask_paths(objects.masks[name], args.masks)
-            mask = object_mask(masks, (side, side)).astype(np.int64)
-            sample[MASK] = {'data': torch.from_numpy(mask)[None]}
+    side = args.size or 224
+    for index in range(len(data)):
+        info = data.get_data_info(index)
+        truth = info['eval_ann']
+        sample = {'img_id': info['img_id'], 'gt_label': info['gt_label']}
+        if 'object_masks' in truth:
+            sample[MASK] = {'data': object_mask(truth, (side, side))}
+        elif 'size' in truth:
+            sample['ori_shape'] = truth['size']
+            sample[BOX] = {'bboxes': truth['boxes']}
         else:
-            fail(paths['localization'], f'no line of {name}')
+            file = 'image_sizes' if truth else 'localization'
+            path = os.path.join(args.metadata, f'{file}.txt')
+            raise FileNotFoundError(f'{path}: does not exist')
         yield sample
 
 
@@ -116,28 +110,31 @@ def map_files(folder: str) -> Dict[str, str]:
     return files
 
 
-def class_names(args: argparse.Namespace) -> Optional[List[str]]:
-    """Class names of a metadata folder, if it has any."""
-    path = os.path.join(args.metadata, 'class_names.txt')
-    if not os.path.isfile(path):
-        return None
-    return read_names(path, 'list of class names', gaps=False)
-
-
 def truth(args: argparse.Namespace) -> Tuple[Iterator[Sample], Any]:
     """Ground truth of each image, and names of classes, if there are any."""
     if args.config:
         dataset = dataset_with_truth(args)
         samples = (entry['data_samples'].to_dict() for entry in dataset)
         return samples, dataset.metainfo['classes']
-    classes = class_names(args)
-    number = len(classes) if classes else None
-    if args.scores and not classes:
+    named = os.path.isfile(os.path.join(args.metadata, 'class_names.txt'))
+    number = None
+    if args.scores and not named:
         number = read_class_scores(args.scores).scores.shape[1]
-    return metadata_samples(args, number), classes
+    data = WSOLDataset(
+        args.metadata,
+        num_classes=number,
+        ids_file=args.ids_file,
+        outside_boxes='keep' if args.keep_outside_boxes else 'error',
+        need_images=False,
+        data_prefix=dict(mask_path=args.masks),
+        test_mode=True,
+        pipeline=[],
+    )
+    return metadata_samples(args, data), data.classes if named else None
 
 
-def evaluate(args: argparse.Namespace) -> Dict[str, float]:
+@scoring_command(parser)
+def main(args: argparse.Namespace) -> Dict[str, float]:
     """Score as the command line says."""
     files = map_files(args.maps)
     samples, classes = truth(args)
@@ -157,9 +154,8 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
             missing.append(sample['img_id'])
             continue
         path = files[sample['img_id']]
-        plane = np.ascontiguousarray(read_score_map(path))
+        sample['pred_score_map'] = {'data': read_score_map(path)}
         with naming(path):
-            sample['pred_score_map'] = {'data': torch.from_numpy(plane)[None]}
             for key in metrics.keys() & sample.keys():
                 metrics[key].dataset_meta = {'classes': classes}
                 metrics[key].process(None, [sample])
@@ -178,48 +174,6 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
         if metric.results:
             found.update(metric.evaluate(number))
     return found
-
-
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Print the metrics and, with --out, write them."""
-    parser = ToolParser(__doc__)
-    parser.add_argument(
-        'maps',
-        help='folder of <image id>.npy, (H, W) in [0, 1]: the map of the '
-        "image's class; an image suffix before .npy does no harm",
-    )
-    add_truth_options(
-        parser,
-        '--metadata',
-        'folder of image_ids.txt, class_labels.txt, image_sizes.txt, '
-        'localization.txt',
-    )
-    parser.add_argument('--masks', default='', help='folder of the masks')
-    parser.add_argument('--ids-file', default='image_ids.txt')
-    parser.add_argument(
-        '--keep-outside-boxes',
-        action='store_true',
-        help='take boxes over the border of the image as they are',
-    )
-    parser.add_argument(
-        '--scores',
-        help='class scores of a classifier, for Top-1 and Top-5 Loc: .csv '
-        'with an image and C scores a line, or .npz with ids and scores',
-    )
-    parser.add_argument(
-        '--size',
-        type=int,
-        default=224,
-        help='size of the maps; others are resized and min-max scaled, 0 '
-        'takes all as they are',
-    )
-    parser.add_argument(
-        '--average',
-        default='image',
-        choices=['image', 'dataset'],
-        help='how pIoU is averaged',
-    )
-    return run_scoring(evaluate, parser, argv)
 
 
 if __name__ == '__main__':

@@ -10,10 +10,10 @@ means over the classes.
 import argparse
 import csv
 import os
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, Tuple
 
 from mmwsl.apis import ToolParser, with_progress
-from mmwsl.apis.scoring import run_scoring
+from mmwsl.apis.scoring import scoring_command
 from mmwsl.evaluation.files import (
     find_map_files,
     read_class_names,
@@ -34,6 +34,19 @@ from mmwsl.utils.images import read_index_mask
 from mmwsl.utils.tables import format_table, percent
 
 import numpy as np
+
+parser = ToolParser(__doc__)
+text = '"regions" in the work folder of a finished run'
+parser.add_argument('regions', help=text)
+parser.add_argument('masks', help='folder of <image id>.png')
+parser.option(
+    '--classes',
+    None,
+    'names of the foreground classes: a text file, or a,b,c, or voc',
+    required=True,
+)
+text = 'text file of the image ids to score; by default all'
+parser.option('--list', None, text)
 
 
 def read_steps(root: str) -> List[Tuple[float, bool]]:
@@ -73,7 +86,8 @@ def count(
     return single, union
 
 
-def evaluate(args: argparse.Namespace) -> Dict[str, float]:
+@scoring_command(parser)
+def main(args: argparse.Namespace) -> Dict[str, float]:
     """Print the table and return the metrics in percent."""
     classes = read_class_names(args.classes)
     losses = read_steps(args.regions)
@@ -100,24 +114,6 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
     gain = metrics['recall_union'] - metrics['recall_step_1']
     metrics['recall_gain'] = round(gain, 2)
     return metrics
-
-
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Print the metrics and, with --out, write them."""
-    parser = ToolParser(__doc__)
-    parser.add_argument(
-        'regions', help='"regions" in the work folder of a finished run'
-    )
-    parser.add_argument('masks', help='folder of <image id>.png')
-    parser.add_argument(
-        '--classes',
-        required=True,
-        help='names of the foreground classes: a text file, or a,b,c, or voc',
-    )
-    parser.add_argument(
-        '--list', help='text file of the image ids to score; by default all'
-    )
-    return run_scoring(evaluate, parser, argv)
 
 
 if __name__ == '__main__':

@@ -13,10 +13,10 @@ class in class masks, and pixels of 255 are left out.
 
 import argparse
 import os
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Dict, Tuple
 
 from mmwsl.apis import ToolParser, with_progress
-from mmwsl.apis.scoring import run_scoring
+from mmwsl.apis.scoring import scoring_command
 from mmwsl.evaluation.files import find_map_files
 from mmwsl.evaluation.functional.pixel_pr import (
     pixel_histograms,
@@ -29,6 +29,12 @@ from mmwsl.utils.tables import percent
 import numpy as np
 
 THRESHOLDS = np.arange(256) / 255
+
+parser = ToolParser(__doc__)
+parser.add_argument('maps', help='folder of saliency maps')
+parser.add_argument('truth', help='folder of saliency maps or of masks')
+parser.option('--masks', False, 'TRUTH holds class masks')
+parser.option('--list', None, 'text file of the image ids to score')
 
 
 def score_image(path: str, truth: str, masks: bool) -> Tuple[float, ...]:
@@ -56,7 +62,8 @@ def score_image(path: str, truth: str, masks: bool) -> Tuple[float, ...]:
     return error, pixel_histograms(saliency, objects, THRESHOLDS)
 
 
-def evaluate(args: argparse.Namespace) -> Dict[str, float]:
+@scoring_command(parser)
+def main(args: argparse.Namespace) -> Dict[str, float]:
     """Score as the command line says."""
     errors, histograms = [], []
     if not os.path.isdir(args.truth):
@@ -83,18 +90,6 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
         IoU=percent(scores['IoU']),
         IoU_threshold=round(scores['IoU_threshold'], 3),
     )
-
-
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Print the metrics and, with --out, write them."""
-    parser = ToolParser(__doc__)
-    parser.add_argument('maps', help='folder of saliency maps')
-    parser.add_argument('truth', help='folder of saliency maps or of masks')
-    parser.add_argument(
-        '--masks', action='store_true', help='TRUTH holds class masks'
-    )
-    parser.add_argument('--list', help='text file of the image ids to score')
-    return run_scoring(evaluate, parser, argv)
 
 
 if __name__ == '__main__':

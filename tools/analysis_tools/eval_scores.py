@@ -5,15 +5,15 @@
 """
 
 import argparse
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict
 
 from mmwsl.apis import ToolParser
 from mmwsl.apis.scoring import (
     Truth,
     add_table_options,
     config_truth,
-    run_scoring,
     score_samples,
+    scoring_command,
     table_samples,
 )
 from mmwsl.evaluation import AccuracyMetric, MultiLabelMetric
@@ -24,6 +24,18 @@ from mmwsl.evaluation.files import (
     read_class_scores,
     read_image_labels,
 )
+
+parser = ToolParser(__doc__)
+add_table_options(parser, 'scores', '.csv of path,label[|label...]')
+text = 'score from which a class counts as predicted'
+parser.option('--threshold', 0.5, text)
+parser.option(
+    '--count-difficult',
+    False,
+    'do not leave out classes of which an image shows difficult objects only',
+)
+text = 'one label for each image: top-1 and top-5 accuracy'
+parser.option('--single-label', False, text)
 
 
 def truth_of_csv(args: argparse.Namespace, given: ClassScores) -> Truth:
@@ -41,7 +53,8 @@ def truth_of_csv(args: argparse.Namespace, given: ClassScores) -> Truth:
     return truth, classes
 
 
-def evaluate(args: argparse.Namespace) -> Dict[str, float]:
+@scoring_command(parser)
+def main(args: argparse.Namespace) -> Dict[str, float]:
     """Score as the command line says."""
     given = read_class_scores(args.scores)
     if args.config:
@@ -55,30 +68,6 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
         metric = AccuracyMetric()
     samples = table_samples(given, truth, args.scores, 'scores')
     return score_samples(metric, [(x['img_id'], x) for x in samples], truth[1])
-
-
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Print the metrics and, with --out, write them."""
-    parser = ToolParser(__doc__)
-    add_table_options(parser, 'scores', '.csv of path,label[|label...]')
-    parser.add_argument(
-        '--threshold',
-        type=float,
-        default=0.5,
-        help='score from which a class counts as predicted',
-    )
-    parser.add_argument(
-        '--count-difficult',
-        action='store_true',
-        help='do not leave out classes of which an image shows difficult '
-        'objects only',
-    )
-    parser.add_argument(
-        '--single-label',
-        action='store_true',
-        help='one label for each image: top-1 and top-5 accuracy',
-    )
-    return run_scoring(evaluate, parser, argv)
 
 
 if __name__ == '__main__':

@@ -9,10 +9,10 @@ connected parts of label maps with the boxes.
 import argparse
 import os
 import sys
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Tuple
 
 from mmwsl.apis import ToolParser, with_progress
-from mmwsl.apis.scoring import run_scoring, score_samples
+from mmwsl.apis.scoring import score_samples, scoring_command
 from mmwsl.datasets import OwnDataset
 from mmwsl.datasets.transforms import (
     LoadEvalAnnotations,
@@ -41,7 +41,6 @@ from mmwsl.utils.images import read_index_mask
 from mmwsl.utils.tables import format_columns, percent
 
 import numpy as np
-import torch
 
 Files = Dict[str, str]
 # What --ignored does, in words.
@@ -50,6 +49,58 @@ IGNORED = {
     'background': 'counted as background',
     'wrong': 'counted as missed',
 }
+
+parser = ToolParser(__doc__)
+parser.add_argument(
+    'maps',
+    help='folder of <image id>.npz (maps (K, H, W) in [0, 1] and labels '
+    '(K,)), .npy (C, H, W), or label maps .png (0 background, c + 1 class c, '
+    '255 ignored)',
+)
+parser.add_argument('masks', nargs='?', help='folder of <image id>.png')
+parser.option(
+    '--classes',
+    None,
+    'names of the foreground classes: a text file, or a,b,c, or voc; own data '
+    'names its own',
+)
+parser.option(
+    '--data-root',
+    None,
+    'own data with boxes instead of masks: VOC XML or a COCO json',
+)
+text = 'file or folder of the labels in --data-root, where there are several'
+parser.option('--annotations', '.', text)
+parser.option(
+    '--split',
+    'all',
+    'part of --data-root, by default all of it',
+    choices=['train', 'val', 'all'],
+)
+parser.option('--list', None, 'text file of the image ids to score')
+text = '.csv of path,label[|label...]: only maps of these classes count'
+parser.option('--labels', None, text)
+kinds = ['constant', 'power', 'saliency']
+parser.option('--background', 'constant', choices=kinds)
+text = 'background scores, or exponents with --background power'
+parser.option('--thresholds', None, text, nargs='+', type=float)
+parser.option('--fixed-threshold', None, type=float)
+text = 'folder of <image id>.png, 255 is salient'
+parser.option('--saliency', None, text)
+parser.option(
+    '--ignored',
+    'left-out',
+    'what pixels of 255 in label maps count as: as those that the masks leave '
+    'out, as background, or as missed, whatever they show',
+    choices=list(IGNORED),
+)
+parser.option(
+    '--allow-pickle',
+    False,
+    'read .npy files that hold pickled dicts, {class index: map} or empty for '
+    'all background; only if you trust them',
+)
+parser.option('--sweep', None, 'write the sweep to this .json or .csv')
 
 
 class OwnBoxes:
@@ -95,11 +146,6 @@ def read_mask(args: argparse.Namespace, img_id: str) -> np.ndarray:
     return mask
 
 
-def pixel_data(array: np.ndarray) -> Dict[str, torch.Tensor]:
-    """An array as a field of a sample."""
-    return {'data': torch.from_numpy(np.ascontiguousarray(array))}
-
-
 def samples(
     args: argparse.Namespace, files: Files, classes: List[str]
 ) -> Iterator[Tuple[str, Dict[str, Any]]]:
@@ -113,20 +159,19 @@ def samples(
             maps = np.zeros((0, *mask.shape), np.float32)
         sample: Dict[str, Any] = {
             'img_id': img_id,
-            'pred_maps': pixel_data(maps),
-            'pred_map_labels': torch.from_numpy(labels),
-            'gt_sem_seg': pixel_data(mask.astype(np.int64)[None]),
+            'pred_maps': {'data': maps},
+            'pred_map_labels': labels,
+            'gt_sem_seg': {'data': mask.astype(np.int64)},
         }
         if given is not None:
             if img_id not in given:
                 raise ValueError(f'{args.labels}: no line for {img_id}')
             place = f'{args.labels}: {img_id}'
-            indices = class_indices(given[img_id], classes, place)
-            sample['gt_label'] = torch.from_numpy(indices)
+            sample['gt_label'] = class_indices(given[img_id], classes, place)
         if args.saliency and args.background == 'saliency':
             entry = {'img_id': img_id, 'ori_shape': mask.shape}
             plane = LoadSaliency(args.saliency)(entry)['saliency']
-            sample['saliency'] = pixel_data(plane[None])
+            sample['saliency'] = {'data': plane}
         yield path, sample
 
 
@@ -203,7 +248,8 @@ def box_metrics(rows: np.ndarray, classes: List[str]) -> Dict[str, float]:
     }
 
 
-def evaluate(args: argparse.Namespace) -> Dict[str, float]:
+@scoring_command(parser)
+def main(args: argparse.Namespace) -> Dict[str, float]:
     """Score as the command line says."""
     if args.background == 'saliency' and not args.saliency:
         raise ValueError('--background saliency needs --saliency FOLDER')
@@ -239,76 +285,6 @@ def evaluate(args: argparse.Namespace) -> Dict[str, float]:
     print(f'images: {len(files)}, {split}; masks: {args.masks}')
     score = evaluate_label_maps if all(labelled) else evaluate_maps
     return score(args, files, classes)
-
-
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Print the metrics and, with --out, write them."""
-    parser = ToolParser(__doc__)
-    parser.add_argument(
-        'maps',
-        help='folder of <image id>.npz (maps (K, H, W) in [0, 1] and labels '
-        '(K,)), .npy (C, H, W), or label maps .png (0 background, c + 1 '
-        'class c, 255 ignored)',
-    )
-    parser.add_argument('masks', nargs='?', help='folder of <image id>.png')
-    parser.add_argument(
-        '--classes',
-        help='names of the foreground classes: a text file, or a,b,c, or voc; '
-        'own data names its own',
-    )
-    parser.add_argument(
-        '--data-root',
-        help='own data with boxes instead of masks: VOC XML or a COCO json',
-    )
-    parser.add_argument(
-        '--annotations',
-        default='.',
-        help='file or folder of the labels in --data-root, where there are '
-        'several',
-    )
-    parser.add_argument(
-        '--split',
-        default='all',
-        choices=['train', 'val', 'all'],
-        help='part of --data-root, by default all of it',
-    )
-    parser.add_argument('--list', help='text file of the image ids to score')
-    parser.add_argument(
-        '--labels',
-        help='.csv of path,label[|label...]: only maps of these classes count',
-    )
-    parser.add_argument(
-        '--background',
-        default='constant',
-        choices=['constant', 'power', 'saliency'],
-    )
-    parser.add_argument(
-        '--thresholds',
-        nargs='+',
-        type=float,
-        help='background scores, or exponents with --background power',
-    )
-    parser.add_argument('--fixed-threshold', type=float)
-    parser.add_argument(
-        '--saliency', help='folder of <image id>.png, 255 is salient'
-    )
-    parser.add_argument(
-        '--ignored',
-        default='left-out',
-        choices=list(IGNORED),
-        help='what pixels of 255 in label maps count as: as those that the '
-        'masks leave out, as background, or as missed, whatever they show',
-    )
-    parser.add_argument(
-        '--allow-pickle',
-        action='store_true',
-        help='read .npy files that hold pickled dicts, {class index: map} or '
-        'empty for all background; only if you trust them',
-    )
-    parser.add_argument(
-        '--sweep', help='write the sweep to this .json or .csv'
-    )
-    return run_scoring(evaluate, parser, argv)
 
 
 if __name__ == '__main__':

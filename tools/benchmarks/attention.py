@@ -9,7 +9,7 @@ and no data are needed. It checks that every picture was accumulated.
 import argparse
 import tempfile
 import time
-from typing import Any, Optional, Sequence
+from typing import Any
 
 from mmwsl.apis import ToolParser
 from mmwsl.engine.hooks import AttentionAccumulationHook
@@ -20,6 +20,11 @@ from mmengine.runner import Runner
 
 CONFIG = 'configs/nsrom/cls_mobilenet-v2_voc12-2007.py'
 NUM_CLASSES = 6
+
+parser = ToolParser(__doc__)
+parser.option('--config', CONFIG)
+parser.option('--steps', 10, 'of an epoch')
+parser.option('--size', 256, 'in pixels')
 
 
 @HOOKS.register_module()
@@ -76,13 +81,9 @@ def make_config(args: argparse.Namespace, work_dir: str) -> Config:
     return cfg
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+@parser.command
+def main(args: argparse.Namespace) -> int:
     """Run the comparison and print the share."""
-    parser = ToolParser(__doc__)
-    parser.add_argument('--config', default=CONFIG)
-    parser.add_argument('--steps', type=int, default=10, help='of an epoch')
-    parser.add_argument('--size', type=int, default=256, help='in pixels')
-    args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as work_dir:
         runner = Runner.from_cfg(make_config(args, work_dir))
         runner.train()

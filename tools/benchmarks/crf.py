@@ -8,7 +8,8 @@ pixels: how the results differ, and the ratio of the times. Without a
 photograph it draws an image.
 """
 
-from typing import Optional, Sequence, Tuple
+import argparse
+from typing import Tuple
 
 from mmwsl.pseudo_labels import crf, dense_crf
 from mmwsl.utils.images import read_image
@@ -16,7 +17,13 @@ from mmwsl.utils.images import read_image
 import cv2
 import numpy as np
 
-from timing import compare, make_parser, set_threads
+from timing import compare, make_parser
+
+parser = make_parser(__doc__, rounds=1)
+parser.option('--image', None, 'a photograph instead of a drawing')
+parser.option('--size', (375, 500))
+parser.option('--labels', 21)
+parser.option('--small', 60)
 
 # Just small enough to be refined at full size.
 LARGE = (840, 1120)
@@ -54,15 +61,9 @@ def check(found: np.ndarray, expected: np.ndarray) -> None:
     )
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Run the measurements."""
-    parser = make_parser(__doc__, rounds=1)
-    parser.add_argument('--image', help='a photograph instead of a drawing')
-    parser.add_argument('--size', type=int, nargs=2, default=(375, 500))
-    parser.add_argument('--labels', type=int, default=21)
-    parser.add_argument('--small', type=int, default=60)
-    args = parser.parse_args(argv)
-    set_threads(args)
+@parser.command
+def main(args: argparse.Namespace) -> None:
+    """Run the comparison and print the ratios."""
     image = drawn_image(*args.size)
     if args.image is not None:
         image = cv2.resize(read_image(args.image), tuple(args.size[::-1]))
@@ -97,7 +98,6 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     print(f'{LARGE[1]} x {LARGE[0]}, 3 labels:')
     ways = {'grid': by_grid, 'all pixels': lambda: dense_crf(large, planes)}
     compare(args, ways, check)
-    return 0
 
 
 if __name__ == '__main__':

@@ -10,7 +10,7 @@ of ResNet-50 with the large map.
 """
 
 import argparse
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Tuple
 
 from mmwsl.models.losses import mmd
 from mmwsl.models.task_modules import TargetSampleAssigner
@@ -23,7 +23,13 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
 from torch import Tensor
 
-from timing import compare, make_parser, set_threads
+from timing import compare, make_parser
+
+parser = make_parser(__doc__)
+parser.option('--batch-size', 32)
+parser.option('--channels', 2048)
+parser.option('--size', 28)
+parser.option('--train-step', False)
 
 NUM_CLASSES = 200
 Result = Tuple[Tensor, Tensor, Tensor]
@@ -146,15 +152,9 @@ def train_step(args: argparse.Namespace) -> Callable[[], None]:
     return lambda: model.train().train_step(dict(batch), wrapper)
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Run the comparison and print the ratio."""
-    parser = make_parser(__doc__)
-    parser.add_argument('--batch-size', type=int, default=32)
-    parser.add_argument('--channels', type=int, default=2048)
-    parser.add_argument('--size', type=int, default=28)
-    parser.add_argument('--train-step', action='store_true')
-    args = parser.parse_args(argv)
-    set_threads(args)
+@parser.command
+def main(args: argparse.Namespace) -> None:
+    """Run the comparison and print the ratios."""
     torch.manual_seed(0)
     labels = torch.randint(0, NUM_CLASSES // 8, (args.batch_size,))
     ours = Ours(labels, args.channels)
@@ -174,7 +174,6 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     compare(args, ways, check, warm_up=1)
     if args.train_step:
         compare(args, {'training step': train_step(args)})
-    return 0
 
 
 if __name__ == '__main__':

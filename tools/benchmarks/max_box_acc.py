@@ -7,9 +7,10 @@ process: with the functions behind ``MaxBoxAccMetric``, and by the loop of the
 definition. It stops if they disagree.
 """
 
-from typing import Optional, Sequence, Tuple
+import argparse
+from typing import List, Tuple
 
-from mmwsl.evaluation.functional import (
+from mmwsl.evaluation.functional.boxes import (
     THRESHOLDS,
     best_ious,
     box_ious,
@@ -19,7 +20,11 @@ from mmwsl.evaluation.functional import (
 import cv2
 import numpy as np
 
-from timing import compare, make_parser, set_threads
+from timing import compare, make_parser
+
+parser = make_parser(__doc__, rounds=5)
+parser.option('--images', 20)
+parser.option('--noise', 0.1, 'against blobs of about 1')
 
 SIZE = 224
 DELTAS = (0.3, 0.5, 0.7)
@@ -73,21 +78,15 @@ def ours(image: Image) -> np.ndarray:
     return np.stack([every >= delta for delta in DELTAS])
 
 
-def check(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> None:
+def check(found: List[np.ndarray], expected: List[np.ndarray]) -> None:
     """Stop if the ways disagree."""
     if not np.array_equal(found, expected):
         raise SystemExit('the two ways disagree')
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+@parser.command
+def main(args: argparse.Namespace) -> None:
     """Run the comparison and print the ratios."""
-    parser = make_parser(__doc__, rounds=5)
-    parser.add_argument('--images', type=int, default=20)
-    parser.add_argument(
-        '--noise', type=float, default=0.1, help='against blobs of about 1'
-    )
-    args = parser.parse_args(argv)
-    set_threads(args)
     rng = np.random.default_rng(0)
     for cells in (7, 14, 28):
         images = [
@@ -99,7 +98,6 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             'thousand times': lambda images=images: [naive(x) for x in images],
         }
         compare(args, ways, check)
-    return 0
 
 
 if __name__ == '__main__':

@@ -11,7 +11,8 @@ turn by turn in one process:
 It checks that the maps agree.
 """
 
-from typing import Any, Dict, Optional, Sequence, Tuple
+import argparse
+from typing import Any, Dict, Optional, Tuple
 
 from mmwsl.models.backbones import TorchvisionBackbone
 from mmwsl.models.layers import find_peaks, peak_response_maps
@@ -21,7 +22,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from timing import compare, make_parser, set_threads
+from timing import compare, make_parser
+
+parser = make_parser(__doc__)
+parser.option('--arch', 'resnet50')
+parser.option('--size', 448)
+parser.option('--peaks', 16)
+parser.option('--central', False)
+parser.option('--device', 'cpu')
 
 
 class ClassMaps(nn.Module):
@@ -125,16 +133,9 @@ def check(found: Tensor, expected: Tensor) -> None:
         raise SystemExit(f'the maps differ by {error}')
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+@parser.command
+def main(args: argparse.Namespace) -> None:
     """Run the comparison and print the ratios."""
-    parser = make_parser(__doc__)
-    parser.add_argument('--arch', default='resnet50')
-    parser.add_argument('--size', type=int, default=448)
-    parser.add_argument('--peaks', type=int, default=16)
-    parser.add_argument('--central', action='store_true')
-    parser.add_argument('--device', default='cpu')
-    args = parser.parse_args(argv)
-    set_threads(args)
     torch.manual_seed(0)
     model = ClassMaps(args.arch).eval().requires_grad_(False)
     model.to(args.device)
@@ -147,7 +148,6 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         'backward passes': lambda: backward_passes(model, image, peaks),
     }
     compare(args, ways, check)
-    return 0
 
 
 if __name__ == '__main__':

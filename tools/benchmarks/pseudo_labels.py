@@ -7,7 +7,8 @@ published, which scores all classes of the data set at every pixel. It checks
 that the label maps are equal.
 """
 
-from typing import Dict, List, NamedTuple, Optional, Sequence
+import argparse
+from typing import Dict, List, NamedTuple
 
 from mmwsl.pseudo_labels import (
     ignore_if_small,
@@ -19,7 +20,11 @@ from mmwsl.pseudo_labels import (
 import cv2
 import numpy as np
 
-from timing import compare, make_parser, set_threads
+from timing import compare, make_parser
+
+parser = make_parser(__doc__)
+parser.option('--images', 60)
+parser.option('--size', (375, 500))
 
 NUM_CLASSES = 20
 
@@ -122,13 +127,9 @@ def check(found: List[np.ndarray], expected: List[np.ndarray]) -> None:
         raise SystemExit('the label maps differ')
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Run the comparison and print the ratio."""
-    parser = make_parser(__doc__)
-    parser.add_argument('--images', type=int, default=60)
-    parser.add_argument('--size', type=int, nargs=2, default=(375, 500))
-    args = parser.parse_args(argv)
-    set_threads(args)
+@parser.command
+def main(args: argparse.Namespace) -> None:
+    """Run the comparison and print the ratios."""
     images = random_images(args.images, *args.size)
     ways = {
         'mmwsl': lambda: [ours(image) for image in images],
@@ -136,7 +137,6 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     }
     for name, seconds in compare(args, ways, check).items():
         print(f'{name}: {len(images) / seconds:.1f} images/s')
-    return 0
 
 
 if __name__ == '__main__':

@@ -10,15 +10,21 @@ memory, as ``tools/test.py`` does.
 """
 
 import argparse
-from typing import NamedTuple, Optional, Sequence
+from typing import NamedTuple
 
 from mmwsl.apis import keep_freed_memory
-from mmwsl.evaluation.functional import proposal_scores
+from mmwsl.proposals.retrieval import proposal_scores
 
 import cv2
 import numpy as np
 
-from timing import compare, make_parser, set_threads
+from timing import compare, make_parser
+
+parser = make_parser(__doc__)
+parser.option('--peaks', 16)
+parser.option('--proposals', 200)
+parser.option('--height', 375)
+parser.option('--width', 500)
 
 ALPHA, BETA, BG_FACTOR = 0.8, 1e-5, 0.95
 KERNEL = np.ones((5, 5), dtype=np.uint8)
@@ -91,15 +97,9 @@ def check(found: np.ndarray, expected: np.ndarray) -> None:
         raise SystemExit(f'the answers differ by {difference:.1e}')
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+@parser.command
+def main(args: argparse.Namespace) -> None:
     """Run the comparison and print the ratios."""
-    parser = make_parser(__doc__)
-    parser.add_argument('--peaks', type=int, default=16)
-    parser.add_argument('--proposals', type=int, default=200)
-    parser.add_argument('--height', type=int, default=375)
-    parser.add_argument('--width', type=int, default=500)
-    args = parser.parse_args(argv)
-    set_threads(args)
     keep_freed_memory()
     case = make_case(args)
     ways = {
@@ -107,7 +107,6 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         'pair by pair': lambda: pair_by_pair(case),
     }
     compare(args, ways, check)
-    return 0
 
 
 if __name__ == '__main__':

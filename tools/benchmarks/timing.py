@@ -5,36 +5,29 @@ import statistics
 import time
 from typing import Any, Callable, Dict, List
 
+from mmwsl.apis import ToolParser
+
 import cv2
 import torch
 
 
-def make_parser(doc: str, rounds: int = 3) -> argparse.ArgumentParser:
+def make_parser(doc: str, rounds: int = 3) -> ToolParser:
     """Return a parser with the options of :func:`compare`.
 
     Args:
         doc: The text of the benchmark, of which the first line is shown.
         rounds: How often each way is timed by default.
     """
-    parser = argparse.ArgumentParser(description=doc.split('\n')[0])
-    parser.add_argument('--rounds', type=int, default=rounds)
-    parser.add_argument(
-        '--threads', type=int, help='of torch and of OpenCV each'
-    )
-    parser.add_argument(
+    parser = ToolParser(doc)
+    parser.option('--rounds', rounds)
+    parser.option('--threads', None, 'of torch and of OpenCV each', type=int)
+    parser.option(
         '--clock',
-        action='store_true',
-        help='time on the clock, as always with a GPU; by default that of the '
+        False,
+        'time on the clock, as always with a GPU; by default that of the '
         'process, summed over its threads, which others disturb less',
     )
     return parser
-
-
-def set_threads(args: argparse.Namespace) -> None:
-    """Follow ``--threads``."""
-    if args.threads is not None:
-        torch.set_num_threads(args.threads)
-        cv2.setNumThreads(args.threads)
 
 
 def compare(
@@ -54,6 +47,9 @@ def compare(
     Returns:
         The median seconds of each way.
     """
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
+        cv2.setNumThreads(args.threads)
     cuda = torch.cuda.is_available()
     clock = time.perf_counter if args.clock or cuda else time.process_time
     times: Dict[str, List[float]] = {name: [] for name in ways}

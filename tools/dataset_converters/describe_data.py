@@ -16,12 +16,12 @@ import argparse
 import json
 import os
 import sys
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Sequence
 
-from mmwsl.apis import ToolParser, friendly_errors, with_progress
+from mmwsl.apis import ToolParser, with_progress
 from mmwsl.datasets import OwnDataset
 from mmwsl.datasets.files import image_id
-from mmwsl.datasets.own import EVERYWHERE, FEW_IMAGES
+from mmwsl.datasets.own import class_warnings
 from mmwsl.datasets.transforms import LoadEvalAnnotations, LoadWSLImage
 from mmwsl.pseudo_labels.labels import write_label_map
 from mmwsl.utils.files import join_inside, write_whole
@@ -34,33 +34,19 @@ KINDS = dict(
     coco='COCO json', xml='VOC XML', table='table', folders='class folders'
 )
 
-
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = ToolParser(
-        description='Say what is found in a folder of own images'
-    )
-    parser.add_argument('data_root', help='folder of images and labels')
-    parser.add_argument('out', help='folder to write to')
-    parser.add_argument(
-        '--labels',
-        default='.',
-        help="file or folder of the labels in DATA_ROOT, or 'folders' for one "
-        'a class, where there are several kinds',
-    )
-    parser.add_argument(
-        '--columns',
-        default='path',
-        metavar='PATH,LABEL,COUNT',
-        help='what the header of a table calls its columns',
-    )
-    parser.add_argument(
-        '--max-value',
-        type=int,
-        default=0,
-        help='what white is in 16-bit images of fewer bits, such as 4095',
-    )
-    return parser.parse_args(argv)
+parser = ToolParser('Say what is found in a folder of own images')
+parser.add_argument('data_root', help='folder of images and labels')
+parser.add_argument('out', help='folder to write to')
+parser.option(
+    '--labels',
+    '.',
+    "file or folder of the labels in DATA_ROOT, or 'folders' for one a class, "
+    'where there are several kinds',
+)
+text = 'what the header of a table calls its columns'
+parser.option('--columns', 'path', text, metavar='PATH,LABEL,COUNT')
+text = 'what white is in 16-bit images of fewer bits, such as 4095'
+parser.option('--max-value', 0, text)
 
 
 def read_images(
@@ -90,27 +76,6 @@ def read_images(
         yield found
 
 
-def warnings(found: Dict[str, Any]) -> Iterator[str]:
-    """Yield what will not work."""
-    total = found['train'] + found['val']
-    for name, images in found['images'].items():
-        if images > EVERYWHERE * total:
-            yield (
-                f'{name} is in {100 * images / total:.0f} % of the images and '
-                'cannot be located: nothing tells it from the background'
-            )
-        elif images < FEW_IMAGES:
-            yield (
-                f'{name} is in {images} images, {FEW_IMAGES} or more are '
-                'better'
-            )
-    if found['broken_boxes']:
-        yield (
-            f'{len(found["broken_boxes"])} images are not scored, the first: '
-            f'{found["broken_boxes"][0]}'
-        )
-
-
 def describe(args: argparse.Namespace) -> Dict[str, Any]:
     """Find out what there is and write it down."""
     out = args.out
@@ -132,7 +97,13 @@ def describe(args: argparse.Namespace) -> Dict[str, Any]:
         boxes=sum(image['boxes'] for image in images),
         broken_boxes=[x['error'] for x in images if x['error']],
     )
-    found['warnings'] = list(warnings(found))
+    total = found['train'] + found['val']
+    found['warnings'] = [*class_warnings(found['images'], total)]
+    if found['broken_boxes']:
+        found['warnings'].append(
+            f'{len(found["broken_boxes"])} images are not scored, the first: '
+            f'{found["broken_boxes"][0]}'
+        )
     shown: List[str] = []
     for split in (*PARTS, 'unlabelled'):
         own = [image for image in images if image['split'] == split]
@@ -163,28 +134,24 @@ def write(folder: str, name: str, lines: Sequence[str]) -> None:
     write_whole(os.path.join(folder, name), text.encode())
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+@parser.command
+def main(args: argparse.Namespace) -> None:
     """Describe the data."""
-    args = parse_args(argv)
-    with friendly_errors():
-        found = describe(args)
-        print(
-            f'{args.data_root}: {found["labels"]} from '
-            f'{KINDS[found["kind"]]}; {found["train"]} images for training, '
-            f'{found["val"]} for validation, {found["unlabelled"]} without '
-            f'labels; {found["boxes"]} with boxes to judge by'
-        )
-        width, height = found['median_size']
-        print(f'median size {width} x {height}, used at {found["size"]}')
-        for name, images in found['images'].items():
-            most = found.get('max_counts', {}).get(name)
-            print(
-                f'class {name}: in {images} images'
-                + (f', up to {most} objects' if most is not None else '')
-            )
-        for line in found['warnings']:
-            print(f'warning: {line}', file=sys.stderr)
-    return 0
+    found = describe(args)
+    print(
+        f'{args.data_root}: {found["labels"]} from '
+        f'{KINDS[found["kind"]]}; {found["train"]} images for training, '
+        f'{found["val"]} for validation, {found["unlabelled"]} without '
+        f'labels; {found["boxes"]} with boxes to judge by'
+    )
+    width, height = found['median_size']
+    print(f'median size {width} x {height}, used at {found["size"]}')
+    for name, images in found['images'].items():
+        most = found.get('max_counts', {}).get(name)
+        objects = '' if most is None else f', up to {most} objects'
+        print(f'class {name}: in {images} images{objects}')
+    for line in found['warnings']:
+        print(f'warning: {line}', file=sys.stderr)
 
 
 if __name__ == '__main__':

@@ -10,9 +10,8 @@ its path there without suffix. A run that was stopped goes on where it was;
 files made with other settings are refused.
 """
 
-from typing import Optional, Sequence
+import argparse
 
-from mmwsl.apis import friendly_errors
 from mmwsl.apis.image_files import make_files, making_parser
 from mmwsl.proposals import (
     ProposalGenerator,
@@ -23,30 +22,29 @@ from mmwsl.proposals import (
 
 import numpy as np
 
+# Prediction needs those of the test set alone.
+parser = making_parser(__doc__, '.npz', ['test'])
+parser.option('--max-proposals', 200)
+parser.option('--num-superpixels', 300)
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+
+@parser.command
+def main(args: argparse.Namespace) -> None:
     """Make the files and say how many."""
-    # Prediction needs those of the test set alone.
-    parser = making_parser('Make object proposals', '.npz', ['test'])
-    parser.add_argument('--max-proposals', type=int, default=200)
-    parser.add_argument('--num-superpixels', type=int, default=300)
-    args = parser.parse_args(argv)
-    with friendly_errors():
-        generator = ProposalGenerator(args.max_proposals, args.num_superpixels)
+    generator = ProposalGenerator(args.max_proposals, args.num_superpixels)
 
-        def write(path: str, img: np.ndarray) -> None:
-            write_proposals(path, generator(img), generator.parameters)
+    def write(path: str, img: np.ndarray) -> None:
+        write_proposals(path, generator(img), generator.parameters)
 
-        make_files(
-            args,
-            'files',
-            suffix='.npz',
-            settings=generator.parameters,
-            write=write,
-            read_settings=read_parameters,
-            read_size=lambda path: read_proposals(path).size,
-        )
-    return 0
+    make_files(
+        args,
+        'files',
+        suffix='.npz',
+        settings=generator.parameters,
+        write=write,
+        read_settings=read_parameters,
+        read_size=lambda path: read_proposals(path).size,
+    )
 
 
 if __name__ == '__main__':

@@ -11,16 +11,16 @@ the data set are not read. ``MaxBoxAccMetric(boxes_file=...)`` takes the file.
 
 import argparse
 import os
-from typing import Optional, Sequence
 
 from mmwsl.apis import (
     ToolParser,
-    add_cfg_options,
     dataset_config,
-    friendly_errors,
     init_model,
     load_config,
-    with_progress,
+)
+from mmwsl.apis.inference import (
+    predict_entries,
+    prediction_pipeline,
 )
 from mmwsl.datasets.transforms import LoadProposals
 from mmwsl.proposals.pseudo_boxes import pseudo_box, write_boxes
@@ -28,32 +28,37 @@ from mmwsl.registry import DATASETS
 from mmwsl.utils.prediction import type_name
 
 import numpy as np
-import torch
+
+parser = ToolParser(__doc__)
+parser.add_argument('config', help='config of a classifier with maps')
+parser.add_argument('checkpoint', help='checkpoint file')
+parser.add_argument('out', help='file to write, .json')
+parser.option(
+    '--proposals',
+    None,
+    'folder of <image id>.npz, from make_proposals.py, or one .json list of '
+    'all images; without it they are made now',
+)
+parser.split('val', 'whose boxes to make')
+parser.option('--device', 'cpu')
+parser.cfg_options()
 
 
-def make_boxes(args: argparse.Namespace) -> int:
-    """Write the file and return how many boxes it has."""
+@parser.command
+def main(args: argparse.Namespace) -> None:
+    """Make the boxes."""
     cfg = load_config(args.config, args.cfg_options)
     settings = dataset_config(cfg, args.split)
-    tested = dataset_config(cfg, 'test')['pipeline']
-    pipeline = [
-        {k: v for k, v in step.items() if k != 'eval_keys'}
-        for step in tested
-        if type_name(step) != 'LoadEvalAnnotations'
-    ]
+    pipeline = prediction_pipeline(cfg)
     if not args.proposals:
         # Behind the image's loading; drawn images are there already.
         loaded = type_name(pipeline[0]) == 'LoadWSLImage'
         pipeline.insert(int(loaded), dict(type='mmwsl.MakeProposals'))
-    settings['pipeline'] = pipeline
-    dataset = DATASETS.build(settings)
+    dataset = DATASETS.build({**settings, 'pipeline': pipeline})
     model = init_model(cfg, args.checkpoint, args.device)
     load = LoadProposals(args.proposals) if args.proposals else None
     boxes = {}
-    for index in with_progress(range(len(dataset)), len(dataset)):
-        entry = dataset[index]
-        with torch.no_grad():
-            sample = model.test_step({k: [v] for k, v in entry.items()})[0]
+    for sample in predict_entries(model, dataset, range(len(dataset))):
         if len(sample.gt_label) != 1 or 'pred_score_map' not in sample:
             raise ValueError(
                 f'{sample.img_id}: pseudo boxes need entries of one class, as '
@@ -68,35 +73,10 @@ def make_boxes(args: argparse.Namespace) -> int:
                 name = name.rpartition('/')[0] or name
             found = dict(img_id=name, ori_shape=sample.ori_shape)
             proposals = load(found)['proposals']
-        plane = np.asarray(sample.pred_score_map.data[0].cpu())
+        plane = np.asarray(sample.pred_score_map.data[0])
         boxes[sample.img_id] = pseudo_box(proposals, plane)
     write_boxes(args.out, boxes)
-    return len(boxes)
-
-
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Make the boxes."""
-    parser = ToolParser(__doc__)
-    parser.add_argument('config', help='config of a classifier with maps')
-    parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('out', help='file to write, .json')
-    parser.add_argument(
-        '--proposals',
-        help='folder of <image id>.npz, from make_proposals.py, or one .json '
-        'list of all images; without it they are made now',
-    )
-    parser.add_argument(
-        '--split',
-        default='val',
-        choices=['train', 'val', 'test'],
-        help='whose boxes to make',
-    )
-    parser.add_argument('--device', default='cpu')
-    add_cfg_options(parser)
-    args = parser.parse_args(argv)
-    with friendly_errors():
-        print(f'{args.out}: {make_boxes(args)} boxes')
-    return 0
+    print(f'{args.out}: {len(boxes)} boxes')
 
 
 if __name__ == '__main__':

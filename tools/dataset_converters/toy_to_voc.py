@@ -6,82 +6,62 @@
 import argparse
 import os
 import shutil
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, Sequence
 
-from mmwsl.apis import (
-    ToolParser,
-    friendly_errors,
-    with_progress,
-)
+from mmwsl.apis import ToolParser, with_progress
 from mmwsl.datasets import ToyDataset
-from mmwsl.utils.images import voc_color_map
+from mmwsl.pseudo_labels.labels import write_label_map
+from mmwsl.utils.files import whole_folder, write_whole
+from mmwsl.visualization.drawing import write_image
 
 import cv2
 import numpy as np
-from PIL import Image
 
-FOLDERS = (
-    'JPEGImages',
+NAMES = {
     'Annotations',
+    'ImageSets',
+    'JPEGImages',
+    'SaliencyMaps',
+    'SegmentationBody',
     'SegmentationClass',
     'SegmentationObject',
-    'SegmentationBody',
-    'SaliencyMaps',
-    'ImageSets/Main',
-    'ImageSets/Segmentation',
-)
+    'classes.txt',
+}
+
+parser = ToolParser("Write the toy data to disk in PASCAL VOC's layout")
+parser.add_argument('out_dir', help='folder to write, new or empty')
+parser.option('--train', 400, 'pictures')
+parser.option('--val', 100, 'pictures')
+text = 'seed of the training set; the validation set has the next one'
+parser.option('--seed', 0, text)
+parser.option('--image-size', 112)
+parser.option('--num-classes', 6)
+text = 'write PNG instead of JPEG, which keeps every pixel'
+parser.option('--png', False, text)
+text = 'replace what this command has written to the folder before'
+parser.option('--overwrite', False, text)
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = ToolParser("Write the toy data to disk in PASCAL VOC's layout")
-    parser.add_argument('out_dir', help='folder to write, new or empty')
-    parser.add_argument('--train', type=int, default=400, help='pictures')
-    parser.add_argument('--val', type=int, default=100, help='pictures')
-    parser.add_argument(
-        '--seed',
-        type=int,
-        default=0,
-        help='seed of the training set; the validation set has the next one',
-    )
-    parser.add_argument('--image-size', type=int, default=112)
-    parser.add_argument('--num-classes', type=int, default=6)
-    parser.add_argument(
-        '--png',
-        action='store_true',
-        help='write PNG instead of JPEG, which keeps every pixel',
-    )
-    parser.add_argument(
-        '--overwrite',
-        action='store_true',
-        help='replace what this command has written to the folder before',
-    )
-    return parser.parse_args(argv)
-
-
-def write_split(out_dir: str, split: str, data: Any, suffix: str) -> None:
-    """Write all pictures of a data set and the lists that name them.
-
-    Args:
-        out_dir (str): Root of the VOC layout.
-        split (str): Name of the lists.
-        data (ToyDataset): In test mode.
-        suffix (str): '.jpg' or '.png'.
-    """
+def write_split(root: str, split: str, data: Any, suffix: str) -> None:
+    """Write all pictures of a data set and the lists that name them."""
     names = []
     for index in with_progress(range(len(data))):
         info = data.get_data_info(index)
         name = info['img_id'].replace('/', '_')
-        write_picture(out_dir, name, suffix, info, data.classes)
-        names.append(f'{name}\n')
+        write_picture(root, name, suffix, info, data.classes)
+        names.append(name)
     for folder in ('Main', 'Segmentation'):
-        path = os.path.join(out_dir, 'ImageSets', folder, f'{split}.txt')
-        with open(path, 'w', encoding='utf-8') as file:
-            file.writelines(names)
+        write_text(root, f'ImageSets/{folder}/{split}.txt', *names)
+
+
+def write_text(root: str, name: str, *lines: str) -> None:
+    """Write lines to a file."""
+    content = ''.join(f'{line}\n' for line in lines)
+    write_whole(os.path.join(root, name), content.encode())
 
 
 def write_picture(
-    out_dir: str,
+    root: str,
     name: str,
     suffix: str,
     info: Dict[str, Any],
@@ -89,29 +69,26 @@ def write_picture(
 ) -> None:
     """Write one picture with all that belongs to it."""
     truth = info['eval_ann']
-    quality = [cv2.IMWRITE_JPEG_QUALITY, 95] if suffix == '.jpg' else []
-    path = os.path.join(out_dir, 'JPEGImages', name + suffix)
-    if not cv2.imwrite(path, info['img'], quality):
-        raise OSError(f'{path}: cannot be written')
+    path = os.path.join(root, 'JPEGImages', name + suffix)
+    write_image(path, info['img'][..., ::-1])
     objects = np.zeros(info['ori_shape'], dtype=np.uint8)
     for number, mask in enumerate(truth['masks'], 1):
         objects[mask] = number
-    for folder, mask in (
+    for folder, plane in (
         ('SegmentationClass', truth['seg_map']),
         ('SegmentationObject', objects),
         # Of bodies alone; heads, which give the class away, are ignored.
         ('SegmentationBody', truth['body_seg_map']),
     ):
-        picture = Image.fromarray(mask).convert('P')
-        picture.putpalette([v for rgb in voc_color_map() for v in rgb])
-        picture.save(os.path.join(out_dir, folder, f'{name}.png'))
+        path = os.path.join(root, folder, f'{name}.png')
+        write_label_map(path, plane.astype(np.uint8))
     # The truth with soft edges stands for what a saliency model says.
     saliency = np.where(truth['seg_map'] > 0, 255, 0).astype(np.uint8)
     saliency = cv2.GaussianBlur(saliency, (0, 0), info['ori_shape'][0] / 56)
-    cv2.imwrite(os.path.join(out_dir, 'SaliencyMaps', f'{name}.png'), saliency)
-    path = os.path.join(out_dir, 'Annotations', f'{name}.xml')
-    with open(path, 'w', encoding='utf-8') as file:
-        file.write(annotation_of(name + suffix, info, classes))
+    path = os.path.join(root, 'SaliencyMaps', f'{name}.png')
+    write_image(path, saliency[..., None])
+    text = annotation_of(name + suffix, info, classes)
+    write_text(root, f'Annotations/{name}.xml', text)
 
 
 def annotation_of(
@@ -135,70 +112,38 @@ def annotation_of(
     return f'{text}</annotation>'
 
 
-def convert(args: argparse.Namespace) -> List[str]:
-    """Write both sets and return the class names.
-
-    The folder appears when it is whole.
-    """
-    make_room(args.out_dir, args.overwrite)
-    sets = {
-        split: ToyDataset(
-            num_images=number,
-            seed=args.seed + offset,
-            image_size=args.image_size,
-            num_classes=args.num_classes,
-            test_mode=True,
-        )
-        for split, number, offset in (
-            ('train', args.train, 0),
-            ('val', args.val, 1),
-        )
-        if number > 0
-    }
-    if not sets:
-        raise ValueError('--train and --val are both 0: nothing to write')
-    # What a run leaves behind that is killed is replaced by the next one.
-    part = f'{args.out_dir.rstrip(os.sep)}.part'
-    shutil.rmtree(part, ignore_errors=True)
-    for folder in FOLDERS:
-        os.makedirs(os.path.join(part, folder))
-    for split, data in sets.items():
-        write_split(part, split, data, '.png' if args.png else '.jpg')
-        classes = data.classes
-    path = os.path.join(part, 'classes.txt')
-    with open(path, 'w', encoding='utf-8') as file:
-        file.writelines(f'{name}\n' for name in classes)
-    shutil.rmtree(args.out_dir, ignore_errors=True)
-    os.rename(part, args.out_dir)
-    return list(classes)
-
-
-def make_room(folder: str, overwrite: bool) -> None:
-    """Refuse a folder that holds something else than toy data."""
-    found = os.path.exists(folder) and os.listdir(folder)
-    if not found:
-        return
-    if not overwrite:
-        raise ValueError(f'{folder}: is not empty; name a new folder')
-    if not set(found) <= {path.split('/')[0] for path in FOLDERS} | {
-        'classes.txt'
-    }:
-        raise ValueError(f'{folder}: holds more than toy data; name another')
-
-
-def main(argv: Optional[Sequence[str]] = None) -> int:
+@parser.command
+def main(args: argparse.Namespace) -> None:
     """Write the data and say how to read it."""
-    args = parse_args(argv)
-    with friendly_errors():
-        classes = convert(args)
+    out = args.out_dir
+    there = os.path.exists(out) and os.listdir(out)
+    if there and not args.overwrite:
+        raise ValueError(f'{out}: is not empty; name a new folder')
+    if there and not set(there) <= NAMES:
+        raise ValueError(f'{out}: holds more than toy data; name another')
+    if args.train < 1 and args.val < 1:
+        raise ValueError('--train and --val are both 0: nothing to write')
+    with whole_folder(out) as root:
+        splits = dict(train=args.train, val=args.val)
+        for offset, (split, number) in enumerate(splits.items()):
+            if number < 1:
+                continue
+            data = ToyDataset(
+                num_images=number,
+                seed=args.seed + offset,
+                image_size=args.image_size,
+                num_classes=args.num_classes,
+                test_mode=True,
+            )
+            write_split(root, split, data, '.png' if args.png else '.jpg')
+        write_text(root, 'classes.txt', *data.classes)
+        shutil.rmtree(out, ignore_errors=True)
     print(
-        f'{args.out_dir}: {args.train} training and {args.val} validation '
-        f'pictures of {", ".join(classes)}\n'
+        f'{out}: {args.train} training and {args.val} validation '
+        f'pictures of {", ".join(data.classes)}\n'
         "Read them with dict(type='VOCImageLevelDataset', "
-        f"data_root='{args.out_dir}', "
-        f"metainfo=dict(classes='{args.out_dir}/classes.txt'))"
+        f"data_root='{out}', metainfo=dict(classes='{out}/classes.txt'))"
     )
-    return 0
 
 
 if __name__ == '__main__':

@@ -10,14 +10,9 @@ import io
 import json
 import warnings
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
-from mmwsl.apis import (
-    ToolParser,
-    add_cfg_options,
-    friendly_errors,
-    init_model,
-)
+from mmwsl.apis import ToolParser, init_model
 from mmwsl.apis.inference import is_segmentor
 from mmwsl.utils.config import dataset_config
 from mmwsl.utils.files import write_whole
@@ -38,37 +33,31 @@ OUTPUTS = {
 }
 TOLERANCE = 1e-4
 
-
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = ToolParser(
-        'Export class scores, class maps and counts of a model, '
-        'or the logits of a segmentor, to ONNX, and check the file against '
-        'torch. Instances need gradients and stay in torch. Needs onnx and '
-        'onnxruntime'
-    )
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('out', type=Path, help='file to write, *.onnx')
-    parser.add_argument(
-        '--size',
-        type=int,
-        nargs=2,
-        metavar=('HEIGHT', 'WIDTH'),
-        help='size of the images; by default what the test pipeline resizes '
-        'to, squares of the short side where it keeps the ratio, or 224 224',
-    )
-    parser.add_argument(
-        '--fixed',
-        action='store_true',
-        help='fix the size and one image a batch; by default they are free '
-        'if the model allows it',
-    )
-    parser.add_argument(
-        '--opset', type=int, default=17, help='version of ONNX'
-    )
-    add_cfg_options(parser)
-    return parser.parse_args(argv)
+parser = ToolParser(
+    'Export class scores, class maps and counts of a model, or the logits of '
+    'a segmentor, to ONNX, and check the file against torch. Instances need '
+    'gradients and stay in torch. Needs onnx and onnxruntime'
+)
+parser.add_argument('config', help='config file')
+parser.add_argument('checkpoint', help='checkpoint file')
+parser.add_argument('out', type=Path, help='file to write, *.onnx')
+parser.option(
+    '--size',
+    None,
+    'size of the images; by default what the test pipeline resizes to, '
+    'squares of the short side where it keeps the ratio, or 224 224',
+    type=int,
+    nargs=2,
+    metavar=('HEIGHT', 'WIDTH'),
+)
+parser.option(
+    '--fixed',
+    False,
+    'fix the size and one image a batch; by default they are free if the '
+    'model allows it',
+)
+parser.option('--opset', 17, 'version of ONNX')
+parser.cfg_options()
 
 
 class ExportedClassifier(nn.Module):
@@ -254,7 +243,8 @@ def check(
     return worst
 
 
-def export(args: argparse.Namespace) -> None:
+@parser.command
+def main(args: argparse.Namespace) -> None:
     """Write the ONNX file and, beside it, what it needs as JSON."""
     if args.out.suffix != '.onnx':
         raise ValueError(
@@ -303,14 +293,6 @@ def export(args: argparse.Namespace) -> None:
     )
     if not is_segmentor(model) and model.head.instances:
         print('Peak responses and instances need gradients: not exported.')
-
-
-def main(argv: Optional[Sequence[str]] = None) -> int:
-    """Export."""
-    args = parse_args(argv)
-    with friendly_errors():
-        export(args)
-    return 0
 
 
 if __name__ == '__main__':

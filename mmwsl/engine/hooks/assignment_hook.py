@@ -11,13 +11,13 @@ from mmengine.runner import Runner
 from mmwsl.models.losses import DALLoss
 from mmwsl.registry import HOOKS
 from mmwsl.utils.checkpoints import unwrap
-from mmwsl.visualization import (
+from mmwsl.visualization.drawing import (
     caption,
     draw_assignment,
-    input_image,
     tile_images,
     write_image,
 )
+from mmwsl.visualization.visualizer import input_image
 
 
 @HOOKS.register_module()

@@ -12,14 +12,9 @@ from mmengine.runner import Runner
 
 from mmwsl.registry import HOOKS
 from mmwsl.utils.files import join_inside
-from mmwsl.visualization import (
-    CountScatter,
-    Tile,
-    WSLVisualizer,
-    batch_images,
-    contact_sheet,
-    write_image,
-)
+from mmwsl.visualization import CountScatter, WSLVisualizer
+from mmwsl.visualization.drawing import Tile, contact_sheet, write_image
+from mmwsl.visualization.visualizer import batch_images
 
 
 @HOOKS.register_module()

@@ -48,18 +48,16 @@ def maps_to_boxes(
 
     Args:
         score_map (np.ndarray): (H, W) in [0, 1].
-        thresholds (Sequence[float]): T thresholds, in any order.
+        thresholds (Sequence[float]): T finite numbers, in any order.
         multi_contour (bool): All contours instead of the one with the
             largest area, of several such the first.
 
     Returns:
         list[np.ndarray]: For each threshold int64 (k, 4); (1, 4) of zeros if
-        there is no contour. Thresholds that give the same mask share one
-        array.
+        there is no contour. Equal masks share one array.
 
     Raises:
-        ValueError: If the map is no (H, W) map in [0, 1] without NaN, or a
-            threshold is not finite.
+        ValueError: If map or thresholds are something else.
     """
     sweep = sweep_boxes(score_map, thresholds)
     if multi_contour:
@@ -73,8 +71,7 @@ def sweep_boxes(score_map: np.ndarray, thresholds: Numbers) -> BoxSweep:
     """Find the boxes of all distinct masks of a score map once.
 
     A map has at most 256 values, so T thresholds give far fewer masks:
-    thresholds between which no pixel lies give the same one. Arguments and
-    errors are those of :func:`maps_to_boxes`.
+    thresholds between which no pixel lies give the same one.
     """
     check_score_map(score_map)
     values = np.asarray(thresholds, dtype=np.float64)
@@ -189,9 +186,7 @@ def best_ious(
 ) -> Tuple[np.ndarray, np.ndarray]:
     """The best overlap with any of the true boxes (G, 4) at every threshold.
 
-    Returns:
-        tuple[np.ndarray]: (T,) of the box of the largest contour, and (T,)
-        of the best box of all contours.
+    First (T,) that of the largest contour's box, then (T,) that of all boxes.
     """
     best = box_ious(sweep.boxes, gt_boxes).max(axis=1)
     every = np.maximum.reduceat(best, sweep.start)
@@ -226,12 +221,10 @@ def component_boxes(mask: np.ndarray) -> np.ndarray:
 def match_objects(
     label_map: np.ndarray, objects: Dict[str, np.ndarray]
 ) -> np.ndarray:
-    """Compare the parts of a label map with the boxes of objects.
+    """Compare the parts of a label map (H, W) with the boxes of objects.
 
-    Args:
-        label_map (np.ndarray): (H, W), 0 background, c + 1 class c.
-        objects (dict): ``bboxes`` (G, 4), ``labels`` (G,) and ``difficult``
-            (G,). Difficult ones need not be found, but may be.
+    These have ``bboxes`` (G, 4), ``labels`` (G,) and ``difficult`` (G,);
+    difficult ones need not be found, but may be.
 
     Returns:
         np.ndarray: (n, 3): a kind, a class and the best IoU with a box of the
@@ -261,12 +254,9 @@ def match_objects(
 def object_scores(
     rows: np.ndarray, num_classes: int, least: float = 0.5
 ) -> Dict[str, np.ndarray]:
-    """Average what :func:`match_objects` returned of all images.
+    """Average the rows (n, 3) of :func:`match_objects` of all images.
 
-    Args:
-        rows (np.ndarray): (n, 3).
-        num_classes (int): C.
-        least (float): IoU at which something is right.
+    Something is right from an IoU of ``least`` on.
 
     Returns:
         dict: Fractions (C + 1,), of each class and last of all together, NaN

@@ -39,15 +39,12 @@ def average_precision(
     and the value equals scikit-learn's ``average_precision_score``.
 
     Args:
-        scores (np.ndarray): (n,) scores, any range.
+        scores (np.ndarray): (n,), any range, not NaN.
         targets (np.ndarray): (n,) true where the class is present.
         ignore (np.ndarray, optional): (n,) true for images left out.
 
     Returns:
         float: Value in [0, 1]; NaN if the class is in no image.
-
-    Raises:
-        ValueError: If the shapes differ or a score is NaN.
     """
     scores = np.asarray(scores, dtype=np.float64)
     positive = np.asarray(targets) > 0
@@ -87,9 +84,6 @@ def multilabel_scores(
         ``recall``, ``f1``, ints ``num_images`` (C,) and scalars ``mAP``,
         ``mPrecision``, ``mRecall``, ``mF1`` (macro), ``micro_precision``,
         ``micro_recall``, ``micro_f1``.
-
-    Raises:
-        ValueError: If the shapes differ or a score is NaN.
     """
     scores = np.asarray(scores, dtype=np.float64)
     targets = np.asarray(targets) > 0
@@ -133,9 +127,6 @@ def topk_hits(
     """Whether a label is among the k highest scores (C,), for each k.
 
     Among equal scores the lower class index ranks first.
-
-    Raises:
-        ValueError: If the label is no class or a score is NaN.
     """
     scores = np.asarray(scores)
     if not 0 <= label < len(scores):

@@ -53,12 +53,8 @@ def match_instances(
         labels (np.ndarray): (M,) predicted classes.
         scores (np.ndarray): (M,).
         gt_labels (np.ndarray): (n,) true classes.
-        gt_ignored (np.ndarray): (n,) true for instances that do not count,
-            such as those marked difficult.
+        gt_ignored (np.ndarray): (n,) true for those that do not count.
         thresholds (Sequence[float]): T overlaps from which masks match.
-
-    Raises:
-        ValueError: If shapes do not fit or a score is NaN.
     """
     shape = (len(labels), len(gt_labels))
     if ious.shape != shape or len(scores) != shape[0]:
@@ -103,9 +99,6 @@ def instance_scores(
         dict: ``ap`` (T, C) and ``abo`` (C,) in [0, 1], NaN for classes
         without instances; their means over the other classes ``mAP`` (T,)
         and ``mABO``; ``num_gt`` and ``num_pred`` int (C,).
-
-    Raises:
-        ValueError: If there is no image.
     """
     matches = list(matches)
     if not matches:
@@ -184,18 +177,10 @@ def map_parts(
 def map_quality(
     maps: np.ndarray, masks: np.ndarray, valid: Any = None
 ) -> np.ndarray:
-    """Compute ``sum(R * G) / sum(R)`` for all pairs.
+    """Compute ``sum(R * G) / sum(R)`` for all pairs, over valid pixels (H, W).
 
-    Args:
-        maps (np.ndarray): (P, H, W) >= 0, R.
-        masks (np.ndarray): bool (n, H, W), G.
-        valid (np.ndarray, optional): bool (H, W), the pixels that count.
-
-    Returns:
-        np.ndarray: (P, n) in [0, 1], NaN for maps whose sum is 0.
-
-    Raises:
-        ValueError: If sizes differ or a map holds NaN or negative values.
+    Of maps R (P, H, W) >= 0 and masks G bool (n, H, W): (P, n) in [0, 1], NaN
+    for maps whose sum is 0.
     """
     if maps.shape[1:] != masks.shape[1:]:
         raise ValueError(

@@ -14,6 +14,7 @@ from typing import Dict, Sequence
 import numpy as np
 
 from mmwsl.evaluation.functional.boxes import Numbers, check_score_map
+from mmwsl.pseudo_labels.labels import IGNORE
 
 # What favours precision, the square of beta ("Frequency-tuned Salient Region
 # Detection", CVPR 2009).
@@ -24,7 +25,6 @@ def pixel_histograms(
     score_map: np.ndarray,
     mask: np.ndarray,
     thresholds: Numbers,
-    ignore_index: int = 255,
 ) -> np.ndarray:
     """Count an image's pixels by how many thresholds they reach.
 
@@ -33,17 +33,13 @@ def pixel_histograms(
 
     Args:
         score_map (np.ndarray): (H, W) in [0, 1].
-        mask (np.ndarray): (H, W) of 0 background, 1 object and
-            ``ignore_index``, pixels left out.
+        mask (np.ndarray): (H, W) of 0 background, 1 object and 255, pixels
+            left out.
         thresholds (Sequence[float]): T ascending numbers from 0 to 1.
-        ignore_index (int): See ``mask``.
 
     Returns:
         np.ndarray: int64 (2, T + 2): row 0 background, row 1 object; column
         i are pixels that reach i thresholds, 1 being one after the last.
-
-    Raises:
-        ValueError: If sizes differ or values are others than these.
     """
     check_score_map(score_map)
     edges = np.append(np.asarray(thresholds, dtype=np.float64), 1.0)
@@ -54,12 +50,10 @@ def pixel_histograms(
         raise ValueError(
             f'score map {scores.shape} and mask {mask.shape} differ in size'
         )
-    known = mask != ignore_index
+    known = mask != IGNORE
     kinds = mask[known]
     if not np.isin(kinds, (0, 1)).all():
-        raise ValueError(
-            f'mask holds values other than 0, 1 and {ignore_index}'
-        )
+        raise ValueError('mask holds values other than 0, 1 and 255')
     width = len(edges) + 1
     reached = np.searchsorted(edges, scores[known], side='right')
     joint = reached + width * kinds.astype(np.intp)

@@ -8,16 +8,15 @@ background and c + 1 for class c.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from mmwsl.pseudo_labels.labels import IGNORE
 from mmwsl.utils.arrays import mean, mean_without_nan
 from mmwsl.utils.files import write_whole
-from mmwsl.utils.tables import percent
+from mmwsl.utils.tables import csv_text, percent
 
 # Interpolated maps and half precision overshoot 1 by one rounding step.
 _TOLERANCE = 1e-3
@@ -32,7 +31,6 @@ def seed_histograms(
     gt: np.ndarray,
     num_classes: int,
     thresholds: Optional[np.ndarray] = None,
-    ignore_index: int = 255,
     saliency: Optional[np.ndarray] = None,
 ) -> SeedHistogram:
     """Counts of one image from which every threshold's scores follow.
@@ -41,16 +39,14 @@ def seed_histograms(
     to the first. A pixel is therefore foreground as long as t is below its
     highest map: the number of such thresholds is the pixel's bin, and one
     histogram over (winning class, bin) holds the results of all thresholds.
-    Values are compared in the maps' precision, as if a map of t were put in
-    front of them.
+    Values are compared in the maps' precision.
 
     Args:
         maps (np.ndarray): (K, H, W) in [0, 1]; K may be 0.
         labels (np.ndarray): (K,) distinct class indices of the maps.
-        gt (np.ndarray): (H, W) mask of integers.
+        gt (np.ndarray): (H, W) mask, 255 for pixels left out.
         num_classes (int): C.
         thresholds (np.ndarray, optional): (T,) background scores, ascending.
-        ignore_index (int): Mask value of pixels left out.
         saliency (np.ndarray, optional): (H, W) in [0, 1]; the background
             score is then ``1 - saliency`` and there is one result (T = 1).
 
@@ -61,8 +57,8 @@ def seed_histograms(
         ``gt_classes`` (g,) and ``gt_pixels`` (g,); and ``num_classes``.
 
     Raises:
-        ValueError: If shapes, labels, mask values or ranges do not fit or
-            not exactly one of ``thresholds`` and ``saliency`` is given.
+        ValueError: If something does not fit, or not one of ``thresholds``
+            and ``saliency`` is given.
     """
     maps, labels, gt = np.asarray(maps), np.asarray(labels), np.asarray(gt)
     _check_maps(maps, labels, gt.shape, num_classes)
@@ -83,32 +79,25 @@ def seed_histograms(
             raise ValueError('thresholds must be a list in ascending order')
         number = len(levels)
         bins = np.searchsorted(levels.astype(best.dtype), best)
-    return _histograms(winner, bins, gt, num_classes, number, ignore_index)
+    return _histograms(winner, bins, gt, num_classes, number)
 
 
 def label_map_histograms(
-    pred: np.ndarray, gt: np.ndarray, num_classes: int, ignore_index: int = 255
+    pred: np.ndarray, gt: np.ndarray, num_classes: int
 ) -> SeedHistogram:
-    """The same counts (T = 1) for a finished label map (H, W) of one image.
-
-    Its pixels of ``ignore_index`` are left out, too.
-
-    Raises:
-        ValueError: If the shapes differ or a value is no class.
-    """
+    """The same counts (T = 1) for a label map (H, W), 255 left out, too."""
     pred, gt = np.asarray(pred), np.asarray(gt)
     if pred.shape != gt.shape:
         raise ValueError(f'prediction {pred.shape} and mask {gt.shape} differ')
-    skip = pred == ignore_index
+    skip = pred == IGNORE
     if not np.isin(pred[~skip], np.arange(num_classes + 1)).all():
         raise ValueError(
-            f'prediction holds values other than 0..{num_classes} and '
-            f'{ignore_index}'
+            f'prediction holds values other than 0..{num_classes} and 255'
         )
-    gt = np.where(skip, ignore_index, gt)
+    gt = np.where(skip, IGNORE, gt)
     pred = np.where(skip, 0, pred)
     bins = (pred > 0).astype(np.intp)
-    return _histograms(pred, bins, gt, num_classes, 1, ignore_index)
+    return _histograms(pred, bins, gt, num_classes, 1)
 
 
 def _check_maps(
@@ -163,15 +152,14 @@ def _histograms(
     gt: np.ndarray,
     num_classes: int,
     num_thresholds: int,
-    ignore_index: int,
 ) -> SeedHistogram:
     """Histograms over (winning class, bin) of the valid pixels."""
-    valid = gt != ignore_index
+    valid = gt != IGNORE
     winner, bins, gt = winner[valid], bins[valid], gt[valid].astype(np.intp)
     if gt.size and (gt.min() < 0 or gt.max() > num_classes):
         raise ValueError(
             f'mask holds values {gt.min()}..{gt.max()}, expected '
-            f'0..{num_classes} and {ignore_index}'
+            f'0..{num_classes} and 255'
         )
     rows, width = num_classes + 1, num_thresholds + 1
     joint = winner * width + bins
@@ -244,8 +232,7 @@ def seed_scores(hists: Iterable[SeedHistogram]) -> Dict[str, np.ndarray]:
 def check_shown(class_pixels: np.ndarray, place: str) -> None:
     """Refuse masks, at a place, that show no class: (C,) pixels of each.
 
-    Raises:
-        ValueError: If so; a mean over the background alone says nothing.
+    A mean over the background alone says nothing.
     """
     if not class_pixels.any():
         raise ValueError(
@@ -309,11 +296,7 @@ def write_sweep(
 ) -> None:
     """Write the means in percent at each threshold as ``.json`` or ``.csv``.
 
-    The columns (T,) of what is swept come first. The file appears whole or
-    not at all.
-
-    Raises:
-        ValueError: If the suffix is neither of the two.
+    The columns (T,) of what is swept come first.
     """
     check_sweep_path(path)
     columns: Dict[str, List[Any]] = {k: x.tolist() for k, x in swept.items()}
@@ -323,12 +306,9 @@ def write_sweep(
             None if np.isnan(x) else percent(x) for x in scores[key]
         ]
     rows = list(zip(*columns.values()))
+    content = csv_text([tuple(columns), *rows])
     if path.endswith('.json'):
         content = json.dumps([dict(zip(columns, x)) for x in rows], indent=1)
-    else:
-        text = io.StringIO()
-        csv.writer(text).writerows([tuple(columns), *rows])
-        content = text.getvalue()
     write_whole(path, content.encode())
 
 
@@ -343,7 +323,6 @@ def region_counts(
     labels: np.ndarray,
     mask: np.ndarray,
     num_classes: int,
-    ignore_index: int = 255,
 ) -> np.ndarray:
     """Count the pixels of one image that regions get right.
 
@@ -353,9 +332,6 @@ def region_counts(
     Returns:
         np.ndarray: int64 (3, C), additive over images: pixels of a class in
         its region, pixels of its region, and pixels of the class.
-
-    Raises:
-        ValueError: If sizes differ or a class does not exist.
     """
     if regions.shape[1:] != mask.shape:
         raise ValueError(
@@ -365,7 +341,7 @@ def region_counts(
         raise ValueError(
             f'regions of classes {list(labels)}, but there are {num_classes}'
         )
-    valid = mask != ignore_index
+    valid = mask != IGNORE
     present = np.bincount(mask[valid], minlength=num_classes + 1)
     if len(present) > num_classes + 1:
         raise ValueError(

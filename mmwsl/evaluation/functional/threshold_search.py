@@ -69,9 +69,6 @@ def fit_peak_thresholds(
     Returns:
         PeakThresholds: The ones with the lowest error; of equal ones the
         first limit, then the first ratio and then the first value.
-
-    Raises:
-        ValueError: If there are no maps or no candidates.
     """
     if not all(len(x) for x in (maps, min_values, min_ratios, limits)):
         raise ValueError('no peaks or no thresholds to choose from')

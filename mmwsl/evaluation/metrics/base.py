@@ -51,13 +51,17 @@ class WSLMetric(BaseMetric):
     """Keep a small result of each image and score them together.
 
     Args:
-        collect_device (str): 'cpu' or 'gpu', see mmengine.
-        prefix (str, optional): Put before the keys, as ``prefix/mAP``.
-        collect_dir (str, optional): See mmengine.
+        per_class (bool): Whether metrics of classes print their tables.
+        **options: Those of mmengine's metrics, such as ``prefix``, which is
+            put before the keys: ``prefix/mAP``.
     """
 
     # Without one mmengine warns; the empty prefix leaves the keys alone.
     default_prefix = ''
+
+    def __init__(self, per_class: bool = True, **options: Any) -> None:
+        super().__init__(**options)
+        self.per_class = per_class
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep the result of each image; maps and masks are not kept."""

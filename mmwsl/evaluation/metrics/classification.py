@@ -8,7 +8,10 @@ from typing import Any, Dict, List, Mapping, Sequence
 import numpy as np
 from mmengine.logging import print_log
 
-from mmwsl.evaluation.functional import multilabel_scores, topk_hits
+from mmwsl.evaluation.functional.classification import (
+    multilabel_scores,
+    topk_hits,
+)
 from mmwsl.evaluation.metrics.base import (
     WSLMetric,
     field,
@@ -79,7 +82,6 @@ class MultiLabelMetric(WSLMetric):
         ignore_difficult (bool): Leave an image out of the classes of which
             it shows difficult objects only, as PASCAL VOC's rules say. If
             false such classes count as ``gt_label`` says.
-        per_class (bool): Print a table with one line for each class.
         options: Arguments of ``WSLMetric``.
     """
 
@@ -87,13 +89,11 @@ class MultiLabelMetric(WSLMetric):
         self,
         threshold: float = 0.5,
         ignore_difficult: bool = True,
-        per_class: bool = True,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self.threshold = threshold
         self.ignore_difficult = ignore_difficult
-        self.per_class = per_class
 
     def image_result(self, sample: Mapping[str, Any]) -> Dict[str, Any]:
         """Return scores and labels."""

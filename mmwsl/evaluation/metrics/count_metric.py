@@ -50,7 +50,6 @@ class CountMetric(WSLMetric):
 
     Args:
         cap (int, optional): See above, by default ``max_count + 1``.
-        per_class (bool): Print the tables.
         max_count (int): The largest count that training knows as such, see
             ``DensityHead``.
         baseline (dict | Sequence[float], optional): The training set's
@@ -62,7 +61,6 @@ class CountMetric(WSLMetric):
     def __init__(
         self,
         cap: Optional[int] = None,
-        per_class: bool = True,
         max_count: int = 4,
         baseline: Optional[Any] = None,
         **options: Any,
@@ -71,7 +69,6 @@ class CountMetric(WSLMetric):
         if max_count < 1:
             raise ValueError(f'max_count must be at least 1, got {max_count}')
         self.cap = max_count + 1 if cap is None else cap
-        self.per_class = per_class
         self.max_count = max_count
         self.baseline = baseline
 

@@ -102,9 +102,8 @@ class InstanceAPMetric(WSLMetric):
     ``masks`` (M, H, W) and the ground truth that ``masks`` names. Reports in
     percent ``mAP_r@0.25``, ``mAP_r@0.50``, ``mAP_r@0.75`` and ``ABO``, means
     over the classes that have instances; see
-    :func:`mmwsl.evaluation.functional.match_instances` and
-    :func:`mmwsl.evaluation.functional.instance_scores`. Difficult instances
-    neither count nor harm.
+    :mod:`mmwsl.evaluation.functional.instances`. Difficult instances neither
+    count nor harm.
 
     Args:
         thresholds (Sequence[float]): Overlaps from which masks match.
@@ -117,8 +116,7 @@ class InstanceAPMetric(WSLMetric):
             connected parts of ``pred_maps`` (K, H, W) above this value, of
             the classes that ``pred_label`` and ``pred_map_labels`` both name:
             the baseline of networks that predict maps alone. See
-            :func:`mmwsl.evaluation.functional.map_parts`.
-        per_class (bool): Print a table with one line for each class.
+            :func:`mmwsl.evaluation.functional.instances.map_parts`.
         options: Arguments of ``WSLMetric``.
     """
 
@@ -127,7 +125,6 @@ class InstanceAPMetric(WSLMetric):
         thresholds: Sequence[float] = (0.25, 0.5, 0.75),
         masks: str = 'instances',
         parts: Optional[float] = None,
-        per_class: bool = True,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -139,7 +136,6 @@ class InstanceAPMetric(WSLMetric):
         self.thresholds = tuple(thresholds)
         self.masks = masks
         self.parts = parts
-        self.per_class = per_class
 
     def image_result(self, sample: Mapping[str, Any]) -> tuple:
         """Return the match of an image and the number of its objects."""

@@ -29,6 +29,7 @@ from mmwsl.evaluation.metrics.base import (
     say,
 )
 from mmwsl.proposals.pseudo_boxes import read_boxes
+from mmwsl.pseudo_labels.labels import IGNORE
 from mmwsl.registry import METRICS
 from mmwsl.utils.arrays import array, mean_without_nan
 from mmwsl.utils.masks import check_boxes
@@ -271,9 +272,7 @@ class PxAPMetric(ScoreMapMetric):
     and ``pixel_threshold``, that of ``pIoU``.
 
     Args:
-        gt_key (str, optional): Field of the mask, instead of the above.
         average (str): 'image' or 'dataset', of ``pIoU``.
-        ignore_index (int): Mask value of pixels left out.
         options: As ``thresholds`` and ``size`` those of ``ScoreMapMetric``.
     """
 
@@ -281,9 +280,7 @@ class PxAPMetric(ScoreMapMetric):
         self,
         thresholds: Optional[Sequence[float]] = None,
         size: Optional[int] = 224,
-        gt_key: Optional[str] = None,
         average: str = 'image',
-        ignore_index: int = 255,
         **options: Any,
     ) -> None:
         super().__init__(thresholds, size, **options)
@@ -291,23 +288,19 @@ class PxAPMetric(ScoreMapMetric):
             raise ValueError(
                 f'average must be one of {AVERAGES}, got {average!r}'
             )
-        self.gt_key = gt_key
         self.average = average
-        self.ignore_index = ignore_index
 
     def image_result(self, sample: Mapping[str, Any]) -> np.ndarray:
         """Return the histograms of an image."""
         scores = self.score_map(sample)
-        mask = object_mask(sample, self.gt_key, self.ignore_index)
+        mask = object_mask(sample)
         if mask.shape != scores.shape:
             mask = cv2.resize(
                 mask.astype(np.uint8),
                 scores.shape[::-1],
                 interpolation=cv2.INTER_NEAREST,
             )
-        counts = pixel_histograms(
-            scores, mask, self.thresholds, self.ignore_index
-        )
+        counts = pixel_histograms(scores, mask, self.thresholds)
         # Two bytes a count where maps have the published size.
         return counts.astype(np.min_scalar_type(counts.max()))
 
@@ -391,20 +384,14 @@ def original_size(sample: Mapping[str, Any]) -> Any:
     return int(height), int(width)
 
 
-def object_mask(
-    sample: Mapping[str, Any], key: Optional[str], ignore_index: int
-) -> np.ndarray:
-    """Return the mask (H, W) of a sample's class: 1, and 0 others.
+def object_mask(sample: Mapping[str, Any]) -> np.ndarray:
+    """Return the mask (H, W) of a sample's class: 1, 0 others, 255 ignored.
 
-    It is the field ``gt_loc_mask``, which has these values already, or one of
-    classes, where class c is c + 1: without a key the former if it is there,
-    else ``gt_sem_seg``. Pixels left out keep their value.
+    It is the field ``gt_loc_mask``, or of the masks of classes in
+    ``gt_sem_seg`` that of its class.
     """
-    if key is None:
-        ready = sample.get('gt_loc_mask') is not None
-        key = 'gt_loc_mask' if ready else 'gt_sem_seg'
-    mask = pixels(sample, key)
-    if key == 'gt_loc_mask':
-        return mask
+    if sample.get('gt_loc_mask') is not None:
+        return pixels(sample, 'gt_loc_mask')
+    mask = pixels(sample, 'gt_sem_seg')
     own = mask == single_label(sample) + 1
-    return np.where(mask == ignore_index, ignore_index, own.astype(np.uint8))
+    return np.where(mask == IGNORE, IGNORE, own.astype(np.uint8))

@@ -27,6 +27,9 @@ from mmwsl.registry import METRICS
 from mmwsl.utils.arrays import array, mean
 from mmwsl.utils.tables import percent
 
+# Bounds of sizes, as parts of the image, and of numbers of objects.
+SIZE_EDGES, NUMBER_EDGES = (0.01, 0.05, 0.2), (2, 3, 5)
+
 
 @METRICS.register_module()
 class PRMQualityMetric(WSLMetric):
@@ -55,13 +58,8 @@ class PRMQualityMetric(WSLMetric):
         match (str): 'peak': the object of a map is that of its class in
             which its peak lies. 'best': that of its class with most of R.
         masks (str): See InstanceAPMetric.
-        with_maps (bool): Whether ``pred_maps`` (K, H, W) and
-            ``pred_map_labels`` (K,) are compared.
         with_responses (bool): Whether there are peak response maps; without,
             ``pred_instances`` is not read.
-        size_edges (Sequence[float]): Bounds of the sizes, as parts of the
-            image.
-        number_edges (Sequence[int]): Bounds of the numbers of objects.
         options: Arguments of ``WSLMetric``.
     """
 
@@ -69,29 +67,21 @@ class PRMQualityMetric(WSLMetric):
         self,
         match: str = 'peak',
         masks: str = 'instances',
-        with_maps: bool = True,
         with_responses: bool = True,
-        size_edges: Sequence[float] = (0.01, 0.05, 0.2),
-        number_edges: Sequence[int] = (2, 3, 5),
         **options: Any,
     ) -> None:
         super().__init__(**options)
         check_mask_source(masks)
         if match not in MATCHES:
             raise ValueError(f'match must be one of {MATCHES}: {match!r}')
-        if not (with_maps or with_responses):
-            raise ValueError('neither with_maps nor with_responses is set')
         self.match = match
         self.masks = masks
-        self.with_maps = with_maps
         self.with_responses = with_responses
-        self.size_edges = tuple(size_edges)
-        self.number_edges = tuple(number_edges)
 
     def image_result(self, sample: Mapping[str, Any]) -> Dict[str, Any]:
         """Return the qualities of the maps of an image."""
         truth = _countable(instance_truth(sample, self.masks))
-        others = _class_map_qualities(sample, truth) if self.with_maps else {}
+        others = _class_map_qualities(sample, truth)
         if self.with_responses:
             index, quality, candidates = self._of_responses(sample, truth)
         else:
@@ -147,10 +137,8 @@ class PRMQualityMetric(WSLMetric):
         if self.with_responses:
             metrics['PRM_quality'] = percent(mean(quality))
             metrics['PRM_hit'] = percent(len(quality) / (candidates or np.nan))
-        if self.with_responses and self.with_maps:
             metrics['PRM_quality_single'] = percent(mean(single[:, 0]))
-        if self.with_maps:
-            metrics['CAM_quality_single'] = percent(mean(single[:, 1]))
+        metrics['CAM_quality_single'] = percent(mean(single[:, 1]))
         title = (
             f'peak response maps, {len(quality)} of {candidates} on an '
             f'object; {len(single)} objects compared with class maps'
@@ -161,8 +149,8 @@ class PRMQualityMetric(WSLMetric):
         name = 'PRM quality' if self.with_responses else 'CAM quality'
         say(
             f'{title} (percent):',
-            _bins('size', name, quality, size, self.size_edges),
-            _bins('objects', name, quality, objects, self.number_edges),
+            _bins('size', name, quality, size, SIZE_EDGES),
+            _bins('objects', name, quality, objects, NUMBER_EDGES),
         )
         return metrics
 

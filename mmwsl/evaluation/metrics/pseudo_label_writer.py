@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import logging
@@ -17,7 +16,11 @@ from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
 from mmwsl.datasets.files import image_id
-from mmwsl.evaluation.exporting import as_dict, label_exports
+from mmwsl.evaluation.exporting import (
+    as_dict,
+    describe_instances,
+    label_exports,
+)
 from mmwsl.evaluation.metrics.base import (
     WSLMetric,
     field,
@@ -35,7 +38,7 @@ from mmwsl.pseudo_labels.labels import (
 from mmwsl.registry import METRICS
 from mmwsl.utils.arrays import array
 from mmwsl.utils.files import join_inside, write_whole
-from mmwsl.utils.masks import encode_mask
+from mmwsl.utils.tables import csv_text
 
 
 @METRICS.register_module()
@@ -108,7 +111,19 @@ class PseudoLabelWriter(WSLMetric):
         if self.soft_maps:
             self._write_soft_maps(img_id, sample)
         if self.instances:
-            result['instances'] = _instances(img_id, sample)
+            found = describe_instances(field(sample, 'pred_instances'), ())
+            scores = np.array([item['score'] for item in found])
+            check_range(scores, 'scores of instances')
+            # As COCO lists results.
+            result['instances'] = [
+                dict(
+                    image_id=img_id,
+                    category_id=item['label'],
+                    score=item['score'],
+                    segmentation=item['segmentation'],
+                )
+                for item in found
+            ]
         for name in self.tables:
             key = f'pred_{name[:-1]}'
             numbers = array(field(sample, key))
@@ -189,13 +204,11 @@ class PseudoLabelWriter(WSLMetric):
             path = os.path.join(self.out_dir, 'instances.json')
             write_whole(path, json.dumps(found).encode())
         for name in self.tables:
-            text = io.StringIO()
-            writer = csv.writer(text, lineterminator='\n')
             names = self.class_names(len(results[0][name]))
-            writer.writerow(['image', *names])
-            writer.writerows([x['img_id'], *x[name]] for x in results)
+            rows = [[x['img_id'], *x[name]] for x in results]
+            text = csv_text([['image', *names], *rows])
             path = os.path.join(self.out_dir, f'{name}.csv')
-            write_whole(path, text.getvalue().encode())
+            write_whole(path, text.encode())
 
 
 @METRICS.register_module()
@@ -296,21 +309,3 @@ def _class_probabilities(sample: Mapping[str, Any]) -> np.ndarray:
             'those of two or more, of which the first is background'
         )
     return torch.from_numpy(logits).float().softmax(dim=0)[1:].numpy()
-
-
-def _instances(img_id: str, sample: Mapping[str, Any]) -> List[dict]:
-    """Return the instances of one image as COCO lists results."""
-    instances = field(sample, 'pred_instances')
-    masks, labels, scores = (
-        array(instances[key]) for key in ('masks', 'labels', 'scores')
-    )
-    check_range(scores, 'scores of instances')
-    return [
-        dict(
-            image_id=img_id,
-            category_id=int(label),
-            score=float(score),
-            segmentation=encode_mask(mask),
-        )
-        for mask, label, score in zip(masks, labels, scores)
-    ]

@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 
 from mmwsl.evaluation.functional.seeds import (
-    SWEPT_MEANS,
     check_shown,
     check_sweep_path,
     power_to_threshold,
@@ -45,12 +44,12 @@ class SeedIoUMetric(WSLMetric):
 
     The background score is swept and the best result reported, as is usual
     for class activation maps. Reads ``pred_maps`` (K, H, W) in [0, 1],
-    ``pred_map_labels`` (K,) and the mask ``gt_key``. Reports ``mIoU``,
+    ``pred_map_labels`` (K,) and the mask ``gt_sem_seg``. Reports ``mIoU``,
     ``mPrecision``, ``mRecall`` over background and foreground classes in
     percent; ``best_threshold`` ('constant', and 'power' as the constant that
     acts alike) and ``best_alpha`` ('power'); ``mIoU@fixed``; and
     ``body_recall``, the foreground recall at the best threshold on the masks
-    ``body_key``, if samples have them.
+    ``gt_body_seg``, if samples have them.
 
     Args:
         thresholds (Sequence[float], optional): Background scores; None for
@@ -61,13 +60,8 @@ class SeedIoUMetric(WSLMetric):
         labels (str): 'kept' takes all maps that the model kept, which its
             ``head.keep`` decides; 'given' those of them whose class is in
             ``gt_label``, and 'predicted' those in ``pred_label``.
-        gt_key (str): Field of the masks.
-        body_key (str): Field of the masks of bodies, which may be absent.
         fixed_threshold (float, optional): Also report ``mIoU@fixed`` at this
             threshold (or exponent), which joins the sweep.
-        best_by (str): 'mIoU', 'mPrecision' or 'mRecall'.
-        ignore_index (int): Mask value of pixels left out.
-        per_class (bool): Print a table with one line for each class.
         out_file (str, optional): Write the sweep to this .json or .csv file.
         options: Arguments of ``WSLMetric``.
     """
@@ -77,30 +71,16 @@ class SeedIoUMetric(WSLMetric):
         thresholds: Optional[Sequence[float]] = None,
         background: str = 'constant',
         labels: str = 'kept',
-        gt_key: str = 'gt_sem_seg',
-        body_key: str = 'gt_body_seg',
         fixed_threshold: Optional[float] = None,
-        best_by: str = 'mIoU',
-        ignore_index: int = 255,
-        per_class: bool = True,
         out_file: Optional[str] = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         if labels not in LABELS:
             raise ValueError(f'labels must be one of {LABELS}, got {labels!r}')
-        if best_by not in SWEPT_MEANS:
-            raise ValueError(
-                f'best_by must be one of {SWEPT_MEANS}, got {best_by!r}'
-            )
         if out_file is not None:
             check_sweep_path(out_file)
         self.labels = labels
-        self.gt_key = gt_key
-        self.body_key = body_key
-        self.best_by = best_by
-        self.ignore_index = ignore_index
-        self.per_class = per_class
         self.out_file = out_file
         self.background = background
         self._set_sweep(thresholds, fixed_threshold)
@@ -153,7 +133,7 @@ class SeedIoUMetric(WSLMetric):
             size = maps.shape[:0:-1]
             saliency = cv2.resize(pixels(sample, 'saliency'), size)
         result: Dict[str, Any] = {'name': image_name(sample)}
-        for name, key in (('full', self.gt_key), ('body', self.body_key)):
+        for name, key in (('full', 'gt_sem_seg'), ('body', 'gt_body_seg')):
             if name == 'body' and key not in sample:
                 continue
             result[name] = seed_histograms(
@@ -162,7 +142,6 @@ class SeedIoUMetric(WSLMetric):
                 pixels(sample, key),
                 num_classes,
                 self.swept.get('threshold'),
-                self.ignore_index,
                 saliency,
             )
         return result
@@ -175,7 +154,7 @@ class SeedIoUMetric(WSLMetric):
             f'{results[0]["name"]} and {len(results) - 1} more',
         )
         # The lowest of equally good thresholds.
-        best = int(np.nan_to_num(scores[self.best_by], nan=-1.0).argmax())
+        best = int(np.nan_to_num(scores['mIoU'], nan=-1.0).argmax())
         values = {key: float(x[best]) for key, x in self.swept.items()}
         metrics = seed_means(scores, best)
         metrics.update({f'best_{k}': round(x, 6) for k, x in values.items()})

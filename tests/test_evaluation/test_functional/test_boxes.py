@@ -2,18 +2,16 @@ import cv2
 import numpy as np
 import pytest
 
-from mmwsl.evaluation.functional import (
+from mmwsl.evaluation.functional.boxes import (
     THRESHOLDS,
     best_ious,
     box_ious,
-    maps_to_boxes,
-    resize_boxes,
-    sweep_boxes,
-)
-from mmwsl.evaluation.functional.boxes import (
     component_boxes,
+    maps_to_boxes,
     match_objects,
     object_scores,
+    resize_boxes,
+    sweep_boxes,
 )
 
 

@@ -226,16 +226,3 @@ def test_assignment_by_peak_and_by_best():
         quality[:, :0], labels, points, MASKS[:0], gt_labels[:0]
     )
     assert none.tolist() == [-1] * 4
-
-
-@pytest.mark.parametrize(
-    ('maps', 'message'),
-    [
-        (MAPS - 1, 'negative'),
-        (MAPS * np.nan, 'NaN'),
-        (MAPS[..., :3], 'differ in size'),
-    ],
-)
-def test_bad_maps(maps, message):
-    with pytest.raises(ValueError, match=message):
-        map_quality(maps, MASKS)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmwsl.evaluation.functional import THRESHOLDS
+from mmwsl.evaluation.functional.boxes import THRESHOLDS
 from mmwsl.evaluation.functional.pixel_pr import (
     pixel_histograms,
     pixel_scores,

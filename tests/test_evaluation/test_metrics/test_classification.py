@@ -1,11 +1,12 @@
+from functools import partial
+
 import pytest
 import torch
 from mmengine.evaluator import Evaluator
 
+import metric_runs
 from mmwsl.evaluation import AccuracyMetric, MultiLabelMetric
 from mmwsl.structures import WSLDataSample
-
-CLASSES = ('cat', 'dog', 'cow')
 
 
 def sample(scores, labels, difficult=None):
@@ -16,12 +17,7 @@ def sample(scores, labels, difficult=None):
     return result
 
 
-def evaluate(samples, classes=CLASSES, **kwargs):
-    evaluator = Evaluator(dict(type='MultiLabelMetric', **kwargs))
-    evaluator.dataset_meta = {'classes': classes}
-    for one in samples:
-        evaluator.process([one])
-    return evaluator.evaluate(len(samples))
+evaluate = partial(metric_runs.evaluate, 'MultiLabelMetric')
 
 
 SAMPLES = [
