@@ -212,7 +212,10 @@ class FolderDataset(WSLDataset):
             place = f'{self.ann_file}: line {number}'
             with self._noting(place):
                 if not cells[0]:
-                    raise ValueError(f'{place}: no path in the first column')
+                    raise ValueError(
+                        f'{place}: no path in the first column'
+                        + (f'; {_HEADER}' if number == 1 else '')
+                    )
                 name = os.path.join(self.data_prefix['img_path'], cells[0])
                 path = files.find_image(name)
                 if path is None:

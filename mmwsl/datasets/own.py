@@ -29,7 +29,7 @@ from mmwsl.datasets.files import (
 from mmwsl.datasets.label_lists import read_label_file
 from mmwsl.datasets.voc import VOCImageLevelDataset, read_voc_xml
 from mmwsl.registry import DATASETS
-from mmwsl.utils.files import read_json
+from mmwsl.utils.files import naming, read_json
 from mmwsl.utils.images import voc_color_map
 
 # What each split takes, of the parts and of 'unlabelled'.
@@ -168,6 +168,12 @@ class OwnDataset(WSLDataset):
         )
         used = {i['img_path'] for infos in parts.values() for i in infos}
         found = find_files(root, silent=True)
+        for path in found:
+            # What the system calls it in bytes that are no text.
+            if path.encode(errors='replace').decode() != path:
+                raise ValueError(
+                    f'{root}: the name {path!r} is no UTF-8; rename the file'
+                )
         self.unlabelled = [path for path in found if path not in used]
         if '' in parts:
             parts.update(divide(parts.pop(''), self.val_share))
@@ -228,17 +234,14 @@ class OwnDataset(WSLDataset):
                 if classes and not self.classes and source.kind == 'coco':
                     # A part need not know the classes of the others.
                     info['missing_class'] = 'ignore'
-                built[part] = DATASETS.build(
-                    dict(
-                        config,
-                        **info,
-                        pipeline=[],
-                        test_mode=self.test_mode,
-                        collect_problems=self.collect_problems,
-                        serialize_data=False,
-                    )
+                info.update(
+                    pipeline=[],
+                    test_mode=self.test_mode,
+                    collect_problems=self.collect_problems,
+                    serialize_data=False,
                 )
-                built[part].full_init()
+                with naming(root):
+                    built[part] = DATASETS.build({**config, **info})
             names = {name for part in built.values() for name in part.classes}
             # Named by hand, or else in the order of the alphabet.
             classes = classes or sorted(names)

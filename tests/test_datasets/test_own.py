@@ -275,6 +275,30 @@ def test_labels_are_chosen_by_name(tmp_path):
             r'x\.csv, y\.csv',
         ),
         (
+            lambda root: [
+                write_image(root / 'a.jpg'),
+                write_xml(root / 'a.xml', []),
+            ],
+            ValueError,
+            'data: XMLDataset: .*classes are empty',
+        ),
+        (
+            lambda root: [
+                write_image(root / 'a.jpg'),
+                (root / 'a.csv').write_text(',path\n0,a.jpg'),
+            ],
+            ValueError,
+            'a.csv: line 1: no path .*columns=NAME,NAME',
+        ),
+        (
+            lambda root: [
+                write_image(root / 'cat/a.png'),
+                (root / 'cat/a.png').rename(root / 'cat/caf\udce9.png'),
+            ],
+            ValueError,
+            r"cat/caf\\udce9.png' is no UTF-8",
+        ),
+        (
             lambda root: write_xml(root / 'a.xml', ['cat']),
             FileNotFoundError,
             r'a\.xml',
