@@ -159,15 +159,8 @@ SALIENCY = (*BINARY, 'huge picture', 'other size', 'not finite')
 IMAGE = (*BINARY, 'huge picture')
 ARRAYS: Dict[str, Callable[[bytes], bytes]] = {
     'maps nan': npz(maps=lambda x: x * np.nan),
-    'maps infinite': npz(maps=lambda x: x + np.inf),
-    'maps flat': npz(maps=lambda x: x[0]),
     'maps texts': npz(maps=lambda x: x.astype('U4')),
-    'maps empty': npz(maps=lambda x: x[:, :0]),
-    'maps missing': npz(maps=None),
-    'labels missing': npz(labels=None),
-    'labels negative': npz(labels=lambda x: x - 5),
     'labels fractions': npz(labels=lambda x: x + 0.5),
-    'labels beyond': npz(labels=lambda x: x + 10**6),
     'labels more': npz(labels=lambda x: np.array([0, 1])),
     'bomb': npz_bomb,
     'objects': lambda data: arrays(
@@ -176,22 +169,14 @@ ARRAYS: Dict[str, Callable[[bytes], bytes]] = {
 }
 PROPOSALS: Dict[str, Callable[[bytes], bytes]] = {
     'bits missing': npz(bits=None),
-    'size missing': npz(size=None),
     'bits short': npz(bits=lambda x: x[:, :-9]),
-    'bits texts': npz(bits=lambda x: x.astype('U3')),
-    'bits flat': npz(bits=lambda x: x[0]),
-    'size negative': npz(size=lambda x: -x),
-    'size other': npz(size=lambda x: x + 3),
-    'size huge': npz(size=lambda x: x * 10**7),
     'size nan': npz(size=lambda x: x * np.nan),
     'bomb': npz_bomb,
 }
 PLAIN: Dict[str, Callable[[bytes], bytes]] = {
     'array nan': lambda data: array(np.full((48, 64), np.nan, np.float32)),
     'array deep': lambda data: array(np.ones((2, 3, 4, 5), np.float32)),
-    'array texts': lambda data: array(np.array([['a', 'b']])),
     'array objects': lambda data: array(np.array([dict()], object)),
-    'array empty': lambda data: array(np.ones((0, 4), np.float32)),
 }
 CSV: Dict[str, Callable[[bytes], bytes]] = {
     'open quote': text_break(lambda x: x.replace('\nb', '\n"b', 1)),
@@ -201,7 +186,7 @@ CSV: Dict[str, Callable[[bytes], bytes]] = {
         f'number {value[:5]}': text_break(
             lambda x, value=value: f'{x.rstrip().rpartition(",")[0]},{value}\n'
         )
-        for value in ('many', 'nan', 'inf', '9' * 400)
+        for value in ('nan', '9' * 400)
     },
     'name unknown': text_break(lambda x: x.replace('\nb', '\nunheard', 1)),
     'name double': text_break(lambda x: x + x.splitlines()[-1] + '\n'),
@@ -209,18 +194,8 @@ CSV: Dict[str, Callable[[bytes], bytes]] = {
 }
 XML: Dict[str, Callable[[bytes], bytes]] = {
     'name missing': text_break(lambda x: x.replace('name>', 'nom>')),
-    'name empty': text_break(
-        lambda x: x.replace('<name>cat<', '<name><').replace('dog', '')
-    ),
     'box nan': text_break(lambda x: x.replace('>21<', '>nan<')),
-    'box word': text_break(lambda x: x.replace('>21<', '>left<')),
     'box beyond': text_break(lambda x: x.replace('>50<', '>500<')),
-    'box inverted': text_break(lambda x: x.replace('>21<', '>55<')),
-    'box incomplete': text_break(lambda x: x.replace('<xmin>21</xmin>', '')),
-    'box huge': text_break(lambda x: x.replace('>50<', f'>{"9" * 400}<')),
-    'difficult word': text_break(
-        lambda x: x.replace('<difficult>0', '<difficult>perhaps')
-    ),
     'other size': text_break(lambda x: x.replace('>64<', '>640<')),
     'bomb': lambda data: (
         b'<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">'
@@ -233,47 +208,26 @@ XML: Dict[str, Callable[[bytes], bytes]] = {
 }
 STATE: Dict[str, Callable[[bytes], bytes]] = {
     'nothing': pth(lambda x: {}),
-    'a list': pth(lambda x: [1]),
-    'a tensor': pth(lambda x: torch.zeros(3)),
     'a text': pth(lambda x: 'weights'),
-    'numbers': pth(lambda x: {'state_dict': {1: 2}}),
     'state a list': pth(lambda x: {**x, 'state_dict': [1]}),
     'code': pth(lambda x: {**x, 'more': Code()}),
     'weights gone': with_weights(lambda name, x: None),
-    'weights short': with_weights(lambda name, x: x[:-1]),
     'weights flat': with_weights(lambda name, x: x.flatten()),
     'weights nan': with_weights(lambda name, x: x * np.nan),
-    'weights a text': with_weights(lambda name, x: name),
 }
 RUN: Dict[str, Callable[[bytes], bytes]] = {
-    'meta gone': pth(lambda x: {k: v for k, v in x.items() if k != 'meta'}),
     'meta a list': pth(lambda x: {**x, 'meta': [1]}),
-    'meta empty': pth(lambda x: {**x, 'meta': {}}),
     'epoch a text': pth(lambda x: {**x, 'meta': {**x['meta'], 'epoch': 'x'}}),
     'hub a text': pth(lambda x: {**x, 'message_hub': 'x'}),
-    'optimizer gone': pth(
-        lambda x: {k: v for k, v in x.items() if k != 'optimizer'}
-    ),
     'optimizer empty': pth(lambda x: {**x, 'optimizer': {}}),
-    'optimizer a list': pth(lambda x: {**x, 'optimizer': [1]}),
 }
 ATTENTION: Dict[str, Callable[[bytes], bytes]] = {
-    'ids gone': npz(ids=None),
-    'ids numbers': npz(ids=lambda x: np.arange(len(x))),
     'ids double': npz(ids=lambda x: x[[0, 1, 1]]),
-    'ids others': npz(ids=lambda x: np.array(['x', 'y', 'z'])),
-    'counts fewer': npz(counts=lambda x: x[:-1]),
     'counts negative': npz(counts=lambda x: x - 2),
-    'labels negative': npz(labels=lambda x: x - 5),
     'labels others': npz(labels=lambda x: x + 7),
-    'shapes other': npz(
-        shapes=lambda x: x[:, ::-1] * [[1, 1], [2, 2], [1, 1]]
-    ),
     'sizes differ': npz(shapes=lambda x: np.array([[6, 8], [8, 6], [6, 8]])),
     'shapes huge': npz(shapes=lambda x: x * 10**9),
     'values nan': npz(values=lambda x: x * np.nan),
-    'values above': npz(values=lambda x: x + 1),
-    'values texts': npz(values=lambda x: x.astype('U4')),
     'values fewer': npz(values=lambda x: x[:-1]),
 }
 JSON_VALUES = (None, 'x', -7, 1e308, [], {}, [[]], KeyError, [None], 10**30)
@@ -298,18 +252,10 @@ LISTED = tuple(kind for kind in ROWS if kind != 'csv: name double')
 
 CONFIG: Dict[str, Callable[[bytes], bytes]] = {
     'syntax': lambda data: data + b'x = (1,\n',
-    'no name': lambda data: data + b'x = unheard_of\n',
     'division': lambda data: data + b'x = 1 / 0\n',
-    'recursion': lambda data: data + b'def f(): return f()\nx = f()\n',
     'own base': lambda data: b"_base_ = ['./voc.py', './model.py']\n",
-    'base missing': lambda data: b"_base_ = './nothing.py'\n",
-    'no set': lambda data: b'x = 1\n',
     'set is a text': lambda data: b"test_dataloader = 'x'\n",
-    'set is empty': lambda data: b'test_dataloader = dict(dataset=dict())\n',
     'type unheard': text_break(lambda x: x.replace("type='", "type='Un")),
-    'option unheard': text_break(
-        lambda x: x.replace('test_mode=True', 'test_mode=True, colour=1')
-    ),
     'root a number': text_break(
         lambda x: x.replace('data_root=', 'data_root=3, ann_prefix=')
     ),

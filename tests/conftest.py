@@ -27,6 +27,16 @@ def _scope_and_seed() -> Iterator[None]:
     DefaultScope._instance_dict.clear()
 
 
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> List[str]:
+    """What is said once, as warnings are."""
+    texts: List[str] = []
+    monkeypatch.setattr(
+        'mmwsl.utils.files.print_log', lambda text, **_: texts.append(text)
+    )
+    return texts
+
+
 @pytest.fixture(scope='session')
 def repo_root() -> Path:
     """The checkout that the tests run in; skips from an installed copy."""

@@ -3,7 +3,7 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Dict, List
 
 import cv2
 import numpy as np
@@ -23,6 +23,7 @@ from mmwsl.utils.masks import encode_mask
 
 NAMES = ('a', 'b', 'c')
 CLASSES = ('cat', 'dog')
+POLYGON = [[20, 10, 50, 10, 50, 30, 20, 30]]
 MODEL = """
 _base_ = ['mmwsl::_base_/models/cam_r18_scratch.py',
           'mmwsl::_base_/default_runtime.py']
@@ -32,7 +33,7 @@ val_cfg = None
 val_evaluator = None
 """
 DATA = """
-_base_ = {base!r}
+_base_ = './model.py'
 test_dataloader = dict(
     batch_size=1,
     num_workers=0,
@@ -50,15 +51,50 @@ test_dataloader = dict(
 test_cfg = dict()
 test_evaluator = [dict(type='MultiLabelMetric')]
 """
+CATS = "metainfo=dict(classes=('cat', 'dog'))"
+VOC = (
+    "type='VOCImageLevelDataset', data_root='voc', "
+    f"ann_file='ImageSets/Main/test.txt', {CATS}"
+)
+# Data sets, and what they load for the evaluation.
+CONFIGS = {
+    'voc': (VOC, 'with_instances=True', ('gt_sem_seg', 'gt_instances')),
+    'coco': (
+        "type='COCOImageLevelDataset', ann_file='coco.json', "
+        f"data_prefix=dict(img_path='images'), {CATS}",
+        'with_seg_map=False, with_masks=True',
+        ('gt_instances',),
+    ),
+    'csv': (
+        "type='FolderDataset', ann_file='labels.csv', "
+        f"data_prefix=dict(img_path='images'), {CATS}",
+        'with_seg_map=False',
+        (),
+    ),
+    'folder': (
+        "type='FolderDataset', data_root='folder'",
+        'with_seg_map=False',
+        (),
+    ),
+    'wsol': (
+        "type='WSOLDataset', ann_file='wsol', num_classes=2, "
+        "data_prefix=dict(img_path='images')",
+        'with_seg_map=False, with_instances=True',
+        ('gt_instances',),
+    ),
+    'loc': (
+        "type='WSOLDataset', ann_file='loc', "
+        "data_prefix=dict(img_path='images', mask_path='.')",
+        'with_seg_map=True',
+        ('gt_sem_seg',),
+    ),
+}
 READERS = """
 _base_ = './voc.py'
 train_dataloader = dict(
     batch_size=1,
     dataset=dict(
-        type='VOCImageLevelDataset',
-        data_root='voc',
-        ann_file='ImageSets/Main/test.txt',
-        metainfo=dict(classes=('cat', 'dog')),
+        %(voc)s,
         pipeline=[
             dict(type='LoadWSLImage'),
             dict(type='EraseRegions', folders=['regions/step_1'],
@@ -79,10 +115,7 @@ train_dataloader = dict(
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='VOCImageLevelDataset',
-        data_root='voc',
-        ann_file='ImageSets/Main/test.txt',
-        metainfo=dict(classes=('cat', 'dog')),
+        %(voc)s,
         pipeline=[dict(type='LoadWSLImage'), dict(type='PackWSLInputs')],
     ),
 )
@@ -127,12 +160,6 @@ page = dict(images='images', masks='masks', classes=['cat', 'dog'])
 """
 
 
-def write_config(path: Path, dataset: str, load: str, keys: Any) -> None:
-    base = './model.py'
-    text = DATA.format(base=base, dataset=dataset, load=load, keys=keys)
-    path.write_text(text)
-
-
 def write_images(root: Path) -> None:
     rng = np.random.default_rng(0)
     for folder in ('images', 'masks', 'saliency', 'folder/cat', 'folder/dog'):
@@ -165,18 +192,6 @@ def write_voc(root: Path) -> None:
             '<xmax>50</xmax><ymax>30</ymax></bndbox></object></annotation>'
         )
     (root / 'voc/ImageSets/Main/test.txt').write_text('\n'.join(NAMES) + '\n')
-    write_config(
-        root / 'voc.py',
-        f"type='VOCImageLevelDataset', data_root={str(root / 'voc')!r}, "
-        "ann_file='ImageSets/Main/test.txt', "
-        f'metainfo=dict(classes={CLASSES!r})',
-        'with_instances=True, with_masks=False',
-        ('gt_sem_seg', 'gt_instances'),
-    )
-
-
-def polygon(x: int = 20) -> List[List[int]]:
-    return [[x, 10, x + 30, 10, x + 30, 30, x, 30]]
 
 
 def write_coco(root: Path) -> None:
@@ -194,25 +209,17 @@ def write_coco(root: Path) -> None:
                 bbox=[20, 10, 30, 20],
                 area=600,
                 iscrowd=0,
-                segmentation=polygon(),
+                segmentation=POLYGON,
             )
             for i in range(len(NAMES))
         ],
     )
     (root / 'coco.json').write_text(json.dumps(content))
-    write_config(
-        root / 'coco.py',
-        f"type='COCOImageLevelDataset', data_root={str(root)!r}, "
-        "ann_file='coco.json', data_prefix=dict(img_path='images'), "
-        f'metainfo=dict(classes={CLASSES!r})',
-        'with_seg_map=False, with_instances=True, with_masks=True',
-        ('gt_instances',),
-    )
     results = [
         dict(
             image_id=name,
             category_id=i % 2,
-            segmentation=polygon(),
+            segmentation=POLYGON,
             score=0.5,
         )
         for i, name in enumerate(NAMES)
@@ -237,20 +244,6 @@ def write_lists(root: Path) -> None:
     (root / 'truth.csv').write_text(
         'path,class,count\n' + ''.join(f'{x}.jpg,cat,2\n' for x in NAMES)
     )
-    write_config(
-        root / 'csv.py',
-        f"type='FolderDataset', data_root={str(root / 'images')!r}, "
-        f'ann_file={str(root / "labels.csv")!r}, '
-        f'metainfo=dict(classes={CLASSES!r})',
-        'with_seg_map=False',
-        (),
-    )
-    write_config(
-        root / 'folder.py',
-        f"type='FolderDataset', data_root={str(root / 'folder')!r}",
-        'with_seg_map=False',
-        (),
-    )
 
 
 def write_wsol(root: Path) -> None:
@@ -263,14 +256,6 @@ def write_wsol(root: Path) -> None:
     )
     for kind, content in lines.items():
         (root / f'wsol/{kind}.txt').write_text('\n'.join(content) + '\n')
-    write_config(
-        root / 'wsol.py',
-        f"type='WSOLDataset', data_root={str(root / 'images')!r}, "
-        f'ann_file={str(root / "wsol")!r}, '
-        'num_classes=2',
-        'with_seg_map=False, with_instances=True',
-        ('gt_instances',),
-    )
 
 
 def write_maps(root: Path) -> None:
@@ -298,15 +283,6 @@ def write_maps(root: Path) -> None:
         )
 
 
-def write_model(root: Path) -> None:
-    model = init_model(root / 'voc.py')
-    content = dict(
-        state_dict=model.state_dict(),
-        meta=dict(dataset_meta=dict(classes=CLASSES)),
-    )
-    torch.save(content, root / 'model.pth')
-
-
 def write_proposals(root: Path) -> None:
     mask = np.zeros((48, 64), bool)
     mask[10:30, 20:50] = True
@@ -332,20 +308,18 @@ def write_wsol_masks(root: Path) -> None:
     )
     (root / 'loc/class_names.txt').write_text('cat\ndog\n')
     (root / 'loc/image_paths.txt').write_text('b.jpg,b.jpg\n')
-    write_config(
-        root / 'loc.py',
-        "type='WSOLDataset', ann_file='loc', "
-        "data_prefix=dict(img_path='images', mask_path='.')",
-        'with_seg_map=True',
-        ('gt_sem_seg',),
-    )
 
 
 def write_weights(root: Path) -> None:
+    content = dict(
+        state_dict=init_model(root / 'voc.py').state_dict(),
+        meta=dict(dataset_meta=dict(classes=CLASSES)),
+    )
+    torch.save(content, root / 'model.pth')
     (root / 'packs/heavy').mkdir(parents=True)
     (root / 'packs/heavy/__init__.py').touch()
     (root / 'hub/checkpoints').mkdir(parents=True)
-    state = torch.load(root / 'model.pth')['state_dict']
+    state = content['state_dict']
     weights = {k: v for k, v in state.items() if k.startswith('backbone.')}
     hub = ResNet18_Weights.DEFAULT.url.rpartition('/')[2]
     torch.save(weights, root / 'packs/heavy/weights.pth')
@@ -361,10 +335,13 @@ def write_weights(root: Path) -> None:
 def write_all(root: Path) -> None:
     """Write everything that a command of the tests reads."""
     write_images(root)
+    for name, (dataset, load, keys) in CONFIGS.items():
+        text = DATA.format(dataset=dataset, load=load, keys=keys)
+        (root / f'{name}.py').write_text(text)
     for name, text in (
         ('model', MODEL),
-        ('readers', READERS),
-        ('training', TRAIN),
+        ('readers', READERS % dict(voc=VOC)),
+        ('training', TRAIN % dict(voc=VOC)),
         ('peaks', PEAKS),
         ('segmentor', SEGMENTOR),
         ('pipe', PIPELINE),
@@ -378,7 +355,6 @@ def write_all(root: Path) -> None:
         write_maps,
         write_proposals,
         write_wsol_masks,
-        write_model,
         write_weights,
     ):
         write(root)

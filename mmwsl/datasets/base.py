@@ -26,6 +26,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from mmwsl.datasets.files import read_names
 from mmwsl.registry import DATASETS
+from mmwsl.utils.files import naming
 
 DataInfo = Dict[str, Any]
 Size = Tuple[int, int]
@@ -43,8 +44,8 @@ class _Reproducible:
         """Draw augmentations from (seed, epoch, index) from now on.
 
         Args:
-            epoch (int): 0 or larger; a negative one ends the reseeding.
-            seed (int | None): Seed of the run, instead of the own one.
+            epoch: 0 or larger; a negative one ends the reseeding.
+            seed: Seed of the run, instead of the own one.
         """
         key = [epoch, self.seed if seed is None else seed]
         self._epoch.share_memory_().copy_(torch.tensor(key))
@@ -75,20 +76,23 @@ class WSLDataset(_Reproducible, BaseDataset):
     their numbers by ``_label``.
 
     Args:
-        seed (int): Seed of the augmentations, used once an epoch is set.
-        collect_problems (bool): Whether broken entries are left out and
-            listed in ``problems`` as (file, message) instead of raising at
-            the first one. Meant for checking a dataset.
-        max_refetch (int): How many other entries are tried when the pipeline
-            returns None. With 0, None is an error that names the image.
-        data_prefix (dict | None): Folders instead of the data set's own.
+        seed: Seed of the augmentations, used once an epoch is set.
+        collect_problems: Whether broken entries are left out and listed in
+            ``problems`` as (file, message) instead of raising at the first
+            one. Meant for checking a dataset.
+        max_refetch: How many other entries are tried when the pipeline returns
+            None. With 0, None is an error that names the image.
+        data_prefix: Folders instead of the data set's own.
         **kwargs: Arguments of :class:`mmengine.dataset.BaseDataset`. Class
             names come from ``metainfo=dict(classes=[...])``, or from a text
             file with one a line whose path stands there instead.
 
     Raises:
+        FileNotFoundError: If a list, or a file that it names, is missing;
+            names list, line and file.
         ValueError: If class names are empty or double, if the dataset has no
-            entry, or if an entry is broken; names the file.
+            entry, or if an entry is broken; names the file, and the line of
+            a list.
     """
 
     # The folders of the layout, by their keys in ``data_prefix``.
@@ -127,12 +131,15 @@ class WSLDataset(_Reproducible, BaseDataset):
             names = metainfo['classes']
             if isinstance(names, str) and os.path.isfile(names):
                 names = read_names(names, 'list of classes')
-            elif isinstance(names, Sequence) and not isinstance(names, str):
-                cut = (n.strip() if isinstance(n, str) else n for n in names)
-                names = tuple(cut) if isinstance(names, tuple) else list(cut)
             # mmengine would take any other text for a class list as well.
-            else:
-                raise _no_class_list(cls.__name__, names)
+            elif isinstance(names, str) or not isinstance(names, Sequence):
+                raise ValueError(
+                    f'{cls.__name__}: metainfo classes must be a list of '
+                    'names or the path of a text file with one name per '
+                    f'line, not {names!r}'
+                )
+            cut = [n.strip() if isinstance(n, str) else n for n in names]
+            names = tuple(cut) if isinstance(names, tuple) else cut
             metainfo = {**metainfo, 'classes': names}
         loaded: Dict[str, Any] = super()._load_metainfo(metainfo)
         return loaded
@@ -143,11 +150,7 @@ class WSLDataset(_Reproducible, BaseDataset):
         return tuple(self._metainfo.get('classes') or ())
 
     def full_init(self) -> None:
-        """Load all entries.
-
-        Raises:
-            ValueError: See the class.
-        """
+        """Load all entries."""
         if self._fully_initialized:
             return
         if self._metainfo.get('classes') is not None:
@@ -168,18 +171,19 @@ class WSLDataset(_Reproducible, BaseDataset):
         self._fully_initialized = True
 
     def _check_classes(self) -> None:
-        classes = self._metainfo.get('classes')
-        name = f'{type(self).__name__}: metainfo classes'
-        if not isinstance(classes, Sequence):
-            raise _no_class_list(type(self).__name__, classes)
+        classes, name = self.classes, f'{type(self).__name__}: metainfo'
         if not classes:
-            raise ValueError(f'{name} are empty')
+            raise ValueError(f'{name} classes are empty')
         for label in classes:
             if not isinstance(label, str) or not label.strip():
-                raise ValueError(f'{name} hold {label!r}, which is no name')
-        doubles = [c for c, number in Counter(classes).items() if number > 1]
-        if doubles:
-            raise ValueError(f'{name} hold {doubles[0]!r} more than once')
+                raise ValueError(
+                    f'{name} classes hold {label!r}, which is no name'
+                )
+        for label, number in Counter(classes).items():
+            if number > 1:
+                raise ValueError(
+                    f'{name} classes hold {label!r} more than once'
+                )
         palette = self._metainfo.get('palette')
         if palette and palette == self.METAINFO.get('palette'):
             # The layout's own, which fits its own classes alone.
@@ -190,28 +194,26 @@ class WSLDataset(_Reproducible, BaseDataset):
             and all(len(x) == 3 and {*x} <= {*range(256)} for x in palette)
         ):
             raise ValueError(
-                f'{type(self).__name__}: metainfo palette must be one '
-                f'[red, green, blue], 0 to 255, for each of {len(classes)} '
-                'classes'
+                f'{name} palette must be one [red, green, blue], 0 to 255, '
+                f'for each of {len(classes)} classes'
             )
 
     def _unique_entries(self) -> List[DataInfo]:
         entries: Dict[str, DataInfo] = {}
         for info in self.data_list:
             first = entries.setdefault(info['img_id'], info)
-            if first is not info:
-                self._problem(
-                    info['img_path'],
-                    f'image id {info["img_id"]!r} is already taken by '
-                    f'{first["img_path"]}',
-                )
+            with self._noting(info['img_path']):
+                if first is not info:
+                    raise ValueError(
+                        f'{info["img_path"]}: image id {info["img_id"]!r} is '
+                        f'already taken by {first["img_path"]}'
+                    )
         return list(entries.values())
 
     def filter_data(self) -> List[DataInfo]:
-        """Drop the entries that ``filter_cfg`` names.
+        """Drop images without label from training sets, if asked to.
 
-        ``filter_cfg=dict(filter_empty_gt=True)`` drops images without label
-        from training sets.
+        ``filter_cfg=dict(filter_empty_gt=True)`` does.
         """
         config = dict(self.filter_cfg or {})
         drop_empty = config.pop('filter_empty_gt', False)
@@ -227,31 +229,16 @@ class WSLDataset(_Reproducible, BaseDataset):
     def prepare_data(self, idx: int) -> Any:
         """Return one entry after the pipeline.
 
-        Args:
-            idx (int): Index of the entry.
-
         Raises:
             ValueError: If the pipeline fails; names the image.
         """
         with self._drawing(idx % len(self)):
-            return self._run_pipeline(idx)
-
-    def _run_pipeline(self, idx: int) -> Any:
-        info = self.get_data_info(idx)
-        if self.class_numbers is not None:
-            info = _renumbered(info, *self.class_numbers)
-        name = info.get('img_path') or info['img_id']
-        try:
-            data = self.pipeline(info)
-        except Exception as error:
-            if str(name) in str(error):
-                raise
-            text = ' '.join(str(error).split())
-            if isinstance(error, FileNotFoundError):
-                raise FileNotFoundError(f'{name}: {text}') from error
-            raise ValueError(
-                f'{name}: {type(error).__name__} in the pipeline: {text}'
-            ) from error
+            info = self.get_data_info(idx)
+            if self.class_numbers is not None:
+                info = _renumbered(info, *self.class_numbers)
+            name = info.get('img_path') or info['img_id']
+            with naming(str(name)):
+                data = self.pipeline(info)
         if data is None and self.max_refetch == 0:
             raise ValueError(f'{name}: the pipeline returned None')
         return data
@@ -261,26 +248,22 @@ class WSLDataset(_Reproducible, BaseDataset):
         labels: List[int] = self.get_data_info(idx)['gt_label'].tolist()
         return labels
 
-    def _problem(self, path: str, message: str) -> None:
-        """Raise, or note if ``collect_problems``, that a file is broken."""
-        if not self.collect_problems:
-            raise ValueError(f'{path}: {message}')
-        self.problems.append((path, message))
-
     @contextmanager
     def _noting(self, place: str = '') -> Iterator[None]:
         """Note an error of a file if ``collect_problems``, and go on.
 
-        Its message begins with ``place``, or with a path and a colon.
+        It is named by ``place``, or else begins with a path and a colon.
         """
         try:
-            yield
+            with naming(place) if place else nullcontext():
+                yield
         except (FileNotFoundError, ValueError) as error:
             if not self.collect_problems:
                 raise
-            place = place or str(error).partition(': ')[0]
-            message = str(error)[len(place) :].lstrip(': ')
-            self.problems.append((place, message))
+            text = str(error)
+            place = place or text.partition(': ')[0]
+            cut = len(place) if text.startswith(place) else 0
+            self.problems.append((place, text[cut:].lstrip(': ')))
 
     def _label_of(self) -> Dict[str, int]:
         return {name: label for label, name in enumerate(self.classes)}
@@ -323,6 +306,33 @@ class WSLDataset(_Reproducible, BaseDataset):
             info['eval_ann'] = eval_ann or {}
         return info
 
+    def _entry_of_objects(
+        self,
+        img_id: str,
+        img_path: str,
+        labels: Sequence[int],
+        hard: Sequence[bool],
+        use_hard: Tuple[bool, bool],
+        **truth: Any,
+    ) -> DataInfo:
+        """Build the entry of an image whose objects are listed.
+
+        ``use_hard`` says whether hard ones give labels, and whether they
+        count; ``truth`` are arguments of :func:`object_truth`.
+        """
+        easy = {label for label, flag in zip(labels, hard) if not flag}
+        counts = dict.fromkeys(labels, 0)
+        for label, flag in zip(labels, hard):
+            counts[label] += use_hard[1] or not flag
+        return self._entry(
+            img_id,
+            img_path,
+            labels if use_hard[0] else list(easy),
+            list(set(labels) - easy),
+            counts,
+            object_truth(labels, hard, **truth),
+        )
+
 
 @DATASETS.register_module()
 class SeededDataset(_Reproducible, Dataset):
@@ -333,8 +343,8 @@ class SeededDataset(_Reproducible, Dataset):
     sets here.
 
     Args:
-        dataset (dict | BaseDataset): The data set, or its config.
-        seed (int): Seed, unless the hook sets the run's.
+        dataset: The data set, or its config.
+        seed: Seed, unless the hook sets the run's.
     """
 
     def __init__(self, dataset: Any, seed: int = 0) -> None:
@@ -366,13 +376,6 @@ class SeededDataset(_Reproducible, Dataset):
             return self.dataset[idx]
 
 
-def _no_class_list(kind: str, classes: Any) -> ValueError:
-    return ValueError(
-        f'{kind}: metainfo classes must be a list of names or the path of a '
-        f'text file with one name per line, not {classes!r}'
-    )
-
-
 def _renumbered(
     info: DataInfo, table: np.ndarray, num_classes: int
 ) -> DataInfo:
@@ -399,15 +402,12 @@ def _renumbered(
 def renumber_classes(dataset: Any, classes: Sequence[str]) -> None:
     """Give a data set's labels the numbers that another list of names says.
 
-    Labels, counts, boxes and masks are renumbered when they are loaded.
-
-    Args:
-        dataset: A data set of mmwsl or mmseg, also within wrappers.
-        classes: All names of the data set, and maybe more.
+    Labels, counts, boxes and masks of a data set of mmwsl or mmseg, also
+    within wrappers, are renumbered when they are loaded.
 
     Raises:
-        ValueError: If a name is missing, or if the data set is of another
-            kind.
+        ValueError: If a name of the data set is missing, or if it is of
+            another kind.
     """
     wrapped = _wrapped(dataset)
     for inner in wrapped:
@@ -452,12 +452,7 @@ def _renumber(dataset: Any, classes: Sequence[str]) -> None:
 
 
 def base_datasets(dataset: Any) -> Iterator[Any]:
-    """Yield the datasets inside mmengine's wrappers, depth first.
-
-    Args:
-        dataset: A dataset, a wrapper with ``dataset`` or ``datasets``, or
-            torch's ``Subset``.
-    """
+    """Yield the data sets inside wrappers of mmengine or torch, in order."""
     wrapped = _wrapped(dataset)
     for inner in wrapped:
         yield from base_datasets(inner)
@@ -473,9 +468,6 @@ def _wrapped(dataset: Any) -> List[Any]:
 
 def image_ids(dataset: Any) -> List[str]:
     """Return the ids of all images inside a data set, in its order.
-
-    Args:
-        dataset: A data set with image ids, or a wrapper of some.
 
     Raises:
         ValueError: If images of two data sets share an id, so that what is
@@ -540,11 +532,10 @@ def object_truth(
     """Build what ``eval_ann`` says of the n objects of an image.
 
     Args:
-        labels (array_like): Their classes (n,).
-        difficult (array_like): Whether they are marked difficult (n,).
-        boxes (array_like | None): Left, top, right and bottom edges (n, 4)
-            in pixels, None if they are not known.
-        size (tuple[int] | None): (H, W) of the image as the file tells it.
+        labels: Their classes (n,).
+        difficult: Whether they are marked difficult (n,).
+        boxes: x0, y0, x1, y1 in pixels (n, 4), None if they are not known.
+        size: (H, W) of the image as the file tells it.
         **more: Other entries, see ``LoadEvalAnnotations``.
     """
     truth = dict(

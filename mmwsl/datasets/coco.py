@@ -1,22 +1,16 @@
 """Image-level labels and counts from annotations in COCO's format."""
 
 import os
-import reprlib
 from collections import Counter, defaultdict
-from typing import Any, Container, Dict, List, Optional
+from reprlib import repr as short
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 
-from mmwsl.datasets.base import (
-    DataInfo,
-    Size,
-    WSLDataset,
-    check_choice,
-    object_truth,
-)
+from mmwsl.datasets.base import DataInfo, Size, WSLDataset, check_choice
 from mmwsl.datasets.files import FileIndex, image_id, path_inside
 from mmwsl.registry import DATASETS
-from mmwsl.utils.files import read_json
+from mmwsl.utils.files import naming, read_json
 from mmwsl.utils.masks import check_boxes, decode_segmentation
 
 Annotation = Dict[str, Any]
@@ -27,6 +21,7 @@ _LISTS: Dict[str, Dict[str, Any]] = {
     'annotations': {},
     'categories': {'id': _ID, 'name': str},
 }
+_UNIQUE = (('images', 'id'), ('categories', 'id'), ('categories', 'name'))
 # As programs write ``iscrowd``, in lower case.
 _FLAGS = {
     **dict.fromkeys(('0', '0.0', 'false', 'none', ''), False),
@@ -53,23 +48,16 @@ class COCOImageLevelDataset(WSLDataset):
     read in test mode only; a file without any gives labels alone.
 
     Args:
-        ann_file (str): The json file.
-        crowd_label (bool): Whether a crowd region alone gives the label.
-        crowd_count (bool): Whether a crowd region counts as one object.
-        unknown_class (str): 'ignore' or 'error', for categories of the file
-            that are not in ``classes``.
-        missing_class (str): 'error' or 'ignore', for ``classes`` that are no
+        ann_file: The json file.
+        crowd_label: Whether a crowd region alone gives the label.
+        crowd_count: Whether a crowd region counts as one object.
+        unknown_class: 'ignore' or 'error', for categories of the file that are
+            not in ``classes``.
+        missing_class: 'error' or 'ignore', for ``classes`` that are no
             category of the file.
         **kwargs: Arguments of :class:`WSLDataset`; ``data_prefix`` holds
             ``img_path``, the folder of the images, and without ``metainfo``
             the classes are all categories in the order of their ids.
-
-    Raises:
-        FileNotFoundError: If the json file, or an image that it names, is
-            missing.
-        ValueError: If the file does not parse, lacks a part, defines an image
-            or category twice, names one that it does not define, or has a
-            broken box.
 
     Example:
         >>> COCOImageLevelDataset(
@@ -105,17 +93,11 @@ class COCOImageLevelDataset(WSLDataset):
             for key in ('bbox', 'segmentation')
         }
         of_image: Dict[Any, List[Annotation]] = defaultdict(list)
-        for annotation in content['annotations']:
-            fault = _unknown(annotation, sizes, label_of)
-            # Classes that are passed over do not matter, nor do their boxes.
-            ignored = not fault and label_of[annotation['category_id']] is None
-            if not fault and not ignored and self.test_mode and holds['bbox']:
-                fault = _box_fault(annotation, sizes[annotation['image_id']])
-            if fault:
-                name = f'annotation {annotation.get("id")}'
-                self._problem(self.ann_file, f'{name} {fault}')
-            elif not ignored:
-                of_image[annotation['image_id']].append(annotation)
+        for item in content['annotations']:
+            with self._noting(self.ann_file):
+                boxes = self.test_mode and holds['bbox']
+                if self._is_wanted(item, sizes, label_of, boxes):
+                    of_image[item['image_id']].append(item)
         files, entries = FileIndex(), []
         for image in content['images']:
             with self._noting():
@@ -130,6 +112,7 @@ class COCOImageLevelDataset(WSLDataset):
         return entries
 
     def _read(self) -> Dict[str, List[Dict[str, Any]]]:
+        """Read the file; its entries have what is needed, and one id each."""
         path = self.ann_file
         content = read_json(path, 'annotation file')
         for key, needed in _LISTS.items():
@@ -138,43 +121,32 @@ class COCOImageLevelDataset(WSLDataset):
             self._check_list(key, content[key], needed)
         for item in content['categories']:
             item['name'] = item['name'].strip()
-        self._check_doubles('images', 'id', content['images'])
-        self._check_doubles('categories', 'id', content['categories'])
-        self._check_doubles('categories', 'name', content['categories'])
+        for key, name in _UNIQUE:
+            values = Counter(item[name] for item in content[key])
+            for value, times in values.most_common(1):
+                if times > 1:
+                    raise ValueError(
+                        f'{path}: {times} entries of {key!r} have the {name} '
+                        f'{value!r}'
+                    )
         return content
 
     def _check_list(
         self, key: str, items: Any, needed: Dict[str, Any]
     ) -> None:
         """Refuse a list of the file whose entries lack something."""
-        shown = f'{self.ann_file}: {key!r} is {reprlib.repr(items)}'
         if not isinstance(items, list):
-            raise ValueError(f'{shown}, expected a list')
+            raise ValueError(
+                f'{self.ann_file}: {key!r} is {short(items)}, expected a list'
+            )
         for number, item in enumerate(items):
+            place = f'{self.ann_file}: entry {number} of {key!r}'
             if not isinstance(item, dict):
-                raise ValueError(
-                    f'{shown}: entry {number} is {reprlib.repr(item)}, '
-                    'expected a dict'
-                )
-            place = f'{self.ann_file}: entry {number} of {key!r} has'
+                raise ValueError(f'{place} is {short(item)}, expected a dict')
             for name, kind in needed.items():
-                if name not in item:
-                    raise ValueError(f'{place} no {name!r}')
-                value = item[name]
+                value = item.get(name)
                 if not isinstance(value, kind) or isinstance(value, bool):
-                    shown = reprlib.repr(value)
-                    raise ValueError(f'{place} the {name} {shown}')
-
-    def _check_doubles(
-        self, key: str, name: str, items: List[Dict[str, Any]]
-    ) -> None:
-        """Refuse a file that gives an id, or a name, to two things."""
-        for value, times in Counter(item[name] for item in items).items():
-            if times > 1:
-                raise ValueError(
-                    f'{self.ann_file}: {times} entries of {key!r} have the '
-                    f'{name} {value!r}'
-                )
+                    raise ValueError(f'{place} has the {name} {short(value)}')
 
     def _label_of_category(
         self, categories: List[Dict[str, Any]]
@@ -184,7 +156,7 @@ class COCOImageLevelDataset(WSLDataset):
             ids = [item['id'] for item in categories]
             raise ValueError(
                 f"{self.ann_file}: 'categories' have ids that are numbers and "
-                f'ids that are text: {reprlib.repr(ids)}'
+                f'ids that are text: {short(ids)}'
             )
         ordered = sorted(categories, key=lambda item: item['id'])
         names = [item['name'] for item in ordered]
@@ -194,7 +166,7 @@ class COCOImageLevelDataset(WSLDataset):
         if missing and self.missing_class == 'error':
             raise ValueError(
                 f'{self.ann_file}: the class {missing[0]!r} is none of its '
-                f'categories {reprlib.repr(names)} (missing_class='
+                f'categories {short(names)} (missing_class='
                 "'ignore' accepts that)"
             )
         found: Dict[Any, Optional[int]] = {}
@@ -205,6 +177,36 @@ class COCOImageLevelDataset(WSLDataset):
                 self._label(item['name'], label_of, self.ann_file)
         return found
 
+    def _is_wanted(
+        self,
+        item: Annotation,
+        sizes: Dict[Any, Optional[Size]],
+        label_of: Dict[Any, Optional[int]],
+        boxes: bool,
+    ) -> bool:
+        """Whether an annotation is of a known class; it must be sound then."""
+        place = f'{self.ann_file}: annotation {item.get("id")} has'
+        for key, known in (('image_id', sizes), ('category_id', label_of)):
+            value = item.get(key)
+            # Lists and dicts cannot be looked up.
+            if not isinstance(value, _ID) or value not in known:
+                raise ValueError(f'{place} the unknown {key} {short(value)}')
+        crowd = item.get('iscrowd', 0)
+        if str(crowd).lower() not in _FLAGS:
+            raise ValueError(
+                f'{place} the iscrowd {short(crowd)}, expected 0 or 1'
+            )
+        # Classes that are passed over do not matter, nor do their boxes.
+        if label_of[item['category_id']] is None:
+            return False
+        if boxes and 'bbox' not in item:
+            raise ValueError(f'{place} no bbox')
+        if boxes:
+            place = f'{place} the bbox {short(item["bbox"])}'
+            with naming(place):
+                _check_box(item['bbox'], sizes[item['image_id']])
+        return True
+
     def _to_entry(
         self,
         img_path: str,
@@ -213,21 +215,11 @@ class COCOImageLevelDataset(WSLDataset):
         label_of: Dict[Any, Any],
         holds: Dict[str, bool],
     ) -> DataInfo:
-        labels = [label_of[item['category_id']] for item in objects]
-        crowd = [_is_crowd(item) for item in objects]
-        easy = {label for label, many in zip(labels, crowd) if not many}
-        counts = dict.fromkeys(labels, 0)
-        for label, many in zip(labels, crowd):
-            counts[label] += self.crowd_count or not many
         truth: Dict[str, Any] = {}
         if self.test_mode:
             stem = os.path.splitext(image['file_name'])[0]
-            truth = object_truth(
-                labels,
-                crowd,
-                size=_size(image),
-                place=f'{self.ann_file}: image {stem}',
-            )
+            truth['size'] = _size(image)
+            truth['place'] = f'{self.ann_file}: image {stem}'
         if self.test_mode and holds['bbox']:
             edges = np.array([item['bbox'] for item in objects], np.float32)
             edges = edges.reshape(-1, 4)
@@ -242,13 +234,13 @@ class COCOImageLevelDataset(WSLDataset):
             ]
         elif 'boxes' in truth:
             truth['reason'] = f'{self.ann_file} has boxes but no masks'
-        return self._entry(
+        return self._entry_of_objects(
             image_id(img_path, self.data_prefix['img_path']),
             img_path,
-            labels=labels if self.crowd_label else list(easy),
-            difficult_only=list(set(labels) - easy),
-            counts=counts,
-            eval_ann=truth,
+            [label_of[item['category_id']] for item in objects],
+            [_FLAGS[str(x.get('iscrowd', 0)).lower()] for x in objects],
+            (self.crowd_label, self.crowd_count),
+            **truth,
         )
 
 
@@ -263,63 +255,29 @@ def _size(image: Dict[str, Any]) -> Optional[Size]:
     return int(height), int(width)
 
 
-def _is_crowd(annotation: Annotation) -> bool:
-    return _FLAGS[str(annotation.get('iscrowd', 0)).lower()]
-
-
-def _unknown(
-    annotation: Annotation, images: Container, categories: Container
-) -> str:
-    """Say what of an annotation the file does not define, or ''."""
-    for key, known in (('image_id', images), ('category_id', categories)):
-        value = annotation.get(key)
-        # Lists and dicts cannot be looked up.
-        if not isinstance(value, _ID) or value not in known:
-            return f'has the unknown {key} {reprlib.repr(value)}'
-    if str(annotation.get('iscrowd', 0)).lower() not in _FLAGS:
-        value = reprlib.repr(annotation['iscrowd'])
-        return f'has the iscrowd {value}, expected 0 or 1'
-    return ''
-
-
-def _box_fault(annotation: Annotation, size: Optional[Size]) -> str:
-    """Say what is wrong with the box of an annotation, '' if nothing is."""
-    if 'bbox' not in annotation:
-        return 'has no bbox'
-    box = annotation['bbox']
-    shown = f'has the bbox {reprlib.repr(box)}'
+def _check_box(box: Any, size: Optional[Size]) -> None:
+    """Refuse a box that is no left, top, width and height in its image."""
     numbers = isinstance(box, list) and all(
         isinstance(value, (int, float)) and abs(value) < 2**31 for value in box
     )
     if not numbers or len(box) != 4:
-        return f'{shown}, expected four finite numbers'
+        raise ValueError('expected four finite numbers')
     left, top, width, height = box
     if width < 0 or height < 0:
-        return f'{shown}, whose width or height is negative'
-    if size is None:
-        return ''
-    try:
+        raise ValueError('the width or height is negative')
+    if size is not None:
         edges = np.array([left, top, left + width, top + height])
         check_boxes(edges, size, margin=1)
-    except ValueError as error:
-        return f'{shown}: {error}'
-    return ''
 
 
 def without_crowds(
     values: np.ndarray, info: DataInfo, label: int
 ) -> np.ndarray:
-    """Ignore what only crowd regions cover of a class.
+    """Write 255 where only crowd regions cover the class ``label``.
 
-    As with boxes, they stay where there are no other objects.
-
-    Args:
-        values (np.ndarray): Mask (H, W), class c is c + 1.
-        info (dict): The entry, with ``eval_ann`` and ``ori_shape``.
-        label (int): The class.
-
-    Returns:
-        np.ndarray: The mask with 255 in these pixels.
+    As with boxes, they stay where there are no other objects. ``values`` is
+    a mask (H, W) of c + 1 for class c, of the entry ``info``, which has
+    ``eval_ann`` and ``ori_shape``.
     """
     truth, shape = info['eval_ann'], info['ori_shape']
     if 'segmentations' not in truth:

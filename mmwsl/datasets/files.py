@@ -4,7 +4,7 @@ import os
 from collections import Counter, defaultdict
 from typing import Dict, Iterator, List, Optional, Sequence, Set, Tuple
 
-from mmwsl.utils.files import join_inside, naming, say_once
+from mmwsl.utils.files import join_inside, naming, need_file, say_once
 from mmwsl.utils.images import IMG_SUFFIXES
 
 # By archives of macOS, network drives and Windows.
@@ -17,13 +17,9 @@ def find_files(
     """Find the files of a folder and its sub-folders, sorted.
 
     Names that begin with a dot, what archives and drives leave behind, and
-    links to folders that are walked anyway are passed over.
-
-    Args:
-        folder (str): The folder.
-        suffixes (Sequence[str]): Of the files, in lower case; files may have
-            them in capitals.
-        silent (bool): Whether no warning counts the other files.
+    links to folders that are walked anyway are passed over. Files may have
+    the ``suffixes`` in capitals; a warning counts the others, unless
+    ``silent``.
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -106,10 +102,8 @@ class FileIndex:
     def find_image(self, path: str) -> Optional[str]:
         """Find an image by its path with or without suffix.
 
-        Returns:
-            str | None: The path with suffix. If there are several, the first
-            in the order of ``IMG_SUFFIXES``. Capitals in a suffix make no
-            difference.
+        Of several it is the first in the order of ``IMG_SUFFIXES``. Capitals
+        in a suffix make no difference.
         """
         folder, name = os.path.split(path)
         listing = self._listing(folder)
@@ -183,6 +177,13 @@ def image_id(img_path: str, folder: str) -> str:
     return stem.replace(os.sep, '/').lstrip('/')
 
 
+def without_suffix(path: str) -> str:
+    """Drop the suffix of an image or array from a name, but no other dot."""
+    stem, suffix = os.path.splitext(path)
+    known = suffix.lower() in (*IMG_SUFFIXES, '.npz', '.npy')
+    return (stem if known else path).replace('\\', '/')
+
+
 def read_lines(path: str, what: str) -> List[str]:
     """Read a text file, with or without newline at its end.
 
@@ -190,8 +191,7 @@ def read_lines(path: str, what: str) -> List[str]:
         FileNotFoundError: If there is no such file; says ``what`` it is.
         ValueError: If it is no text.
     """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f'{path}: {what} does not exist')
+    need_file(path, what)
     try:
         with open(path, encoding='utf-8-sig') as file:
             text = file.read()
@@ -203,27 +203,31 @@ def read_lines(path: str, what: str) -> List[str]:
     return lines if lines[-1] else lines[:-1]
 
 
-def read_names(path: str, what: str, gaps: bool = True) -> List[str]:
-    """Read names, one a line; white space around them and blanks are cut.
+def read_rows(path: str, what: str) -> List[Tuple[str, str]]:
+    """Read the lines that are not blank, stripped, with file and line."""
+    return [
+        (f'{path}: line {number}', line.strip())
+        for number, line in enumerate(read_lines(path, what), 1)
+        if line.strip()
+    ]
 
-    Args:
-        path (str): The file.
-        what (str): What it is, for the error.
-        gaps (bool): Whether blank lines may stand between names.
+
+def read_names(path: str, what: str, gaps: bool = True) -> List[str]:
+    """Read names, one a line, without the white space around them.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no text, is empty or names something twice.
+        FileNotFoundError: If there is no such file; says ``what`` it is.
+        ValueError: If it is no text, is empty or names something twice, or,
+            without ``gaps``, has blank lines between names.
     """
-    lines = [line.strip() for line in read_lines(path, what)]
-    while lines and not lines[-1]:
-        lines.pop()
-    if not gaps and '' in lines:
-        number = lines.index('') + 1
-        raise ValueError(f'{path}: line {number}: {what} has a blank line')
-    names = [line for line in lines if line]
+    rows = read_rows(path, what)
+    names = [name for _, name in rows]
     if not names:
         raise ValueError(f'{path}: {what} is empty')
+    for number, (place, _) in enumerate(rows, 1):
+        blank = f'{path}: line {number}'
+        if not gaps and place != blank:
+            raise ValueError(f'{blank}: {what} has a blank line')
     for name, number in Counter(names).items():
         if number > 1:
             raise ValueError(f'{path}: {what} holds {name!r} {number} times')

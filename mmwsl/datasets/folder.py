@@ -10,7 +10,7 @@ from mmwsl.registry import DATASETS
 from mmwsl.utils.files import say_once
 
 _HEADER = (
-    "if the line is a header, columns=dict(path='NAME', label='NAME'), or "
+    "; if the line is a header, columns=dict(path='NAME', label='NAME'), or "
     'columns=NAME,NAME of own data, names its columns'
 )
 
@@ -66,30 +66,24 @@ class FolderDataset(WSLDataset):
     count is broken where others have one. Names with a comma are quoted.
 
     Args:
-        ann_file (str): The CSV file, '' for folders.
-        data_prefix (dict): ``img_path`` is the folder of the images; for
-            evaluation ``seg_map_path`` may hold ``<image id>.png``: 0 for
-            background, c + 1 for class c, 255 for ignored pixels.
-        metainfo (dict | None): ``classes``; by default the names that occur,
-            in alphabetical order. Give them to keep the order when a
-            validation set lacks a class.
-        unknown_class (str): 'error' or 'ignore', for names not in classes.
-        columns (Mapping | None): Which columns to read, where the header of
-            the file is no ``path,...``: what it calls ``path``, ``label`` and
-            ``count``, such as ``dict(path='file', label='tag', count='n')``.
-            A list as ``label`` names the classes of a table; with ``path``
-            alone all other columns are read.
-        delimiter (str): What separates columns; by default the first of
-            comma, semicolon and tab that stands in every line.
-        left_out (Sequence[str]): Folders, in lower case, that are no class;
-            their images are left out.
+        ann_file: The CSV file, '' for folders.
+        data_prefix: ``img_path`` is the folder of the images; for evaluation
+            ``seg_map_path`` may hold ``<image id>.png``: 0 for background, c +
+            1 for class c, 255 for ignored pixels.
+        metainfo: ``classes``; by default the names that occur, in alphabetical
+            order. Give them to keep the order when a validation set lacks a
+            class.
+        unknown_class: 'error' or 'ignore', for names not in classes.
+        columns: Which columns to read, where the header of the file is no
+            ``path,...``: what it calls ``path``, ``label`` and ``count``, such
+            as ``dict(path='file', label='tag', count='n')``. A list as
+            ``label`` names the classes of a table; with ``path`` alone all
+            other columns are read.
+        delimiter: What separates columns; by default the first of comma,
+            semicolon and tab that stands in every line.
+        left_out: Folders, in lower case, that are no class; their images are
+            left out.
         **kwargs: Arguments of :class:`WSLDataset`.
-
-    Raises:
-        FileNotFoundError: If the CSV file, or an image that it names, is
-            missing; names file, line and image.
-        ValueError: If a line is broken, names file and line; or if there is
-            no class.
 
     Example:
         >>> FolderDataset(
@@ -126,17 +120,16 @@ class FolderDataset(WSLDataset):
                 )
             self._metainfo['classes'] = names
         counted = any(row.number is not None for row in rows)
+        masks = self.data_prefix.get('seg_map_path')
         entries = []
         for path, counts in self._read_rows(rows, counted).items():
             img_id = image_id(path, folder)
+            truth = {}
+            if masks:
+                truth['seg_map_path'] = os.path.join(masks, f'{img_id}.png')
+            numbers = counts if counted else None
             entries.append(
-                self._entry(
-                    img_id,
-                    path,
-                    labels=list(counts),
-                    counts=counts if counted else None,
-                    eval_ann=self._eval_ann(img_id),
-                )
+                self._entry(img_id, path, [*counts], (), numbers, truth)
             )
         return entries
 
@@ -146,30 +139,22 @@ class FolderDataset(WSLDataset):
         """Return the classes of each image and their counts, 1 if unknown."""
         label_of = self._label_of()
         images: Dict[str, Dict[int, int]] = {}
-        for row in rows:
-            with self._noting(row.place):
-                label = None
-                if row.label:
-                    label = self._label(row.label, label_of, row.place)
-                if counted and label is not None and row.number is None:
+        for place, path, name, number in rows:
+            with self._noting(place):
+                label = self._label(name, label_of, place) if name else None
+                if counted and label is not None and number is None:
                     raise ValueError(
-                        f'{row.place}: {row.label!r} has no count, as it has '
-                        'in other lines'
+                        f'{name!r} has no count, as it has in other lines'
                     )
-                counts = images.setdefault(row.path, {})
+                counts = images.setdefault(path, {})
                 if counted and label in counts:
-                    raise ValueError(
-                        f'{row.place}: a second count of {row.label!r} in '
-                        f'{row.path}'
-                    )
-                if label is not None and row.number != 0:
-                    counts[label] = row.number or 1
+                    raise ValueError(f'a second count of {name!r} in {path}')
+                if label is not None and number != 0:
+                    counts[label] = number or 1
         return images
 
     def _folder_rows(self) -> List[_Row]:
         root = os.path.normpath(self.data_prefix['img_path'])
-        if not os.path.isdir(root):
-            raise FileNotFoundError(f'{root}: folder of images does not exist')
         rows = []
         beside: List[str] = []
         for path in find_files(root):
@@ -212,26 +197,16 @@ class FolderDataset(WSLDataset):
             place = f'{self.ann_file}: line {number}'
             with self._noting(place):
                 if not cells[0]:
-                    raise ValueError(
-                        f'{place}: no path in the first column'
-                        + (f'; {_HEADER}' if number == 1 else '')
-                    )
+                    why = 'no path in the first column'
+                    raise ValueError(why + _HEADER * (number == 1))
                 name = os.path.join(self.data_prefix['img_path'], cells[0])
                 path = files.find_image(name)
                 if path is None:
                     header = number == 1 and not os.path.splitext(name)[1]
-                    raise FileNotFoundError(
-                        f'{place}: {files.why_missing(name)}'
-                        + (f'; {_HEADER}' if header else '')
-                    )
+                    why = files.why_missing(name)
+                    raise FileNotFoundError(why + _HEADER * header)
                 rows.extend(
                     _Row(place, path, label, count)
                     for label, count in parse_labels(place, cells, content)
                 )
         return rows
-
-    def _eval_ann(self, img_id: str) -> Dict[str, Any]:
-        folder = self.data_prefix.get('seg_map_path')
-        if not folder:
-            return {}
-        return dict(seg_map_path=os.path.join(folder, f'{img_id}.png'))

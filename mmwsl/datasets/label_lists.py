@@ -24,13 +24,10 @@ _QUOTED = re.compile('"[^"]*"')
 
 
 class LabelFile(NamedTuple):
-    """What is in a file.
+    """What is in a file: number and cells of each line.
 
-    Attributes:
-        lines (list): Number of each line, from 1, and its cells, without
-            white space around them.
-        classes (list[str] | None): Names of a table's columns.
-        counted (bool): Whether the numbers of a table are counts.
+    ``classes`` are the names of a table's columns; its numbers are counts, or
+    else labels, as ``counted`` says.
     """
 
     lines: List[Tuple[int, List[str]]]
@@ -43,14 +40,9 @@ def read_csv(
 ) -> List[Tuple[int, List[str]]]:
     """Read the lines of a CSV file that are not empty.
 
-    Args:
-        path (str): The file.
-        what (str): What it is, for the error.
-        delimiter (str): What separates columns; '' to find out.
-
     Returns:
-        list: Number of each line, from 1, and its cells without white space
-        around them.
+        Number of each line, from 1, and its cells without white space around
+        them. Without ``delimiter`` it is found out what separates them.
 
     Raises:
         FileNotFoundError: If there is no such file; says ``what`` it is.
@@ -85,12 +77,8 @@ def read_label_file(
 ) -> LabelFile:
     """Read a CSV file of labels; its header ``path,...`` is passed over.
 
-    Args:
-        path (str): The file.
-        what (str): What it is, for the error.
-        columns (Mapping | None): What a header calls ``path``, ``label`` (one
-            name, or a list of the classes of a table) and ``count``.
-        delimiter (str): See :func:`read_csv`.
+    ``columns`` say what a header calls ``path``, ``label`` (one name, or a
+    list of the classes of a table) and ``count``.
 
     Raises:
         FileNotFoundError: See :func:`read_csv`.
@@ -113,11 +101,8 @@ def read_label_file(
                     f'{path}: line 1: the name {name!r} of a column must '
                     'stand there once'
                 )
-        counted = any(
-            is_number(cell) and float(cell) > 1
-            for _, cells in rows
-            for cell in map(_plain, cells[1:])
-        )
+        numbers = [_plain(cell) for _, cells in rows for cell in cells[1:]]
+        counted = any(is_number(x) and float(x) > 1 for x in numbers)
         return LabelFile(rows, header[1:], counted)
     if header[0] == 'path':
         return LabelFile(rows)
@@ -140,26 +125,26 @@ def _picked(
             f'columns name path, label and count, not {unknown or "no path"}'
         )
     header = lines[0][1]
-    labels = columns.get('label')
-    classes = [] if isinstance(labels, str) else list(labels or ())
-    wanted = [columns['path'], *classes]
-    names = ['path', *classes]
+    labels = columns.get('label') or ()
+    # What the header calls a column, and its name here.
+    pairs = [(columns['path'], 'path')]
     if isinstance(labels, str):
-        wanted, names = [*wanted, labels], [*names, 'label']
+        pairs.append((labels, 'label'))
+    else:
+        pairs += [(name, name) for name in labels]
     if 'count' in columns:
-        wanted, names = [*wanted, columns['count']], [*names, 'count']
-    if not names[1:]:
-        others = [name for name in header if name != columns['path']]
-        wanted, names = [*wanted, *others], [*names, *others]
-    for name in wanted:
+        pairs.append((columns['count'], 'count'))
+    if len(pairs) == 1:
+        pairs += [(name, name) for name in header if name != columns['path']]
+    for name, _ in pairs:
         if name not in header:
             raise ValueError(
                 f'{path}: line {lines[0][0]} has no column {name!r} '
                 f'(columns); it names {", ".join(header)}'
             )
-    places = [header.index(name) for name in wanted]
+    places = [header.index(name) for name, _ in pairs]
     # Cells that a line lacks at its end are empty.
-    return [(1, names)] + [
+    return [(1, [name for _, name in pairs])] + [
         (number, [cells[i] if i < len(cells) else '' for i in places])
         for number, cells in lines[1:]
     ]
@@ -188,66 +173,58 @@ def _plain(cell: str) -> str:
 def parse_labels(
     place: str, cells: List[str], file: Optional[LabelFile] = None
 ) -> List[Tuple[str, Optional[int]]]:
-    """Parse what a line says about its image.
-
-    Args:
-        place (str): File and line, for errors.
-        cells (list[str]): The line; empty cells at its end do not count.
-        file (LabelFile | None): The file, which may be a table.
+    """Parse what a line says about its image; the file may be a table.
 
     Returns:
-        list: A label and its number of objects, None where that is unknown;
-        only ``('', None)`` for an image of nothing.
+        A label and its number of objects, None where that is unknown; only
+        ``('', None)`` for an image of nothing.
 
     Raises:
         ValueError: If the line is broken, or has a number in more than two
             columns and is not ``path,class,count`` with one class; names the
-            place.
+            place, file and line.
     """
-    if file is not None and file.classes is not None:
-        return _parse_row(place, cells, file)
+    columns = cells[1:]
+    classes = file.classes if file is not None else None
+    # In a table an empty cell is no number.
+    while len(columns) > len(classes or ()) and not columns[-1]:
+        columns = columns[:-1]
+    if file is not None and classes is not None:
+        return _parse_table_row(place, columns, classes, file.counted)
     if len(cells) < 2:
         raise ValueError(
             f'{place}: 1 column, expected path,label[|label...] or '
             'path,class,count'
         )
-    columns = cells[1:]
-    while columns and not columns[-1]:
-        columns = columns[:-1]
     labels = [part.strip() for cell in columns for part in cell.split('|')]
     numbers = [label for label in labels if _looks_like_number(label)]
-    if len(columns) > 1 and numbers:
-        if len(columns) != 2 or len(labels) != 2 or labels[1] not in numbers:
-            raise ValueError(
-                f'{place}: {numbers[0]!r} is a number, so the line must be '
-                'path,class,count with one class (or have all labels in one '
-                'column, joined by |)'
-            )
-        name, count = labels
-        if not name:
-            raise ValueError(f'{place}: a count without class')
-        return [(name, _parse_count(place, count))]
-    kept = [label for label in labels if label] or ['']
-    return [(label, None) for label in kept]
-
-
-def _parse_row(
-    place: str, cells: List[str], file: LabelFile
-) -> List[Tuple[str, Optional[int]]]:
-    """Parse a line of a table."""
-    classes, numbers = file.classes or [], cells[1:]
-    while len(numbers) > len(classes) and not numbers[-1]:
-        numbers = numbers[:-1]
-    if len(numbers) != len(classes):
+    if len(columns) < 2 or not numbers:
+        kept = [label for label in labels if label] or ['']
+        return [(label, None) for label in kept]
+    if len(columns) != 2 or len(labels) != 2 or labels[1] not in numbers:
         raise ValueError(
-            f'{place}: {len(numbers)} numbers under {len(classes)} names of '
+            f'{place}: {numbers[0]!r} is a number, so the line must be '
+            'path,class,count with one class (or have all labels in one '
+            'column, joined by |)'
+        )
+    if not labels[0]:
+        raise ValueError(f'{place}: a count without class')
+    return [(labels[0], _parse_count(place, labels[1]))]
+
+
+def _parse_table_row(
+    place: str, cells: List[str], classes: List[str], counted: bool
+) -> List[Tuple[str, Optional[int]]]:
+    if len(cells) != len(classes):
+        raise ValueError(
+            f'{place}: {len(cells)} numbers under {len(classes)} names of '
             'classes'
         )
     found: List[Tuple[str, Optional[int]]] = []
-    for name, cell in zip(classes, numbers):
+    for name, cell in zip(classes, cells):
         count = _parse_count(f'{place}: {name}', _plain(cell))
-        if file.counted or count:
-            found.append((name, count if file.counted else None))
+        if counted or count:
+            found.append((name, count if counted else None))
     return found or [('', None)]
 
 

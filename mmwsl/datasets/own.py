@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 from collections import defaultdict
 from typing import (
     Any,
@@ -10,9 +11,9 @@ from typing import (
     Iterator,
     List,
     Mapping,
-    NamedTuple,
     Optional,
     Sequence,
+    Tuple,
     Union,
 )
 
@@ -24,7 +25,7 @@ from mmwsl.datasets.files import (
     find_files,
     image_id,
     is_hidden,
-    read_lines,
+    read_rows,
 )
 from mmwsl.datasets.label_lists import read_label_file
 from mmwsl.datasets.voc import VOCImageLevelDataset, read_voc_xml
@@ -57,17 +58,9 @@ _CHOOSE = (
 _FEW_IMAGES, _EVERYWHERE = 10, 0.9
 
 
-class Source(NamedTuple):
-    """Where labels are.
-
-    Attributes:
-        kind: 'coco', 'xml', 'table' or 'folders'.
-        parts: Configs of data sets by their part, 'train', 'val', 'test', or
-            '' for one that is not divided.
-    """
-
-    kind: str
-    parts: Dict[str, Dict[str, Any]]
+# Configs of data sets by their part, 'train', 'val', 'test', or '' for one
+# that is not divided.
+Parts = Dict[str, Dict[str, Any]]
 
 
 @DATASETS.register_module()
@@ -90,28 +83,27 @@ class OwnDataset(WSLDataset):
     no part; :attr:`unlabelled` lists them. A part ``test`` is left alone.
 
     Args:
-        data_root (str): The folder.
-        split (str): 'train', 'val', 'all' of these, or 'unseen': those of
-            'val' and the images without labels.
-        labels (str): File or folder of the labels, in ``data_root``, where
-            there are several, or 'folders' for one folder a class whatever
-            files lie beside them; by default what is there.
-        val_share (float): Share of the images for validation, in (0, 1).
-        segmentor (bool): Whether entries are those of a segmentor, whose
-            classes begin with background.
-        label_maps (str): Folder of ``<image id>.png`` that a segmentor
-            learns from.
-        columns (Mapping | str): Which columns of a table to read, as for
-            ``FolderDataset``, or the names 'PATH,LABEL,COUNT' of its header;
-            'PATH' of a table with a column for each class. The default
-            'path' also stands for files without header.
-        delimiter (str): What separates columns, as for ``FolderDataset``.
+        data_root: The folder.
+        split: 'train', 'val', 'all' of these, or 'unseen': those of 'val' and
+            the images without labels.
+        labels: File or folder of the labels, in ``data_root``, where there are
+            several, or 'folders' for one folder a class whatever files lie
+            beside them; by default what is there.
+        val_share: Share of the images for validation, in (0, 1).
+        segmentor: Whether entries are those of a segmentor, whose classes
+            begin with background.
+        label_maps: Folder of ``<image id>.png`` that a segmentor learns from.
+        columns: Which columns of a table to read, as for ``FolderDataset``, or
+            the names 'PATH,LABEL,COUNT' of its header; 'PATH' of a table with
+            a column for each class. The default 'path' also stands for files
+            without header.
+        delimiter: What separates columns, as for ``FolderDataset``.
         **kwargs: Arguments of :class:`WSLDataset`.
 
     Attributes:
-        kind (str): 'coco', 'xml', 'table' or 'folders'.
-        counted (bool): Whether the numbers of objects are known.
-        unlabelled (list[str]): Images without labels.
+        kind: 'coco', 'xml', 'table' or 'folders'.
+        counted: Whether the numbers of objects are known.
+        unlabelled: Images without labels.
 
     Raises:
         FileNotFoundError: If the folder, or a file that labels name, is
@@ -160,9 +152,8 @@ class OwnDataset(WSLDataset):
     def load_data_list(self) -> List[DataInfo]:
         """Find the labels, read them and take the entries of the split."""
         root = str(self.data_root)
-        source = find_source(root, self.labels, self.table)
-        self.kind = source.kind
-        parts = self._read_parts(source)
+        self.kind, sources = find_source(root, self.labels, self.table)
+        parts = self._read_parts(sources)
         self.counted = all(
             'gt_count' in info for infos in parts.values() for info in infos
         )
@@ -221,17 +212,17 @@ class OwnDataset(WSLDataset):
             found['max_count'] = int(most.max())
         return found
 
-    def _read_parts(self, source: Source) -> Dict[str, List[DataInfo]]:
+    def _read_parts(self, sources: Parts) -> Dict[str, List[DataInfo]]:
         """Read the entries of all parts with the same classes."""
         root = str(self.data_root)
         classes = list(self.classes)
         built: Dict[str, WSLDataset] = {}
         for _ in range(2):
-            for part, config in source.parts.items():
+            for part, config in sources.items():
                 info: Dict[str, Any] = {}
                 if classes:
                     info['metainfo'] = dict(classes=classes)
-                if classes and not self.classes and source.kind == 'coco':
+                if classes and not self.classes and self.kind == 'coco':
                     # A part need not know the classes of the others.
                     info['missing_class'] = 'ignore'
                 info.update(
@@ -272,8 +263,8 @@ class OwnDataset(WSLDataset):
 
 def find_source(
     root: str, labels: str = '', table: Optional[Dict[str, Any]] = None
-) -> Source:
-    """Find the labels of own data.
+) -> Tuple[str, Parts]:
+    """Find the kind of own data's labels, and the data sets of its parts.
 
     Args:
         root: The folder.
@@ -288,7 +279,7 @@ def find_source(
         raise FileNotFoundError(f'{root}: folder does not exist')
     place = os.path.join(root, labels) if labels else root
     if labels == 'folders' and not os.path.exists(place):
-        return Source('folders', _folder_parts(root))
+        return 'folders', _folder_parts(root)
     if not os.path.exists(place):
         raise FileNotFoundError(f'{place}: there are no such labels')
     if os.path.isfile(place):
@@ -306,11 +297,11 @@ def find_source(
             'labels=folders for one folder a class'
         )
     if not kinds:
-        return Source('folders', _folder_parts(place))
+        return 'folders', _folder_parts(place)
     ((kind, paths),) = kinds.items()
     if kind == 'xml':
-        return Source(kind, _xml_parts(root, place, paths))
-    return Source(kind, _file_parts(root, kind, paths, table or {}))
+        return kind, _xml_parts(root, place, paths)
+    return kind, _file_parts(root, kind, paths, table or {})
 
 
 def divide(
@@ -398,22 +389,14 @@ def _folders(path: str) -> List[str]:
     )
 
 
-def _words(path: str) -> List[str]:
-    stem = os.path.splitext(os.path.basename(path))[0]
-    for sign in '-.0123456789':
-        stem = stem.replace(sign, '_')
-    return stem.split('_')
-
-
 def _file_parts(
     root: str, kind: str, paths: List[str], table: Dict[str, Any]
-) -> Dict[str, Dict[str, Any]]:
+) -> Parts:
     """Give each file a part by its name."""
-    parts: Dict[str, Dict[str, Any]] = {}
+    parts: Parts = {}
     for path in paths:
-        part = part_of(_words(path)) or part_of(
-            os.path.relpath(path, root).split(os.sep)[:-1]
-        )
+        *folders, name = os.path.relpath(path, root).split(os.sep)
+        part = part_of(re.split('[-_.0-9]', name)) or part_of(folders)
         if len(paths) > 1 and (not part or part in parts):
             raise ValueError(
                 f'{root}: holds several files of labels '
@@ -421,40 +404,38 @@ def _file_parts(
                 f'not say which is train and which val; {_CHOOSE}'
             )
         part = part if len(paths) > 1 else ''
-        name = _first_image(kind, path, table)
         coco = kind == 'coco'
         parts[part] = dict(
             type=f'mmwsl.{"COCOImageLevel" if coco else "Folder"}Dataset',
             ann_file=os.path.abspath(path),
-            data_prefix=dict(img_path=_image_folder(root, path, name)),
+            data_prefix=dict(img_path=_image_folder(root, kind, path, table)),
             **({} if coco else table),
         )
     return parts
 
 
-def _first_image(kind: str, path: str, table: Dict[str, Any]) -> str:
-    """Return the name of an image that a file of labels names."""
+def _image_folder(
+    root: str, kind: str, path: str, table: Dict[str, Any]
+) -> str:
+    """Return the folder in which the first image of a file of labels lies."""
+    name: Any = ''
     if kind == 'coco':
         images = read_json(path)['images']
-        first = images[0] if isinstance(images, list) and images else {}
+        first = images[0] if isinstance(images, list) and images else None
         name = first.get('file_name') if isinstance(first, dict) else ''
-        return name if isinstance(name, str) else ''
-    lines = read_label_file(path, 'list of images', **table).lines
-    return lines[0][1][0] if lines else ''
-
-
-def _image_folder(root: str, path: str, name: str) -> str:
-    """Return the folder that the names of images start in."""
+    else:
+        lines = read_label_file(path, 'list of images', **table).lines
+        name = lines[0][1][0] if lines else ''
     files = FileIndex()
     folders = [root, os.path.dirname(path)]
     folders += sorted(x.path for x in os.scandir(root) if x.is_dir())
-    for folder in folders:
-        if name and files.find_image(os.path.join(folder, name)):
+    for folder in folders if name and isinstance(name, str) else ():
+        if files.find_image(os.path.join(folder, name)):
             return os.path.abspath(folder)
     return os.path.abspath(root)
 
 
-def _folder_parts(root: str) -> Dict[str, Dict[str, Any]]:
+def _folder_parts(root: str) -> Parts:
     """Find folders of classes, perhaps within folders of parts."""
     config = dict(type='mmwsl.FolderDataset', left_out=_UNLABELLED)
     folders = _folders(root)
@@ -491,9 +472,7 @@ def _folder_parts(root: str) -> Dict[str, Dict[str, Any]]:
     return {'': dict(config, data_prefix=dict(img_path=root))}
 
 
-def _xml_parts(
-    root: str, place: str, paths: List[str]
-) -> Dict[str, Dict[str, Any]]:
+def _xml_parts(root: str, place: str, paths: List[str]) -> Parts:
     """Find the images of XML files, and lists of parts."""
     images: Dict[str, List[str]] = defaultdict(list)
     for path in find_files(root, silent=True):
@@ -545,17 +524,13 @@ def _listed_parts(
         path = os.path.join(folder, f'{part}.txt')
         if not os.path.isfile(path):
             return {}
-        found = {}
-        for number, line in enumerate(read_lines(path, 'list of images'), 1):
-            name = line.strip()
-            if name and name not in of_name:
+        rows = read_rows(path, 'list of images')
+        for place, name in rows:
+            if name not in of_name:
                 raise FileNotFoundError(
-                    f'{path}: line {number}: {name} has no image or no XML'
+                    f'{place}: {name} has no image or no XML'
                 )
-            if name:
-                image, xml = of_name[name]
-                found[image] = xml
-        parts[part] = found
+        parts[part] = dict(of_name[name] for _, name in rows)
     return parts
 
 
@@ -563,7 +538,7 @@ class XMLDataset(VOCImageLevelDataset):
     """VOC's XML files wherever they lie.
 
     Args:
-        pairs (dict): The annotation of each image, by its path.
+        pairs: The annotation of each image, by its path.
         **kwargs: Arguments of :class:`VOCImageLevelDataset`.
     """
 

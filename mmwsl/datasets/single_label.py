@@ -17,19 +17,16 @@ class SingleLabelEntries(WSLDataset):
     the objects of other classes out.
 
     Args:
-        source (dict | WSLDataset): The other data set or its config. Its
-            pipeline is not used; ``test_mode`` and ``collect_problems`` of a
-            config are those of this one.
-        images (str): 'all' for one entry for each image and class, with the
-            id ``<image id>/<class>``; 'single' for the images of one class
-            only, which keep their ids.
-        keep_difficult (bool): Whether classes that only objects marked
-            difficult show are labels.
+        source: The other data set or its config. Its pipeline is not used;
+            ``test_mode`` and ``collect_problems`` of a config are those of
+            this one.
+        images: 'all' for one entry for each image and class, with the id
+            ``<image id>/<class>``; 'single' for the images of one class only,
+            which keep their ids.
+        keep_difficult: Whether classes that only objects marked difficult show
+            are labels.
         **kwargs: Arguments of :class:`WSLDataset`, as ``pipeline`` and
             ``test_mode``.
-
-    Raises:
-        ValueError: If ``images`` is unknown or no entry is left.
 
     Example:
         >>> SingleLabelEntries(
@@ -53,13 +50,31 @@ class SingleLabelEntries(WSLDataset):
 
     def load_data_list(self) -> List[DataInfo]:
         """List the source's images and their classes."""
-        source = self._source = self._build_source()
+        source = self.source
+        if isinstance(source, dict):
+            config = dict(
+                source,
+                pipeline=[],
+                test_mode=self.test_mode,
+                collect_problems=self.collect_problems,
+            )
+            source = DATASETS.build(config)
+        if not isinstance(source, WSLDataset):
+            raise TypeError(
+                'source must be a data set of mmwsl, got '
+                f'{type(source).__name__}'
+            )
+        source.full_init()
+        self._source = source
         self.problems += source.problems
         self._metainfo.update(source.metainfo)
         entries = []
         for index in range(len(source)):
             info = source.get_data_info(index)
-            labels = self._labels(info)
+            labels = info['gt_label'].tolist()
+            if not self.keep_difficult:
+                hard = info['gt_label_difficult'].tolist()
+                labels = [label for label in labels if label not in hard]
             if self.images == 'single' and len(labels) != 1:
                 continue
             for label in labels:
@@ -76,31 +91,6 @@ class SingleLabelEntries(WSLDataset):
                     )
                 )
         return entries
-
-    def _build_source(self) -> WSLDataset:
-        source = self.source
-        if isinstance(source, dict):
-            config = dict(
-                source,
-                pipeline=[],
-                test_mode=self.test_mode,
-                collect_problems=self.collect_problems,
-            )
-            source = DATASETS.build(config)
-        if not isinstance(source, WSLDataset):
-            raise TypeError(
-                'source must be a data set of mmwsl, got '
-                f'{type(source).__name__}'
-            )
-        source.full_init()
-        return source
-
-    def _labels(self, info: DataInfo) -> List[int]:
-        labels: List[int] = info['gt_label'].tolist()
-        if self.keep_difficult:
-            return labels
-        hard = info['gt_label_difficult'].tolist()
-        return [label for label in labels if label not in hard]
 
     def get_data_info(self, idx: int) -> DataInfo:
         """Return one entry; see :class:`WSLDataset` for the keys."""

@@ -31,20 +31,15 @@ class ToyDataset(WSLDataset):
     is visible.
 
     Args:
-        num_images (int): Number of pictures.
-        seed (int): Seed of the pictures and augmentations. Sets with
-            different seeds have no picture in common.
-        image_size (int): Height and width in pixels, at least 32.
-        num_classes (int): 5 to 8.
-        body_evidence (float): How much of a class a body gives away, from 0
-            to 1.
-        empty_prob (float): Share of pictures without objects.
-        style (dict | None): Other constants of
-            :class:`mmwsl.datasets.toy_drawing.ToyStyle`.
+        num_images: Number of pictures.
+        seed: Seed of the pictures and augmentations. Sets with different seeds
+            have no picture in common.
+        image_size: Height and width in pixels, at least 32.
+        num_classes: 5 to 8.
+        body_evidence: How much of a class a body gives away, from 0 to 1.
+        empty_prob: Share of pictures without objects.
+        style: Other constants of :class:`mmwsl.datasets.toy_drawing.ToyStyle`.
         **kwargs: Arguments of :class:`WSLDataset`.
-
-    Raises:
-        ValueError: If an argument is out of range.
 
     Example:
         >>> ToyDataset(num_images=4)[0]['img'].shape

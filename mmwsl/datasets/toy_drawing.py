@@ -29,6 +29,7 @@ _WAVES = np.stack([2 * _ANGLES, 3 * _ANGLES, 5 * _ANGLES])
 # 70 % of a grey value; a ramp of at most 75 is added to it.
 _CLOUD_TABLE = (np.arange(256) * 7 // 10).astype(np.uint8)
 _RAMP = np.arange(256)[:, None] / 255
+_COUNT_SHARES = (0.44, 0.22, 0.12, 0.08, 0.05, 0.04, 0.03, 0.02)
 # The outlines (NUM_SHAPES, 24, 2): ellipse, box and bean.
 _BOX = 0.92 * (np.abs(_COS) ** 5 + np.abs(_SIN) ** 5) ** -0.2
 _BEND = np.stack([np.zeros(24), 0.35 * (_COS**2 - 0.5)], axis=1)
@@ -59,16 +60,7 @@ class ToyStyle:
     """
 
     class_shares: Tuple[float, ...] = (0.5, 0.32, 0.18)
-    count_shares: Tuple[float, ...] = (
-        0.44,
-        0.22,
-        0.12,
-        0.08,
-        0.05,
-        0.04,
-        0.03,
-        0.02,
-    )
+    count_shares: Tuple[float, ...] = _COUNT_SHARES
     max_objects: int = 10
     empty_prob: float = 0.0
     body_evidence: float = 0.3
@@ -136,12 +128,12 @@ class TextureBank(NamedTuple):
     """Tiles to cut from.
 
     Attributes:
-        clouds (np.ndarray): uint8 (6, S, S), fractal noise.
-        bodies (np.ndarray): uint8 (NUM_FAMILIES, S, S), the texture families
-            grain, blotches, wood and cells.
-        patterns (np.ndarray): uint8 (NUM_PATTERNS, S, S) of 0 and 255: the
-            bold patterns plain, stripes, checks and dots.
-        grain (np.ndarray): int16 (S, S, 3), sensor noise of about 5 levels.
+        clouds: uint8 (6, S, S), fractal noise.
+        bodies: uint8 (NUM_FAMILIES, S, S), the texture families grain,
+            blotches, wood and cells.
+        patterns: uint8 (NUM_PATTERNS, S, S) of 0 and 255: the bold patterns
+            plain, stripes, checks and dots.
+        grain: int16 (S, S, 3), sensor noise of about 5 levels.
     """
 
     clouds: np.ndarray
@@ -206,11 +198,8 @@ def _value_noise(
 class Placed(NamedTuple):
     """An object in the picture.
 
-    Attributes:
-        item (ToyObject): What it is.
-        box (tuple[int]): Rows and columns y1, y2, x1, x2 of its masks.
-        mask (np.ndarray): bool, the whole object as if it lay on top.
-        head (np.ndarray): bool, its head.
+    ``box`` are the rows and columns y1, y2, x1, x2 of its masks, bool, of the
+    whole object as if it lay on top, and of its head.
     """
 
     item: ToyObject
@@ -220,49 +209,35 @@ class Placed(NamedTuple):
 
 
 class ToyScene:
-    """The objects of a picture, the lowest first.
+    """The objects of a picture of ``size`` pixels a side, the lowest first.
 
-    Args:
-        size (int): H = W, in pixels.
-
-    Attributes:
-        objects (list[Placed]): n objects.
-        owner (np.ndarray): uint8 (H, W), 0 background, i + 1 object i.
-        part (np.ndarray): uint8 (H, W), the same for visible heads only.
+    ``owner`` is uint8 (H, W), 0 background, i + 1 object i; ``part`` is the
+    same for visible heads only.
     """
 
     def __init__(self, size: int) -> None:
         self.objects: List[Placed] = []
         self.owner = np.zeros((size, size), dtype=np.uint8)
         self.part = np.zeros((size, size), dtype=np.uint8)
-        # Pixels of object and head, (n, 2): all of them, and those visible.
-        self._areas = np.zeros((0, 2), dtype=np.int64)
-        self._visible = np.zeros((0, 2), dtype=np.int64)
 
     def put(self, placed: Placed, style: ToyStyle) -> bool:
         """Lay an object on top; False if it would hide too much."""
         top, bottom, left, right = placed.box
-        owner = self.owner[top:bottom, left:right]
-        part = self.part[top:bottom, left:right]
-        length = len(self.objects) + 1
-        hidden = np.stack(
-            [
-                np.bincount(plane[placed.mask], minlength=length)[1:]
-                for plane in (owner, part)
-            ],
-            axis=1,
-        )
-        visible = self._visible - hidden
-        limits = (style.min_visible, style.min_head_visible)
-        if (visible < self._areas * limits).any():
-            return False
+        number = len(self.objects) + 1
+        owner, part = self.owner.copy(), self.part.copy()
+        owner[top:bottom, left:right][placed.mask] = number
+        part[top:bottom, left:right][placed.mask] = 0
+        part[top:bottom, left:right][placed.head] = number
+        for plane, name, least in (
+            (owner, 'mask', style.min_visible),
+            (part, 'head', style.min_head_visible),
+        ):
+            visible = np.bincount(plane.ravel(), minlength=number)[1:number]
+            areas = [getattr(item, name).sum() for item in self.objects]
+            if (visible < np.array(areas) * least).any():
+                return False
         self.objects.append(placed)
-        owner[placed.mask] = length
-        part[placed.mask] = 0
-        part[placed.head] = length
-        area = np.array([[placed.mask.sum(), placed.head.sum()]])
-        self._areas = np.concatenate([self._areas, area])
-        self._visible = np.concatenate([visible, area])
+        self.owner, self.part = owner, part
         return True
 
 
@@ -319,10 +294,7 @@ def _try_place(
 def _outlines(
     rng: np.random.Generator, style: ToyStyle, item: ToyObject, unit: float
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """Return the outlines of body (24, 2) and head (24, 2), x and y.
-
-    They are in pixels around the object's centre; ``unit`` pixels is 1.
-    """
+    """Return the outlines of body and head, (24, 2), around the centre."""
     numbers = rng.random(10)
     long_axis = _between(style.long_side, numbers[0]) * unit / 2
     short_axis = long_axis / _between(style.aspect, numbers[1])
@@ -373,10 +345,10 @@ def _background(
     where = _cut(rng, bank.clouds[second], size, size)
     light = (np.arange(size) * 76 // size).astype(np.uint8)
     value = _CLOUD_TABLE[cloud] + light[:, None]
-    img = _table(_dull_colors(rng, 3, 0.05, 0.3))[value]
+    img = _table(_dull_colors(rng, 3))[value]
     other = _cut(rng, bank.clouds[third], size, size)
     patches = where > int(rng.integers(110, 190))
-    table = _table(_dull_colors(rng, 2, 0.05, 0.3))
+    table = _table(_dull_colors(rng, 2))
     img[patches] = table[other[patches]]
     return img
 
@@ -427,22 +399,19 @@ def _cut(
 
 def _table(colors: np.ndarray) -> np.ndarray:
     """Interpolate colours (k, 3) over the grey values: uint8 (256, 3)."""
-    if len(colors) == 2:
-        mixed = colors[0] + _RAMP * (colors[1] - colors[0])
-    else:
+    if len(colors) > 2:
         half = _table(colors[:2])[::2], _table(colors[1:])[::2]
         return np.concatenate(half)
+    mixed = colors[0] + _RAMP * (colors[1] - colors[0])
     return (mixed + 0.5).astype(np.uint8)
 
 
-def _dull_colors(
-    rng: np.random.Generator, number: int, low: float, high: float
-) -> np.ndarray:
+def _dull_colors(rng: np.random.Generator, number: int) -> np.ndarray:
     """Draw colours (number, 3) of low saturation."""
     draws = rng.random((number, 3)).tolist()
     return np.array(
         [
-            _bgr(hue, low + (high - low) * grey, 0.25 + 0.65 * light)
+            _bgr(hue, 0.05 + 0.25 * grey, 0.25 + 0.65 * light)
             for hue, grey, light in draws
         ]
     )

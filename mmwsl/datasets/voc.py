@@ -8,15 +8,10 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from mmwsl.datasets.base import (
-    DataInfo,
-    Size,
-    WSLDataset,
-    check_choice,
-    object_truth,
-)
-from mmwsl.datasets.files import FileIndex, image_id, read_lines
+from mmwsl.datasets.base import DataInfo, Size, WSLDataset, check_choice
+from mmwsl.datasets.files import FileIndex, image_id, read_rows
 from mmwsl.registry import DATASETS
+from mmwsl.utils.files import need_file
 from mmwsl.utils.images import voc_color_map
 from mmwsl.utils.masks import check_boxes
 
@@ -47,7 +42,7 @@ VOC_PALETTE = voc_color_map(len(VOC_CLASSES) + 1)[1:]
 # Of an image in the lists of one class.
 _FLAGS = ('-1', '0', '1')
 # The size of an image that an annotation does not tell.
-_ENDLESS = 2**31
+_ENDLESS = (2**31, 2**31)
 # In lists: a name in quotes, which may hold spaces, or a word.
 _WORD = re.compile(r'"[^"]*"(?!\S)|\S+')
 # What annotations call an object that is, or is not, difficult.
@@ -55,14 +50,10 @@ _DIFFICULT = {'': False, '0': False, 'false': False, '1': True, 'true': True}
 
 
 class VOCObject(NamedTuple):
-    """One object of an image.
+    """One object of an image: its class, and whether it is difficult.
 
-    Attributes:
-        name (str): Its class.
-        difficult (bool): Whether it is marked difficult.
-        box (tuple[float] | None): Left, top, right and bottom edge in
-            pixels; the first pixel spans 0 to 1. The file names the first
-            and the last pixel inside.
+    ``box`` is x0, y0, x1, y1 in pixels, of which the first spans 0 to 1; the
+    file names the first and the last pixel inside.
     """
 
     name: str
@@ -114,29 +105,22 @@ class VOCImageLevelDataset(WSLDataset):
     compared with it in test mode.
 
     Args:
-        ann_file (str): The list.
-        labels_from (str): 'xml', 'list' or 'auto': 'list' if a line holds a
-            word after the path that is not an integer.
-        difficult_label (bool): Whether a class that only objects marked
-            difficult show is a label, as in the weakly supervised
-            segmentation codes. Such classes are in ``gt_label_difficult``
-            either way.
-        difficult_count (bool): Whether objects marked difficult count.
-        unknown_class (str): 'error' or 'ignore', for names not in classes.
-        allow_empty (bool): Whether an annotation without any object, or a
-            line without any class, is an image of nothing and no error.
-        first_pixel (int): What annotations call the first pixel: 1, or 0 for
-            files of programs that count from 0. Their boxes may end one pixel
-            behind the image, where it is cut.
-        separator (str | None): What stands between the names of a list, such
-            as a tab or a comma; None for white space.
+        ann_file: The list.
+        labels_from: 'xml', 'list' or 'auto': 'list' if a line holds a word
+            after the path that is not an integer.
+        difficult_label: Whether a class that only objects marked difficult
+            show is a label, as in the weakly supervised segmentation codes.
+            Such classes are in ``gt_label_difficult`` either way.
+        difficult_count: Whether objects marked difficult count.
+        unknown_class: 'error' or 'ignore', for names not in classes.
+        allow_empty: Whether an annotation without any object, or a line
+            without any class, is an image of nothing and no error.
+        first_pixel: What annotations call the first pixel: 1, or 0 for files
+            of programs that count from 0. Their boxes may end one pixel behind
+            the image, where it is cut.
+        separator: What stands between the names of a list, such as a tab or a
+            comma; None for white space.
         **kwargs: Arguments of :class:`WSLDataset`.
-
-    Raises:
-        FileNotFoundError: If the list, or a file it names, is missing; names
-            list, line and file.
-        ValueError: If an annotation is broken, names the file; or if a line
-            may mean two images, names list and line.
 
     Example:
         >>> VOCImageLevelDataset(
@@ -179,7 +163,13 @@ class VOCImageLevelDataset(WSLDataset):
     def load_data_list(self) -> List[DataInfo]:
         """Read the list and the annotations that it names."""
         files, label_of = FileIndex(), self._label_of()
-        lines = self._read_list(files)
+        rows = read_rows(self.ann_file, 'list of images')
+        # Where all lines end in one, it is no part of a name.
+        flags = all(text.split()[-1] in _FLAGS for _, text in rows)
+        lines: List[_Line] = []
+        for place, text in rows:
+            with self._noting():
+                lines.append(self._read_line(files, place, text, flags))
         from_list = self.labels_from == 'list' or (
             self.labels_from == 'auto'
             and any(not _is_integer(w) for line in lines for w in line.words)
@@ -194,28 +184,20 @@ class VOCImageLevelDataset(WSLDataset):
                 )
         return entries
 
-    def _read_list(self, files: FileIndex) -> List[_Line]:
-        """Find the images of the lines."""
-        texts = read_lines(self.ann_file, 'list of images')
-        texts = [text.strip() for text in texts]
-        # Where all lines end in one, it is no part of a name.
-        flags = all(text.split()[-1] in _FLAGS for text in texts if text)
-        lines = []
-        for number, text in enumerate(texts, 1):
-            with self._noting():
-                if text:
-                    place = f'{self.ann_file}: line {number}'
-                    lines.append(self._read_line(files, place, text, flags))
-        return lines
-
     def _read_line(
         self, files: FileIndex, place: str, text: str, flags: bool
     ) -> _Line:
         """Take the longest part of a line that is an image for its name."""
         known = (*self.classes, *_FLAGS)
+        folders = [self.data_prefix['img_path'], self.data_root or '']
         readings = []
+        # The shortest name behind which nothing unknown stands, if any.
+        missing = ''
         for name, words in self._splits(text):
-            path, rest = self._find_image(files, name), self._joined(words)
+            paths = [os.path.join(x, name.lstrip('/')) for x in folders]
+            paths[:0] = [name] * os.path.isabs(name)
+            path = next(filter(None, map(files.find_image, paths)), None)
+            rest = self._joined(words)
             # Behind a name stand classes, also unknown ones, or a flag.
             if path and all(
                 word in self.classes
@@ -224,18 +206,10 @@ class VOCImageLevelDataset(WSLDataset):
                 for word in rest
             ):
                 readings.append(_Line(place, path, rest))
+            if not missing or all(word in known for word in rest):
+                missing = name
         if not readings:
-            # The shortest name behind which nothing unknown stands.
-            splits = [*self._splits(text)]
-            name = next(
-                (
-                    name
-                    for name, words in reversed(splits)
-                    if all(word in known for word in self._joined(words))
-                ),
-                splits[0][0],
-            )
-            path = os.path.join(self.data_prefix['img_path'], name)
+            path = os.path.join(folders[0], missing)
             raise FileNotFoundError(f'{place} {files.why_missing(path)}')
         first, other = readings[0], readings[-1]
         if first != other and all(word in known for word in other.words):
@@ -269,13 +243,6 @@ class VOCImageLevelDataset(WSLDataset):
             joined.append(_unquoted(' '.join(words[:number])))
             words = words[number:]
         return joined
-
-    def _find_image(self, files: FileIndex, name: str) -> Optional[str]:
-        folders = [self.data_prefix['img_path'], self.data_root or '']
-        paths = [os.path.join(x, name.lstrip('/')) for x in folders]
-        if os.path.isabs(name):
-            paths.insert(0, name)
-        return next(filter(None, map(files.find_image, paths)), None)
 
     def _entry_from_list(
         self, line: _Line, label_of: Dict[str, int]
@@ -315,52 +282,36 @@ class VOCImageLevelDataset(WSLDataset):
             raise ValueError(
                 f'{path}: XML without objects (allow_empty=True accepts that)'
             )
-        labels, known = [], []
-        for item in objects:
-            label = self._label(item.name, label_of, path)
-            if label is not None:
-                labels.append(label)
-                known.append(item)
-        easy = {label for label, o in zip(labels, known) if not o.difficult}
-        counts = dict.fromkeys(labels, 0)
-        for label, item in zip(labels, known):
-            counts[label] += self.difficult_count or not item.difficult
-        boxes = [item.box for item in known if item.box is not None]
+        found = [(self._label(x.name, label_of, path), x) for x in objects]
+        known = [(label, x) for label, x in found if label is not None]
+        boxes = [x.box for _, x in known if x.box is not None]
         # Training does without, and only a check of the files looks at them.
         if self.test_mode or self.collect_problems:
             self._check_boxes(path, boxes, size)
-        truth = object_truth(
-            labels,
-            [item.difficult for item in known],
-            boxes if len(boxes) == len(known) else None,
-            size,
+        return self._entry_of_objects(
+            img_id,
+            image,
+            [label for label, _ in known],
+            [x.difficult for _, x in known],
+            (self.difficult_label, self.difficult_count),
+            boxes=boxes if len(boxes) == len(known) else None,
+            size=size,
             box_margin=1.5 - self.first_pixel,
             place=path,
             **self._mask_paths(img_id),
-        )
-        return self._entry(
-            img_id,
-            image,
-            labels=labels if self.difficult_label else list(easy),
-            difficult_only=list(set(labels) - easy),
-            counts=counts,
-            eval_ann=truth,
         )
 
     def _check_boxes(
         self, path: str, boxes: List[Box], size: Optional[Size]
     ) -> None:
-        hint = ''
+        margin, hint = 1.5 - self.first_pixel, ''
         if self.first_pixel == 1 and any(min(box[:2]) == -1 for box in boxes):
             hint = '; first_pixel=0 reads files that count pixels from 0'
-        try:
-            check_boxes(
-                np.array(boxes),
-                size or (_ENDLESS, _ENDLESS),
-                margin=1.5 - self.first_pixel,
-            )
-        except ValueError as error:
-            self._problem(path, f'{error}{hint}')
+        with self._noting(path):
+            try:
+                check_boxes(np.array(boxes), size or _ENDLESS, True, margin)
+            except ValueError as error:
+                raise ValueError(f'{error}{hint}') from error
 
     def _mask_paths(self, img_id: str) -> Dict[str, str]:
         return {
@@ -380,19 +331,14 @@ def _is_integer(word: str) -> bool:
 
 
 def read_voc_xml(path: str, first_pixel: int = 1) -> VOCAnnotation:
-    """Read an annotation file.
-
-    Args:
-        path (str): The file.
-        first_pixel (int): What it calls the first pixel, 1 or 0.
+    """Read an annotation file, which calls the first pixel 1 or 0.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it does not parse, or if an object has no name or a
             box that is broken or inverted; names the file in one line.
     """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f'{path}: annotation file does not exist')
+    need_file(path, 'annotation file')
     try:
         root = ElementTree.parse(path).getroot()
     # Encodings that Python does not know are no errors of parsing.

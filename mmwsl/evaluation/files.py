@@ -26,7 +26,12 @@ from typing import (
 
 import numpy as np
 
-from mmwsl.datasets.files import files_by_id, read_lines, read_names
+from mmwsl.datasets.files import (
+    files_by_id,
+    read_names,
+    read_rows,
+    without_suffix,
+)
 from mmwsl.datasets.label_lists import (
     is_number,
     parse_labels,
@@ -35,8 +40,7 @@ from mmwsl.datasets.label_lists import (
 )
 from mmwsl.datasets.voc import VOC_CLASSES
 from mmwsl.pseudo_labels.labels import check_classes, check_range
-from mmwsl.utils.files import naming, write_whole
-from mmwsl.utils.images import IMG_SUFFIXES
+from mmwsl.utils.files import naming, read_arrays, write_whole
 from mmwsl.utils.masks import whole_numbers
 
 MAP_SUFFIXES = ('.npz', '.npy', '.png')
@@ -51,16 +55,14 @@ class ClassScores(NamedTuple):
 
 
 def read_class_scores(path: str, key: str = 'scores') -> ClassScores:
-    """Read the class scores, or other numbers, of many images.
+    """Read the class scores, or other numbers called ``key``, of many images.
 
-    Args:
-        path (str): A ``.npz`` with ``ids`` (n,), ``scores`` (n, C) and
-            perhaps ``classes`` (C,), or a ``.csv`` with an image and C
-            numbers in each line and perhaps a header with class names.
-        key (str): Name of the numbers, instead of ``scores``.
+    The file is a ``.npz`` with ``ids`` (n,), ``scores`` (n, C) and perhaps
+    ``classes`` (C,), or a ``.csv`` with an image and C numbers in each line
+    and perhaps a header with class names.
     """
     if path.endswith('.npz'):
-        data = _load(path)
+        data = read_arrays(path)
         if 'ids' not in data or key not in data:
             raise ValueError(
                 f'{path}: expected the arrays ids and {key}, found '
@@ -100,13 +102,6 @@ def rows_of_images(
     what: str = 'scores',
 ) -> np.ndarray:
     """Bring the numbers of a file (n, C) into the order of the truth.
-
-    Args:
-        given (ClassScores): What the file holds.
-        img_ids (Sequence[str]): The n images of the truth.
-        classes (Sequence[str]): Its C classes.
-        path (str): The file, for messages.
-        what (str): What the numbers are, for messages.
 
     Raises:
         ValueError: If classes differ or an image is missing.
@@ -200,20 +195,27 @@ def read_maps(
     """Read the class maps of one image.
 
     Args:
-        path (str): A ``.npz`` with ``maps`` (K, H, W) and ``labels`` (K,);
-            or a ``.npy`` with (C, H, W).
-        num_classes (int): C.
-        allow_pickle (bool): Also read pickled dicts ``{class index: (H, W)}``
-            or with ``keys`` (K,) and ``high_res`` (K, H, W), as several CAM
+        path: A ``.npz`` with ``maps`` (K, H, W) and ``labels`` (K,); or a
+            ``.npy`` with (C, H, W).
+        num_classes: C.
+        allow_pickle: Also read pickled dicts ``{class index: (H, W)}`` or
+            with ``keys`` (K,) and ``high_res`` (K, H, W), as several CAM
             programs write them, empty ones for images without classes. A
             pickle can run any code when it is read.
 
     Returns:
-        tuple: Maps (K, H, W) and class indices (K,); (0, 0, 0) and (0,) of
-        an empty dict.
+        Maps (K, H, W) and class indices (K,); (0, 0, 0) and (0,) of an empty
+        dict.
     """
-    hint = ', which eval_seeds.py does with --allow-pickle if you trust it'
-    data = _load(path, allow_pickle, hint)
+    try:
+        data = read_arrays(path, allow_pickle=allow_pickle)
+    except ValueError as error:
+        if 'a pickle' not in str(error):
+            raise
+        raise ValueError(
+            f'{error}; eval_seeds.py does so with --allow-pickle if you trust '
+            'it'
+        ) from error
     if isinstance(data, np.ndarray) and data.dtype != object:
         if data.ndim != 3 or len(data) != num_classes:
             raise ValueError(
@@ -262,8 +264,7 @@ def read_class_maps(path: str) -> Tuple[np.ndarray, np.ndarray]:
     """Read a ``.npz`` of class maps that must be fit for label maps.
 
     Returns:
-        tuple: Finite maps float32 (K, H, W) and different class indices
-        int64 (K,).
+        Finite maps float32 (K, H, W) and different class indices int64 (K,).
     """
     if not path.endswith('.npz'):
         raise ValueError(
@@ -279,7 +280,7 @@ def read_class_maps(path: str) -> Tuple[np.ndarray, np.ndarray]:
 
 def read_score_map(path: str) -> np.ndarray:
     """Read a score map (H, W) of real numbers from a ``.npy``."""
-    data = _load(path)
+    data = read_arrays(path)
     if isinstance(data, np.ndarray) and data.ndim == 3 and len(data) == 1:
         data = data[0]
     if not isinstance(data, np.ndarray) or data.ndim != 2:
@@ -291,24 +292,6 @@ def read_score_map(path: str) -> np.ndarray:
         )
     # The machine's order of bytes is the one that torch takes.
     return data.astype(data.dtype.newbyteorder('='), copy=False)
-
-
-def _load(path: str, allow_pickle: bool = False, hint: str = '') -> Any:
-    """An array or a dict of arrays; a hint says how to read pickles."""
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f'{path}: file does not exist')
-    try:
-        data = np.load(path, allow_pickle=allow_pickle)
-        return data if isinstance(data, np.ndarray) else dict(data)
-    except ValueError as error:
-        if 'allow_pickle' not in str(error):
-            raise ValueError(f'{path}: {error}') from error
-        raise ValueError(
-            f'{path}: holds no plain arrays but a pickle, which can run any '
-            f'code when it is read{hint}'
-        ) from error
-    except Exception as error:
-        raise ValueError(f'{path}: cannot be read: {error}') from error
 
 
 def find_map_files(folder: str, listed: str = '') -> Dict[str, str]:
@@ -331,32 +314,20 @@ def find_map_files(folder: str, listed: str = '') -> Dict[str, str]:
     return {img_id: files[img_id] for img_id in ids}
 
 
-def without_suffix(path: str) -> str:
-    """An image id: the path without a suffix of images or maps."""
-    stem, suffix = os.path.splitext(path)
-    known = suffix.lower() in (*IMG_SUFFIXES, *MAP_SUFFIXES)
-    return (stem if known else path).replace('\\', '/')
-
-
 def read_ids(path: str, known: Callable[[str], Any]) -> List[str]:
     """Read the image ids of a list, each at the begin of a line.
 
-    Args:
-        path (str): The list, which may say more after an id.
-        known (Callable): Tells whether there is such an image. The longest
-            part of a line that is one is its id, or else all of the line
-            but for a flag.
+    The longest part of a line that ``known`` takes for an image is its id,
+    or else all of the line but for a flag.
     """
     ids = []
-    for line in read_lines(path, 'list of images'):
+    for _, line in read_rows(path, 'list of images'):
         # Names may hold spaces.
-        ends = [m.start() for m in re.finditer(r'\s+|$', line.rstrip())]
-        parts = [line[:end].strip().strip('"') for end in ends[::-1]]
-        parts = [without_suffix(part) for part in parts]
-        if line.strip():
-            # VOC's lists of a class end in a flag.
-            whole = re.sub(r'\s+(-1|0|1)\s*$', '', line).strip()
-            ids.append(next(filter(known, parts), without_suffix(whole)))
+        ends = [m.start() for m in re.finditer(r'\s+|$', line)]
+        parts = [without_suffix(line[:end].strip('"')) for end in ends[::-1]]
+        # VOC's lists of a class end in a flag.
+        whole = without_suffix(re.sub(r'\s+(-1|0|1)$', '', line))
+        ids.append(next(filter(known, parts), whole))
     if not ids:
         raise ValueError(f'{path}: names no image')
     return ids

@@ -6,13 +6,20 @@ K: number of proposals, S: number of superpixels, (H, W): size of the image.
 import io
 import json
 import os
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 from scipy.io import loadmat
 
 from mmwsl.structures import Proposals
-from mmwsl.utils.files import naming, read_json, write_whole
+from mmwsl.utils.files import (
+    naming,
+    read_arrays,
+    read_bytes,
+    read_json,
+    write_arrays,
+    write_whole,
+)
 from mmwsl.utils.masks import (
     decode_mask,
     encode_mask,
@@ -24,6 +31,8 @@ from mmwsl.utils.masks import (
 # Names under which unpacked stacks are found, in .npz and in .mat files.
 _STACKS = ('masks', 'proposals', 'arr_0', 'maskmat')
 _WHAT = 'proposal file'
+PROPOSAL_SUFFIXES = ('.npz', '.npy', '.json', '.mat')
+WRITTEN_SUFFIXES = ('.npz', '.npy', '.json')
 
 
 def read_proposals(path: str) -> Proposals:
@@ -47,13 +56,15 @@ def read_proposals(path: str) -> Proposals:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is broken, empty or holds no proposal.
     """
-    reader = _known(_READERS, path)
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f'{path}: {_WHAT} does not exist')
-    if os.path.getsize(path) == 0:
-        raise ValueError(f'{path}: {_WHAT} is empty')
+    suffix = _suffix(path, PROPOSAL_SUFFIXES)
     with naming(path):
-        return _best_first(reader(path), path)
+        if suffix == '.json':
+            found = _from_list(_items(read_json(path, _WHAT)))
+        elif suffix == '.mat':
+            found = _read_mat(path)
+        else:
+            found = _read_arrays(path)
+        return _best_first(found)
 
 
 def write_proposals(
@@ -63,14 +74,27 @@ def write_proposals(
 ) -> None:
     """Write the proposals of one image, whole or not at all.
 
-    Args:
-        path: A ``.npz``, ``.npy`` or ``.json`` file; missing folders are made.
-            ``.npy`` keeps no scores.
-        proposals: K masks.
-        parameters: How they were made, kept in ``.npz`` files only.
+    A ``.npz`` keeps ``parameters``, how they were made; a ``.npy`` keeps no
+    scores; a ``.json`` lists them as COCO does. Missing folders are made.
     """
-    writer = _known(_WRITERS, path)
-    write_whole(path, writer(proposals, parameters))
+    suffix = _suffix(path, WRITTEN_SUFFIXES)
+    if suffix == '.json':
+        write_whole(path, json.dumps(_list_of(proposals)).encode())
+        return
+    if suffix == '.npy':
+        file = io.BytesIO()
+        np.save(file, proposals.masks)
+        write_whole(path, file.getvalue())
+        return
+    content: Dict[str, Any] = dict(
+        bits=pack_masks(proposals.masks), size=np.array(proposals.size)
+    )
+    if proposals.scores is not None:
+        content['scores'] = proposals.scores
+    if parameters is not None:
+        content['parameters'] = np.array(json.dumps(parameters))
+    # Masks are mostly whole areas: a tenth of the space remains.
+    write_arrays(path, compressed=True, **content)
 
 
 def read_parameters(path: str) -> Optional[Dict[str, Any]]:
@@ -79,11 +103,11 @@ def read_parameters(path: str) -> Optional[Dict[str, Any]]:
     Raises:
         ValueError: If the file, of which all is read, is broken.
     """
+    read_proposals(path)
+    content = read_arrays(path, _WHAT)
+    if 'parameters' not in content:
+        return None
     with naming(path):
-        content = _load_npz(path)
-        read_proposals(path)
-        if 'parameters' not in content:
-            return None
         return dict(json.loads(str(content['parameters'])))
 
 
@@ -141,7 +165,7 @@ class ProposalList:
         if img_id not in self._items:
             raise ValueError(f'{place}: {_WHAT} has no such image_id')
         with naming(place):
-            return _best_first(_from_list(self._items[img_id], place), place)
+            return _best_first(_from_list(self._items[img_id]))
 
 
 def images_of(content: Any, path: str) -> List[Dict[str, Any]]:
@@ -178,14 +202,14 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, (str, int, float))
 
 
-def _best_first(proposals: Proposals, path: str) -> Proposals:
+def _best_first(proposals: Proposals) -> Proposals:
     """Sort proposals by their scores, if they have any; refuse none."""
     if not len(proposals):
-        raise ValueError(f'{path}: {_WHAT} holds no proposal')
+        raise ValueError('holds no proposal')
     if proposals.scores is None:
         return proposals
     if np.isnan(proposals.scores).any():
-        raise ValueError(f'{path}: a score is not a number')
+        raise ValueError('a score is not a number')
     return proposals[np.argsort(-proposals.scores, kind='stable')]
 
 
@@ -196,25 +220,22 @@ def _items(content: Any) -> Any:
     return content
 
 
-def _from_list(items: Any, path: str) -> Proposals:
-    """Read a list of dicts of ``segmentation`` and maybe ``score``."""
-    if isinstance(items, list):
-        items = [
-            dict(segmentation=item)
-            if isinstance(item, dict) and {'size', 'counts'} <= set(item)
-            else item
-            for item in items
-        ]
-    if not isinstance(items, list) or not all(
-        isinstance(item, dict) and 'segmentation' in item for item in items
-    ):
-        raise ValueError(f'{path}: is no list of dicts with segmentation')
-    if not items:
-        raise ValueError(f'{path}: {_WHAT} holds no proposal')
-    masks = [decode_mask(item['segmentation'], path) for item in items]
+def _from_list(items: Any) -> Proposals:
+    """Read a list of run lengths, or of dicts with ``segmentation``."""
+    masks: List[np.ndarray] = []
+    scores: List[Any] = []
+    items = items if isinstance(items, list) else [items]
+    for number, item in enumerate(items):
+        if isinstance(item, dict) and {'size', 'counts'} <= set(item):
+            item = dict(segmentation=item)
+        if not isinstance(item, dict) or 'segmentation' not in item:
+            raise ValueError('is no list of dicts with segmentation')
+        masks.append(decode_mask(item['segmentation'], f'entry {number}'))
+        scores.append(item.get('score'))
+    if not masks:
+        raise ValueError('holds no proposal')
     if len({mask.shape for mask in masks}) > 1:
-        raise ValueError(f'{path}: holds masks of different sizes')
-    scores = [item.get('score') for item in items]
+        raise ValueError('holds masks of different sizes')
     return Proposals(
         np.stack(masks),
         None if None in scores else np.array(scores, dtype=np.float32),
@@ -230,65 +251,40 @@ def _list_of(proposals: Proposals) -> List[Dict[str, Any]]:
     return found
 
 
-def _from_stack(masks: Any, path: str, scores: Any) -> Proposals:
-    masks = np.asarray(masks)
+def _from_stack(masks: np.ndarray, scores: Any) -> Proposals:
     if masks.dtype.kind not in 'bui':
-        raise ValueError(
-            f'{path}: masks must be bool or integers, got {masks.dtype}'
-        )
+        raise ValueError(f'masks must be bool or integers, got {masks.dtype}')
     return Proposals(masks, scores)
 
 
-def _load_npz(path: str) -> Dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    # A broken file raises whatever the parsers of zip and numpy stumble over.
-    except Exception as error:
-        raise ValueError(f'{path}: is no readable .npz file') from error
-
-
-def _read_npz(path: str) -> Proposals:
-    content = _load_npz(path)
+def _read_arrays(path: str) -> Proposals:
+    content = read_arrays(path, _WHAT)
+    if isinstance(content, np.ndarray):
+        content = {'masks': content}
     scores = content.get('scores')
     if 'bits' in content and 'size' in content:
         size = whole_numbers(content['size'])
         if size is None or size.shape != (2,):
-            raise ValueError(f'{path}: size is not height and width')
+            raise ValueError('size is not height and width')
         masks = unpack_masks(content['bits'], (size[0], size[1]))
         return Proposals(masks, scores)
     for name in _STACKS:
         if name in content:
-            return _from_stack(content[name], path, scores)
-    raise ValueError(
-        f'{path}: holds none of bits and size, {", ".join(_STACKS)}'
-    )
-
-
-def _read_npy(path: str) -> Proposals:
-    try:
-        # Unlike np.load it takes neither pickles nor archives.
-        with open(path, 'rb') as file:
-            masks = np.lib.format.read_array(file, allow_pickle=False)
-    except Exception as error:
-        raise ValueError(f'{path}: is no readable .npy file') from error
-    return _from_stack(masks, path, None)
-
-
-def _read_json(path: str) -> Proposals:
-    return _from_list(_items(read_json(path, _WHAT)), path)
+            return _from_stack(content[name], scores)
+    raise ValueError(f'holds none of bits and size, {", ".join(_STACKS)}')
 
 
 def _read_mat(path: str) -> Proposals:
+    file = io.BytesIO(read_bytes(path, _WHAT))
     try:
-        content: Dict[str, Any] = loadmat(path)
+        content = loadmat(file)
     except NotImplementedError as error:
         raise ValueError(
-            f'{path}: is a file of MATLAB 7.3; save it with the option -v7'
+            'is a file of MATLAB 7.3; save it with the option -v7'
         ) from error
     # A broken file raises whatever the parser stumbles over.
     except Exception as error:
-        raise ValueError(f'{path}: is no readable MATLAB file') from error
+        raise ValueError('is no readable MATLAB file') from error
     scores = np.reshape(content.get('scores', ()), -1)
 
     def fitting(count: int) -> Optional[np.ndarray]:
@@ -298,18 +294,18 @@ def _read_mat(path: str) -> Proposals:
     for name in _STACKS:
         if np.ndim(content.get(name, ())) == 3:
             stack = np.moveaxis(content[name], 2, 0)
-            return _from_stack(stack, path, fitting(len(stack)))
+            return _from_stack(stack, fitting(len(stack)))
     if 'superpixels' not in content or 'labels' not in content:
         raise ValueError(
-            f'{path}: holds neither superpixels and labels nor one of '
+            'holds neither superpixels and labels nor one of '
             f'{", ".join(_STACKS)}'
         )
     superpixels = np.asarray(content['superpixels']).astype(np.int64)
-    members = _members(content['labels'], int(superpixels.max()), path)
+    members = _members(content['labels'], int(superpixels.max()))
     return Proposals(members[:, superpixels], fitting(len(members)))
 
 
-def _members(labels: Any, largest: int, path: str) -> np.ndarray:
+def _members(labels: Any, largest: int) -> np.ndarray:
     """Return which superpixels are in which proposal, bool (K, S + 1)."""
     labels = np.asarray(labels)
     if labels.dtype == object:
@@ -318,61 +314,21 @@ def _members(labels: Any, largest: int, path: str) -> np.ndarray:
         # A matrix with one proposal a row, filled up with zeros.
         lists = [row[row != 0] for row in np.atleast_2d(labels)]
     if not lists:
-        raise ValueError(f'{path}: {_WHAT} holds no proposal')
+        raise ValueError('holds no proposal')
     members = np.zeros((len(lists), largest + 1), dtype=bool)
     for row, numbers in zip(members, lists):
         if numbers.size and not 0 <= numbers.min() <= numbers.max() <= largest:
             raise ValueError(
-                f'{path}: labels name superpixels that are not in 0 to '
-                f'{largest}'
+                f'labels name superpixels that are not in 0 to {largest}'
             )
         row[numbers.astype(np.int64)] = True
     return members
 
 
-def _npz(proposals: Proposals, parameters: Optional[Dict[str, Any]]) -> bytes:
-    content: Dict[str, Any] = dict(
-        bits=pack_masks(proposals.masks), size=np.array(proposals.size)
-    )
-    if proposals.scores is not None:
-        content['scores'] = proposals.scores
-    if parameters is not None:
-        content['parameters'] = np.array(json.dumps(parameters))
-    file = io.BytesIO()
-    # Masks are mostly whole areas: a tenth of the space remains.
-    np.savez_compressed(file, **content)
-    return file.getvalue()
-
-
-def _npy(proposals: Proposals, parameters: Any) -> bytes:
-    file = io.BytesIO()
-    np.save(file, proposals.masks)
-    return file.getvalue()
-
-
-def _json(proposals: Proposals, parameters: Any) -> bytes:
-    return json.dumps(_list_of(proposals)).encode()
-
-
-_READERS: Dict[str, Callable[[str], Proposals]] = {
-    '.npz': _read_npz,
-    '.npy': _read_npy,
-    '.json': _read_json,
-    '.mat': _read_mat,
-}
-_WRITERS: Dict[str, Callable[[Proposals, Any], bytes]] = {
-    '.npz': _npz,
-    '.npy': _npy,
-    '.json': _json,
-}
-PROPOSAL_SUFFIXES = tuple(_READERS)
-WRITTEN_SUFFIXES = tuple(_WRITERS)
-
-
-def _known(functions: Dict[str, Any], path: str) -> Any:
+def _suffix(path: str, known: Sequence[str]) -> str:
     suffix = os.path.splitext(path)[1].lower()
-    if suffix not in functions:
+    if suffix not in known:
         raise ValueError(
-            f'{path}: proposals are {", ".join(functions)} files here'
+            f'{path}: proposals are {", ".join(known)} files here'
         )
-    return functions[suffix]
+    return suffix

@@ -7,7 +7,6 @@ thresholds of others.
 """
 
 import json
-import os
 from typing import Dict
 
 import cv2
@@ -66,8 +65,6 @@ def read_boxes(path: str) -> Dict[str, np.ndarray]:
         FileNotFoundError: If there is no such file.
         ValueError: If it holds something else.
     """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f'{path}: file of boxes does not exist')
     content = read_json(path, 'file of boxes')
     if not isinstance(content, dict) or not content:
         raise ValueError(f'{path}: is no dict of image ids and boxes')

@@ -6,7 +6,6 @@ after https://arxiv.org/abs/1909.08212).
 Shape shorthand: I images, P maps of all images, (h, w) a map.
 """
 
-import io
 import math
 import os
 from typing import Any, Dict, Mapping, Optional
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor
 
 from mmwsl.pseudo_labels.labels import Array, check_range
-from mmwsl.utils.files import naming, write_whole
+from mmwsl.utils.files import naming, read_arrays, write_arrays
 
 # Image id -> class index -> float32 (h, w).
 Attention = Dict[str, Dict[int, np.ndarray]]
@@ -178,9 +177,7 @@ def write_attention(path: str, attention: Attention) -> None:
     """
     arrays: Dict[str, Any] = dict(pack_attention(attention))
     unpack_attention(arrays, f'{path}: attention')
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    write_whole(path, buffer.getvalue())
+    write_arrays(path, **arrays)
 
 
 def read_attention(path: str) -> Attention:
@@ -195,7 +192,8 @@ def read_attention(path: str) -> Attention:
             f'{path}: the file of accumulated attention does not exist; '
             'AttentionAccumulationHook writes it at the end of a training'
         )
-    with naming(path), np.load(path, allow_pickle=False) as file:
+    with naming(path):
+        file = read_arrays(path)
         arrays = {key: file[key] for key in _KEYS if key in file}
         if len(arrays) < len(_KEYS):
             raise ValueError(

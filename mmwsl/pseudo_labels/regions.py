@@ -10,7 +10,6 @@ Shape shorthand: K classes, (H, W) the image.
 """
 
 import hashlib
-import io
 import os
 from typing import Dict, Optional, Sequence, Tuple
 
@@ -23,7 +22,7 @@ from mmwsl.pseudo_labels.labels import (
     check_plane,
     check_range,
 )
-from mmwsl.utils.files import join_inside, write_whole
+from mmwsl.utils.files import join_inside, naming, read_arrays, write_arrays
 from mmwsl.utils.masks import pack_masks, unpack_masks
 
 MODES = ('top', 'relative')
@@ -119,15 +118,12 @@ def write_regions(path: str, regions: np.ndarray, labels: np.ndarray) -> None:
         regions: bool (K, H, W).
         labels: Their class indices (K,), all different.
     """
-    labels = check_classes(labels, f'{path}: labels', len(regions))
-    buffer = io.BytesIO()
-    np.savez(
-        buffer,
+    write_arrays(
+        path,
         bits=pack_masks(regions),
         size=np.array(regions.shape[1:], np.int64),
-        labels=labels,
+        labels=check_classes(labels, f'{path}: labels', len(regions)),
     )
-    write_whole(path, buffer.getvalue())
 
 
 def read_regions(
@@ -140,15 +136,11 @@ def read_regions(
         ValueError: If it is broken, or ``size``, height and width, is
             another one.
     """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f'{path}: the file of regions does not exist')
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            height, width = file['size'].tolist()
-            masks = unpack_masks(file['bits'], (height, width))
-            labels = check_classes(file['labels'], 'labels', len(masks))
-    except Exception as error:
-        raise ValueError(f'{path}: cannot be read: {error}') from error
+    with naming(path):
+        file = read_arrays(path, 'the file of regions')
+        height, width = file['size'].tolist()
+        masks = unpack_masks(file['bits'], (height, width))
+        labels = check_classes(file['labels'], 'labels', len(masks))
     if size is not None and masks.shape[1:] != tuple(size):
         raise ValueError(
             f'{path}: regions are {width} x {height} pixels, but the image '

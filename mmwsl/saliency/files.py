@@ -18,14 +18,10 @@ _WHAT = 'saliency map'
 
 
 def read_saliency(path: str) -> np.ndarray:
-    """Read a saliency map.
+    """Read a saliency map as float32 (H, W) in [0, 1].
 
-    Args:
-        path (str): A grey picture: black and white, of 8 or 16 bits, or of
-            floats in [0, 1].
-
-    Returns:
-        np.ndarray: float32 (H, W) in [0, 1].
+    It is a grey picture: black and white, of 8 or 16 bits, or of floats in
+    [0, 1].
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -59,12 +55,9 @@ def read_saliency(path: str) -> np.ndarray:
 def write_saliency(
     path: str, saliency: np.ndarray, settings: Dict[str, Any]
 ) -> None:
-    """Write a saliency map; the file appears whole or not at all.
+    """Write a map (H, W) in [0, 1] as a ``.png`` of 0 to 255, whole or not.
 
-    Args:
-        path (str): The file, a ``.png``; its folder is created.
-        saliency (np.ndarray): (H, W) in [0, 1]; written as 0 to 255.
-        settings (dict): What the map was made with; kept in the file.
+    The file keeps the ``settings`` that the map was made with.
 
     Raises:
         ValueError: If the map is something else.
@@ -84,13 +77,9 @@ def write_saliency(
 
 
 def read_settings(path: str) -> Optional[Dict[str, Any]]:
-    """Read what a saliency map was made with, and that it is whole.
+    """Read what a whole saliency map was made with.
 
-    Args:
-        path (str): A picture.
-
-    Returns:
-        dict | None: None if :func:`write_saliency` did not write it.
+    It is None if :func:`write_saliency` did not write it.
 
     Raises:
         ValueError: If the file is no whole picture.

@@ -9,9 +9,8 @@ class Proposals:
     """K binary masks of H x W pixels, and maybe their scores.
 
     Args:
-        masks (np.ndarray): (K, H, W), bool or integers, where what is not 0
-            is inside.
-        scores (np.ndarray, optional): (K,), kept as float32.
+        masks: (K, H, W), bool or integers, where what is not 0 is inside.
+        scores: (K,), kept as float32.
 
     Raises:
         ValueError: If ``masks`` is no stack, or ``scores`` do not fit it.

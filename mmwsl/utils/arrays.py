@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 BACKGROUNDS = ('constant', 'power', 'saliency')
-# Values converted to float32 at once, 4 MB. A chunk never has the 2^24 pixels
-# above which float32 does not hold every integer.
+# Values converted to float32 at once, 4 MB.
 _CHUNK = 1 << 20
 
 
@@ -28,14 +27,10 @@ def array(value: Any) -> np.ndarray:
 
 
 def bounded_size(shape: Tuple[int, ...], pixels: int) -> Tuple[int, int]:
-    """Return the size of a grid over a plane that has not too many points.
+    """Return the size of a grid over a plane (H, W) of at most ``pixels``.
 
-    Args:
-        shape: H and W.
-        pixels: The most points; a smaller plane keeps its size.
-
-    Returns:
-        Height and width, of the same proportions as far as that goes.
+    A smaller plane keeps its size, others their proportions as far as whole
+    numbers allow.
     """
     height, width = shape
     if height * width <= pixels:
@@ -60,11 +55,9 @@ def resize(plane: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
 
 
 def unflip(planes: Any, direction: Optional[str]) -> Any:
-    """Mirror planes (..., H, W), or mirror them back.
+    """Mirror a tensor or array (..., H, W), or mirror it back.
 
-    Args:
-        planes: Tensor or array.
-        direction: 'horizontal', 'vertical', 'diagonal' (both), or None.
+    ``direction`` is 'horizontal', 'vertical', 'diagonal' (both), or None.
     """
     if direction is None:
         return planes
@@ -80,7 +73,7 @@ def background_score(
     value: Union[float, Tensor] = 0.3,
     saliency: Optional[Tensor] = None,
 ) -> Tensor:
-    """Score of the background at every pixel.
+    """Score the background at every pixel.
 
     Args:
         maps: Class maps (K, H, W) in [0, 1].
@@ -145,68 +138,34 @@ def maps_to_label(maps: Tensor, labels: Tensor, background: Tensor) -> Tensor:
     return values[best]
 
 
-def mask_intersections(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Count the pixels that two masks share, for all pairs.
-
-    One matrix product over pixels; float32 is exact there as long as a
-    product counts fewer than 2^24 pixels, so larger images go in parts.
-
-    Args:
-        a (np.ndarray): bool (P, H, W).
-        b (np.ndarray): bool (K, H, W).
-
-    Returns:
-        np.ndarray: float64 (P, K), whole numbers.
-
-    Raises:
-        ValueError: If the masks are of different sizes or no stacks.
-    """
-    a, b = _flatten(a, b)
-    total = np.zeros((len(a), len(b)))
-    # Few pixels at a time: the float copies then stay in the cache.
-    chunk = max(1 << 10, _CHUNK // (len(a) + len(b) + 1))
-    for start in range(0, a.shape[1], chunk):
-        part = slice(start, start + chunk)
-        total += a[:, part].astype(np.float32) @ b[:, part].T.astype(
-            np.float32
-        )
-    return total
-
-
 def mask_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Intersection over union of two sets of masks, for all pairs.
-
-    Args:
-        a (np.ndarray): bool (P, H, W).
-        b (np.ndarray): bool (K, H, W).
+    """Intersection over union of masks bool (P, H, W) and (K, H, W).
 
     Returns:
-        np.ndarray: float64 (P, K) in [0, 1]; 0 where both masks are empty.
+        float64 (P, K) in [0, 1]; 0 where both masks are empty.
 
     Raises:
         ValueError: If the masks are of different sizes or no stacks.
     """
-    intersections = mask_intersections(a, b)
-    a, b = _flatten(a, b)
-    areas_a, areas_b = (
-        np.count_nonzero(m, axis=1).astype(np.float64) for m in (a, b)
-    )
-    unions = areas_a[:, None] + areas_b[None] - intersections
-    iou: np.ndarray = intersections / np.maximum(unions, 1)
-    return iou
-
-
-def _flatten(a: np.ndarray, b: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     if a.ndim != 3 or b.ndim != 3 or a.shape[1:] != b.shape[1:]:
         raise ValueError(
             'masks must be two stacks of the same height and width, got '
             f'shapes {a.shape} and {b.shape}'
         )
     pixels = a.shape[1] * a.shape[2]
-    return (
-        np.asarray(a, dtype=bool).reshape(len(a), pixels),
-        np.asarray(b, dtype=bool).reshape(len(b), pixels),
-    )
+    a, b = (np.asarray(m, bool).reshape(len(m), pixels) for m in (a, b))
+    shared = np.zeros((len(a), len(b)))
+    # Matrix products of few pixels at a time: the float copies stay in the
+    # cache, and float32 counts exactly up to 2^24.
+    chunk = max(1 << 10, _CHUNK // (len(a) + len(b) + 1))
+    for start in range(0, pixels, chunk):
+        part = slice(start, start + chunk)
+        left, right = (m[:, part].astype(np.float32) for m in (a, b))
+        shared += left @ right.T
+    areas = [np.count_nonzero(m, axis=1).astype(np.float64) for m in (a, b)]
+    unions = areas[0][:, None] + areas[1][None] - shared
+    iou: np.ndarray = shared / np.maximum(unions, 1)
+    return iou
 
 
 def suppress(
@@ -214,19 +173,14 @@ def suppress(
 ) -> Tuple[np.ndarray, np.ndarray]:
     """Keep the best of masks that overlap.
 
-    Masks are taken by falling score, of equal ones the first; each one that
-    is still there suppresses all later ones whose overlap with it is above
-    the threshold.
-
-    Args:
-        scores (np.ndarray): (P,).
-        ious (np.ndarray): (P, P) intersection over union.
-        threshold (float): In [0, 1].
+    Masks are taken by falling score (P,), of equal ones the first; each one
+    that is still there suppresses all later ones whose overlap with it,
+    ``ious`` (P, P), is above the threshold.
 
     Returns:
-        tuple: int64 arrays ``kept`` (M,), best first, and ``owner`` (P,),
-        the position in ``kept`` of the mask itself or of the one that
-        suppressed it.
+        int64 arrays ``kept`` (M,), best first, and ``owner`` (P,), the
+        position in ``kept`` of the mask itself or of the one that suppressed
+        it.
     """
     owner = np.full(len(scores), -1, dtype=np.int64)
     kept: List[int] = []

@@ -350,7 +350,7 @@ def apply_options(
     """Merge options into a config that has been read, as load_config does."""
     options = cfg_options or {}
     # What is nested deeper wins.
-    options = {k: options[k] for k in sorted(options, key=_depth)}
+    options = dict(sorted(options.items(), key=lambda x: x[0].count('.')))
     variables = _Variables(cfg.to_dict(), options)
     if variables.options:
         cfg = Config(variables.replaced(), filename=cfg.filename)
@@ -377,10 +377,6 @@ def _as_text(key: str, value: Any) -> str:
             f"""else, quotes say so: {key}='"{value}"'"""
         )
     return value
-
-
-def _depth(key: str) -> int:
-    return key.count('.')
 
 
 class _Variables:
@@ -470,20 +466,14 @@ class _Variables:
         """The new value of a dict or list."""
         value = Config({name: self._copy(self.content[name], name)})
         for key, new in self.options[name].items():
+            old: Any = value.to_dict()
+            for part in key.split('.'):
+                old = old.get(part) if isinstance(old, dict) else None
             # A command line has lists only, and mmcv wants sizes as tuples.
-            if isinstance(_get(value.to_dict(), key), tuple) and isinstance(
-                new, list
-            ):
+            if isinstance(old, tuple) and isinstance(new, list):
                 new = tuple(new)
             value.merge_from_dict({key: new})
         return value.to_dict()[name]
-
-
-def _get(node: Any, key: str) -> Any:
-    """The value of a dotted key, or None."""
-    for part in key.split('.'):
-        node = node.get(part) if isinstance(node, dict) else None
-    return node
 
 
 def _holds_dict(value: Any) -> bool:

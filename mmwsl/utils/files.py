@@ -1,5 +1,6 @@
 """Reading and writing files: whole, inside their folder, with named errors."""
 
+import io
 import json
 import logging
 import ntpath
@@ -10,6 +11,7 @@ import socket
 from contextlib import contextmanager, suppress
 from typing import Any, Iterator, Set
 
+import numpy as np
 from mmengine.logging import print_log
 
 # Folders from which stale temporary files have been removed.
@@ -30,9 +32,8 @@ def join_inside(
             have laid there, not for what is written.
 
     Raises:
-        ValueError: If the name is empty, absolute or has a drive letter,
-            climbs with '..', holds a null character, or goes through a link
-            that leaves the folder.
+        ValueError: If the name is empty, absolute, climbs, holds a null
+            character, or goes through a link that leaves the folder.
     """
     parts = re.split(r'[\\/]', name) if isinstance(name, str) else ['']
     if (
@@ -99,21 +100,15 @@ def _remove_stale(folder: str) -> None:
         return
     _tidied.add(folder)
     pattern = re.compile(rf'\.{re.escape(socket.gethostname())}-(\d+)\.tmp')
-    for name in os.listdir(folder):
-        match = pattern.fullmatch(name)
-        if match is not None and not _is_alive(int(match[1])):
+    for match in filter(None, map(pattern.fullmatch, os.listdir(folder))):
+        try:
+            # Asks whether the process is there, and does nothing to it.
+            os.kill(int(match[1]), 0)
+        except (ProcessLookupError, OverflowError):
             with suppress(FileNotFoundError):
-                os.remove(os.path.join(folder, name))
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
+                os.remove(os.path.join(folder, match[0]))
+        except PermissionError:
+            pass
 
 
 def read_json(path: str, what: str = 'file') -> Any:
@@ -135,10 +130,49 @@ def read_json(path: str, what: str = 'file') -> Any:
         raise ValueError(f'{path}: is no JSON ({error})') from error
 
 
-def read_bytes(path: str, what: str = 'file') -> bytes:
-    """Read a whole file; FileNotFoundError says what is missing."""
+def read_arrays(
+    path: str, what: str = 'file', allow_pickle: bool = False
+) -> Any:
+    """Read a ``.npy`` as an array, a ``.npz`` as a dict of arrays.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is broken, or holds pickles, which could run any
+            code, and they are not allowed.
+    """
+    need_file(path, what)
+    try:
+        data = np.load(path, allow_pickle=allow_pickle)
+        return data if isinstance(data, np.ndarray) else dict(data)
+    # Broken files raise whatever the parsers of zip and numpy stumble over.
+    except Exception as error:
+        why = ' '.join(str(error).split())
+        if 'allow_pickle' in why:
+            why = (
+                'it is another kind of file, or a pickle, which can run any '
+                'code when it is read'
+            )
+        raise ValueError(
+            f'{path}: {what} holds no plain arrays: {why}'
+        ) from error
+
+
+def write_arrays(path: str, compressed: bool = False, **arrays: Any) -> None:
+    """Write a ``.npz`` as :func:`write_whole` does."""
+    buffer = io.BytesIO()
+    (np.savez_compressed if compressed else np.savez)(buffer, **arrays)
+    write_whole(path, buffer.getvalue())
+
+
+def need_file(path: str, what: str = 'file') -> None:
+    """Raise a FileNotFoundError that says ``what`` is missing, if it is."""
     if not os.path.isfile(path):
         raise FileNotFoundError(f'{path}: {what} does not exist')
+
+
+def read_bytes(path: str, what: str = 'file') -> bytes:
+    """Read a whole file; FileNotFoundError says what is missing."""
+    need_file(path, what)
     with naming(path), open(path, 'rb') as file:
         return file.read()
 

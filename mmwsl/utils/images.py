@@ -21,39 +21,23 @@ import cv2
 import numpy as np
 from PIL import Image
 
-# Suffixes of the formats below, in lower case, the most usual first.
-IMG_SUFFIXES = (
-    '.jpg',
-    '.jpeg',
-    '.png',
-    '.bmp',
-    '.tif',
-    '.tiff',
-    '.webp',
-    '.ppm',
-    '.pgm',
-    '.gif',
-    '.jpe',
-    '.jfif',
-    '.jp2',
-    '.avif',
-    '.pbm',
-    '.pnm',
-    '.dib',
-)
-# Of all that Pillow knows: its reader of EPS starts another program.
-_FORMATS = (
-    'JPEG',
-    'PNG',
-    'BMP',
-    'DIB',
-    'TIFF',
-    'WEBP',
-    'PPM',
-    'GIF',
-    'JPEG2000',
-    'AVIF',
-)
+from mmwsl.utils.files import need_file
+
+# The formats that are read, of all that Pillow knows (its reader of EPS starts
+# another program), with their suffixes in lower case; the most usual first.
+_FORMATS = {
+    'JPEG': ('.jpg', '.jpeg', '.jpe', '.jfif'),
+    'PNG': ('.png',),
+    'BMP': ('.bmp',),
+    'DIB': ('.dib',),
+    'TIFF': ('.tif', '.tiff'),
+    'WEBP': ('.webp',),
+    'PPM': ('.ppm', '.pgm', '.pbm', '.pnm'),
+    'GIF': ('.gif',),
+    'JPEG2000': ('.jp2',),
+    'AVIF': ('.avif',),
+}
+IMG_SUFFIXES = tuple(x for suffixes in _FORMATS.values() for x in suffixes)
 LIMIT_VARIABLE = 'MMWSL_MAX_PIXELS'
 _DEFAULT_LIMIT = 50_000_000
 # Tag of a camera's orientation.
@@ -80,12 +64,7 @@ def read_image(
 
     Grey and palette pictures become three channels, 16 bits become 8, alpha
     is dropped. Values that are no colours are refused.
-
-    Args:
-        path: The picture.
-        exif_orientation: Whether to turn it as its EXIF entry says.
-        what: See above.
-        max_value: See above.
+    ``exif_orientation`` is whether to turn it as its EXIF entry says.
     """
     image, orientation = read_stored(path, what, max_value)
     return turned(image, orientation) if exif_orientation else image
@@ -94,11 +73,7 @@ def read_image(
 def read_stored(
     path: str, what: str = 'image', max_value: Optional[int] = None
 ) -> Tuple[np.ndarray, int]:
-    """Read a picture as :func:`read_image` does, without turning it.
-
-    Returns:
-        tuple: The picture and how :func:`turned` is to turn it, 1 to 8.
-    """
+    """Read a picture and how :func:`turned` is to turn it, 1 to 8."""
     with open_picture(path, what) as picture:
         return as_image(picture, path, what, max_value)
 
@@ -126,15 +101,12 @@ def as_image(
 def read_plane(path: str, what: str, indices: bool = True) -> np.ndarray:
     """Read a picture of one value a pixel, as it is stored.
 
-    Args:
-        path: A palette, grey or black and white picture, or one of colours
-            that are all grey, as some programs write masks.
-        what: See above.
-        indices: Whether a palette picture gives its indices. Otherwise it
-            gives its colours, which must be grey.
+    It is a palette, grey or black and white picture, or one of colours that
+    are all grey, as some programs write masks. Without ``indices`` a palette
+    gives its colours, which must be grey.
 
     Returns:
-        np.ndarray: (H, W), bool, uint8, uint16, int32 or float32.
+        (H, W), bool, uint8, uint16, int32 or float32.
     """
     with open_picture(path, what) as picture:
         mode = picture.mode
@@ -154,12 +126,7 @@ def read_plane(path: str, what: str, indices: bool = True) -> np.ndarray:
 
 
 def read_index_mask(path: str) -> np.ndarray:
-    """Read a palette or grey picture of indices below 65536.
-
-    Returns:
-        np.ndarray: uint8 or uint16 (H, W), the indices, not the colours, of
-        a palette.
-    """
+    """Read a palette or grey picture of indices, uint8 or uint16 (H, W)."""
     mask = read_plane(path, 'mask')
     low, high = mask.min(), mask.max()
     if mask.dtype.kind == 'f' or low < 0 or high > 65535:
@@ -193,15 +160,8 @@ def turned(array: np.ndarray, orientation: int) -> np.ndarray:
 def open_picture(
     path: str, what: str = 'picture', decode: bool = True
 ) -> Iterator[Image.Image]:
-    """Open a picture with Pillow, and name it in every error.
-
-    Args:
-        path: The picture.
-        what: See above.
-        decode: Whether to decode it, which finds out whether it is whole.
-    """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f'{path}: {what} does not exist')
+    """Open a picture with Pillow; decoding finds out whether it is whole."""
+    need_file(path, what)
     limit = pixel_limit()
     with open(path, 'rb') as file:
         content = file.read() if decode else b''
@@ -215,7 +175,9 @@ def open_picture(
             picture.info['deep'] = bool(_DEEP_COLOURS.search(tiles))
             if width * height <= limit and decode:
                 picture.load()
-                if other and not _same(picture, _open(io.BytesIO(other))):
+                if other and not np.array_equal(
+                    np.asarray(picture), np.asarray(_open(io.BytesIO(other)))
+                ):
                     raise OSError('JPEG that lacks its end')
         # The decoders of foreign bytes raise whatever comes.
         except Exception as error:
@@ -294,11 +256,6 @@ def _jpeg_markers(content: bytes) -> Tuple[List[int], int]:
         position += int.from_bytes(content[position : position + 2], 'big')
 
 
-def _same(first: Image.Image, second: Image.Image) -> bool:
-    """Whether two pictures have the same pixels."""
-    return np.array_equal(np.asarray(first), np.asarray(second))
-
-
 def _to_bytes(
     values: np.ndarray, path: str, what: str, max_value: Optional[int]
 ) -> np.ndarray:
@@ -345,12 +302,10 @@ def voc_color_map(size: int = 256) -> List[Tuple[int, int, int]]:
     Three bits of the index at a time go to the highest free bits of red,
     green and blue, so that neighbouring indices look different.
     """
-    colors = []
-    for index in range(size):
-        rgb = [0, 0, 0]
-        for bit in range(8):
-            for channel in range(3):
-                value = index >> (3 * bit + channel) & 1
-                rgb[channel] |= value << (7 - bit)
-        colors.append((rgb[0], rgb[1], rgb[2]))
-    return colors
+    index = np.arange(size)
+    colors = np.zeros((size, 3), dtype=np.int64)
+    for bit in range(8):
+        for channel in range(3):
+            value = index >> (3 * bit + channel) & 1
+            colors[:, channel] |= value << (7 - bit)
+    return [(red, green, blue) for red, green, blue in colors.tolist()]

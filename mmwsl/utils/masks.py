@@ -3,7 +3,7 @@
 (H, W): height and width of a mask. K: number of masks. n: number of runs.
 """
 
-import reprlib
+from reprlib import repr as short
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import cv2
@@ -31,14 +31,11 @@ def pack_masks(masks: np.ndarray) -> np.ndarray:
 
 
 def unpack_masks(bits: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
-    """Unpack what :func:`pack_masks` packed of masks of (H, W) pixels.
-
-    Returns:
-        np.ndarray: bool (K, H, W).
+    """Unpack what :func:`pack_masks` packed to bool (K, H, W).
 
     Raises:
         TypeError: If ``bits`` is not uint8.
-        ValueError: If ``bits`` has another shape.
+        ValueError: If ``bits`` has not the shape of masks of ``size``.
     """
     height, width = int(size[0]), int(size[1])
     num_bytes = (height * width + 7) // 8
@@ -83,7 +80,7 @@ def decode_segmentation(
         polygons = [_polygon(item, shape, name) for item in segmentation]
         if max(map(max, polygons)) <= 1 < max(shape):
             raise ValueError(
-                f'{name}: the segmentation {_short(segmentation)} has no '
+                f'{name}: the segmentation {short(segmentation)} has no '
                 'coordinate above 1; it must be in pixels'
             )
         runs = coco_mask.frPyObjects(polygons, *shape)
@@ -93,12 +90,12 @@ def decode_segmentation(
             _mark_middle(mask, polygons)
     else:
         raise ValueError(
-            f'{name}: the segmentation is {_short(segmentation)}, neither '
+            f'{name}: the segmentation is {short(segmentation)}, neither '
             'polygons nor run lengths'
         )
     if not allow_empty and not mask.any():
         raise ValueError(
-            f'{name}: the segmentation {_short(segmentation)} marks nothing '
+            f'{name}: the segmentation {short(segmentation)} marks nothing '
             f'in an image of {shape[1]} x {shape[0]} pixels'
         )
     return mask
@@ -112,7 +109,7 @@ def _polygon(points: Any, shape: Tuple[int, int], name: str) -> List[float]:
     )
     if not numbers or len(points) < 6 or len(points) % 2:
         raise ValueError(
-            f'{name}: the segmentation holds {_short(points)}, which is no '
+            f'{name}: the segmentation holds {short(points)}, which is no '
             'polygon: a list of x, y of at least three corners'
         )
     # Not a number is never below.
@@ -155,7 +152,7 @@ def decode_mask(
     ):
         raise ValueError(
             f'{name}: a segmentation must be run lengths, a dict of size and '
-            f'counts, not {_short(segmentation)}'
+            f'counts, not {short(segmentation)}'
         )
     size = whole_numbers(segmentation['size'])
     if size is None or size.shape != (2,) or (size < 0).any():
@@ -180,8 +177,8 @@ def decode_mask(
             'fit 64 bits'
         )
     # A sum of longer runs may overflow.
-    short = (counts >= 0) & (counts <= height * width)
-    if not short.all() or counts.sum() != height * width:
+    fit = (counts >= 0) & (counts <= height * width)
+    if not fit.all() or counts.sum() != height * width:
         raise ValueError(
             f'{name}: run lengths do not fill a mask of {width} x {height} '
             'pixels'
@@ -211,7 +208,7 @@ def whole_numbers(values: Any) -> Optional[np.ndarray]:
 
 
 def expand_counts(text: Union[str, bytes]) -> List[int]:
-    """Read run lengths of COCO's text.
+    """Read run lengths of COCO's text, [-1] if it is none.
 
     Each is less the one two places before (from the fourth on), in digits of
     five bits, lowest first, with a bit that says whether another digit
@@ -219,24 +216,21 @@ def expand_counts(text: Union[str, bytes]) -> List[int]:
     leaves memory as it was where they do not fill the mask.
     """
     raw = text.encode('ascii', 'replace') if isinstance(text, str) else text
-    digits = np.frombuffer(raw, dtype=np.uint8).astype(np.int64) - 48
-    last = (digits & 32) == 0
-    if not digits.size or not last[-1] or digits.min() < 0:
-        # Runs that cannot fill any mask, which the caller reports.
-        return [-1]
-    number = np.cumsum(last) - last
-    first = np.flatnonzero(np.concatenate([[True], last[:-1]]))
-    place = np.arange(len(digits)) - first[number]
-    # More than twelve digits would not fit into 64 bits.
-    values = np.zeros(len(first), dtype=np.int64)
-    shift = 5 * np.minimum(place, 12)
-    np.add.at(values, number, (digits & 31) << shift)
-    negative = (digits[last] & 16) != 0
-    values -= negative * (np.int64(1) << (shift[last] + 5).clip(max=62))
-    values[1::2] = np.cumsum(values[1::2])
-    values[2::2] = np.cumsum(values[2::2])
-    counts: List[int] = values.tolist()
-    return counts
+    counts: List[int] = []
+    value = shift = 0
+    for digit in raw:
+        digit -= 48
+        # More than twelve digits would not fit into 64 bits.
+        if digit < 0 or shift > 60:
+            return [-1]
+        value |= (digit & 31) << shift
+        shift += 5
+        if not digit & 32:
+            # The highest bit is the sign.
+            value -= (digit & 16) << (shift - 4)
+            counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+            value = shift = 0
+    return [-1] if shift or not counts else counts
 
 
 def boxes_of_masks(masks: Any) -> np.ndarray:
@@ -332,11 +326,6 @@ def encode_brush(mask: np.ndarray) -> List[int]:
     return packed
 
 
-def _short(value: Any) -> str:
-    """Show a value of a file in a line."""
-    return reprlib.repr(value)
-
-
 def check_boxes(
     boxes: np.ndarray,
     size: Tuple[int, int],
@@ -346,14 +335,13 @@ def check_boxes(
     """Refuse boxes (G, 4) that no image can have.
 
     Args:
-        boxes: The boxes.
+        boxes: x0, y0, x1, y1 in pixels.
         size: Height H and width W of the image.
         outside: Whether a box must lie in 0..W and 0..H.
         margin: By how many pixels it may leave them.
 
     Raises:
-        ValueError: If a box is not finite, inverted or, with ``outside``,
-            not inside the image.
+        ValueError: If a box is not finite, inverted or outside.
     """
     height, width = size
     for box in np.asarray(boxes, dtype=np.float64).reshape(-1, 4).tolist():

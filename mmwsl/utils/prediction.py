@@ -2,7 +2,7 @@
 
 import copy
 import os
-from typing import Any, Dict, List
+from typing import Any, Dict
 
 from mmengine.config import Config
 
@@ -27,15 +27,10 @@ def predict_training_images(cfg: Config) -> Config:
     - ``pipeline``: Other transforms than those of the test.
     - Others are arguments of PseudoLabelWriter.
 
-    Args:
-        cfg: The config of a classifier or of a segmentor of mmseg, which is
-            changed.
-
-    Returns:
-        The config.
+    The config, of a classifier or of a segmentor of mmseg, is changed.
 
     Raises:
-        ValueError: If the config has no labels for ``given_only``.
+        ValueError: If it has no labels for ``given_only``.
     """
     settings = dict(cfg.get('predict') or {})
     if not settings.get('out_dir'):
@@ -48,14 +43,22 @@ def predict_training_images(cfg: Config) -> Config:
     training = dataset.pipeline
     tested = settings.pop('pipeline', cfg.test_dataloader.dataset.pipeline)
     pipeline = [x for x in training[:1] if type_name(x) in _LOADERS]
-    for step in copy.deepcopy(tested):
-        if type_name(step) not in (*_LOADERS, *_TRUTH):
-            step.pop('eval_keys', None)
-            pipeline.append(step)
+    others = (*_LOADERS, *_TRUTH)
+    pipeline += [
+        x for x in copy.deepcopy(tested) if type_name(x) not in others
+    ]
+    for step in pipeline:
+        step.pop('eval_keys', None)
     prefix = dataset.get('data_prefix') or {}
     prefix.pop('seg_map_path', None)
     if crf.get('given_only'):
-        labels = _image_labels(cfg, training)
+        pack = [x for x in training if type_name(x) == 'PackLabelledSegInputs']
+        labels = pack[0]['labels'] if pack else cfg.get('image_labels')
+        if not labels:
+            raise ValueError(
+                f'{cfg.filename}: predict.crf.given_only needs the image '
+                'labels of the training images, as the variable image_labels'
+            )
         pipeline[-1] = dict(type='mmwsl.PackLabelledSegInputs', labels=labels)
     elif type_name(pipeline[-1]) == 'PackSegInputs':
         root = dataset.get('data_root') or ''
@@ -74,16 +77,3 @@ def predict_training_images(cfg: Config) -> Config:
 def type_name(item: Dict[str, Any]) -> str:
     """The name of a type without its scope."""
     return str(item.get('type')).split('.')[-1]
-
-
-def _image_labels(cfg: Config, training: List[Dict[str, Any]]) -> Any:
-    """The data set with the image labels of the training images."""
-    for step in training:
-        if type_name(step) == 'PackLabelledSegInputs':
-            return step['labels']
-    if not cfg.get('image_labels'):
-        raise ValueError(
-            f'{cfg.filename}: predict.crf.given_only needs the image labels '
-            'of the training images, as the variable image_labels'
-        )
-    return cfg.image_labels

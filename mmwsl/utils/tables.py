@@ -31,13 +31,8 @@ def csv_text(rows: Iterable[Sequence[Any]]) -> str:
 def format_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """Align columns: the first to the left, all others to the right.
 
-    Args:
-        header (Sequence[str]): Column titles.
-        rows (Sequence[Sequence]): Cells; a float is a fraction that is shown
-            in percent ('-' for NaN), an int and a str are shown as they are.
-
-    Returns:
-        str: The table, lines joined by newlines.
+    A float is a fraction that is shown in percent ('-' for NaN), an int and a
+    str are shown as they are.
     """
     lines = [list(header)] + [[_cell(x) for x in row] for row in rows]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]

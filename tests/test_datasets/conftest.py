@@ -79,47 +79,30 @@ def empty_voc(tmp_path):
     return _VOCFolder(tmp_path / 'voc')
 
 
+_OBJECTS = [
+    # Image, class, box and mask; the third one is a crowd.
+    (7, 18, [2, 3, 4, 5], [[2, 3, 6, 3, 6, 8, 2, 8]]),
+    (7, 18, [0, 0, 2, 2], [[0, 0, 2, 0, 2, 2, 0, 2]]),
+    (3, 2, [0, 0, 1, 12], dict(size=[12, 16], counts=[0, 12, 180])),
+    (3, 18, [8, 0, 8, 12], [[8, 0, 16, 0, 16, 12, 8, 12]]),
+]
 _COCO = dict(
     images=[
-        dict(id=7, file_name='x/1.jpg', height=12, width=16),
-        dict(id=3, file_name='x/2.jpg', height=12, width=16),
-        dict(id=9, file_name='x/3.jpg', height=12, width=16),
+        dict(id=number, file_name=f'x/{name}.jpg', height=12, width=16)
+        for name, number in (('1', 7), ('2', 3), ('3', 9))
     ],
     # Ids with gaps and out of order, as COCO's are.
     categories=[dict(id=18, name='dog'), dict(id=2, name='bicycle')],
     annotations=[
         dict(
-            id=1,
-            image_id=7,
-            category_id=18,
-            iscrowd=0,
-            bbox=[2, 3, 4, 5],
-            segmentation=[[2, 3, 6, 3, 6, 8, 2, 8]],
-        ),
-        dict(
-            id=2,
-            image_id=7,
-            category_id=18,
-            iscrowd=0,
-            bbox=[0, 0, 2, 2],
-            segmentation=[[0, 0, 2, 0, 2, 2, 0, 2]],
-        ),
-        dict(
-            id=3,
-            image_id=3,
-            category_id=2,
-            iscrowd=1,
-            bbox=[0, 0, 1, 12],
-            segmentation=dict(size=[12, 16], counts=[0, 12, 180]),
-        ),
-        dict(
-            id=4,
-            image_id=3,
-            category_id=18,
-            iscrowd=0,
-            bbox=[8, 0, 8, 12],
-            segmentation=[[8, 0, 16, 0, 16, 12, 8, 12]],
-        ),
+            id=number,
+            image_id=image,
+            category_id=category,
+            iscrowd=int(isinstance(mask, dict)),
+            bbox=box,
+            segmentation=mask,
+        )
+        for number, (image, category, box, mask) in enumerate(_OBJECTS, 1)
     ],
 )
 

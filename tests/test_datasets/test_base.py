@@ -9,8 +9,6 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from mmwsl.datasets import (
-    FolderDataset,
-    SeededDataset,
     ToyDataset,
     WSLDataset,
     base_datasets,
@@ -73,19 +71,20 @@ def test_empty_data_set_names_list_and_root(serialize):
         _Numbers(labels=(), serialize_data=serialize)
 
 
-def test_labels_are_sorted_and_unique():
+def test_entries_hold_ground_truth_in_test_mode_only():
     info = _Numbers(labels=((1, 0, 1),)).get_data_info(0)
     assert info['gt_label'].dtype == np.int64
     assert info['gt_label'].tolist() == [0, 1]
-    assert info['num_classes'] == 2
-    assert 'gt_count' not in info
-
-
-def test_ground_truth_exists_in_test_mode_only():
-    assert 'eval_ann' not in _Numbers().get_data_info(0)
-    assert _Numbers(test_mode=True).get_data_info(0)['eval_ann'] == {
-        'boxes': 1
+    assert set(info) == {
+        'img_id',
+        'img_path',
+        'gt_label',
+        'gt_label_difficult',
+        'num_classes',
+        'sample_idx',
     }
+    info = _Numbers(test_mode=True).get_data_info(0)
+    assert info['eval_ann'] == {'boxes': 1}
 
 
 def test_double_ids_are_refused_or_collected():
@@ -188,12 +187,6 @@ def test_augmentation_depends_on_seed_epoch_and_index_alone():
     assert not torch.equal(alone[:1], other)
 
 
-def test_negative_index_is_the_same_entry():
-    data = _Numbers(pipeline=[draw])
-    set_epoch(data, 2)
-    assert torch.equal(data[-1], data[2])
-
-
 def test_random_states_of_the_main_process_are_left_alone():
     data = _Numbers(pipeline=[draw])
     set_epoch(data, 3)
@@ -213,6 +206,7 @@ def test_without_an_epoch_nothing_is_reseeded():
     assert not torch.equal(data[0], data[0])
     set_epoch(data, 0)
     assert torch.equal(data[0], data[0])
+    assert torch.equal(data[-1], data[2])
     set_epoch(data, -1)
     assert not torch.equal(data[0], data[0])
 
@@ -224,48 +218,21 @@ class Noise(BaseDataset):
         return [dict(number=number) for number in range(4)]
 
 
-def seeded(**kwargs):
-    return SeededDataset(
-        Noise(
-            ann_file='',
-            pipeline=[lambda info: (np.random.rand(), torch.rand(()))],
-        ),
-        **kwargs,
-    )
-
-
-def entries(dataset, workers=0):
-    loader = DataLoader(dataset, batch_size=None, num_workers=workers)
-    return [tuple(float(x) for x in entry) for entry in loader]
-
-
-def test_drawn_from_seed_epoch_and_index():
-    dataset = seeded(seed=3)
-    set_epoch(dataset, 5)
-    first = entries(dataset)
-    assert len(set(first)) == 4
-    np.random.seed(1)
-    torch.manual_seed(1)
-    before = np.random.get_state()[1].copy(), torch.get_rng_state()
-    assert entries(dataset)[::-1] == [dataset[i] for i in (3, 2, 1, 0)]
-    assert (np.random.get_state()[1] == before[0]).all()
-    assert entries(dataset, workers=2) == first
-    set_epoch(dataset, 6)
-    assert set(entries(dataset)).isdisjoint(first)
-    set_epoch(dataset, 5, seed=4)
-    assert set(entries(dataset)).isdisjoint(first)
-    set_epoch(dataset, 5, seed=3)
-    assert entries(dataset) == first
-
-
-def test_what_it_passes_on():
-    toy = dict(type='ToyDataset', num_images=3, image_size=32)
-    dataset = DATASETS.build(dict(type='SeededDataset', dataset=toy))
-    dataset.full_init()
-    assert len(dataset) == 3
-    assert dataset.metainfo == dataset.dataset.metainfo
-    assert dataset.get_data_info(1)['img_id'] == 'toy/0/000001'
-    assert list(base_datasets(dataset)) == [dataset.dataset]
+def test_any_data_set_can_be_seeded():
+    noise = dict(type=Noise, ann_file='', pipeline=[draw])
+    data = DATASETS.build(dict(type='SeededDataset', dataset=noise, seed=3))
+    data.full_init()
+    assert len(data) == 4
+    assert data.metainfo == data.dataset.metainfo
+    assert data.get_data_info(1)['number'] == 1
+    assert list(base_datasets(data)) == [data.dataset]
+    first = _load(data, 0, [0, 5])
+    assert len(first[..., 1:].unique()) == 2 * 4 * 3
+    assert torch.equal(first, _load(data, 2, [0, 5]))
+    set_epoch(data, 5, seed=4)
+    assert not torch.equal(data[3], first[1, 3])
+    set_epoch(data, 5, seed=3)
+    assert torch.equal(data[3], first[1, 3])
 
 
 def test_labels_counts_boxes_and_masks_follow_their_names():
@@ -309,17 +276,6 @@ def test_masks_of_segmentors(tmp_path):
     assert (dataset[0]['gt_seg_map'] == 2).all()
 
 
-def test_folders(tmp_path):
-    for name in ('cat', 'dog'):
-        (tmp_path / name).mkdir()
-        image = Image.fromarray(np.zeros((4, 4, 3), np.uint8))
-        image.save(tmp_path / name / 'a.jpg')
-    dataset = FolderDataset(data_root=str(tmp_path))
-    renumber_classes(dataset, ['dog', 'cat'])
-    labels = {entry['img_id']: entry['gt_label'].tolist() for entry in dataset}
-    assert labels == {'cat/a': [1], 'dog/a': [0]}
-
-
 class _Ids:
     def __init__(self, *ids):
         self.ids = ids
@@ -331,13 +287,10 @@ class _Ids:
         return dict(img_id=self.ids[index])
 
 
-def test_image_ids_in_order():
+def test_image_ids():
     assert image_ids(_Ids('b', 'a', 'a')) == ['b', 'a', 'a']
     both = SimpleNamespace(datasets=[_Ids('x/1'), _Ids('y/1', 'x/2')])
     assert image_ids(both) == ['x/1', 'y/1', 'x/2']
-
-
-def test_two_images_with_one_id():
     both = SimpleNamespace(datasets=[_Ids('a', 'b'), _Ids('b')])
     with pytest.raises(ValueError, match="'b' occurs in two of the data"):
         image_ids(both)

@@ -12,14 +12,14 @@ from mmwsl.datasets.files import (
 )
 
 
-def touch(*paths):
-    for path in paths:
-        path.write_bytes(b'')
+def make(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
 
 
 def test_find_image(tmp_path):
-    names = ('a.png', 'a.txt', 'b.PNG', 'b.jpg', 'c.v2.tif', 'd.xml')
-    touch(*(tmp_path / name for name in names))
+    make(tmp_path, 'a.png', 'a.txt', 'b.PNG', 'b.jpg', 'c.v2.tif', 'd.xml')
     files = FileIndex()
 
     def find(name):
@@ -40,7 +40,7 @@ def test_find_image(tmp_path):
 
 
 def test_exists_reads_each_folder_once(tmp_path, monkeypatch):
-    touch(tmp_path / 'a.xml')
+    make(tmp_path, 'a.xml')
     files = FileIndex()
     listed = []
     listdir = os.listdir
@@ -75,17 +75,7 @@ def test_read_lines(tmp_path):
         read_lines('none.txt', 'list')
 
 
-def make(root, *names):
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-
-
-def test_what_is_no_image_is_passed_over(tmp_path, monkeypatch):
-    said = []
-    monkeypatch.setattr(
-        'mmwsl.utils.files.print_log', lambda text, **_: said.append(text)
-    )
+def test_what_is_no_image_is_passed_over(tmp_path, said):
     root = tmp_path / 'images'
     make(root, 'a.jfif', 'b/c.JPG', 'b/d.heic', 'b/e', 'b/.f.jpg', '.g/h.jpg')
     make(root, '__MACOSX/i.jpg')

@@ -47,7 +47,7 @@ def test_own_order_of_classes(fruit):
 
 
 def test_missing_and_empty_folder(tmp_path):
-    with pytest.raises(FileNotFoundError, match='none: folder of images'):
+    with pytest.raises(FileNotFoundError, match='none: folder'):
         FolderDataset(data_root=str(tmp_path / 'none'))
     with pytest.raises(ValueError, match=f'^{tmp_path}.*: names no class'):
         FolderDataset(data_root=str(tmp_path))
@@ -98,17 +98,9 @@ def test_images_of_nothing_have_counts_of_zero(fruit):
     ('line', 'message'),
     [
         ('apple/1.png,apple,-1', "count '-1' is not a whole number"),
-        ('apple/1.png,apple,1.5', "count '1.5' is not a whole number"),
-        ('apple/1.png,apple,nan', "count 'nan' is not a whole number"),
-        ('apple/1.png,,2', 'a count without class'),
-        ('apple/1.png,apple,1,5', "'1' is a number, so the line must be"),
-        ('apple/1.png,apple|pear,2', "'2' is a number, so the line must be"),
-        (f'apple/1.png,apple,{"9" * 23}', "count '999"),
-        ('apple/1.png', '1 column, expected path,label'),
         (',apple', 'no path in the first column'),
         ('pear/1.jpg,pear,2', "a second count of 'pear'"),
         ('apple/1.png,pear', "'pear' has no count, as it has in other"),
-        ('apple/1.png,pear,', "'pear' has no count, as it has in other"),
     ],
 )
 def test_broken_lines(fruit, line, message):
@@ -122,18 +114,13 @@ def test_broken_lines(fruit, line, message):
     assert found.startswith(message)
 
 
-def test_unknown_class_names_file_and_line(fruit):
+def test_lines_that_do_not_fit_the_data(fruit):
     config = write(fruit, 'pear/1.jpg,pear\napple/1.png,aple\n')
     with pytest.raises(ValueError, match=r"list.csv: line 2: class 'aple'"):
         FolderDataset(metainfo=dict(classes=['apple', 'pear']), **config)
-
-
-def test_missing_image_names_file_and_line(fruit):
     config = write(fruit, 'pear/1.jpg,pear\npear/9.jpg,pear\n')
     with pytest.raises(FileNotFoundError, match=r'line 2: .*pear/9.jpg'):
         FolderDataset(**config)
-    with pytest.raises(FileNotFoundError, match='none.csv: list of images'):
-        FolderDataset(ann_file='none.csv', data_root=str(fruit))
 
 
 def test_masks_in_test_mode_only(fruit):
@@ -149,36 +136,17 @@ def test_masks_in_test_mode_only(fruit):
     assert info['img_id'] == '1'
 
 
-def test_list_that_is_no_text(fruit):
-    (fruit / 'list.csv').write_bytes(b'\xff\xfe\x00\xd8')
-    with pytest.raises(ValueError, match='list.csv: list of images is not'):
-        FolderDataset(data_root=str(fruit), ann_file='list.csv')
-
-
-def test_wrong_option():
-    with pytest.raises(ValueError, match='unknown_class must be'):
-        FolderDataset(unknown_class='skip')
-
-
 def test_a_table_names_all_classes(fruit):
-    config = write(fruit, 'path,pear,fig\npear/1.jpg,1,0\napple/1.png,0,0\n')
-    data = FolderDataset(**config)
-    assert data.classes == ('fig', 'pear')
-    assert [data.get_cat_ids(i) for i in range(2)] == [[1], []]
-    assert 'gt_count' not in data.get_data_info(0)
     config = write(fruit, 'path,pear,fig\npear/1.jpg,4,0\napple/1.png,0,1\n')
     data = FolderDataset(**config)
+    assert data.classes == ('fig', 'pear')
     assert data.get_data_info(0)['gt_count'].tolist() == [0, 4]
     assert data.get_cat_ids(1) == [0]
     with pytest.raises(ValueError, match="class 'fig' is not in the list"):
         FolderDataset(metainfo=dict(classes=['pear']), **config)
 
 
-def test_folders_without_image_are_named(fruit, monkeypatch):
-    said = []
-    monkeypatch.setattr(
-        'mmwsl.utils.files.print_log', lambda text, **_: said.append(text)
-    )
+def test_folders_without_image_are_named(fruit, said):
     (fruit / 'fig').mkdir()
     (fruit / 'fig' / 'a.heic').touch()
     (fruit / '.git').mkdir()
@@ -187,11 +155,7 @@ def test_folders_without_image_are_named(fruit, monkeypatch):
     assert 'no image is in the folder fig' in said[1]
 
 
-def test_images_beside_the_folders_are_named(fruit, write_image, monkeypatch):
-    said = []
-    monkeypatch.setattr(
-        'mmwsl.utils.files.print_log', lambda text, **_: said.append(text)
-    )
+def test_images_beside_the_folders_are_named(fruit, write_image, said):
     write_image(fruit / 'loose.png')
     write_image(fruit / '@eaDir' / 'thumb.png')
     data = FolderDataset(data_root=str(fruit))

@@ -1,7 +1,6 @@
 import pytest
 
 from mmwsl.datasets.label_lists import (
-    is_number,
     parse_labels,
     read_csv,
     read_label_file,
@@ -13,11 +12,6 @@ def test_lines_have_their_numbers(tmp_path):
     path.write_text('path,label\n\n a.jpg , cat|dog \n"b, c.jpg",\n,,\n')
     lines = [(3, ['a.jpg', 'cat|dog']), (4, ['b, c.jpg', ''])]
     assert read_label_file(str(path), 'list') == (lines, None, False)
-
-
-def test_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match='none.csv: list does not'):
-        read_csv(str(tmp_path / 'none.csv'), 'list')
 
 
 @pytest.mark.parametrize(
@@ -33,7 +27,6 @@ def test_missing_file(tmp_path):
         (['a', 'cat', '3.0'], [('cat', 3)]),
         (['a', 'cat', '0'], [('cat', 0)]),
         (['a', 'cat', 'dog'], [('cat', None), ('dog', None)]),
-        (['a', 'cat', '3', '', ''], [('cat', 3)]),
         (['a', '7', '3'], [('7', 3)]),
         (['a', 'cat', '0' * 17 + '3'], [('cat', 3)]),
         (['a', '7'], [('7', None)]),
@@ -53,14 +46,11 @@ def test_labels_and_counts(cells, expected):
         (['a'], '1 column, expected path,label'),
         (['a', 'cat', '-1'], "count '-1' is not a whole number"),
         (['a', 'cat', '1.5'], "count '1.5' is not a whole number"),
-        (['a', 'cat', '1e3'], "count '1e3' is not a whole number"),
         (['a', '', '2'], 'a count without class'),
         (['a', 'cat', '\u00b2'], "count '\u00b2' is not a whole number"),
         (['a', 'cat', '\u00bd'], "count '\u00bd' is not a whole number"),
-        (['a', 'cat', '9' * 23], "count '9{23}' has more than 18 digits"),
         (['a', 'cat', '9' * 5000], "count '9{5000}' has more than 18"),
         (['a', 'cat', '1', '5'], "'1' is a number, so the line must be path,"),
-        (['a', 'cat', '1|5'], "'1' is a number, so"),
         (['a', 'cat|dog', '2'], "'2' is a number, so"),
         (['a', 'cat', '', '2'], "'2' is a number, so"),
         (['a', '2', 'cat'], "'2' is a number, so"),
@@ -71,16 +61,6 @@ def test_labels_and_counts(cells, expected):
 def test_broken_lines(cells, message):
     with pytest.raises(ValueError, match=f'^list.csv: line 1: {message}'):
         parse_labels('list.csv: line 1', cells)
-
-
-def test_numbers():
-    assert [is_number(x) for x in ('1', '-2.5', 'nan', 'cat', '')] == [
-        True,
-        True,
-        True,
-        False,
-        False,
-    ]
 
 
 @pytest.mark.parametrize(

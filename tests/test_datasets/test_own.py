@@ -1,6 +1,5 @@
 """Own data is found in every layout, with the same labels."""
 
-import csv
 import json
 import shutil
 from collections import Counter
@@ -52,20 +51,17 @@ def xml_in_voc_layout(root):
 
 
 def coco(root):
-    images = [
-        dict(id=i, file_name=f'{name}.jpg', width=40, height=32)
-        for i, name in enumerate(OBJECTS)
-    ]
-    annotations = [
-        dict(image_id=i, category_id=CLASSES.index(x) + 5, bbox=[1, 2, 8, 9])
-        for i, objects in enumerate(OBJECTS.values())
-        for x in objects
-    ]
-    for number, item in enumerate(annotations):
-        item.update(id=number, iscrowd=0, area=72)
-    categories = [dict(id=i + 5, name=x) for i, x in enumerate(CLASSES)]
+    objects = [(i, x) for i, xs in enumerate(OBJECTS.values()) for x in xs]
     content = dict(
-        images=images, annotations=annotations, categories=categories
+        images=[
+            dict(id=i, file_name=f'{name}.jpg')
+            for i, name in enumerate(OBJECTS)
+        ],
+        annotations=[
+            dict(id=number, image_id=i, category_id=x, bbox=[1, 2, 8, 9])
+            for number, (i, x) in enumerate(objects)
+        ],
+        categories=[dict(id=x, name=x) for x in CLASSES],
     )
     for name in OBJECTS:
         write_image(root / f'images/{name}.jpg')
@@ -76,13 +72,12 @@ def coco(root):
 
 
 def table_of_counts(root):
-    with open(root / 'counts.csv', 'w', newline='') as file:
-        writer = csv.writer(file)
-        writer.writerow(['path', *CLASSES])
-        for name, objects in OBJECTS.items():
-            write_image(root / f'photos/{name}.jpg')
-            counts = [objects.count(label) for label in CLASSES]
-            writer.writerow([f'{name}.jpg', *counts])
+    rows = [','.join(['path', *CLASSES])]
+    for name, objects in OBJECTS.items():
+        write_image(root / f'photos/{name}.jpg')
+        counts = [str(objects.count(label)) for label in CLASSES]
+        rows.append(','.join([f'{name}.jpg', *counts]))
+    (root / 'counts.csv').write_text('\n'.join(rows))
     return 'photos/'
 
 

@@ -54,15 +54,7 @@ def test_training_entries_hold_no_ground_truth(voc):
     built = VOCImageLevelDataset(data_root=str(voc.root), test_mode=True)
     for given in (source(voc), source(voc, test_mode=True), built):
         data = SingleLabelEntries(given)
-        assert set(data.get_data_info(0)) == {
-            'img_id',
-            'img_path',
-            'gt_label',
-            'gt_label_difficult',
-            'gt_count',
-            'num_classes',
-            'sample_idx',
-        }
+        assert 'eval_ann' not in data.get_data_info(0)
 
 
 def test_ground_truth_is_that_of_the_class(voc, write_mask):

@@ -4,42 +4,13 @@ import numpy as np
 import pytest
 
 from mmwsl.datasets.toy_drawing import (
-    NUM_FAMILIES,
-    NUM_PATTERNS,
     Placed,
     ToyObject,
     ToyScene,
     ToyStyle,
-    _table,
     draw_labels,
-    draw_object,
     draw_scene,
-    render,
-    texture_bank,
 )
-
-
-def test_bank_is_the_same_each_time_and_varied():
-    bank = texture_bank(64)
-    assert texture_bank(64) is bank
-    assert bank.bodies.shape == (NUM_FAMILIES, 64, 64)
-    assert bank.patterns.shape == (NUM_PATTERNS, 64, 64)
-    assert set(np.unique(bank.patterns)) == {0, 255}
-    for tile in (*bank.clouds, *bank.bodies):
-        assert tile.std() > 15
-    # Sensor noise has no bias.
-    assert abs(bank.grain.mean()) < 0.5
-
-
-def test_clouds_are_smooth_and_grain_is_not():
-    bank = texture_bank(64)
-
-    def roughness(tile):
-        steps = np.diff(tile.astype(np.int64), axis=0)
-        return np.abs(steps).mean() / tile.std()
-
-    assert roughness(bank.clouds[0]) < 0.5
-    assert roughness(bank.grain[..., 0]) > 1
 
 
 def test_counts_follow_the_shares():
@@ -48,12 +19,6 @@ def test_counts_follow_the_shares():
     numbers = [len(draw_labels(rng, style, 6)) for _ in range(1000)]
     assert set(numbers) == {1, 2}
     assert np.mean(numbers) == pytest.approx(1.5, abs=0.06)
-
-
-def test_full_evidence_gives_the_favourite_looks():
-    rng = np.random.Generator(np.random.PCG64(0))
-    item = draw_object(rng, ToyStyle(body_evidence=1.0), 5)
-    assert tuple(item) == (5, 2, 0, 1)
 
 
 def square(top, left, side=4, head_rows=1):
@@ -126,25 +91,3 @@ def test_labels_respect_the_limit_and_keep_all_classes():
         rng = np.random.Generator(np.random.PCG64(seed))
         counts = np.bincount(draw_labels(rng, style, 6), minlength=6)
         assert sorted(counts) == [0, 0, 0, 1, 1, 8]
-
-
-def test_table_interpolates():
-    table = _table(np.array([[0.0, 100, 255], [255.0, 100, 0]]))
-    assert table.dtype == np.uint8
-    assert table[[0, 51, 255]].tolist() == [
-        [0, 100, 255],
-        [51, 100, 204],
-        [255, 100, 0],
-    ]
-    table = _table(np.array([[0.0] * 3, [200.0] * 3, [100.0] * 3]))
-    assert table.shape == (256, 3)
-    assert table[0, 0] == 0
-    assert table[128, 0] == 200
-    assert table[255, 0] == pytest.approx(100, abs=1)
-
-
-def test_ground_without_objects_is_textured():
-    rng = np.random.Generator(np.random.PCG64(0))
-    img = render(rng, ToyScene(48), ToyStyle(), 6)
-    assert img.shape == (48, 48, 3)
-    assert img.std() > 5

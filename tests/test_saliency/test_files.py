@@ -46,11 +46,7 @@ def test_what_is_no_map_is_not_written(tmp_path, saliency):
     assert not list(tmp_path.iterdir())
 
 
-def test_says_that_a_mask_of_0_and_1_is_dark(tmp_path, monkeypatch):
-    said = []
-    monkeypatch.setattr(
-        'mmwsl.utils.files.print_log', lambda text, **_: said.append(text)
-    )
+def test_says_that_a_mask_of_0_and_1_is_dark(tmp_path, said):
     for name in ('a', 'b'):
         path = str(tmp_path / f'{name}.png')
         Image.fromarray(np.eye(4, dtype=np.uint8)).save(path)

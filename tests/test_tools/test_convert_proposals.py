@@ -73,7 +73,7 @@ def test_damaged_member(tool, tmp_path, source, capsys):
     content[start : start + 20] = b'\xff' * 20
     (source / 'a.npz').write_bytes(content)
     assert call(tool, source, tmp_path / 'out') == 1
-    assert 'a.npz: is no readable .npz' in error(capsys.readouterr())
+    assert 'a.npz: proposal file holds no plain' in error(capsys.readouterr())
 
 
 def test_errors(tool, tmp_path, source, capsys):

@@ -10,7 +10,6 @@ from mmwsl.utils.arrays import (
     background_score,
     bounded_size,
     maps_to_label,
-    mask_intersections,
     mask_iou,
     resize,
     suppress,
@@ -65,28 +64,25 @@ def test_mirrored_planes_are_turned_back(direction, turned):
     assert unflip(plane.numpy(), direction).tolist() == turned
 
 
-def test_constant_background() -> None:
-    assert background_score(MAPS, 'constant', 0.4).tolist() == [
-        pytest.approx([0.4] * 3)
-    ]
+@pytest.mark.parametrize(
+    ('mode', 'value', 'expected'),
+    [
+        ('constant', 0.4, [0.4] * 3),
+        ('power', 2.0, [0.25, 0.16, 0.0]),
+        ('saliency', 9.0, [1.0, 0.7, 0.0]),
+    ],
+)
+def test_background(mode, value, expected) -> None:
+    saliency = torch.tensor([[0.0, 0.3, 1.0]])
+    score = background_score(MAPS, mode, value, saliency=saliency)
+    assert score.tolist() == [pytest.approx(expected)]
 
 
-def test_power_background() -> None:
-    score = background_score(MAPS, 'power', 2.0)
-    assert score.tolist() == [pytest.approx([0.25, 0.16, 0.0])]
+def test_backgrounds_that_lack_something() -> None:
     nothing_kept = background_score(MAPS[:0], 'power', 2.0)
     assert nothing_kept.tolist() == [[1.0, 1.0, 1.0]]
-
-
-def test_saliency_background() -> None:
-    saliency = torch.tensor([[0.0, 0.3, 1.0]])
-    score = background_score(MAPS, 'saliency', saliency=saliency)
-    assert score.tolist() == [pytest.approx([1.0, 0.7, 0.0])]
     with pytest.raises(ValueError, match='LoadSaliency'):
         background_score(MAPS, 'saliency')
-
-
-def test_unknown_background() -> None:
     with pytest.raises(ValueError, match="'none'"):
         background_score(MAPS, 'none')
 
@@ -153,7 +149,7 @@ def test_iou_is_like_a_loop_over_pairs() -> None:
 def test_intersections_are_exact_above_single_precision() -> None:
     # 2^24 + 1 is the first whole number that float32 does not hold.
     side = np.ones((1, 4097, 4097), dtype=bool)
-    assert mask_intersections(side, side)[0, 0] == 4097**2
+    assert mask_iou(side, side) == 1
 
 
 @pytest.mark.parametrize(('p', 'k'), [(0, 2), (2, 0), (0, 0)])
@@ -178,12 +174,9 @@ def test_suppression_known_answer():
     assert owner.tolist() == [0, 0, 0, 1]
 
 
-def test_equal_scores_keep_their_order():
+def test_suppression_of_equal_scores_and_empty_masks():
     kept, _ = suppress(np.zeros(4), np.eye(4), 0.5)
     assert kept.tolist() == [0, 1, 2, 3]
-
-
-def test_empty_mask_and_no_mask():
     kept, owner = suppress(np.ones(2), np.zeros((2, 2)), 0.0)
     assert kept.tolist() == owner.tolist() == [0, 1]
     kept, owner = suppress(np.zeros(0), np.zeros((0, 0)), 0.3)

@@ -169,8 +169,6 @@ def test_reads_what_training_saves(tmp_path: Path, new_format: bool) -> None:
     'harm',
     [
         Reduced(os.system, 'echo harm'),
-        Reduced(eval, '1 + 1'),
-        Reduced(getattr, HistoryBuffer, '__init__'),
         Reduced(getattr, HistoryBuffer, 'register_statistics'),
         Reduced(getattr, np.ndarray, 'tofile'),
         Reduced(importlib.import_module, 'os'),
@@ -272,13 +270,10 @@ def write_tar(path: Path) -> None:
     'start',
     [
         b'',
-        b'hello',
-        b'too many requests',
         b'<!DOCTYPE html><html>',
         b'version https://git-lfs.github.com/spec/v1\n',
         b'\x80\x02',
         b'PK\x03\x04',
-        b'\x89HDF\r\n',
         None,
     ],
 )

@@ -71,7 +71,7 @@ def test_broken_exif_is_passed_over(tmp_path):
 
 
 @pytest.mark.parametrize('progressive', [False, True])
-@pytest.mark.parametrize('share', [0.2, 0.5, 0.9, 0.98])
+@pytest.mark.parametrize('share', [0.2, 0.9, 0.98])
 @pytest.mark.parametrize('end', [b'', b'\xff\xd9'])
 def test_truncated_jpeg(tmp_path, progressive, share, end):
     content = jpeg(SMOOTH, progressive=progressive)
@@ -191,6 +191,10 @@ def test_sixteen_bits(tmp_path, suffix):
 def test_twelve_bits_in_sixteen(tmp_path, max_value, expected):
     path = str(tmp_path / 'a.png')
     Image.fromarray(np.full((9, 9), 4000, np.uint16)).save(path)
+    with pytest.raises(ValueError, match=r'LoadWSLImage\(max_value=4095\)'):
+        read_image(path)
+    with pytest.raises(ValueError, match=r'a\.png: .*4000, above max_value=7'):
+        read_image(path, max_value=7)
     assert read_image(path, max_value=max_value)[4, 4, 0] == expected
     # Pictures of 8 bits are as they are.
     Image.fromarray(np.full((9, 9), 80, np.uint8)).save(path)
@@ -212,15 +216,6 @@ def test_colours_of_sixteen_bits(tmp_path, suffix, channels):
     assert read_image(path)[4, 4].tolist() == [250, 100, 3]
 
 
-def test_white_is_to_be_said(tmp_path):
-    path = str(tmp_path / 'a.png')
-    Image.fromarray(np.full((9, 9), 4000, np.uint16)).save(path)
-    with pytest.raises(ValueError, match=r'LoadWSLImage\(max_value=4095\)'):
-        read_image(path)
-    with pytest.raises(ValueError, match=r'a\.png: .*4000, above max_value=7'):
-        read_image(path, max_value=7)
-
-
 @pytest.mark.parametrize('mode', ['L', 'LA', 'RGB', 'RGBA', 'P', '1'])
 def test_grey_in_any_mode_is_a_plane(tmp_path, mode):
     path = str(tmp_path / 'a.png')
@@ -231,6 +226,14 @@ def test_grey_in_any_mode_is_a_plane(tmp_path, mode):
     assert np.array_equal(plane > 0, mask > 0)
     if mode != '1':
         assert plane.max() == 255
+
+
+@pytest.mark.parametrize('mode', ['RGBA', 'P'])
+def test_colours_of_any_mode(tmp_path, mode):
+    path = str(tmp_path / 'a.png')
+    picture = Image.new('RGB', (9, 9), (30, 20, 10))
+    picture.convert(mode, palette=Image.Palette.ADAPTIVE).save(path)
+    assert read_image(path)[4, 4].tolist() == [10, 20, 30]
 
 
 def test_colours_are_no_plane(tmp_path):

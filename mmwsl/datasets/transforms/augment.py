@@ -12,6 +12,7 @@ from typing import Sequence, Tuple, Union
 import cv2
 import mmcv
 import numpy as np
+import torchvision
 
 from mmwsl.datasets.transforms.base import Results, Transform
 from mmwsl.registry import TRANSFORMS
@@ -28,10 +29,10 @@ class RandomResizedCrop(Transform):
     largest central part whose aspect ratio is in its range.
 
     Args:
-        scale (int | tuple[int]): Width and height of the result, or both.
-        crop_ratio_range (tuple[float]): Range of the part's area over H * W.
-        aspect_ratio_range (tuple[float]): Range of its width over height.
-        interpolation (str): mmcv's name of the interpolation.
+        scale: Width and height of the result, or both.
+        crop_ratio_range: Range of the part's area over H * W.
+        aspect_ratio_range: Range of its width over height.
+        interpolation: mmcv's name of the interpolation.
 
     Raises:
         ValueError: If a range is not ascending or not positive.
@@ -92,7 +93,7 @@ class RandomCrop(Transform):
     """Cut out a random part of fixed size.
 
     Args:
-        size (int | tuple[int]): Width and height of the part, or both.
+        size: Width and height of the part, or both.
 
     Raises:
         ValueError: If an image is smaller than the part.
@@ -120,17 +121,10 @@ class RandomCrop(Transform):
 class ColorJitter(Transform):
     """Change brightness, contrast, saturation and hue in random order.
 
-    The meaning of the numbers is torchvision's: a factor is uniform in
-    [max(0, 1 - x), 1 + x], or in the range given; the hue is shifted by a
-    share of the colour circle uniform in [-x, x], or in the range given.
-
-    Args:
-        brightness (float | tuple[float]): Factor on all values.
-        contrast (float | tuple[float]): Factor on the distance to the mean
-            grey value of the image.
-        saturation (float | tuple[float]): Factor on the distance to the grey
-            value of the pixel.
-        hue (float | tuple[float]): At most 0.5.
+    The numbers are those of :class:`torchvision.transforms.ColorJitter`: a
+    factor is uniform in [max(0, 1 - x), 1 + x], or in the range given; the
+    hue is shifted by a share of the colour circle uniform in [-x, x], or in
+    the range given.
 
     Raises:
         ValueError: If a number is out of range.
@@ -143,25 +137,28 @@ class ColorJitter(Transform):
         saturation: Strength = 0.0,
         hue: Strength = 0.0,
     ) -> None:
-        self.brightness = _limits('brightness', brightness)
-        self.contrast = _limits('contrast', contrast)
-        self.saturation = _limits('saturation', saturation)
-        self.hue = _limits('hue', hue, center=0.0, low=-0.5, high=0.5)
+        checked = torchvision.transforms.ColorJitter(
+            brightness, contrast, saturation, hue
+        )
+        # Ranges of the factors, None where nothing changes.
+        self.brightness = checked.brightness
+        self.contrast = checked.contrast
+        self.saturation = checked.saturation
+        self.hue = checked.hue
 
     def transform(self, results: Results) -> Results:
         """Change the colours of ``img``, uint8 (H, W, 3) in BGR order."""
         steps = [
-            (adjust_brightness, self.brightness, 1.0),
-            (adjust_contrast, self.contrast, 1.0),
-            (adjust_saturation, self.saturation, 1.0),
-            (adjust_hue, self.hue, 0.0),
+            (adjust_brightness, self.brightness),
+            (adjust_contrast, self.contrast),
+            (mmcv.adjust_color, self.saturation),
+            (adjust_hue, self.hue),
         ]
         random.shuffle(steps)
-        img = results['img']
-        for adjust, limits, neutral in steps:
-            if limits != (neutral, neutral):
-                img = adjust(img, random.uniform(*limits))
-        results['img'] = img
+        for adjust, limits in steps:
+            if limits is not None:
+                factor = random.uniform(*limits)
+                results['img'] = adjust(results['img'], factor)
         return results
 
 
@@ -179,13 +176,6 @@ def adjust_contrast(img: np.ndarray, factor: float) -> np.ndarray:
     return adjust_brightness(img, factor, mean)
 
 
-def adjust_saturation(img: np.ndarray, factor: float) -> np.ndarray:
-    """Multiply the distance to the pixel's grey value."""
-    grey = cv2.cvtColor(img, cv2.COLOR_BGR2GRAY)
-    grey = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
-    return cv2.addWeighted(img, factor, grey, 1 - factor, 0)
-
-
 def adjust_hue(img: np.ndarray, shift: float) -> np.ndarray:
     """Shift the hue by a share of the circle.
 
@@ -195,26 +185,3 @@ def adjust_hue(img: np.ndarray, shift: float) -> np.ndarray:
     table = (np.arange(256) + round(shift * 256)) % 256
     hsv[..., 0] = table.astype(np.uint8)[hsv[..., 0]]
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR_FULL)
-
-
-def _limits(
-    name: str,
-    value: Strength,
-    center: float = 1.0,
-    low: float = 0.0,
-    high: float = math.inf,
-) -> Tuple[float, float]:
-    if isinstance(value, (int, float)):
-        if value < 0:
-            raise ValueError(f'ColorJitter: {name} is negative: {value}')
-        limits = (center - value, center + value)
-        # A factor has no negative values; a shift that is too large is wrong.
-        if center:
-            limits = (max(limits[0], low), limits[1])
-    else:
-        limits = (value[0], value[1])
-    if not low <= limits[0] <= limits[1] <= high:
-        raise ValueError(
-            f'ColorJitter: {name} must be in [{low:g}, {high:g}], got {value}'
-        )
-    return limits

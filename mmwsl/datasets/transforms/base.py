@@ -26,16 +26,9 @@ def image_name(results: Results) -> str:
 def check_size(
     results: Results, shape: Sequence[int], place: str, what: str
 ) -> None:
-    """Refuse what has another size than its image.
+    """Refuse what has another height and width than its image.
 
-    Args:
-        results (dict): With ``ori_shape``, the image's height and width.
-        shape (Sequence[int]): The other height and width.
-        place (str): Where it comes from, for the error.
-        what (str): What it is and the verb, as ``'mask is'``.
-
-    Raises:
-        ValueError: If they differ; names both.
+    The error names ``place``, and ``what`` it is with a verb, as 'mask is'.
     """
     height, width = results['ori_shape'][:2]
     if tuple(shape) != (height, width):

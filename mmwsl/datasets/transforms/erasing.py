@@ -1,6 +1,6 @@
 """Hide the regions that earlier classifiers found."""
 
-from typing import List, Optional, Sequence
+from typing import Optional, Sequence
 
 import numpy as np
 import torch
@@ -27,9 +27,9 @@ class EraseRegions(Transform):
     Required keys: ``img``, ``img_id``. Changed key: ``img``.
 
     Args:
-        folders (Sequence[str]): Folders of regions that are always erased.
-        mean (Sequence[float], optional): Pixel to fill with, in the order of
-            ``img``, which is BGR. By default the loop measures it.
+        folders: Folders of regions that are always erased.
+        mean: Pixel to fill with, in the order of ``img``, which is BGR. By
+            default the loop measures it.
 
     Raises:
         FileNotFoundError: If the regions of an image are missing.
@@ -56,37 +56,29 @@ class EraseRegions(Transform):
         self._mean = torch.zeros(3, dtype=torch.float64).share_memory_()
 
     def watch(self, root: str) -> None:
-        """Erase from now on what a loop mines under ``root``.
+        """Erase from now on what a loop mines in ``root/step_1`` and so on.
 
         It must be called before the workers start.
-
-        Args:
-            root (str): The folder of ``step_1``, ``step_2`` and so on.
         """
         self.root = root
 
     def set_steps(self, steps: int, mean: Sequence[float]) -> None:
-        """Set what is erased, here and in worker processes.
+        """Set how many steps' regions are erased, also in worker processes.
 
-        Args:
-            steps (int): How many steps' regions are erased.
-            mean (Sequence[float]): Pixel to fill with, unless the config
-                has one.
+        They are filled with ``mean`` unless the config has a pixel.
         """
         self._steps.fill_(steps)
         self._mean.copy_(torch.tensor(list(mean), dtype=torch.float64))
-
-    def _all_folders(self) -> List[str]:
-        if self.root is None:
-            return self.folders
-        steps = range(1, int(self._steps) + 1)
-        return self.folders + [step_folder(self.root, step) for step in steps]
 
     def transform(self, results: Results) -> Results:
         """Erase in ``img``."""
         img = results['img']
         hidden = np.zeros(img.shape[:2], bool)
-        for folder in self._all_folders():
+        folders = [*self.folders]
+        if self.root is not None:
+            steps = range(1, int(self._steps) + 1)
+            folders += [step_folder(self.root, step) for step in steps]
+        for folder in folders:
             path = region_file(folder, results['img_id'])
             hidden |= read_regions(path, img.shape[:2])[0].any(axis=0)
         if hidden.any():

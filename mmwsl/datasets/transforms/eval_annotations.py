@@ -18,6 +18,7 @@ from mmwsl.datasets.transforms.base import (
     image_name,
 )
 from mmwsl.registry import TRANSFORMS
+from mmwsl.utils.files import naming
 from mmwsl.utils.images import read_index_mask
 from mmwsl.utils.masks import boxes_of_masks, check_boxes, decode_segmentation
 
@@ -49,22 +50,22 @@ class LoadEvalAnnotations(Transform):
     are left out.
 
     Args:
-        with_seg_map (bool): Whether to load class masks.
-        with_instances (bool): Whether to load boxes.
-        with_masks (bool): Whether to load instances with masks; their boxes
-            are then those of the masks.
-        with_body_seg (bool): Whether to load masks of bodies (toy data).
-        with_loc_mask (bool): Whether to load the mask of the one class that
-            the image is labelled with.
-        loc_mask_size (int): Height and width to which it is resized by
-            nearest neighbour.
-        seg_map_from (str): 'masks', or 'boxes' where there are no masks: the
-            boxes are filled. Pixels in boxes of several classes, and in those
-            of difficult objects alone, are ignored.
-        absent (str): What a mask file is that nowhere shows a class which the
-            image is labelled with: 'warn', 'error' or 'ignore'. With 'warn'
-            a mask that holds nothing but 0 and 255 is an error still: objects
-            were written as 255, which means ignored.
+        with_seg_map: Whether to load class masks.
+        with_instances: Whether to load boxes.
+        with_masks: Whether to load instances with masks; their boxes are then
+            those of the masks.
+        with_body_seg: Whether to load masks of bodies (toy data).
+        with_loc_mask: Whether to load the mask of the one class that the image
+            is labelled with.
+        loc_mask_size: Height and width to which it is resized by nearest
+            neighbour.
+        seg_map_from: 'masks', or 'boxes' where there are no masks: the boxes
+            are filled. Pixels in boxes of several classes, and in those of
+            difficult objects alone, are ignored.
+        absent: What a mask file is that nowhere shows a class which the image
+            is labelled with: 'warn', 'error' or 'ignore'. With 'warn' a mask
+            that holds nothing but 0 and 255 is an error still: objects were
+            written as 255, which means ignored.
 
     Raises:
         FileNotFoundError: If a mask file is missing.
@@ -188,7 +189,7 @@ def _loc_mask(results: Results, size: Tuple[int, int]) -> np.ndarray:
     if 'object_masks' in results['eval_ann']:
         return object_mask(results['eval_ann'], size).astype(np.int64)
     seg_map = _seg_map(results, 'seg_map')
-    mask = (seg_map == _single_label(results) + 1).astype(np.uint8)
+    mask = np.where(seg_map == _single_label(results) + 1, 1, 0)
     mask[seg_map == IGNORED] = IGNORED
     return _resized(mask, size).astype(np.int64)
 
@@ -226,18 +227,18 @@ def _check_shown(results: Results, seg_map: np.ndarray, absent: str) -> None:
 def _instances(results: Results, with_masks: bool) -> Dict[str, Any]:
     """Return boxes, labels and maybe masks of the objects."""
     truth = results['eval_ann']
-    masks: Dict[str, np.ndarray] = {}
+    found: Dict[str, np.ndarray] = {}
     if not with_masks:
         if 'boxes' not in truth:
             raise _missing(results, 'boxes')
         _check_image_size(results)
         boxes = _boxes(results)
     elif 'masks' in truth or 'segmentations' in truth:
-        masks = dict(masks=_listed_masks(results))
+        found['masks'] = _listed_masks(results)
         # Annotations of masks alone have no boxes.
         boxes = truth.get('boxes')
         if boxes is None:
-            boxes = boxes_of_masks(masks['masks'])
+            boxes = boxes_of_masks(found['masks'])
     elif truth.get('instance_map_path'):
         return _masks_of_map(results)
     else:
@@ -246,7 +247,7 @@ def _instances(results: Results, with_masks: bool) -> Dict[str, Any]:
         bboxes=boxes.astype(np.float32),
         labels=truth['labels'].astype(np.int64),
         difficult=truth['difficult'].astype(bool),
-        **masks,
+        **found,
     )
 
 
@@ -257,21 +258,14 @@ def _boxes(results: Results) -> np.ndarray:
     margin = truth.get('box_margin')
     if margin is None:
         return boxes
-    try:
+    name = image_name(results)
+    with naming(f'{truth.get("place", name)} ({name})'):
         check_boxes(boxes, (height, width), margin=margin)
-    except ValueError as error:
-        name = image_name(results)
-        place = truth.get('place', name)
-        raise ValueError(f'{place}: {error} ({name})') from None
     return boxes.clip(0, [width, height, width, height])
 
 
 def _check_image_size(results: Results) -> None:
-    """Refuse objects that were drawn for another picture.
-
-    A size that stays the same when the picture is turned does not tell, which
-    is said.
-    """
+    """Refuse objects of another size; say where turning does not tell."""
     name = image_name(results)
     size = results['eval_ann'].get('size')
     height, width = results['ori_shape']
@@ -349,13 +343,11 @@ def class_masks_of_instances(
 ) -> np.ndarray:
     """Paint the classes of instances, the largest one first.
 
-    Args:
-        masks (np.ndarray): bool (n, H, W).
-        labels (np.ndarray): Their classes (n,).
-        name (str): What to call the image in an error.
+    ``masks`` are bool (n, H, W) of classes ``labels`` (n,); ``name`` is what
+    an error calls the image.
 
     Returns:
-        np.ndarray: int64 (H, W), 0 background, c + 1 class c.
+        int64 (H, W), 0 background, c + 1 class c.
 
     Raises:
         ValueError: If a class would be written as 255, which means ignored.
@@ -376,17 +368,13 @@ def object_mask(
 ) -> np.ndarray:
     """Join the masks of an image's objects and its ignore regions.
 
-    Masks need not have the size of the image: each is brought to ``size`` by
-    nearest neighbour on its own, as published (OpenImages30k).
-
-    Args:
-        annotation (dict): ``object_masks`` and ``ignore_masks``, paths of
-            pictures in which 0 is outside.
-        size (tuple[int]): Height and width of the result.
+    ``object_masks`` and ``ignore_masks`` are paths of pictures in which 0 is
+    outside. They need not have the size of the image: each is brought to
+    ``size`` by nearest neighbour on its own, as published (OpenImages30k).
 
     Returns:
-        np.ndarray: uint8 ``size``: 1 in any object, else 255 in any ignore
-        region, else 0.
+        uint8 ``size``: 1 in any object, else 255 in any ignore region, else
+        0.
 
     Raises:
         FileNotFoundError: If a mask is missing.
@@ -395,15 +383,14 @@ def object_mask(
     joined = np.zeros(size, dtype=np.uint8)
     for key, value in (('ignore_masks', IGNORED), ('object_masks', 1)):
         for path in annotation[key]:
-            plane = (read_index_mask(path) > 0).astype(np.uint8)
-            joined[_resized(plane, size) > 0] = value
+            joined[_resized(read_index_mask(path) > 0, size) > 0] = value
     return joined
 
 
 def _resized(mask: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
-    """Bring a uint8 mask to (height, width) by nearest neighbour."""
+    """Bring a mask to (height, width) by nearest neighbour, as uint8."""
     resized: np.ndarray = cv2.resize(
-        mask, size[::-1], interpolation=cv2.INTER_NEAREST
+        mask.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST
     )
     return resized
 

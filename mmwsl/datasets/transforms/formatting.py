@@ -28,11 +28,9 @@ class PackWSLInputs(Transform):
     ``eval_gt``.
 
     Args:
-        meta_keys (Sequence[str]): Keys that become meta information, those
-            that are there.
-        eval_keys (Sequence[str]): Of ``gt_sem_seg``, ``gt_body_seg``,
-            ``gt_instances``, ``gt_loc_mask``; ``LoadEvalAnnotations``
-            provides them.
+        meta_keys: Keys that become meta information, those that are there.
+        eval_keys: Of ``gt_sem_seg``, ``gt_body_seg``, ``gt_instances``,
+            ``gt_loc_mask``; ``LoadEvalAnnotations`` provides them.
 
     Raises:
         ValueError: If an evaluation key is unknown or not there.
@@ -97,9 +95,9 @@ class PackLabelledSegInputs(Transform):
     Required key: ``img_path``, and what ``packer`` needs.
 
     Args:
-        labels (dict): Config of the data set with image labels.
-        packer (dict, optional): Config of the transform that packs, by
-            default mmseg's PackSegInputs.
+        labels: Config of the data set with image labels.
+        packer: Config of the transform that packs, by default mmseg's
+            PackSegInputs.
 
     Raises:
         ValueError: If ``labels`` is no data set with image labels, or lacks

@@ -3,6 +3,9 @@
 K: classes of an image, (H, W): its size, (h, w): size of a map. What is
 loaded beside an image keeps the image's original size, whatever happens to
 the image: what models predict is brought to that size as well.
+
+Each raises a FileNotFoundError where its file is missing, and a ValueError
+that names it where it is empty, broken, or of another size than its image.
 """
 
 from typing import Any, Optional, Tuple
@@ -40,18 +43,13 @@ class LoadWSLImage(Transform):
     ``exif_orientation``, which says how.
 
     Args:
-        exif_orientation (bool): Whether to turn the image as its EXIF entry
-            says, which is mmcv's default. Masks are often drawn for the
-            unturned image.
-        min_size (int): Smallest accepted height and width, in pixels.
-        max_value (int, optional): What white is in pictures of 16 bits,
-            such as 4095 where a camera has 12 bits. None stands for 65535,
-            and refuses pictures that would then be black.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is empty, truncated, no image, too small or
-            too large, or if it holds values above ``max_value``.
+        exif_orientation: Whether to turn the image as its EXIF entry says,
+            which is mmcv's default. Masks are often drawn for the unturned
+            image.
+        min_size: Smallest accepted height and width, in pixels.
+        max_value: What white is in pictures of 16 bits, such as 4095 where a
+            camera has 12 bits. None stands for 65535, and refuses pictures
+            that would then be black.
     """
 
     def __init__(
@@ -107,13 +105,9 @@ class LoadSaliency(Transform):
     (H, W) in [0, 1].
 
     Args:
-        folder (str): Where the maps are, pictures that
+        folder: Where the maps are, pictures that
             :func:`mmwsl.saliency.read_saliency` reads.
-        suffix (str): What follows the image's id.
-
-    Raises:
-        FileNotFoundError: If the map is missing.
-        ValueError: If it is broken or has another size than its image.
+        suffix: What follows the image's id.
     """
 
     def __init__(self, folder: str, suffix: str = '.png') -> None:
@@ -139,19 +133,14 @@ class LoadProposals(Transform):
     :class:`mmwsl.structures.Proposals`, best first.
 
     Args:
-        folder (str, optional): Where the files are; or one ``.json`` file
-            with the proposals of all images, which every worker reads whole
-            (``convert_proposals.py`` splits it up). With None they are made
-            of the image, which must not be resized yet.
-        suffix (str): What follows the image's id, with any of the endings
-            ``.npz``, ``.npy``, ``.json`` and ``.mat``; see
+        folder: Where the files are; or one ``.json`` file with the proposals
+            of all images, which every worker reads whole
+            (``convert_proposals.py`` splits it up). With None they are made of
+            the image, which must not be resized yet.
+        suffix: What follows the image's id, with any of the endings ``.npz``,
+            ``.npy``, ``.json`` and ``.mat``; see
             :func:`mmwsl.proposals.read_proposals`.
-        max_proposals (int, optional): How many of the best to keep.
-
-    Raises:
-        FileNotFoundError: If the file is missing.
-        ValueError: If it is broken, empty, without proposals, or has another
-            size than the image.
+        max_proposals: How many of the best to keep.
     """
 
     def __init__(
@@ -236,12 +225,10 @@ class LoadAttention(Transform):
     ``gt_label``.
 
     Args:
-        path (str): File of AttentionAccumulationHook.
+        path: File of AttentionAccumulationHook.
 
     Raises:
-        FileNotFoundError: If the file is missing.
-        ValueError: If it lacks the image or one of its classes, or if the
-            transform does not come after ``PackWSLInputs``.
+        ValueError: If the file lacks the image or one of its classes.
     """
 
     def __init__(self, path: str) -> None:
@@ -258,16 +245,12 @@ class LoadAttention(Transform):
             self._shape = self._common_shape(self._attention)
         sample = results['data_samples']
         labels = sample.gt_label.tolist()
-        if labels and sample.img_id not in self._attention:
-            raise ValueError(
-                f'{self.path}: holds no attention of {sample.img_id}'
-            )
         maps = self._attention.get(sample.img_id, {})
         missing = [label for label in labels if label not in maps]
         if missing:
+            what = f'class {missing[0]} of ' if maps else ''
             raise ValueError(
-                f'{self.path}: holds no attention of class {missing[0]} of '
-                f'{sample.img_id}'
+                f'{self.path}: holds no attention of {what}{sample.img_id}'
             )
         stack = np.zeros((len(labels), *self._shape), np.float32)
         for row, label in zip(stack, labels):
@@ -280,15 +263,13 @@ class LoadAttention(Transform):
 
     def _common_shape(self, attention: Attention) -> Tuple[int, ...]:
         """Return the size of all maps: they are stacked in batches."""
-        shapes = {
-            m.shape for maps in attention.values() for m in maps.values()
-        }
+        planes = [m for maps in attention.values() for m in maps.values()]
+        shapes = sorted({plane.shape for plane in planes})
         if not shapes:
             raise ValueError(f'{self.path}: holds no attention at all')
         if len(shapes) > 1:
-            (h, w), (other_h, other_w) = sorted(shapes)[:2]
             raise ValueError(
-                f'{self.path}: holds maps of {w} x {h} and of '
-                f'{other_w} x {other_h}, not of one size'
+                f'{self.path}: holds maps of {shapes[0][::-1]} and of '
+                f'{shapes[1][::-1]} pixels, not of one size'
             )
-        return shapes.pop()
+        return shapes[0]
