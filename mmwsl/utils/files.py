@@ -141,6 +141,8 @@ def read_arrays(
             code, and they are not allowed.
     """
     need_file(path, what)
+    if not os.path.getsize(path):
+        raise ValueError(f'{path}: {what} is empty')
     try:
         data = np.load(path, allow_pickle=allow_pickle)
         return data if isinstance(data, np.ndarray) else dict(data)

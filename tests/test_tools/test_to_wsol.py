@@ -227,8 +227,8 @@ def with_edges(text, edges):
     [
         ([1, 1, 40, 4], 'image 1: box (1, 1, 41, 5) is outside the image'),
         ([5, 1, 0, 4], 'image 1: box (5, 1, 5, 5) is empty'),
-        ([5, 1, -2, 4], 'annotation 1 has the bbox [5, 1, -2, 4], whose'),
-        ([5, 1, np.nan, 4], 'annotation 1 has the bbox [5, 1, nan, 4], exp'),
+        ([5, 1, -2, 4], 'annotation 1 has the bbox [5, 1, -2, 4]: the w'),
+        ([5, 1, np.nan, 4], 'annotation 1 has the bbox [5, 1, nan, 4]: exp'),
     ],
 )
 def test_bad_boxes_of_coco(tool, tmp_path, capsys, box, message):

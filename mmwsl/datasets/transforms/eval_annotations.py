@@ -18,7 +18,6 @@ from mmwsl.datasets.transforms.base import (
     image_name,
 )
 from mmwsl.registry import TRANSFORMS
-from mmwsl.utils.files import naming
 from mmwsl.utils.images import read_index_mask
 from mmwsl.utils.masks import boxes_of_masks, check_boxes, decode_segmentation
 
@@ -258,9 +257,12 @@ def _boxes(results: Results) -> np.ndarray:
     margin = truth.get('box_margin')
     if margin is None:
         return boxes
-    name = image_name(results)
-    with naming(f'{truth.get("place", name)} ({name})'):
+    try:
         check_boxes(boxes, (height, width), margin=margin)
+    except ValueError as error:
+        name = image_name(results)
+        place = truth.get('place', name)
+        raise ValueError(f'{place}: {error} ({name})') from None
     return boxes.clip(0, [width, height, width, height])
 
 

@@ -219,7 +219,7 @@ def test_boxes_beyond_the_image():
     entry = results(boxes=np.array([[-0.9, 0, 5.5, 4]]), **truth)
     found = load(entry)['eval_gt']['gt_instances']['bboxes']
     assert found.tolist() == [[0, 0, 5, 4]]
-    with pytest.raises(ValueError, match=r'a\.json \(a\.jpg\): .* 5 x 4'):
+    with pytest.raises(ValueError, match=r'a\.json: .* 5 x 4 \(a\.jpg\)'):
         load(results(boxes=np.array([[0, 0, 9, 4]]), **truth))
 
 
