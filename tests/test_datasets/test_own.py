@@ -434,7 +434,7 @@ def test_parts_of_coco_with_other_classes(tmp_path):
     path.rename(tmp_path / 'annotations/train.json')
     content['categories'].pop(0)
     content['annotations'] = [
-        x for x in content['annotations'] if x['category_id'] == 6
+        x for x in content['annotations'] if x['category_id'] == 'pear'
     ]
     (tmp_path / 'annotations/val.json').write_text(json.dumps(content))
     data = OwnDataset(data_root=str(tmp_path), split='val')
