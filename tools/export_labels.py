@@ -22,6 +22,7 @@ import os
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from mmwsl.apis import ToolParser, with_progress
+from mmwsl.apis.command_line import add_min_area
 from mmwsl.apis.scoring import read_results
 from mmwsl.datasets.files import files_by_id
 from mmwsl.evaluation.exporting import (
@@ -57,7 +58,7 @@ parser.option(
     'line, or voc; counts.csv and JSON files name them',
     metavar='NAMES',
 )
-parser.option('--min-area', 1, 'leave smaller objects out', metavar='PIXELS')
+add_min_area(parser)
 parser.option(
     '--tolerance',
     0.75,

@@ -32,7 +32,7 @@ from mmengine.utils import ProgressBar
 
 from mmwsl.apis.errors import friendly_errors
 from mmwsl.engine.hooks.run_check_hook import RunCheckHook, check_batches
-from mmwsl.evaluation.exporting import FORMATS
+from mmwsl.evaluation.exporting import FORMATS, MIN_AREA
 from mmwsl.utils.checkpoints import is_whole
 from mmwsl.utils.config import (
     check_config,
@@ -220,8 +220,18 @@ def add_export_options(parser: ToolParser) -> None:
         action='append',
         metavar=('FORMAT', 'DIR'),
     )
-    text = 'leave smaller objects out of --export'
-    parser.option('--min-area', 1, text, metavar='PIXELS')
+    add_min_area(parser)
+
+
+def add_min_area(parser: ToolParser) -> None:
+    """Add ``--min-area`` of exports."""
+    parser.option(
+        '--min-area',
+        MIN_AREA,
+        'leave smaller objects out of exports: in pixels, or below 1 as a '
+        'share of the image',
+        metavar='AREA',
+    )
 
 
 def runner_parser(description: str) -> ToolParser:

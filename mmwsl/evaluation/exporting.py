@@ -39,6 +39,9 @@ from mmwsl.utils.images import voc_color_map
 from mmwsl.utils.masks import boxes_of_masks, decode_mask, encode_mask
 from mmwsl.utils.tables import class_name
 
+# Label maps have specks beside their objects. As a share of the image.
+MIN_AREA = 0.0005
+
 
 def as_dict(
     sample: Union[BaseDataElement, Mapping[str, Any]], classes: Sequence[str]
@@ -133,21 +136,23 @@ def describe_label_map(
 
 
 def find_objects(
-    content: Mapping[str, Any], name: str, min_area: int = 1
+    content: Mapping[str, Any], name: str, min_area: float = MIN_AREA
 ) -> List[Object]:
     """Return the objects of an image, see above.
 
     Args:
         content: As :func:`as_dict` returns it.
         name: What to call the image in errors.
-        min_area: Objects of fewer pixels are left out.
+        min_area: Objects of fewer pixels are left out, below 1 those of a
+            smaller share of the image.
     """
+    share = content['height'] * content['width'] if min_area < 1 else 1
     return [
         Object(
             label, score, encode_mask(mask), boxes_of_masks([mask])[0].tolist()
         )
         for label, score, mask in _masks(content, name)
-        if mask.sum() >= max(min_area, 1)
+        if mask.sum() >= max(min_area * share, 1)
     ]
 
 
@@ -181,7 +186,7 @@ class LabelExport:
         classes: Names of the classes, without background.
         image_dir: The folder of the images, which names of files start in;
             by default each name is the image's id with its file's suffix.
-        min_area: Objects of fewer pixels are left out.
+        min_area: Of :func:`find_objects`.
         tolerance: Of :func:`find_polygons`.
         palette: Colours (C, 3) of the classes; by default VOC's.
         image_url: Put before names of images in Label Studio; by default
@@ -203,7 +208,7 @@ class LabelExport:
         out_dir: Union[str, Path],
         classes: Sequence[str] = (),
         image_dir: Optional[Union[str, Path]] = None,
-        min_area: int = 1,
+        min_area: float = MIN_AREA,
         tolerance: float = 0.75,
         palette: Optional[Sequence[Sequence[int]]] = None,
         image_url: Optional[str] = None,

@@ -84,7 +84,7 @@ def export(images, tmp_path):
 
     def run(kind, classes=CLASSES, **options):
         entries = contents(images).items()
-        options = dict(classes=classes, image_dir=images, **options)
+        options.update(classes=classes, image_dir=images, min_area=1)
         labels = write(kind, tmp_path / 'out', entries, **options)
         assert (labels.images, labels.objects) == (2, 3)
         return tmp_path / 'out'
@@ -247,6 +247,9 @@ def test_small_objects_are_left_out(images):
     content = contents(images)['a b']
     assert len(find_objects(content, 'a', 1)) == 3
     assert len(find_objects(content, 'a', 2)) == 2
+    # A share of the 2400 pixels; by default 0.0005, which are 1.2.
+    assert len(find_objects(content, 'a', 1 / 2400)) == 3
+    assert len(find_objects(content, 'a')) == 2
 
 
 def test_instances_go_before_parts(tmp_path):

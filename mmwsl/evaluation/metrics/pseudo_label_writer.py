@@ -17,6 +17,7 @@ from mmengine.logging import print_log
 
 from mmwsl.datasets.files import image_id
 from mmwsl.evaluation.exporting import (
+    MIN_AREA,
     as_dict,
     describe_instances,
     label_exports,
@@ -247,11 +248,13 @@ class LabelExportMetric(WSLMetric):
     Args:
         export (dict | list): As :func:`mmwsl.evaluation.exporting
             .label_exports` takes it.
-        min_area (int): Objects of fewer pixels are left out.
+        min_area (float): Of :func:`mmwsl.evaluation.exporting.find_objects`.
         options: Arguments of ``WSLMetric``.
     """
 
-    def __init__(self, export: Any, min_area: int = 1, **options: Any) -> None:
+    def __init__(
+        self, export: Any, min_area: float = MIN_AREA, **options: Any
+    ) -> None:
         super().__init__(**options)
         self.export = export
         self.min_area = min_area
