@@ -137,11 +137,7 @@ def save_model(cfg: Config, checkpoint: Dict[str, Any], out: Path) -> Path:
 
 
 def _linear_layer(source: nn.Module, backbone: Any, arch: str) -> str:
-    """Return the name of the only layer behind the features.
-
-    Raises:
-        ValueError: If there are others, or if it is not linear.
-    """
+    """Return the name of the only layer behind the features, if linear."""
     used = set(backbone.net.state_dict())
     behind = {
         key.rpartition('.')[0]: source.get_submodule(key.rpartition('.')[0])

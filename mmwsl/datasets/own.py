@@ -270,10 +270,6 @@ def find_source(
         root: The folder.
         labels: File or folder of the labels in it, or 'folders'.
         table: Arguments of ``FolderDataset`` that say how to read tables.
-
-    Raises:
-        FileNotFoundError: If the folder or ``labels`` does not exist.
-        ValueError: If there are no labels, or more than one kind; names them.
     """
     if not os.path.isdir(root):
         raise FileNotFoundError(f'{root}: folder does not exist')

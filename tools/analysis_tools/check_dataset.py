@@ -148,14 +148,7 @@ def loading_part(pipeline: Sequence[Any]) -> List[Any]:
 
 
 def check(config: Dict[str, Any]) -> Tuple[List[Problem], List[str]]:
-    """Check one data set.
-
-    Args:
-        config (dict): Its config, not that of a wrapper.
-
-    Returns:
-        tuple: Broken items as (file, message), and the lines of the report.
-    """
+    """Check one data set, no wrapper; return broken items and the report."""
     config = copy.deepcopy(dict(config))
     kind = config.get('type')
     found: Any = kind
@@ -194,14 +187,7 @@ def check(config: Dict[str, Any]) -> Tuple[List[Problem], List[str]]:
 def check_label_maps(
     config: Dict[str, Any],
 ) -> Tuple[List[Problem], List[str]]:
-    """Check the images and label maps of a segmentor's data set.
-
-    Args:
-        config (dict): Config of a ``BaseSegDataset`` of mmseg.
-
-    Returns:
-        tuple: As :func:`check`.
-    """
+    """Check the images and label maps of a data set of mmseg likewise."""
     try:
         dataset = DATASETS.build({**config, 'pipeline': [], 'lazy_init': True})
         listed = dataset.ann_file if config.get('ann_file') else ''
