@@ -19,7 +19,7 @@ demo: setup
 
 test: setup
 	# One process a core; more threads in each would only wait for another.
-	OMP_NUM_THREADS=1 $(PYTHON_VENV) -m pytest -q -n auto
+	OMP_NUM_THREADS=1 $(PYTHON_VENV) -m pytest -q -n auto --dist worksteal
 
 lint: setup
 	$(VENV)/bin/ruff check .

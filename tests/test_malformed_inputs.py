@@ -45,7 +45,7 @@ pytestmark = pytest.mark.slow
 # Of a core, and bytes; and what may pass on a clock before a command is stuck.
 SECONDS, MEMORY = 20, 2 * 2**30
 PATIENCE = 120
-BREAKS_OF_FILE = 5
+BREAKS_OF_FILE = 3
 
 
 class Target(NamedTuple):

@@ -88,7 +88,9 @@ def test_own_data_need_one_option(name):
         del options['saliency']
     pipeline = read_pipeline(CONFIG_DIR / name, options, tools=str(TOOLS))
     first, last = pipeline.stages[0], pipeline.stages[-1]
-    assert first.what['args'] == ['/data/mine', '{dir}', '--labels=a.json']
+    args = first.what['args']
+    assert args[:3] == ['/data/mine', '{dir}', '--labels=a.json']
+    assert [x.split('=')[0] for x in args[3:]] == ['--columns', '--max-value']
     assert 'generated' not in [stage.name for stage in pipeline.stages]
     assert 'SegmentationClass' not in str(pipeline)
     assert last.name == 'results'
