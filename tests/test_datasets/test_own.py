@@ -288,10 +288,10 @@ def test_labels_are_chosen_by_name(tmp_path):
         (
             lambda root: [
                 write_image(root / 'cat/a.png'),
-                (root / 'cat/a.png').rename(root / 'cat/caf\udce9.png'),
+                (root / 'cat/a.png').rename(root / 'cat/b\udce9.png'),
             ],
             ValueError,
-            r"cat/caf\\udce9.png' is no UTF-8",
+            r"cat/b\\udce9.png' is no UTF-8",
         ),
         (
             lambda root: write_xml(root / 'a.xml', ['cat']),
