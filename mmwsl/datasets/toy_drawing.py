@@ -219,25 +219,34 @@ class ToyScene:
         self.objects: List[Placed] = []
         self.owner = np.zeros((size, size), dtype=np.uint8)
         self.part = np.zeros((size, size), dtype=np.uint8)
+        # Pixels of object and head, (n, 2): all of them, and those visible.
+        self._areas = np.zeros((0, 2), dtype=np.int64)
+        self._visible = np.zeros((0, 2), dtype=np.int64)
 
     def put(self, placed: Placed, style: ToyStyle) -> bool:
         """Lay an object on top; False if it would hide too much."""
         top, bottom, left, right = placed.box
-        number = len(self.objects) + 1
-        owner, part = self.owner.copy(), self.part.copy()
-        owner[top:bottom, left:right][placed.mask] = number
-        part[top:bottom, left:right][placed.mask] = 0
-        part[top:bottom, left:right][placed.head] = number
-        for plane, name, least in (
-            (owner, 'mask', style.min_visible),
-            (part, 'head', style.min_head_visible),
-        ):
-            visible = np.bincount(plane.ravel(), minlength=number)[1:number]
-            areas = [getattr(item, name).sum() for item in self.objects]
-            if (visible < np.array(areas) * least).any():
-                return False
+        owner = self.owner[top:bottom, left:right]
+        part = self.part[top:bottom, left:right]
+        length = len(self.objects) + 1
+        hidden = np.stack(
+            [
+                np.bincount(plane[placed.mask], minlength=length)[1:]
+                for plane in (owner, part)
+            ],
+            axis=1,
+        )
+        visible = self._visible - hidden
+        limits = (style.min_visible, style.min_head_visible)
+        if (visible < self._areas * limits).any():
+            return False
         self.objects.append(placed)
-        self.owner, self.part = owner, part
+        owner[placed.mask] = length
+        part[placed.mask] = 0
+        part[placed.head] = length
+        area = np.array([[placed.mask.sum(), placed.head.sum()]])
+        self._areas = np.concatenate([self._areas, area])
+        self._visible = np.concatenate([visible, area])
         return True
 
 
