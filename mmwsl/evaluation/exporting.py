@@ -151,26 +151,29 @@ def find_objects(
         Object(
             label, score, encode_mask(mask), boxes_of_masks([mask])[0].tolist()
         )
-        for label, score, mask in _masks(content, name)
-        if mask.sum() >= max(min_area * share, 1)
+        for label, score, mask in _masks(content, name, min_area * share)
     ]
 
 
 def _masks(
-    content: Mapping[str, Any], name: str
+    content: Mapping[str, Any], name: str, least: float
 ) -> Iterator[Tuple[int, Optional[float], np.ndarray]]:
-    """Yield class, score and mask of each object, one at a time."""
+    """Yield class, score and mask of each object of enough pixels."""
+    least = max(least, 1)
     shape = content['height'], content['width']
     if 'instances' in content:
         for item in content['instances']:
             mask = decode_mask(item['segmentation'], name, shape)
-            yield item['label'], item.get('score'), mask
+            if mask.sum() >= least:
+                yield item['label'], item.get('score'), mask
         return
     scores = dict(enumerate(content.get('scores', ())))
     for item in content.get('segments', ()):
         mask = decode_mask(item['segmentation'], name, shape)
-        number, parts = cv2.connectedComponents(mask.astype(np.uint8))
-        for part in range(1, number):
+        _, parts = cv2.connectedComponents(mask.astype(np.uint8))
+        # Specks are many, and get no mask of their own.
+        areas = np.bincount(parts.ravel())
+        for part in np.flatnonzero(areas[1:] >= least) + 1:
             yield item['label'], scores.get(item['label']), parts == part
 
 
