@@ -4,6 +4,7 @@ Tables of patterns rename the tensors; docs/peers.md says which networks equal
 which. Nothing of those programs is needed, and nothing in a file is executed.
 """
 
+import argparse
 import re
 from collections import Counter
 from pathlib import Path
@@ -32,7 +33,6 @@ from mmwsl.apis.classifiers import (
     save_model,
 )
 from mmwsl.apis.command_line import ToolParser
-from mmwsl.apis.errors import friendly_errors
 from mmwsl.datasets.voc import VOC_CLASSES
 from mmwsl.registry import MODELS
 from mmwsl.utils.checkpoints import load_state, read_checkpoint
@@ -160,25 +160,29 @@ def convert_peer(
     return Converted(cfg, checkpoint, names, left, new)
 
 
-def convert_command(peer: str, argv: Optional[Sequence[str]] = None) -> str:
-    """Run the command of a peer; returns what went where."""
+def peer_parser(peer: str) -> ToolParser:
+    """Return the command line of a peer's converter."""
     parser = ToolParser(
         f'Turn a checkpoint of the program of {peer} into one of mmwsl, and '
         'write its config beside it; see docs/peers.md'
     )
     parser.add_argument('file', help='the checkpoint')
     parser.add_argument('out', type=Path, help='checkpoint to write, *.pth')
-    parser.add_argument(
+    parser.option(
         '--classes',
-        help='text file with the names of the classes, one a line, where '
-        'they are not those of the published data',
+        None,
+        'text file with the names of the classes, one a line, where they are '
+        'not those of the published data',
     )
     parser.cfg_options()
-    args = parser.parse_args(argv)
-    with friendly_errors():
-        check_checkpoint(args.out)
-        found = convert_peer(peer, args.file, args.classes, args.cfg_options)
-        config = save_model(found.cfg, found.checkpoint, args.out)
+    return parser
+
+
+def convert_file(peer: str, args: argparse.Namespace) -> str:
+    """Write what :func:`peer_parser` was told; say what went where."""
+    check_checkpoint(args.out)
+    found = convert_peer(peer, args.file, args.classes, args.cfg_options)
+    config = save_model(found.cfg, found.checkpoint, args.out)
     parts = Counter(
         f'{old.split(".")[0]} -> {new.split(".")[0]}'
         for old, new in found.names.items()

@@ -1,14 +1,16 @@
 """Convert a checkpoint of NSROM; see docs/peers.md."""
 
-from typing import Optional, Sequence
+import argparse
 
-from mmwsl.apis.peers import convert_command
+from mmwsl.apis.peers import convert_file, peer_parser
+
+parser = peer_parser('nsrom')
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+@parser.command
+def main(args: argparse.Namespace) -> None:
     """Convert, and say what went where."""
-    print(convert_command('nsrom', argv))
-    return 0
+    print(convert_file('nsrom', args))
 
 
 if __name__ == '__main__':
