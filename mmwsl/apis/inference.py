@@ -750,6 +750,13 @@ def prediction_pipeline(cfg: Config) -> List[Dict[str, Any]]:
     ]
 
 
+def insert_proposals(pipeline: List[Dict[str, Any]]) -> None:
+    """Let a pipeline make proposals of the images, in place."""
+    # Behind the image's loading; drawn images are there already.
+    loaded = type_name(pipeline[0]) == 'LoadWSLImage'
+    pipeline.insert(int(loaded), dict(type='mmwsl.MakeProposals'))
+
+
 def predict_entries(
     model: BaseModel, dataset: Any, indices: Sequence[int]
 ) -> Iterator[Any]:

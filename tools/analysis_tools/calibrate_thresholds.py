@@ -29,6 +29,7 @@ from mmwsl.apis import (
 )
 from mmwsl.apis.inference import (
     innermost,
+    insert_proposals,
     is_segmentor,
     predict_entries,
     prediction_pipeline,
@@ -114,9 +115,7 @@ def build_dataset(cfg: Config, args: argparse.Namespace) -> Any:
         elif type_name(step) != 'LoadProposals':
             pipeline.append(step)
     if truth == 'proposals':
-        # Behind the image's loading; drawn images are there already.
-        loaded = type_name(pipeline[0]) == 'LoadWSLImage'
-        pipeline.insert(int(loaded), dict(type='mmwsl.MakeProposals'))
+        insert_proposals(pipeline)
     source = innermost(dataset_config(cfg, args.split))
     if needed:
         source = {**source, 'test_mode': True}

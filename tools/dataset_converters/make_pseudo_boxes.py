@@ -19,13 +19,13 @@ from mmwsl.apis import (
     load_config,
 )
 from mmwsl.apis.inference import (
+    insert_proposals,
     predict_entries,
     prediction_pipeline,
 )
 from mmwsl.datasets.transforms import LoadProposals
 from mmwsl.proposals.pseudo_boxes import pseudo_box, write_boxes
 from mmwsl.registry import DATASETS
-from mmwsl.utils.prediction import type_name
 
 import numpy as np
 
@@ -51,9 +51,7 @@ def main(args: argparse.Namespace) -> None:
     settings = dataset_config(cfg, args.split)
     pipeline = prediction_pipeline(cfg)
     if not args.proposals:
-        # Behind the image's loading; drawn images are there already.
-        loaded = type_name(pipeline[0]) == 'LoadWSLImage'
-        pipeline.insert(int(loaded), dict(type='mmwsl.MakeProposals'))
+        insert_proposals(pipeline)
     dataset = DATASETS.build({**settings, 'pipeline': pipeline})
     model = init_model(cfg, args.checkpoint, args.device)
     load = LoadProposals(args.proposals) if args.proposals else None
