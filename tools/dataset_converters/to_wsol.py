@@ -134,11 +134,11 @@ def annotation_place(source: Any, info: Dict[str, Any]) -> str:
 
 
 def truth_lines(
-    args: argparse.Namespace, data: Any, info: Dict[str, Any], file: str
+    data: Any, info: Dict[str, Any], file: str, kind: str, folder: str
 ) -> List[str]:
-    """Return the lines of an entry's boxes, or write its masks."""
+    """Return the lines of an entry's boxes, or write its masks to a folder."""
     truth, label = info.get('eval_gt', {}), int(info['gt_label'][0])
-    if args.truth == 'box':
+    if kind == 'box':
         with naming(annotation_place(data.source, info)):
             found = gt_boxes({**info, **truth})
             boxes = whole_boxes(found, info['ori_shape'])
@@ -150,13 +150,13 @@ def truth_lines(
         names[1] = ''
     for name, mask in zip(names, (values == label + 1, values == 255)):
         if name:
-            path = join_inside(os.path.join(args.part, 'masks'), name)
+            path = join_inside(folder, name)
             write_image(path, mask[..., None].astype(np.uint8) * 255)
     return [','.join((file, *names))]
 
 
-def write(args: argparse.Namespace) -> int:
-    """Write all entries into the folder ``part``; return their number."""
+def write(args: argparse.Namespace, root: str) -> int:
+    """Write all entries into a folder; return their number."""
     data = build(args)
     lines: Dict[str, List[str]] = dict(
         image_ids=[], class_labels=[], image_sizes=[]
@@ -177,8 +177,10 @@ def write(args: argparse.Namespace) -> int:
         lines['class_labels'].append(f'{file},{info["gt_label"][0]}')
         lines['image_sizes'].append(f'{file},{width},{height}')
         if args.truth != 'none':
-            lines['localization'] += truth_lines(args, data, info, file)
-        copy = join_inside(os.path.join(args.part, 'images'), file)
+            lines['localization'] += truth_lines(
+                data, info, file, args.truth, os.path.join(root, 'masks')
+            )
+        copy = join_inside(os.path.join(root, 'images'), file)
         if not info['img_path']:
             write_image(copy, info['img'][..., ::-1])
         elif args.write_images:
@@ -189,7 +191,7 @@ def write(args: argparse.Namespace) -> int:
             lines.setdefault('image_paths', []).append(f'{file},{path}')
     for name, content in lines.items():
         text = ''.join(f'{line}\n' for line in content)
-        path = os.path.join(args.part, 'metadata', f'{name}.txt')
+        path = os.path.join(root, 'metadata', f'{name}.txt')
         write_whole(path, text.encode())
     return len(lines['image_ids'])
 
@@ -199,8 +201,8 @@ def main(args: argparse.Namespace) -> None:
     """Write the layout and say how to read it."""
     if os.path.exists(args.out_dir) and os.listdir(args.out_dir):
         raise ValueError(f'{args.out_dir}: is not empty; name a new folder')
-    with whole_folder(args.out_dir) as args.part:
-        number = write(args)
+    with whole_folder(args.out_dir) as root:
+        number = write(args, root)
     print(
         f'{args.out_dir}: {number} entries\n'
         f"Read them with dict(type='WSOLDataset', data_root='{args.out_dir}', "
