@@ -63,7 +63,7 @@ def read_proposals(path: str) -> Proposals:
         elif suffix == '.mat':
             found = _read_mat(path)
         else:
-            found = _read_arrays(path)
+            found = _from_arrays(read_arrays(path, _WHAT))
         return _best_first(found)
 
 
@@ -103,11 +103,11 @@ def read_parameters(path: str) -> Optional[Dict[str, Any]]:
     Raises:
         ValueError: If the file, of which all is read, is broken.
     """
-    read_proposals(path)
     content = read_arrays(path, _WHAT)
-    if 'parameters' not in content:
-        return None
     with naming(path):
+        _best_first(_from_arrays(content))
+        if 'parameters' not in content:
+            return None
         return dict(json.loads(str(content['parameters'])))
 
 
@@ -257,8 +257,7 @@ def _from_stack(masks: np.ndarray, scores: Any) -> Proposals:
     return Proposals(masks, scores)
 
 
-def _read_arrays(path: str) -> Proposals:
-    content = read_arrays(path, _WHAT)
+def _from_arrays(content: Any) -> Proposals:
     if isinstance(content, np.ndarray):
         content = {'masks': content}
     scores = content.get('scores')
