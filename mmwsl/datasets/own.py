@@ -47,6 +47,7 @@ _PARTS = {
     'test': ('test', 'testing'),
 }
 _UNLABELLED = ('unlabelled', 'unlabeled')
+_IMAGE_FOLDERS = ('images', 'imgs', 'jpegimages')
 _TABLES = ('.csv', '.tsv')
 _COCO = {'images', 'annotations', 'categories'}
 _CHOOSE = (
@@ -293,6 +294,7 @@ def find_source(
             'labels=folders for one folder a class'
         )
     if not kinds:
+        _check_classes(place)
         return 'folders', _folder_parts(place)
     ((kind, paths),) = kinds.items()
     if kind == 'xml':
@@ -429,6 +431,19 @@ def _image_folder(
         if files.find_image(os.path.join(folder, name)):
             return os.path.abspath(folder)
     return os.path.abspath(root)
+
+
+def _check_classes(root: str) -> None:
+    """Refuse folders that hold the images of other layouts, not a class."""
+    for folder in (root, *(os.path.join(root, x) for x in _folders(root))):
+        for name in _folders(folder):
+            if name.lower() in _IMAGE_FOLDERS:
+                raise ValueError(
+                    f'{folder}: {name} is hardly a class; export labels of '
+                    'YOLO, or masks, as a COCO json, or say labels=PATH if a '
+                    'folder PATH holds one folder a class, labels=folders if '
+                    'all is right as it is'
+                )
 
 
 def _folder_parts(root: str) -> Parts:

@@ -386,6 +386,30 @@ def test_a_class_may_be_called_train(tmp_path):
     assert data.summary()['images'] == dict(fast=1)
 
 
+@pytest.mark.parametrize(
+    'files',
+    [
+        ['images/train/a.jpg', 'labels/train/a.txt', 'data.yaml'],
+        ['train/images/a.jpg', 'train/labels/a.txt', 'valid/images/b.jpg'],
+        ['JPEGImages/a.jpg', 'SegmentationClass/a.png'],
+        ['images/a.jpg'],
+    ],
+)
+def test_folders_of_other_layouts_are_no_classes(files, tmp_path):
+    for name in files:
+        path = tmp_path / name
+        if path.suffix in ('.jpg', '.png'):
+            write_image(path)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text('0 0.5 0.5 0.2 0.2')
+    with pytest.raises(ValueError, match='hardly a class; export .*YOLO'):
+        OwnDataset(data_root=str(tmp_path)).full_init()
+    if len(files) == 1:
+        data = OwnDataset(data_root=str(tmp_path), labels='folders')
+        assert tuple(data.classes) == ('images',)
+
+
 def test_folders_go_before_files_by_name(tmp_path):
     folders(tmp_path, ['.'])
     (tmp_path / 'notes.csv').write_text('who,when\nme,now\n')
