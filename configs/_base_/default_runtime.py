@@ -21,6 +21,8 @@ default_hooks = dict(
     visualization=dict(type='WSLVisualizationHook'),
     # For mmseg.IoUMetric and its like.
     background=dict(type='BackgroundClassHook'),
+    # For FaithfulnessMetric, which asks the model.
+    asked=dict(type='MetricModelHook'),
 )
 custom_hooks = [dict(type='EpochSeedHook')]
 env_cfg = dict(

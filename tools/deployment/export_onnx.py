@@ -79,9 +79,7 @@ class ExportedClassifier(nn.Module):
             if head.count_reduction == 'mean':
                 values = values / (values.shape[2] * values.shape[3])
             density = [values.sum(dim=(2, 3)), values]
-        logits = head.scores(maps)
-        scores = logits.sigmoid() if head.multi_label else logits.softmax(1)
-        return (scores, maps, *density)
+        return (head.activate(head.scores(maps)), maps, *density)
 
 
 class ExportedSegmentor(nn.Module):

@@ -6,6 +6,7 @@ from mmwsl.engine.hooks.attention_accumulation_hook import (
 )
 from mmwsl.engine.hooks.background_class_hook import BackgroundClassHook
 from mmwsl.engine.hooks.dense_crf_hook import DenseCRFHook
+from mmwsl.engine.hooks.metric_model_hook import MetricModelHook
 from mmwsl.engine.hooks.pseudo_label_guard_hook import PseudoLabelGuardHook
 from mmwsl.engine.hooks.run_check_hook import RunCheckHook
 from mmwsl.engine.hooks.seed_and_epoch import (
@@ -23,6 +24,7 @@ __all__ = [
     'EpochSeedHook',
     'HeadEpochHook',
     'LastValidationHook',
+    'MetricModelHook',
     'PseudoLabelGuardHook',
     'RunCheckHook',
     'WSLVisualizationHook',

@@ -14,6 +14,7 @@ from mmwsl.evaluation.functional.classification import (
     topk_hits,
 )
 from mmwsl.evaluation.functional.counting import count_errors
+from mmwsl.evaluation.functional.faithfulness import faithfulness_scores
 from mmwsl.evaluation.functional.instances import (
     instance_scores,
     map_parts,
@@ -37,6 +38,7 @@ __all__ = [
     'best_ious',
     'box_ious',
     'count_errors',
+    'faithfulness_scores',
     'instance_scores',
     'label_map_histograms',
     'map_parts',

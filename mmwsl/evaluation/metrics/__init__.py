@@ -5,6 +5,7 @@ from mmwsl.evaluation.metrics.classification import (
     MultiLabelMetric,
 )
 from mmwsl.evaluation.metrics.count_metric import CountMetric
+from mmwsl.evaluation.metrics.faithfulness_metric import FaithfulnessMetric
 from mmwsl.evaluation.metrics.instance_ap_metric import InstanceAPMetric
 from mmwsl.evaluation.metrics.localisation import MaxBoxAccMetric, PxAPMetric
 from mmwsl.evaluation.metrics.prm_quality_metric import PRMQualityMetric
@@ -18,6 +19,7 @@ from mmwsl.evaluation.metrics.seed_iou_metric import SeedIoUMetric
 __all__ = [
     'AccuracyMetric',
     'CountMetric',
+    'FaithfulnessMetric',
     'InstanceAPMetric',
     'LabelExportMetric',
     'MaxBoxAccMetric',

@@ -16,6 +16,7 @@ from mmwsl.models.checks import (
     check_class_weights,
     check_normalisation,
 )
+from mmwsl.models.heads.cam_head import valid_cells
 from mmwsl.registry import MODELS
 from mmwsl.structures import WSLDataSample
 
@@ -117,6 +118,19 @@ class WSLClassifier(BaseModel):
     def class_maps(self, inputs: Tensor) -> Tensor:
         """Return the class maps (N, C, h, w) of images (N, 3, H, W)."""
         return self.head(self.extract_feat(inputs))
+
+    def probabilities(
+        self, inputs: Tensor, img_shape: Tuple[int, int]
+    ) -> Tensor:
+        """Return class probabilities (N, C) of images (N, 3, H, W).
+
+        Args:
+            inputs: Normalised images, perhaps padded at the bottom and right.
+            img_shape: Their size without padding.
+        """
+        size = (inputs.shape[2], inputs.shape[3])
+        maps = valid_cells(self.class_maps(inputs), img_shape, size)
+        return self.head.activate(self.head.scores(maps.float()))
 
     def forward(
         self,

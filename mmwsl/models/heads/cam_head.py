@@ -148,6 +148,12 @@ class CAMHead(BaseModule):
         """Pool class maps (N, C, h, w) to logits (N, C)."""
         return global_pool(class_maps, self.pooling, self.sharpness)
 
+    def activate(self, logits: Tensor) -> Tensor:
+        """Turn logits (N, C) into probabilities."""
+        if self.multi_label:
+            return logits.sigmoid()
+        return logits.softmax(dim=-1)
+
     def loss(
         self, feats: Sequence[Tensor], data_samples: Sequence[WSLDataSample]
     ) -> Dict[str, Tensor]:
@@ -281,9 +287,7 @@ class CAMHead(BaseModule):
         """Average one image's class probabilities (C,) over its views."""
         valid = [valid_cells(v, img_shape, input_shape) for v in views]
         logits = torch.cat([self.scores(v[None].float()) for v in valid])
-        if self.multi_label:
-            return logits.sigmoid().mean(dim=0)
-        return logits.softmax(dim=-1).mean(dim=0)
+        return self.activate(logits).mean(dim=0)
 
     def _predicted(self, scores: Tensor) -> Tensor:
         """Return the predicted classes (k,) of one image."""
