@@ -5,7 +5,7 @@ PYTHON_VENV := $(VENV)/bin/python
 DEMO_CONFIG ?= configs/cam/cam_r18_toy.py
 DEMO_DIR ?= work_dirs/demo
 
-.PHONY: demo test lint setup clean
+.PHONY: demo test lint docs setup clean
 
 demo: setup
 	$(PYTHON_VENV) tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO_DIR)
@@ -27,11 +27,15 @@ lint: setup
 	$(VENV)/bin/mypy
 	$(VENV)/bin/codespell
 
+docs: setup
+	$(PYTHON_VENV) -m sphinx -q -W --keep-going -c docs . docs/_build
+	@echo 'The site: $(abspath docs/_build/index.html)'
+
 setup:
 	@scripts/setup_env.sh
 
 # Keeps .venv and the built mmcv wheel.
 clean:
-	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache \
+	rm -rf build dist docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache \
 	    $(DEMO_DIR)
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

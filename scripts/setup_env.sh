@@ -94,7 +94,9 @@ install_mmcv() {
     ops_work && return
     torch=$(installed torch)
     torch=${torch%%+*}
-    name="mmcv-$(pinned mmcv)-*.whl"
+    # Wheels of other Pythons may lie there as well, and stay.
+    name=$("$py" -c 'import sys; print("cp%d%d" % sys.version_info[:2])')
+    name="mmcv-$(pinned mmcv)-$name-*.whl"
     for wheel in ../shared/wheels/torch"$torch"/$name; do
         [[ -f $wheel ]] && install_wheel "$wheel" && return
     done
@@ -122,9 +124,10 @@ say "setting up $venv: torch, OpenMMLab and mmwsl itself. This happens once;" \
     "on two cores, unless a wheel for this torch is at hand."
 make_venv
 install_torch
-say 'installing OpenMMLab, timm and the tools for tests and linting'
+say 'installing OpenMMLab, timm and the tools for tests, linting and docs'
 install -r requirements/runtime.txt -r requirements/openmmlab.txt \
-    -r requirements/tests.txt -r requirements/dev.txt
+    -r requirements/tests.txt -r requirements/dev.txt \
+    -r requirements/docs.txt
 install_mmcv
 say 'installing mmwsl (editable)'
 install --no-deps --no-build-isolation -e .
