@@ -159,7 +159,7 @@ class OwnDataset(WSLDataset):
             'gt_count' in info for infos in parts.values() for info in infos
         )
         used = {i['img_path'] for infos in parts.values() for i in infos}
-        found = find_files(root, silent=True)
+        found = _find_images(root)
         for path in found:
             # What the system calls it in bytes that are no text.
             if path.encode(errors='replace').decode() != path:
@@ -483,10 +483,23 @@ def _folder_parts(root: str) -> Parts:
     return {'': dict(config, data_prefix=dict(img_path=root))}
 
 
+def _find_images(root: str) -> List[str]:
+    """Find images, and not the masks of VOC's layout, named like them."""
+    found = find_files(root, silent=True)
+    folder = os.path.join(root, 'JPEGImages', '')
+    names = {image_id(x, folder) for x in found if x.startswith(folder)}
+    return [
+        path
+        for path in found
+        if path.startswith(folder)
+        or image_id(path, root).rpartition('/')[2] not in names
+    ]
+
+
 def _xml_parts(root: str, place: str, paths: List[str]) -> Parts:
     """Find the images of XML files, and lists of parts."""
     images: Dict[str, List[str]] = defaultdict(list)
-    for path in find_files(root, silent=True):
+    for path in _find_images(root):
         images[image_id(path, root).rpartition('/')[2]].append(path)
     pairs: Dict[str, str] = {}
     names = set()

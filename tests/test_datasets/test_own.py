@@ -184,6 +184,8 @@ def test_lists_of_voc(tmp_path):
     (lists / 'train.txt').write_text('a\nb\n')
     (lists / 'val.txt').write_text('d\n')
     write_image(tmp_path / 'JPEGImages/z.jpg')
+    for name in 'ace':
+        write_image(tmp_path / f'SegmentationClass/{name}.png')
     assert len(OwnDataset(data_root=str(tmp_path))) == 2
     val = OwnDataset(data_root=str(tmp_path), split='val')
     assert val.get_data_info(0)['img_id'] == 'JPEGImages/d'
