@@ -17,7 +17,6 @@ LOADED = re.compile(
     r'|<link[^>]+rel="(?:stylesheet|preload|preconnect|icon)"[^>]*'
     r'href="([^"]+)"|@import|url\((https?:[^)]+)\)'
 )
-HREF = re.compile(r'href="([^":#]+\.html)(?:#[^"]*)?"')
 
 
 @pytest.fixture(scope='module')
@@ -54,18 +53,11 @@ def test_nothing_is_loaded_from_outside(site):
     assert number > len(files)
 
 
-def test_two_clicks_lead_to_what_newcomers_look_for(site):
-    reached = {site / 'index.html'}
-    # One more, since the first page leads on by itself.
-    for _ in range(3):
-        for page in list(reached):
-            links = HREF.findall(page.read_text('utf-8'))
-            reached |= {(page.parent / link).resolve() for link in links}
-        assert all(page.is_file() for page in reached)
-    assert reached >= {site / f'docs/{name}.html' for name in WANTED}
-
-
 def test_pages_have_what_they_show(site):
+    (start,) = re.findall('url=([^"]+)', (site / 'index.html').read_text())
+    text = (site / start).read_text('utf-8')
+    for name in WANTED:
+        assert f'href="{name}.html"' in text
     text = (site / 'docs/api.html').read_text('utf-8')
     for name in ('apis.WSLInferencer', 'models.layers.peak_response_maps'):
         assert f'id="mmwsl.{name}"' in text
