@@ -44,7 +44,7 @@ def skip_without_siblings(model):
     """Skip a config whose packages are not installed."""
     for part in ('backbone', 'neck', 'head'):
         kind = (model.get(part) or {}).get('type', '')
-        if 'Timm' in kind:
+        if kind.startswith(('Timm', 'Transformer')):
             pytest.importorskip('timm')
         elif '.' in kind:
             pytest.importorskip(kind.split('.')[0])

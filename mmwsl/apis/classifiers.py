@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights
 
 from mmwsl.datasets.files import read_names
-from mmwsl.models.backbones import TimmBackbone, TorchvisionBackbone
+from mmwsl.models.backbones import TorchvisionBackbone
+from mmwsl.models.backbones.graph_backbone import timm_kind
 from mmwsl.models.backbones.weights import (
     AUXILIARY,
     KeyMap,
@@ -74,7 +75,7 @@ def convert_classifier(
             '(timm/NAME) are known; of mmpretrain, checkpoints under the name '
             'that these have for the network.'
         )
-    kind: Any = TimmBackbone if library == 'timm' else TorchvisionBackbone
+    kind: Any = timm_kind(name) if library == 'timm' else TorchvisionBackbone
     source = kind.make(name)
     backbone = kind(name)
     last = _linear_layer(source, backbone, arch)

@@ -1,10 +1,13 @@
 """Whether the parts of a model fit together."""
 
+import re
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 from mmengine.logging import print_log
 from torch import nn
 
+# Modules of timm, mmdet and mmseg, not the squeezing ones of CNNs.
+_ATTENTION = re.compile(r'(Attention|AttentionRope|MSA)$')
 Normalisation = Tuple[Sequence[float], Sequence[float]]
 _IMAGENET: Normalisation = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 _SYMMETRIC: Normalisation = ((127.5,) * 3, (127.5,) * 3)
@@ -68,6 +71,29 @@ def _check(part: Any, name: str, source: Any) -> None:
             f'{type(source).__name__} have {given}: set '
             f'model.{name}.in_channels={given}.'
         )
+
+
+def check_peaks(head: Any, backbone: nn.Module) -> None:
+    """Refuse to follow peaks back to the image through attention.
+
+    Args:
+        head: Any head; those with ``peaks`` follow them, if ``instances``.
+        backbone: What lies before it.
+
+    Raises:
+        ValueError: Naming the network and its layer.
+    """
+    if not (head.instances and hasattr(head, 'peaks')):
+        return
+    for name, part in backbone.named_modules():
+        if _ATTENTION.search(type(part).__name__):
+            network = getattr(backbone, 'arch', type(backbone).__name__)
+            raise ValueError(
+                f'{type(head).__name__}: peaks go back to the image through '
+                'layers with positive weights, and the attention of '
+                f'{network} ({name}) has none: take a CNN, or set '
+                'model.head.instances=False.'
+            )
 
 
 def check_class_weights(model: nn.Module) -> None:

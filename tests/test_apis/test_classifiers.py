@@ -13,6 +13,7 @@ from tool_calls import call, load_tool
 
 NAMES = ['ant', 'bee', 'great auk']
 EXTRA = {
+    'swin_tiny_patch4_window7_224': dict(strict_img_size=False),
     'googlenet': dict(aux_logits=False, init_weights=False),
 }
 
@@ -23,7 +24,9 @@ def build(arch, number=3):
     library, _, name = arch.rpartition('/')
     if library == 'timm':
         timm = pytest.importorskip('timm')
-        return timm.create_model(name, num_classes=number).eval()
+        return timm.create_model(
+            name, num_classes=number, **EXTRA.get(name, {})
+        ).eval()
     return torchvision.models.get_model(
         name, weights=None, num_classes=number, **EXTRA.get(name, {})
     ).eval()
@@ -57,6 +60,9 @@ def image():
         pytest.param('densenet121', marks=pytest.mark.slow),
         'timm/mobilenetv2_100',
         pytest.param('timm/resnetv2_18', marks=pytest.mark.slow),
+        pytest.param(
+            'timm/swin_tiny_patch4_window7_224', marks=pytest.mark.slow
+        ),
     ],
 )
 def test_scores_are_those_of_the_classifier(arch, weights, image):
@@ -91,11 +97,12 @@ def test_scores_are_those_of_the_classifier(arch, weights, image):
         ('timm/convnext_atto', r'head\.norm \(LayerNorm2d\).*norm'),
         ('mmpretrain/resnet50', 'only networks of torchvision'),
         ('vit_b_16', 'not a CNN'),
+        ('timm/vit_tiny_patch16_224', 'differ from its logits'),
     ],
 )
 def test_other_classifiers_are_refused(arch, words, tmp_path):
     path = tmp_path / 'none.pth'
-    if arch == 'squeezenet1_1':
+    if arch in ('squeezenet1_1', 'timm/vit_tiny_patch16_224'):
         torch.save(build(arch).state_dict(), path)
     if arch.startswith('timm/'):
         pytest.importorskip('timm')

@@ -569,3 +569,35 @@ def test_results_never_replace_images(cfg, checkpoint, folder):
         with pytest.raises(ValueError, match='replace'):
             inferencer(folder, **{key: folder})
     assert (folder / 'b.png').read_bytes() == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('net', ['vit', 'vit-attention', 'swin'])
+def test_transformers_of_any_size(net, tmp_path):
+    """Maps and exported labels have the sizes of the images."""
+    pytest.importorskip('timm')
+    config = CONFIG.with_name(f'cam_{net}_toy.py')
+    torch.manual_seed(0)
+    checkpoint = save(tmp_path / 'net.pth', load_config(config))
+    rng = np.random.default_rng(0)
+    sizes = {'a.png': (41, 57), 'b.png': (113, 30), 'c.png': (5, 7)}
+    for name, size in sizes.items():
+        image = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+        cv2.imwrite(str(tmp_path / name), image)
+    inferencer = WSLInferencer(config, checkpoint, 'cpu', show_progress=False)
+    found = inferencer(
+        [tmp_path / name for name in sizes],
+        labels=['ant', 'fox'],
+        return_datasamples=True,
+        batch_size=1,
+        export={'coco': tmp_path / 'coco'},
+    )
+    for sample, size in zip(found['predictions'], sizes.values()):
+        assert sample.pred_maps.data.shape == (2, *size)
+        assert sample.pred_sem_seg.data.shape == (1, *size)
+        assert sample.pred_score.isfinite().all()
+    content = json.loads((tmp_path / 'coco/annotations.json').read_text())
+    assert {
+        entry['file_name']: (entry['height'], entry['width'])
+        for entry in content['images']
+    } == sizes

@@ -81,6 +81,32 @@ def test_stage_1(tool, repo_root, tmp_path, name, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize('size', [(112, 112), (90, 130)])
+@pytest.mark.parametrize('net', ['vit', 'vit-attention', 'swin'])
+def test_transformers(tool, repo_root, tmp_path, net, size, capsys):
+    """Their embeddings of positions, or windows, fix the size."""
+    pytest.importorskip('timm')
+    name = f'cam/cam_{net}_toy.py'
+    checkpoint, cfg = save(name, tmp_path)
+    out = tmp_path / 'model.onnx'
+    given = ['--size', *size]
+    path = repo_root / 'configs' / name
+    assert call(tool, path, checkpoint, out, *given) == 0
+    assert 'one image a batch are fixed' in capsys.readouterr().out
+    about = json.loads(out.with_suffix('.json').read_text())
+    assert not about['input']['free_size']
+    model = init_model(cfg, checkpoint)
+    images = torch.randn(1, 3, *size)
+    found = run(out, images.numpy())
+    with torch.no_grad():
+        feats = model.extract_feat(images)
+        scores = model.head.scores(model.head(feats)).sigmoid()
+        maps = model.head.view_maps(feats)[:, -6:]
+    np.testing.assert_allclose(found['maps'], maps, 1e-4, 1e-4)
+    np.testing.assert_allclose(found['scores'], scores, 1e-4, 1e-4)
+
+
+@pytest.mark.slow
 def test_counts(tool, repo_root, tmp_path):
     """Densities and counts are those that predictions have."""
     name = 'lc/lc_r18_toy.py'

@@ -14,6 +14,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 
 from mmwsl.apis import ToolParser, init_model
 from mmwsl.apis.inference import is_segmentor
+from mmwsl.models import AttentionCAMHead, TransformerBackbone
 from mmwsl.utils.config import dataset_config
 from mmwsl.utils.files import write_whole
 
@@ -67,6 +68,7 @@ class ExportedClassifier(nn.Module):
         super().__init__()
         self.model = model
         counting = hasattr(model.head, 'counts')
+        self.coupled = isinstance(model.head, AttentionCAMHead)
         self.names = ['scores', 'maps', *(['counts', 'density'] * counting)]
 
     def forward(self, images: Tensor) -> Tuple[Tensor, ...]:
@@ -79,7 +81,8 @@ class ExportedClassifier(nn.Module):
             if head.count_reduction == 'mean':
                 values = values / (values.shape[2] * values.shape[3])
             density = [values.sum(dim=(2, 3)), values]
-        return (head.activate(head.scores(maps)), maps, *density)
+        scored, maps = maps.chunk(2, dim=1) if self.coupled else (maps, maps)
+        return (head.activate(head.scores(scored)), maps, *density)
 
 
 class ExportedSegmentor(nn.Module):
@@ -173,6 +176,10 @@ def write_onnx(
             axes[name].update({2: 'h', 3: 'w'})
         if 'seg_logits' in axes:
             axes['seg_logits'].update({2: 'H', 3: 'W'})
+    else:
+        for part in module.modules():
+            if isinstance(part, TransformerBackbone):
+                part.fix_size(images.shape[2:])
     options: Dict[str, Any] = dict(
         input_names=[INPUT],
         output_names=list(module.names),

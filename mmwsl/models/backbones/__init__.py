@@ -1,4 +1,4 @@
-"""Backbones: any CNN of torchvision or timm, by one wrapper."""
+"""Backbones: CNNs of torchvision and timm, and transformers of timm."""
 
 from mmwsl.models.backbones.graph_backbone import (
     CNNBackbone,
@@ -8,6 +8,7 @@ from mmwsl.models.backbones.graph_backbone import (
     TorchvisionBackbone,
     fill_from_backbone,
 )
+from mmwsl.models.backbones.transformer import TransformerBackbone
 
 __all__ = [
     'CNNBackbone',
@@ -15,5 +16,6 @@ __all__ = [
     'MultiScaleBackbone',
     'TimmBackbone',
     'TorchvisionBackbone',
+    'TransformerBackbone',
     'fill_from_backbone',
 ]

@@ -1,20 +1,26 @@
 """Backbones: CNNs of torchvision and timm, in one size or several."""
 
 import copy
-import difflib
 import io
 from contextlib import redirect_stderr
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Type, Union
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 import torchvision
 from mmengine.config import Config
-from mmengine.model import BaseModule, PretrainedInit
+from mmengine.model import BaseModule
 from torch import Tensor, fx, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmwsl.models.backbones.base import (
+    NOT_CNN,
+    InitCfg,
+    LoadedBackbone,
+    check_arch,
+    check_stages,
+    make_timm,
+)
 from mmwsl.models.backbones.dilation import check_output_stride, replace_stride
 from mmwsl.models.backbones.graph import (
     call_blocks,
@@ -24,25 +30,28 @@ from mmwsl.models.backbones.graph import (
     trace,
     truncate,
 )
-from mmwsl.models.backbones.weights import KeyMap, load_weights
+from mmwsl.models.backbones.transformer import (
+    TransformerBackbone,
+    transformer_family,
+)
+from mmwsl.models.backbones.weights import KeyMap
 from mmwsl.registry import MODELS
 from mmwsl.utils.config import walk_dicts
 
 # Vision transformers, and networks of parallel branches.
 NOT_STAGES = (
-    'the network is not a CNN of one stage after the other; mmdet and mmseg '
-    'have backbones of other kinds (mmdet.SwinTransformer, mmdet.HRNet, '
-    'mmseg.VisionTransformer)'
+    'the network is not a CNN of one stage after the other; '
+    'TransformerBackbone takes ViT and Swin of timm, and mmdet and mmseg have '
+    'backbones of other kinds (mmdet.PyramidVisionTransformer, mmdet.HRNet)'
 )
 # Mean and standard deviation of RGB that weights were learned with.
 PIXELS = dict(
     imagenet=([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]),
     inception=([127.5] * 3, [127.5] * 3),
 )
-NOT_CNN = ('vit_', 'swin_', 'maxvit_')
 
 
-class GraphBackbone(BaseModule):
+class GraphBackbone(LoadedBackbone):
     """Features of a classification CNN at chosen stages and stride.
 
     Attributes:
@@ -71,12 +80,8 @@ class GraphBackbone(BaseModule):
             and the library's do not, by patterns of names, see
             :func:`~mmwsl.models.backbones.graph.set_layers`; set before
             ``output_stride`` is reached.
-        key_map: how weight files name the parameters, see
-            :func:`~mmwsl.models.backbones.weights.load_weights`.
-        init_cfg: ``dict(type='Pretrained', checkpoint=...)`` with a file, a
-            URL, ``torchvision://NAME`` or ``package://NAME/FILE``, and other
-            initializers of mmengine. None keeps the source network's own
-            random initialisation.
+        key_map: see :class:`~mmwsl.models.backbones.base.LoadedBackbone`.
+        init_cfg: see there.
 
     Raises:
         ValueError: if a stage or the stride does not exist in the network,
@@ -102,45 +107,21 @@ class GraphBackbone(BaseModule):
         dilate: bool = True,
         layers: Optional[Dict[str, Dict[str, Any]]] = None,
         key_map: KeyMap = None,
-        init_cfg: Union[Dict[str, Any], List[Dict[str, Any]], None] = None,
+        init_cfg: InitCfg = None,
     ) -> None:
-        cfgs = [init_cfg] if isinstance(init_cfg, dict) else init_cfg or []
-        # mmengine's own loader skips parameters that do not fit.
-        pretrained = [
-            cfg
-            for cfg in cfgs
-            if cfg['type'] in ('Pretrained', PretrainedInit)
-        ]
-        super().__init__([cfg for cfg in cfgs if cfg not in pretrained])
-        self.pretrained = pretrained
-        self.key_map = key_map
+        super().__init__(norm_eval, key_map, init_cfg)
         self.frozen_stages = frozen_stages
-        self.norm_eval = norm_eval
-        # Parameters that a weight file may hold beyond those in use.
         self._source_keys = frozenset(model.state_dict())
         net = trace(model, self.entry, layers)
         stages = find_stages(net)
         strides = [stage.meta['stride'] for stage in stages[1:]]
         if output_stride is not None:
             check_output_stride(output_stride, strides[-1])
-        for index in out_indices:
-            if not -len(strides) <= index < len(strides):
-                raise ValueError(
-                    f'out_indices: no stage {index}, the network has '
-                    f'{len(strides)} stages of strides {strides}'
-                )
-        if not out_indices:
-            raise ValueError('out_indices is empty')
-        if not -1 <= frozen_stages < len(stages):
-            raise ValueError(
-                f'frozen_stages must be in [-1, {len(strides)}], '
-                f'got {frozen_stages}'
-            )
+        check_stages(strides, out_indices, frozen_stages)
         truncate(net, [stages[1:][index] for index in out_indices])
         if output_stride is not None:
             replace_stride(net, output_stride, dilate)
         insert_layers(net, insert)
-        self._frozen: List[str] = []
         if frozen_stages >= 0:
             self._frozen = targets_up_to(net.graph, stages[frozen_stages])
         # Only what the truncated graph uses.
@@ -156,40 +137,6 @@ class GraphBackbone(BaseModule):
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
         """Maps (N, 3, H, W) images to one (N, C, h, w) map per output."""
         return self.net(x)
-
-    def train(self, mode: bool = True) -> 'GraphBackbone':
-        """Sets the mode; what is frozen stays in eval mode."""
-        super().train(mode)
-        self._freeze()
-        return self
-
-    def init_weights(self) -> None:
-        """Draws or loads the weights that ``init_cfg`` asks for.
-
-        Raises:
-            ValueError: if the weight file does not fit the network.
-        """
-        is_first = not self.is_init
-        super().init_weights()
-        for cfg in self.pretrained if is_first else ():
-            load_weights(
-                self.net,
-                cfg['checkpoint'],
-                self._source_keys,
-                key_map=self.key_map,
-                prefix=cfg.get('prefix'),
-            )
-
-    def _freeze(self) -> None:
-        for name in self._frozen:
-            parent, _, leaf = name.rpartition('.')
-            part = getattr(self.net.get_submodule(parent), leaf)
-            part.requires_grad_(False)
-            if isinstance(part, nn.Module):
-                part.eval()
-        for module in self.net.modules() if self.norm_eval else ():
-            if isinstance(module, _BatchNorm):
-                module.eval()
 
 
 def _count_channels(
@@ -279,7 +226,7 @@ class TorchvisionBackbone(LibraryBackbone):
     @staticmethod
     def make(arch: str, **arch_cfg: Any) -> nn.Module:
         """Builds a network of torchvision."""
-        _check_arch(arch, list_archs(), 'torchvision')
+        check_arch(arch, list_archs(), 'torchvision')
         cfg: Dict[str, Any] = {}
         if arch in ('inception_v3', 'googlenet'):
             cfg = dict(
@@ -321,24 +268,14 @@ class TimmBackbone(LibraryBackbone):
 
     entry = 'forward_features'
 
-    @staticmethod
-    def make(arch: str, **arch_cfg: Any) -> nn.Module:
-        """Builds a network of timm."""
-        try:
-            import timm
-        except ImportError as error:
-            raise ImportError(
-                f"TimmBackbone '{arch}' needs timm: pip install timm",
-                name='timm',
-            ) from error
-        # What follows a dot names weights, not the network.
-        _check_arch(arch.split('.')[0], timm.list_models(), 'timm')
-        return timm.create_model(arch, pretrained=False, **arch_cfg)
+    make = staticmethod(make_timm)
 
 
 @MODELS.register_module()
-def CNNBackbone(arch: str, **kwargs: Any) -> GraphBackbone:  # noqa: N802
+def CNNBackbone(arch: str, **kwargs: Any) -> LoadedBackbone:  # noqa: N802
     """A CNN of torchvision, or of timm where torchvision has none of the name.
+
+    Or a transformer of timm, by :class:`TransformerBackbone`.
 
     With it a config leaves to the backbone what follows from it, see
     :func:`fill_from_backbone`.
@@ -347,8 +284,15 @@ def CNNBackbone(arch: str, **kwargs: Any) -> GraphBackbone:  # noqa: N802
         arch: torchvision's or timm's name of the network.
         **kwargs: see :class:`GraphBackbone`.
     """
-    kind = TorchvisionBackbone if arch in list_archs() else TimmBackbone
-    return kind(arch, **kwargs)
+    if arch in list_archs():
+        return TorchvisionBackbone(arch, **kwargs)
+    return timm_kind(arch)(arch, **kwargs)
+
+
+def timm_kind(arch: str) -> Type[Union[TimmBackbone, TransformerBackbone]]:
+    """The class for a network of timm."""
+    is_cnn = transformer_family(arch) is None
+    return TimmBackbone if is_cnn else TransformerBackbone
 
 
 def fill_from_backbone(cfg: Config) -> None:
@@ -400,16 +344,6 @@ def list_archs() -> List[str]:
     """Names of torchvision's convolutional classification networks."""
     names = torchvision.models.list_models(module=torchvision.models)
     return [name for name in names if not name.startswith(NOT_CNN)]
-
-
-def _check_arch(arch: str, known: Sequence[str], library: str) -> None:
-    if arch not in known:
-        close = difflib.get_close_matches(arch, known) or ['resnet50']
-        why = 'not a CNN' if arch.startswith(NOT_CNN) else 'unknown'
-        raise ValueError(
-            f"arch '{arch}' is {why}; {library} has for example "
-            + ', '.join(close)
-        )
 
 
 @MODELS.register_module()

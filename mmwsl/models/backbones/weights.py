@@ -32,14 +32,15 @@ def load_weights(
     source_keys: FrozenSet[str],
     key_map: KeyMap = None,
     prefix: Optional[str] = None,
+    convert: Optional[Callable[[StateDict], StateDict]] = None,
 ) -> None:
     """Loads a file into a network; nothing is skipped silently.
 
     Args:
         net: the network to fill.
         checkpoint: anything that mmengine's ``CheckpointLoader`` reads. It
-            may be a bare state dict or hold one under ``state_dict``; a
-            ``module.`` prefix is removed.
+            may be a bare state dict or hold one under ``state_dict`` or
+            ``model``; a ``module.`` prefix is removed.
         source_keys: names that the file may hold besides those of ``net``:
             the network's classifier and layers that are not in use.
         key_map: None if the file's names are those of ``net`` or of the
@@ -47,6 +48,7 @@ def load_weights(
             ``KEY_MAPS``, or patterns and replacements.
         prefix: read only the keys that start so. None stands for
             ``backbone.`` where the file has such keys.
+        convert: what turns other forms of such a file into the network's.
 
     Raises:
         ValueError: naming the file and a key, if a parameter of ``net`` is
@@ -55,6 +57,12 @@ def load_weights(
     """
     own = frozenset(net.state_dict())
     state = _strip(read_state(checkpoint), prefix)
+    try:
+        state = convert(state) if convert else state
+    except (AttributeError, KeyError, RuntimeError) as error:
+        raise ValueError(
+            f'{checkpoint} does not fit the network: {error}'
+        ) from error
     state = rename(state, own | source_keys, key_map)
     used = {
         key: value
@@ -110,8 +118,9 @@ def read_state(checkpoint: str) -> StateDict:
         raise ConnectionError(
             f'{checkpoint} cannot be downloaded ({error.reason})'
         ) from error
-    if isinstance(content, dict) and 'state_dict' in content:
-        content = content['state_dict']
+    for key in ('state_dict', 'model'):
+        if isinstance(content, dict) and key in content:
+            content = content[key]
     if not isinstance(content, dict) or not all(
         isinstance(value, Tensor) for value in content.values()
     ):

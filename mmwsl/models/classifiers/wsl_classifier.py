@@ -15,6 +15,7 @@ from mmwsl.models.checks import (
     check_channels,
     check_class_weights,
     check_normalisation,
+    check_peaks,
 )
 from mmwsl.models.heads.cam_head import valid_cells
 from mmwsl.registry import MODELS
@@ -62,7 +63,7 @@ class WSLClassifier(BaseModel):
 
     Raises:
         ValueError: If an auxiliary loss has another number of classes than
-            the head.
+            the head, or if the head follows peaks through attention.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class WSLClassifier(BaseModel):
         # Heads inside heads take other features than the config says.
         outer = SimpleNamespace(**head)
         check_channels(outer, 'head', self.neck, self.backbone)
+        check_peaks(self.head, self.backbone)
         self.auxiliary: Any = nn.ModuleList(map(MODELS.build, auxiliary))
         for index, part in enumerate(self.auxiliary):
             if part.num_classes != self.head.num_classes:

@@ -221,13 +221,23 @@ class CAMHead(BaseModule):
             ``pred_score_map`` (1, S, S) in [0, 1], that of the given class
             if the image has just one, or else of the best one.
         """
+        return self._fill(views, views, data_samples)
+
+    def _fill(
+        self,
+        scored: Sequence[Tensor],
+        located: Sequence[Tensor],
+        data_samples: Sequence[WSLDataSample],
+    ) -> List[WSLDataSample]:
+        """Fill samples, with scores and maps of views (N, C, h, w) each."""
         for index, sample in enumerate(data_samples):
-            own = [view[index] for view in views]
+            own = [view[index] for view in scored]
             shapes = input_shapes(sample)
             flip = sample.get('flip_direction')
             sample.pred_score = self._probabilities(own, *shapes)
             sample.pred_label = self._predicted(sample.pred_score)
             labels = self._kept(sample, self.keep)
+            own = [view[index] for view in located]
             size = tuple(sample.ori_shape[:2])
             maps = merge_views([view[labels] for view in own], size, *shapes)
             self._set_maps(sample, normalize_maps(unflip(maps, flip)), labels)

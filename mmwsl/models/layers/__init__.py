@@ -7,9 +7,15 @@ from mmwsl.models.layers.peak_stimulation import (
     peak_stimulation,
     top_peaks,
 )
+from mmwsl.models.layers.token_attention import (
+    attention_rollout,
+    class_attention,
+)
 
 __all__ = [
     'ADL',
+    'attention_rollout',
+    'class_attention',
     'find_peaks',
     'peak_response_maps',
     'peak_stimulation',
