@@ -1,4 +1,4 @@
-# The first two stages of a narrow Swin, which give maps of 14 x 14.
+# One stage of Swin: windows of 7 x 7 patches, which every second block shifts.
 _base_ = './cam_vit_toy.py'
 model = dict(
     backbone=dict(
@@ -6,9 +6,11 @@ model = dict(
         arch_cfg=dict(
             _delete_=True,
             img_size=112,
-            embed_dim=64,
-            depths=(2, 2),
-            num_heads=(2, 4),
+            patch_size=8,
+            embed_dim=128,
+            depths=(4,),
+            num_heads=(4,),
+            drop_path_rate=0.0,
         ),
     ),
 )

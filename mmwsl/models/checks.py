@@ -7,7 +7,7 @@ from mmengine.logging import print_log
 from torch import nn
 
 # Modules of timm, mmdet and mmseg, not the squeezing ones of CNNs.
-_ATTENTION = re.compile(r'(Attention|AttentionRope|MSA)$')
+_ATTENTION = re.compile(r'(Attention(Rope)?|MSA)$')
 Normalisation = Tuple[Sequence[float], Sequence[float]]
 _IMAGENET: Normalisation = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 _SYMMETRIC: Normalisation = ((127.5,) * 3, (127.5,) * 3)

@@ -580,7 +580,7 @@ def test_transformers_of_any_size(net, tmp_path):
     torch.manual_seed(0)
     checkpoint = save(tmp_path / 'net.pth', load_config(config))
     rng = np.random.default_rng(0)
-    sizes = {'a.png': (41, 57), 'b.png': (113, 30), 'c.png': (5, 7)}
+    sizes = {'a.png': (41, 57), 'b.png': (113, 30), 'c.png': (35, 33)}
     for name, size in sizes.items():
         image = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
         cv2.imwrite(str(tmp_path / name), image)

@@ -163,6 +163,7 @@ class TransformerBackbone(LoadedBackbone):
         """Builds a network of timm that takes images of any size."""
         family = transformer_family(arch)
         if family is None:
+            # It says what is wrong with a name.
             make_timm(arch)
             raise ValueError(
                 f'{arch} is not a transformer of timm that is known here '

@@ -298,7 +298,7 @@ def test_own_checkpoints_and_other_sizes(tmp_path):
             SWIN,
             '',
             'layers.4.blocks.0.attn.relative_position_bias_table',
-            'weights.pth: .*attribute `4`',
+            'weights.pth does not fit the network: .* `4`',
         ),
     ],
 )
