@@ -196,7 +196,10 @@ def read_lines(path: str, what: str) -> List[str]:
         with open(path, encoding='utf-8-sig') as file:
             text = file.read()
     except UnicodeDecodeError as error:
-        raise ValueError(f'{path}: {what} is not UTF-8 text') from error
+        raise ValueError(
+            f'{path}: {what} is not UTF-8 text; save it as UTF-8 (of '
+            "spreadsheets, as 'CSV UTF-8')"
+        ) from error
     if '\0' in text:
         raise ValueError(f'{path}: {what} is no text, it holds zero bytes')
     lines = text.split('\n')

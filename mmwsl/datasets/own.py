@@ -239,6 +239,12 @@ class OwnDataset(WSLDataset):
             classes = classes or sorted(names)
             if all([*x.classes] == classes for x in built.values()):
                 break
+        if 'background' in classes:
+            raise ValueError(
+                f'{root}: no class may be called background, which is what '
+                'shows no class; give the class another name, or list images '
+                'that show nothing without a label in a CSV file'
+            )
         self._metainfo['classes'] = classes
         parts: Dict[str, List[DataInfo]] = {}
         for part, dataset in built.items():
@@ -273,7 +279,10 @@ def find_source(
         table: Arguments of ``FolderDataset`` that say how to read tables.
     """
     if not os.path.isdir(root):
-        raise FileNotFoundError(f'{root}: folder does not exist')
+        raise FileNotFoundError(
+            f'{root}: folder does not exist; say where the images are with '
+            '--cfg-options data_root=DIR'
+        )
     place = os.path.join(root, labels) if labels else root
     if labels == 'folders' and not os.path.exists(place):
         return 'folders', _folder_parts(root)

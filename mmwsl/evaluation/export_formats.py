@@ -364,6 +364,8 @@ class _Counts:
         names = ('image', *self.export.classes)
         # Classes without names may have come later.
         rows = [(*x, *[0] * (len(names) - len(x))) for x in self.rows]
+        # Counts may be more than the objects that were found.
+        self.export.objects = round(sum(sum(row[1:]) for row in self.rows))
         self.export.write('counts.csv', csv_text([names, *rows]))
 
 

@@ -65,7 +65,8 @@ class Row(NamedTuple):
 
     name: str
     kind: str
-    state: str  # 'done', 'kept' from an earlier call, 'failed' or '-'
+    # 'done', 'kept' from an earlier call, 'failed', 'stopped' by hand, or '-'.
+    state: str
     seconds: Optional[float]  # None where it is not finished
     metrics: Dict[str, Optional[float]]  # None for undefined ones
 

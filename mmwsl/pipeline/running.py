@@ -87,6 +87,9 @@ def run_pipeline(
         try:
             for index in chosen:
                 _run_stage(pipeline, index, chosen, states, start)
+        except KeyboardInterrupt:
+            states[pipeline.stages[index].name] = 'stopped'
+            raise
         finally:
             print(f'\n{_tell(pipeline, states)}', flush=True)
     print(f'pictures: {os.path.join(folder, "index.html")}')
@@ -434,6 +437,8 @@ def _tell(pipeline: Pipeline, states: Dict[str, str]) -> str:
         told = record.get('seconds'), record.get('metrics', {})
         rows.append(Row(stage.name, stage.kind, state, *told))
     table = write_summary(pipeline.work_dir, rows)
+    if not any(row.seconds for row in rows):
+        return table
     try:
         write_page(pipeline, rows)
     # Hours of training do not depend on pictures.

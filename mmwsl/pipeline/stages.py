@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple, Union
 
@@ -250,9 +251,14 @@ def _set_options(
             content[key] = value
         else:
             known = [x for x in content if f'{{{x}}}' in text]
+            names = [*known, *stages]
+            alike = ' or '.join(get_close_matches(head, names, 2))
             raise ValueError(
                 f'{key}: no stage of {path} has this name and none uses '
-                f'{{{key}}}; its variables are {", ".join(known) or "none"}'
+                f'{{{key}}}'
+                + (f'; is {alike} meant?' if alike else '.')
+                + f' Its stages are {", ".join(stages)}; its variables are '
+                f'{", ".join(known) or "none"}'
             )
 
 

@@ -1,14 +1,17 @@
 """Read config files, and set what a command line says of them."""
 
 import inspect
+import logging
 import re
 import traceback
 from collections import Counter
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Union
 
 from mmengine.config import Config, DictAction
+from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
@@ -229,7 +232,8 @@ def fill_from_data(
         elif any(key == 'max_count' for _, key in places):
             raise ValueError(
                 f'{cfg.filename}: counting needs the number of objects, but '
-                f'the {split} set has labels alone'
+                f'the {split} set has labels alone; XML, a COCO json and a '
+                'CSV of path,class,count hold it'
             )
         found.update(_epochs(cfg.get('train_cfg') or {}, len(dataset)))
     found['num_classes'] = len(classes)
@@ -354,6 +358,8 @@ def apply_options(
     variables = _Variables(cfg.to_dict(), options)
     if variables.options:
         cfg = Config(variables.replaced(), filename=cfg.filename)
+    for key in options:
+        _warn_of_typo(cfg, key)
     try:
         cfg.merge_from_dict(options)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -365,6 +371,22 @@ def apply_options(
             loader.pop('persistent_workers', None)
             loader.pop('prefetch_factor', None)
     return cfg
+
+
+def _warn_of_typo(cfg: Config, key: str) -> None:
+    """Warn of an option that adds a key which is nearly one that is there."""
+    *path, name = key.split('.')
+    node: Any = cfg
+    for step in path:
+        node = node.get(step) if isinstance(node, dict) else None
+    if path and isinstance(node, dict) and name not in node:
+        for known in get_close_matches(name, [*map(str, node)], 1, 0.85):
+            print_log(
+                f'--cfg-options {key}: {".".join(path)} has no {name}, which '
+                f'is added; is {known} meant?',
+                logger='current',
+                level=logging.WARNING,
+            )
 
 
 def _as_text(key: str, value: Any) -> str:

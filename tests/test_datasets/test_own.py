@@ -388,6 +388,13 @@ def test_a_class_may_be_called_train(tmp_path):
     assert data.summary()['images'] == dict(fast=1)
 
 
+def test_background_is_no_class(tmp_path):
+    for label in ('apple', 'background'):
+        write_image(tmp_path / label / '1.jpg')
+    with pytest.raises(ValueError, match='called background.*without a lab'):
+        OwnDataset(data_root=str(tmp_path)).full_init()
+
+
 @pytest.mark.parametrize(
     'files',
     [

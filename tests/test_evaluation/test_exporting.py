@@ -227,7 +227,8 @@ def test_counts(export):
 
 def test_predicted_counts_go_first(tmp_path):
     content = dict(counts=[1.0, 2.5], height=1, width=1)
-    write('counts', tmp_path / 'out', [('x', content)], ['a', 'b'])
+    export = write('counts', tmp_path / 'out', [('x', content)], ['a', 'b'])
+    assert '1 images, 4 objects' in export.summary()
     text = (tmp_path / 'out/counts.csv').read_text()
     assert text == 'image,a,b\nx.png,1,2.5\n'
 

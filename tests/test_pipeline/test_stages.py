@@ -108,6 +108,9 @@ def test_options_without_effect(tmp_path):
     text = fails(tmp_path, [WRITER], {'size': 3}, size=2)
     assert text.startswith('size: no stage of')
     assert 'its variables are word' in text
+    text = fails(tmp_path, [WRITER], {'won.lr': 3})
+    assert 'is one meant?' in text
+    assert 'Its stages are one' in text
     assert 'runs a tool' in fails(tmp_path, [WRITER], {'one.lr': 3})
 
 

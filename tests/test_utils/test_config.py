@@ -133,6 +133,17 @@ def test_options_that_cannot_act_are_refused(option, name, variables):
     assert str(error.value).startswith(f'{option}=4: ')
 
 
+def test_options_that_are_nearly_known_are_named(path, monkeypatch):
+    texts = []
+    monkeypatch.setattr(
+        'mmwsl.utils.config.print_log', lambda text, **_: texts.append(text)
+    )
+    load_config(path, {'model.depth': 18, 'train.dataset.root': 'x'})
+    assert not texts
+    load_config(path, {'train.dataset.lists': 'x'})
+    assert 'train.dataset has no lists, which is added; is list' in texts[0]
+
+
 def test_the_order_of_options_does_not_matter(variables):
     options = {
         'labels': 'data/mine',
