@@ -355,11 +355,11 @@ def apply_options(
     options = cfg_options or {}
     # What is nested deeper wins.
     options = dict(sorted(options.items(), key=lambda x: x[0].count('.')))
+    for key in options:
+        _warn_of_typo(cfg, key)
     variables = _Variables(cfg.to_dict(), options)
     if variables.options:
         cfg = Config(variables.replaced(), filename=cfg.filename)
-    for key in options:
-        _warn_of_typo(cfg, key)
     try:
         cfg.merge_from_dict(options)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
