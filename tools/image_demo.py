@@ -11,6 +11,7 @@ from typing import Any, List, Sequence, Tuple, Union
 
 from mmwsl.apis import ToolParser, WSLInferencer
 from mmwsl.apis.command_line import add_export_options
+from mmwsl.apis.demo import describe, describe_labels
 from mmwsl.apis.errors import error_line
 from mmwsl.apis.inference import (
     as_dict,
@@ -18,9 +19,6 @@ from mmwsl.apis.inference import (
     list_images,
     output_names,
 )
-from mmwsl.utils.tables import class_name
-
-import numpy as np
 
 parser = ToolParser(
     'Draw the class maps that a model makes of images, and the counts and '
@@ -52,44 +50,6 @@ parser.cfg_options()
 def as_label(text: str, classes: Sequence[str]) -> Union[str, int]:
     """Read a class of the command line: a name, or else an index."""
     return int(text) if text.isdigit() and text not in classes else text
-
-
-def describe(sample: Any, classes: Sequence[str]) -> str:
-    """Return the scores of the drawn classes, best first, and what is found.
-
-    Example:
-        'cat 0.98, dog 0.61', 'cat 0.98 (count 3); 2 instances', or 'nothing
-        predicted, best cat 0.31'.
-    """
-    scores = sample.pred_score.numpy()
-    drawn = sample.pred_map_labels.tolist()
-    shown = drawn or [int(np.argmax(scores))]
-    shown.sort(key=lambda label: -scores[label])
-    words = [f'{class_name(classes, c)} {scores[c]:.2f}' for c in shown]
-    if 'pred_count' in sample:
-        counts = sample.pred_count.tolist()
-        words = [f'{w} (count {counts[c]:g})' for w, c in zip(words, shown)]
-    text = ', '.join(words)
-    if not drawn:
-        text = f'nothing predicted, best {text}'
-    if 'pred_instances' in sample:
-        number = len(sample.pred_instances)
-        text += f'; {number} instance{"" if number == 1 else "s"}'
-    return text
-
-
-def describe_labels(sample: Any, classes: Sequence[str]) -> str:
-    """Return how much of an image a segmentor gives to each class.
-
-    Example:
-        'cat 31 %, dog 2 %', or 'background only'.
-    """
-    labels = sample.pred_sem_seg.data.flatten()
-    counts = labels.bincount(minlength=len(classes) + 1)[1:].tolist()
-    names = classes or [class_name((), i) for i in range(len(counts))]
-    found = sorted(zip(counts, names), reverse=True)
-    words = [f'{n} {100 * c / len(labels):.0f} %' for c, n in found if c]
-    return ', '.join(words) or 'background only'
 
 
 def draw_images(args: argparse.Namespace) -> List[Tuple[Any, str]]:

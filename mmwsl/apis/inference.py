@@ -361,7 +361,7 @@ class WSLInferencer(BaseInferencer):
             for i in part:
                 try:
                     found[i] = self.pipeline(
-                        _data_info(images[i], i, known[i], classes)
+                        data_info(images[i], i, known[i], classes)
                     )
                 # Whatever is wrong with an image, the others are predicted.
                 except Exception as error:
@@ -484,7 +484,7 @@ class WSLInferencer(BaseInferencer):
             FileNotFoundError: If it does not exist.
             ValueError: If it is broken.
         """
-        info = _data_info(image, 0, None, 1)
+        info = data_info(image, 0, None, 1)
         loaded: np.ndarray = self.pipeline.transforms[0](info)['img']
         return loaded
 
@@ -791,7 +791,7 @@ def _test_pipeline(cfg: Config) -> Compose:
         )
 
 
-def _data_info(
+def data_info(
     image: Image, number: int, known: Optional[List[int]], num_classes: int
 ) -> Dict[str, Any]:
     """Return what a dataset would hand to the pipeline for an image."""

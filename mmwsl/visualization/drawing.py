@@ -11,11 +11,7 @@ import cv2
 import numpy as np
 import torch
 from PIL import Image, ImageOps
-from torchvision.utils import (
-    draw_bounding_boxes,
-    draw_segmentation_masks,
-    make_grid,
-)
+from torchvision.utils import draw_bounding_boxes, make_grid
 
 from mmwsl.utils.arrays import resize
 from mmwsl.utils.files import write_whole
@@ -218,13 +214,10 @@ def draw_masks(
     opacity: float,
 ) -> np.ndarray:
     """Colour masks (H, W) bool of an image's size; the last lies on top."""
-    result = _to_tensor(image)
-    # One by one: torchvision blackens what masks of one call share.
-    for mask, color in zip(masks, np.asarray(colors).tolist()):
-        result = draw_segmentation_masks(
-            result, torch.from_numpy(mask), opacity, [tuple(color)]
-        )
-    return _to_image(result)
+    result = image.copy()
+    for mask, color in zip(masks, np.asarray(colors, np.float32)):
+        result[mask] = result[mask] * (1 - opacity) + color * opacity
+    return result
 
 
 def draw_boxes(

@@ -164,10 +164,9 @@ class WSLClassifier(BaseModel):
             samples = self.head.predict(feats, data_samples)
             return self._predict_instances(inputs, samples)
         if mode == 'test':
-            views = self._views(inputs)
+            views = self.views(inputs)
             samples = self.head.predict_views(views, data_samples)
-            # The head's peaks lie on the grid of the first view.
-            return self._predict_instances(inputs, samples, self.scales[0])
+            return self._predict_instances(self.first_view(inputs), samples)
         raise ValueError(
             "mode must be 'tensor', 'loss', 'predict' or 'test', got "
             f"'{mode}'."
@@ -213,10 +212,7 @@ class WSLClassifier(BaseModel):
         return losses
 
     def _predict_instances(
-        self,
-        inputs: Tensor,
-        samples: List[WSLDataSample],
-        scale: float = 1.0,
+        self, inputs: Tensor, samples: List[WSLDataSample]
     ) -> List[WSLDataSample]:
         """Let heads that follow gradients back to the image do so.
 
@@ -237,12 +233,19 @@ class WSLClassifier(BaseModel):
         with torch.inference_mode(False), torch.enable_grad():
             if inputs.is_inference():
                 inputs = inputs.clone()
-            view = _scaled(inputs, scale)
-            self.head.predict_instances(self, view, samples)
+            self.head.predict_instances(self, inputs, samples)
         return samples
 
-    def _views(self, inputs: Tensor) -> List[Tensor]:
-        """Return the maps that the head predicts from, of every view."""
+    def first_view(self, inputs: Tensor) -> Tensor:
+        """Return images (N, 3, h, w), on whose grid the head's peaks lie."""
+        return _scaled(inputs, self.scales[0])
+
+    def views(self, inputs: Tensor) -> List[Tensor]:
+        """Return the maps that the head predicts from, of every view.
+
+        Args:
+            inputs: Normalised images (N, 3, H, W).
+        """
         views = []
         flips = (False, True) if self.flip else (False,)
         for scale in self.scales:

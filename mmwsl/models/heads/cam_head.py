@@ -240,7 +240,7 @@ class CAMHead(BaseModule):
             own = [view[index] for view in located]
             size = tuple(sample.ori_shape[:2])
             maps = merge_views([view[labels] for view in own], size, *shapes)
-            self._set_maps(sample, normalize_maps(unflip(maps, flip)), labels)
+            self.set_maps(sample, normalize_maps(unflip(maps, flip)), labels)
             if self.score_map_size is not None:
                 label = self._scored_label(sample)
                 best = [view[label] for view in own]
@@ -250,7 +250,7 @@ class CAMHead(BaseModule):
                 )
         return list(data_samples)
 
-    def _set_maps(
+    def set_maps(
         self, sample: WSLDataSample, maps: Tensor, labels: Tensor
     ) -> None:
         """Set the maps (K, H, W) of classes (K,), and the label map."""

@@ -90,7 +90,7 @@ class LayerCAMHead(CAMHead):
                 fused = torch.maximum(fused, cam)
             fused = unflip(fused, sample.get('flip_direction'))
             kept = sample.pred_map_labels
-            self._set_maps(sample, normalize_maps(fused[: len(kept)]), kept)
+            self.set_maps(sample, normalize_maps(fused[: len(kept)]), kept)
             if self.score_map_size is not None:
                 found = score_map([fused[-1]], self.score_map_size, size, size)
                 sample.pred_score_map = PixelData(data=found[None])

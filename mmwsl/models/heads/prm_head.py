@@ -143,6 +143,26 @@ class PRMHead(CAMHead):
         data_samples: Sequence[WSLDataSample],
     ) -> None:
         """Add ``pred_instances`` to samples that have ``pred_peaks``."""
+        responses = self.peak_responses(model, inputs, data_samples)
+        for sample, part in zip(data_samples, responses):
+            self.set_instances(sample, part)
+
+    def peak_responses(
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        data_samples: Sequence[WSLDataSample],
+    ) -> Sequence[Tensor]:
+        """Follow the ``pred_peaks`` of samples back to the images.
+
+        Args:
+            model: The whole model, images to class maps.
+            inputs: Images (N, 3, h', w') of the first view.
+            data_samples: N samples.
+
+        Returns:
+            Peak response maps (P, h', w') of each sample.
+        """
         rows = []
         for number, sample in enumerate(data_samples):
             peaks = sample.pred_peaks
@@ -150,7 +170,7 @@ class PRMHead(CAMHead):
             x, y = peaks.cells.unbind(dim=1)
             rows.append(torch.stack([image, peaks.labels, y, x], dim=1))
         if not rows:
-            return
+            return []
         if self.peaks.upsample > 1:
             finer = nn.Upsample(
                 scale_factor=self.peaks.upsample,
@@ -159,9 +179,34 @@ class PRMHead(CAMHead):
             )
             model = nn.Sequential(model, finer)
         responses = peak_response_maps(model, inputs, torch.cat(rows))
-        parts = responses.split([len(row) for row in rows])
-        for sample, part in zip(data_samples, parts):
-            sample.pred_instances = self._instances(sample, part)
+        return responses.split([len(row) for row in rows])
+
+    def set_instances(self, sample: WSLDataSample, responses: Tensor) -> None:
+        """Set ``pred_instances`` of a sample.
+
+        Args:
+            sample: With ``pred_peaks``.
+            responses: Of these peaks (P, h', w').
+        """
+        peaks = sample.pred_peaks
+        proposals = sample.get('proposals')
+        make = self.growth if proposals is None else self.retrieval
+        class_maps = sample.pred_class_maps.data
+        if isinstance(make, ProposalRetrieval) and make.released:
+            # The authors' code resizes the maps that it finds peaks on.
+            class_maps = upsample_maps(class_maps, self.peaks.upsample)
+        density = sample.get('pred_density')
+        size = (int(sample.ori_shape[0]), int(sample.ori_shape[1]))
+        # Proposals have the size of the image; growing needs no such stack.
+        grid = size if proposals is not None else bounded_size(size, GRID)
+        found = make(
+            restore_responses(responses, sample, grid),
+            peaks.labels,
+            class_maps,
+            proposals,
+            density=None if density is None else density.data,
+        )
+        sample.pred_instances = _to_instance_data(found, peaks.points, size)
 
     def _choose_peaks(
         self,
@@ -190,30 +235,6 @@ class PRMHead(CAMHead):
             direction,
         )
         sample.pred_peaks = InstanceData(points=points, **peaks._asdict())
-
-    def _instances(
-        self, sample: WSLDataSample, responses: Tensor
-    ) -> InstanceData:
-        """Make the instances of an image of its responses (P, h', w')."""
-        peaks = sample.pred_peaks
-        proposals = sample.get('proposals')
-        make = self.growth if proposals is None else self.retrieval
-        class_maps = sample.pred_class_maps.data
-        if isinstance(make, ProposalRetrieval) and make.released:
-            # The authors' code resizes the maps that it finds peaks on.
-            class_maps = upsample_maps(class_maps, self.peaks.upsample)
-        density = sample.get('pred_density')
-        size = (int(sample.ori_shape[0]), int(sample.ori_shape[1]))
-        # Proposals have the size of the image; growing needs no such stack.
-        grid = size if proposals is not None else bounded_size(size, GRID)
-        found = make(
-            restore_responses(responses, sample, grid),
-            peaks.labels,
-            class_maps,
-            proposals,
-            density=None if density is None else density.data,
-        )
-        return _to_instance_data(found, peaks.points, size)
 
 
 class Peaks(NamedTuple):
