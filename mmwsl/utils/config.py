@@ -376,10 +376,10 @@ def apply_options(
 def _warn_of_typo(cfg: Config, key: str) -> None:
     """Warn of an option that adds a key which is nearly one that is there."""
     *path, name = key.split('.')
-    node: Any = cfg
+    node: Any = cfg.to_dict() if path else None
     for step in path:
         node = node.get(step) if isinstance(node, dict) else None
-    if path and isinstance(node, dict) and name not in node:
+    if isinstance(node, dict) and name not in node:
         for known in get_close_matches(name, [*map(str, node)], 1, 0.85):
             print_log(
                 f'--cfg-options {key}: {".".join(path)} has no {name}, which '
