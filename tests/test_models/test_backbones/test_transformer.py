@@ -14,6 +14,7 @@ from mmwsl.models.backbones import (
     TimmBackbone,
     TransformerBackbone,
 )
+from mmwsl.models.backbones.transformer import _interleave, _shift
 from mmwsl.structures import WSLDataSample
 
 timm = pytest.importorskip('timm')
@@ -166,6 +167,29 @@ def test_a_cell_is_where_its_pixels_are(config, kwargs, size):
     error = torch.stack(errors).reshape(-1, 2)
     # A window's cells move together; on the whole nothing moves.
     assert error.mean(dim=0).abs().max() < 0.15 * backbone._multiple
+
+
+@pytest.mark.parametrize('times', [1, 2])
+def test_finer_grids_keep_places(times):
+    """Of stages that average 2 x 2 cells, means around each cell are left."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(2, 3, 16, 24, generator=generator)
+    # How far the taps of a stage lie, and those that its cells are moved by.
+    pairs = [-1, 0, 0, 1]
+    offsets = pairs
+    if times == 2:
+        offsets = [near + 2 * far for near in pairs for far in pairs]
+    expected = torch.zeros_like(x)
+    for row in offsets:
+        for column in offsets:
+            expected += x.roll((row, column), (2, 3)) / len(offsets) ** 2
+    for _ in range(times):
+        x = _shift(torch.nn.Identity(), (x.permute(0, 2, 3, 1),))
+        x = torch.nn.functional.avg_pool2d(x.permute(0, 3, 1, 2), 2)
+    found = _interleave(x, times)
+    assert found.shape == expected.shape
+    inner = (slice(None), slice(None), slice(4, -4), slice(4, -4))
+    assert torch.allclose(found[inner], expected[inner], atol=1e-6)
 
 
 def test_frozen_parts():
