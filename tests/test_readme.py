@@ -78,12 +78,17 @@ def check_command(words: List[str], place: str) -> None:
         pytest.fail(f'{place}: refused, as said below: {shlex.join(words)}')
     config = ROOT / (getattr(args, 'config', None) or 'none')
     if config.is_file():
-        options = getattr(args, 'cfg_options', None)
-        # Options of which the config knows nothing are errors.
-        reading = load_config
+        options = getattr(args, 'cfg_options', None) or {}
+        # Options at whose top the config knows nothing are errors.
         if config.name.startswith('pipeline_'):
-            reading = read_pipeline
-        reading(config, options)
+            read_pipeline(config, options)
+            return
+        load_config(config, options)
+        cfg = load_config(config)
+        for key in options:
+            top, *inner = key.split('.')[:2]
+            known = not inner or inner[0] in cfg[top] or inner[0].isdigit()
+            assert known, f'{place}: {config} has no {top}.{inner[0]}'
 
 
 @pytest.mark.parametrize('name', PAGES)
