@@ -121,6 +121,12 @@ def test_two_clicks_lead_to_what_newcomers_look_for(start: str) -> None:
     assert not missing
 
 
+def test_llms_txt_lists_the_pages() -> None:
+    pages = {name for name in PAGES if re.match(r'docs/|configs/', name)}
+    pages = {name for name in pages if '/notes/' not in name}
+    assert pages - {'docs/index.md'} <= {*links(ROOT / 'llms.txt')}
+
+
 @pytest.mark.parametrize('name', PAGES)
 def test_commands(name: str) -> None:
     """Each can be run: its options, its files and the keys it sets exist."""
