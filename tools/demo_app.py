@@ -10,6 +10,7 @@ import os
 import threading
 from pathlib import Path
 from typing import Any, List, Sequence
+from uuid import uuid4
 
 from mmwsl.apis import ToolParser, WSLInferencer
 from mmwsl.apis.demo import Demo
@@ -151,12 +152,14 @@ class Handlers:
         return [status, figures(tiles), self._no_download()]
 
     def export(self, picture: Any, kinds: List[str], *values: Any) -> Any:
-        """Write the labels beside the file that was sent."""
+        """Write the labels below the folder of the file that was sent."""
         if picture is None or not kinds:
             raise self.gr.Error('Choose a picture and a format first.')
-        out = str(Path(picture.path).with_suffix(''))
+        file = Path(picture.path)
+        # Browsers may keep what they have got from an address.
+        out = file.parent / uuid4().hex / file.stem
         settings = dict(zip(self.names, values))
-        path = self.demo.export(picture, kinds, out, **settings)
+        path = self.demo.export(picture, kinds, str(out), **settings)
         return self.gr.update(value=path, visible=True)
 
     def _fail(self, error: Exception, folder: str = '') -> List[Any]:

@@ -292,8 +292,13 @@ def test_other_parts(tool, visit, file, tmp_path):
         assert sent == own
         assert 'yolo-segment/data.yaml' in own
         # They belong to these settings alone.
-        move(window, 0, 0.9)
+        move(window, 2, 0.9)
         window.get_by_text('Download').wait_for(state='hidden')
+        window.get_by_label('coco', exact=True).uncheck()
+        window.get_by_text('Write labels').click()
+        with window.expect_download() as download:
+            window.get_by_text('Download').click()
+        assert 'coco/' not in zip_content(download.value.path())
 
 
 def test_nobody_is_told(serve):
