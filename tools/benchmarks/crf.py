@@ -89,14 +89,17 @@ def main(args: argparse.Namespace) -> None:
     large = cv2.resize(image, LARGE[::-1], interpolation=cv2.INTER_CUBIC)
     planes = smooth_probs(3, *LARGE)
 
-    def by_grid() -> np.ndarray:
-        limit, crf._WHOLE_PIXELS = crf._WHOLE_PIXELS, 0
+    def on_all_pixels() -> np.ndarray:
+        limit, crf._WHOLE_PIXELS = crf._WHOLE_PIXELS, large.size
         refined = dense_crf(large, planes)
         crf._WHOLE_PIXELS = limit
         return refined
 
     print(f'{LARGE[1]} x {LARGE[0]}, 3 labels:')
-    ways = {'grid': by_grid, 'all pixels': lambda: dense_crf(large, planes)}
+    ways = {
+        'grid': lambda: dense_crf(large, planes),
+        'all pixels': on_all_pixels,
+    }
     compare(args, ways, check)
 
 
