@@ -14,7 +14,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 
 from mmwsl.apis import ToolParser, init_model
 from mmwsl.apis.inference import is_segmentor
-from mmwsl.models import AttentionCAMHead, TransformerBackbone
+from mmwsl.models import TransformerBackbone
 from mmwsl.utils.config import dataset_config
 from mmwsl.utils.files import write_whole
 
@@ -68,7 +68,6 @@ class ExportedClassifier(nn.Module):
         super().__init__()
         self.model = model
         counting = hasattr(model.head, 'counts')
-        self.coupled = isinstance(model.head, AttentionCAMHead)
         self.names = ['scores', 'maps', *(['counts', 'density'] * counting)]
 
     def forward(self, images: Tensor) -> Tuple[Tensor, ...]:
@@ -81,8 +80,8 @@ class ExportedClassifier(nn.Module):
             if head.count_reduction == 'mean':
                 values = values / (values.shape[2] * values.shape[3])
             density = [values.sum(dim=(2, 3)), values]
-        scored, maps = maps.chunk(2, dim=1) if self.coupled else (maps, maps)
-        return (head.activate(head.scores(scored)), maps, *density)
+        scored, shown = head.split_view(maps)
+        return (head.activate(head.scores(scored)), shown, *density)
 
 
 class ExportedSegmentor(nn.Module):

@@ -17,7 +17,6 @@ from mmwsl.models.checks import (
     check_normalisation,
     check_peaks,
 )
-from mmwsl.models.heads.cam_head import valid_cells
 from mmwsl.registry import MODELS
 from mmwsl.structures import WSLDataSample
 
@@ -131,8 +130,10 @@ class WSLClassifier(BaseModel):
             img_shape: Their size without padding.
         """
         size = (inputs.shape[2], inputs.shape[3])
-        maps = valid_cells(self.class_maps(inputs), img_shape, size)
-        return self.head.activate(self.head.scores(maps.float()))
+        found: Tensor = self.head.probabilities(
+            self.class_maps(inputs), img_shape, size
+        )
+        return found
 
     def forward(
         self,

@@ -1,13 +1,12 @@
 """The head of class maps that are coupled with attention."""
 
-from typing import List, Sequence
+from typing import Sequence, Tuple
 
 import torch
 from torch import Tensor
 
 from mmwsl.models.heads.cam_head import CAMHead
 from mmwsl.registry import MODELS
-from mmwsl.structures import WSLDataSample
 
 
 @MODELS.register_module()
@@ -35,18 +34,7 @@ class AttentionCAMHead(CAMHead):
             )
         return torch.cat([maps, maps * attention], dim=1)
 
-    def predict_views(
-        self, views: Sequence[Tensor], data_samples: Sequence[WSLDataSample]
-    ) -> List[WSLDataSample]:
-        """Predict scores from class maps, and maps from the coupled ones.
-
-        Args:
-            views: What :meth:`view_maps` returns of each view.
-            data_samples: N samples.
-        """
-        halves = [view.chunk(2, dim=1) for view in views]
-        return self._fill(
-            [maps for maps, _ in halves],
-            [coupled for _, coupled in halves],
-            data_samples,
-        )
+    def split_view(self, maps: Tensor) -> Tuple[Tensor, Tensor]:
+        """Return the class maps, and those times attention, of a view."""
+        scored, coupled = maps.chunk(2, dim=1)
+        return scored, coupled

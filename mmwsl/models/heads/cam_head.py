@@ -47,7 +47,8 @@ class CAMHead(BaseModule):
     It is the base of all heads, which share this protocol:
 
     - ``forward(feats)`` returns the class maps, ``scores`` pools them, and
-      ``view_maps`` returns all the maps that ``predict_views`` needs.
+      ``view_maps`` returns all the maps that ``predict_views`` needs;
+      ``split_view`` says which of them are scored and which are shown.
     - ``loss(feats, data_samples)`` trains, and hands the class maps of the
       step to ``record``, for hooks that read ``last_class_maps``.
     - ``predict(feats, data_samples)`` and ``predict_views`` fill samples.
@@ -144,6 +145,10 @@ class CAMHead(BaseModule):
         """Return what :meth:`predict_views` takes of one view."""
         return self(feats)
 
+    def split_view(self, maps: Tensor) -> Tuple[Tensor, Tensor]:
+        """Return a view's class maps that are scored, and those shown."""
+        return maps, maps
+
     def scores(self, class_maps: Tensor) -> Tensor:
         """Pool class maps (N, C, h, w) to logits (N, C)."""
         return global_pool(class_maps, self.pooling, self.sharpness)
@@ -153,6 +158,19 @@ class CAMHead(BaseModule):
         if self.multi_label:
             return logits.sigmoid()
         return logits.softmax(dim=-1)
+
+    def probabilities(
+        self, class_maps: Tensor, img_shape: Size, input_shape: Size
+    ) -> Tensor:
+        """Return the probabilities (N, C) of class maps (N, C, h, w).
+
+        Args:
+            class_maps: Those of images of one size.
+            img_shape: Their size without padding.
+            input_shape: Their size with it.
+        """
+        valid = valid_cells(class_maps, img_shape, input_shape)
+        return self.activate(self.scores(valid.float()))
 
     def loss(
         self, feats: Sequence[Tensor], data_samples: Sequence[WSLDataSample]
@@ -221,23 +239,15 @@ class CAMHead(BaseModule):
             ``pred_score_map`` (1, S, S) in [0, 1], that of the given class
             if the image has just one, or else of the best one.
         """
-        return self._fill(views, views, data_samples)
-
-    def _fill(
-        self,
-        scored: Sequence[Tensor],
-        located: Sequence[Tensor],
-        data_samples: Sequence[WSLDataSample],
-    ) -> List[WSLDataSample]:
-        """Fill samples, with scores and maps of views (N, C, h, w) each."""
+        parts = [self.split_view(view) for view in views]
         for index, sample in enumerate(data_samples):
-            own = [view[index] for view in scored]
+            own = [scored[index] for scored, _ in parts]
             shapes = input_shapes(sample)
             flip = sample.get('flip_direction')
             sample.pred_score = self._probabilities(own, *shapes)
             sample.pred_label = self._predicted(sample.pred_score)
             labels = self._kept(sample, self.keep)
-            own = [view[index] for view in located]
+            own = [shown[index] for _, shown in parts]
             size = tuple(sample.ori_shape[:2])
             maps = merge_views([view[labels] for view in own], size, *shapes)
             self.set_maps(sample, normalize_maps(unflip(maps, flip)), labels)
@@ -295,9 +305,11 @@ class CAMHead(BaseModule):
         self, views: Sequence[Tensor], img_shape: Size, input_shape: Size
     ) -> Tensor:
         """Average one image's class probabilities (C,) over its views."""
-        valid = [valid_cells(v, img_shape, input_shape) for v in views]
-        logits = torch.cat([self.scores(v[None].float()) for v in valid])
-        return self.activate(logits).mean(dim=0)
+        found = [
+            self.probabilities(view[None], img_shape, input_shape)
+            for view in views
+        ]
+        return torch.cat(found).mean(dim=0)
 
     def _predicted(self, scores: Tensor) -> Tensor:
         """Return the predicted classes (k,) of one image."""
