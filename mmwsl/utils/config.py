@@ -355,9 +355,10 @@ def apply_options(
     options = cfg_options or {}
     # What is nested deeper wins.
     options = dict(sorted(options.items(), key=lambda x: x[0].count('.')))
+    content = cfg.to_dict()
     for key in options:
-        _warn_of_typo(cfg, key)
-    variables = _Variables(cfg.to_dict(), options)
+        _warn_of_typo(content, key)
+    variables = _Variables(content, options)
     if variables.options:
         cfg = Config(variables.replaced(), filename=cfg.filename)
     try:
@@ -373,13 +374,13 @@ def apply_options(
     return cfg
 
 
-def _warn_of_typo(cfg: Config, key: str) -> None:
+def _warn_of_typo(content: Dict[str, Any], key: str) -> None:
     """Warn of an option that adds a key which is nearly one that is there."""
     *path, name = key.split('.')
-    node: Any = cfg.to_dict() if path else None
+    node: Any = content
     for step in path:
         node = node.get(step) if isinstance(node, dict) else None
-    if isinstance(node, dict) and name not in node:
+    if path and isinstance(node, dict) and name not in node:
         for known in get_close_matches(name, [*map(str, node)], 1, 0.85):
             print_log(
                 f'--cfg-options {key}: {".".join(path)} has no {name}, which '
