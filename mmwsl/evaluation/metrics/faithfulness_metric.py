@@ -25,7 +25,7 @@ from mmwsl.evaluation.metrics.base import (
 )
 from mmwsl.registry import METRICS
 from mmwsl.utils.arrays import array, mean, unflip
-from mmwsl.utils.tables import percent
+from mmwsl.utils.tables import class_name, percent
 
 MAPS = ('pred_maps', 'peak_response_maps')
 # What an image begins with before pixels are put in: blurred as RISE does.
@@ -107,7 +107,10 @@ class FaithfulnessMetric(WSLMetric):
             say(
                 f'faithfulness of {len(labels)} maps (percent):',
                 {
-                    'class': [*(self._name(c) for c in kinds), 'all'],
+                    'class': [
+                        *(class_name(self.classes, c) for c in kinds),
+                        'all',
+                    ],
                     'maps': [
                         *((labels == c).sum() for c in kinds),
                         len(labels),
@@ -123,9 +126,6 @@ class FaithfulnessMetric(WSLMetric):
             )
         return {key: percent(mean(found)) for key, found in names.items()}
 
-    def _name(self, label: int) -> str:
-        return self.classes[label] if self.classes else str(label)
-
     def _ask(
         self, image: Tensor, sample: Mapping[str, Any]
     ) -> Dict[str, np.ndarray]:
@@ -137,9 +137,11 @@ class FaithfulnessMetric(WSLMetric):
             for label, marked in self._class_maps(sample)
             if label in shown
         ]
+        inputs = self.model.data_preprocessor(dict(inputs=[image]))['inputs']
+        size = (image.shape[-2], image.shape[-1])
         curves = np.empty((len(found), 2 * self.steps + 3))
         for row, (label, marked) in zip(curves, found):
-            row[:] = self._probabilities(image, marked, label)
+            row[:] = self._probabilities(inputs, size, marked, label)
         first = self.steps + 2
         return dict(
             label=np.array([label for label, _ in found], dtype=np.int64),
@@ -166,18 +168,24 @@ class FaithfulnessMetric(WSLMetric):
 
     @torch.no_grad()
     def _probabilities(
-        self, image: Tensor, marked: np.ndarray, label: int
+        self,
+        inputs: Tensor,
+        size: Tuple[int, int],
+        marked: np.ndarray,
+        label: int,
     ) -> np.ndarray:
-        """Return a class's probabilities of all changed images, (2S + 1,)."""
-        model = self.model
-        inputs = model.data_preprocessor(dict(inputs=[image]))['inputs']
-        height, width = image.shape[-2:]
+        """Return a class's probabilities of all changed images, (2S + 1,).
+
+        Inputs (1, 3, H', W') hold the image, of a size (H, W), at their
+        upper left.
+        """
+        height, width = size
         # The input is normalised, and 0 its mean pixel.
         whole = inputs[0, :, :height, :width]
         empty = whole.new_zeros(())
         weights = F.interpolate(
             whole.new_tensor(marked)[None, None],
-            size=(height, width),
+            size=size,
             mode='bilinear',
             align_corners=False,
         )[0, 0].clamp(0, 1)
@@ -192,6 +200,6 @@ class FaithfulnessMetric(WSLMetric):
             part = torch.stack(changed[start : start + self.batch_size])
             batch = inputs.repeat(len(part), 1, 1, 1)
             batch[..., :height, :width] = part
-            scores = model.probabilities(batch, (height, width))
+            scores = self.model.probabilities(batch, size)
             found.append(scores[:, label])
         return array(torch.cat(found))
