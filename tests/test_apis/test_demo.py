@@ -12,6 +12,7 @@ from mmengine.structures import InstanceData
 
 from mmwsl.apis import WSLInferencer, inference_model, init_model, load_config
 from mmwsl.apis.demo import Demo
+from untrained import favour_fifth_class, spread_head, write_noise
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = dict(
@@ -36,10 +37,7 @@ def build(kind, **changes):
     cfg = load_config(ROOT / path, {**options, **changes})
     torch.manual_seed(0)
     model = init_model(cfg)
-    with torch.no_grad():
-        for name, value in model.head.named_parameters():
-            if name.endswith('weight') and value.ndim == 4:
-                value.normal_(std=0.3)
+    spread_head(model)
     return model
 
 
@@ -52,10 +50,7 @@ def models():
 @pytest.fixture(scope='module')
 def file(tmp_path_factory):
     """A picture of smooth noise."""
-    noise = np.random.default_rng(3).integers(0, 256, (8, 10, 3), np.uint8)
-    path = tmp_path_factory.mktemp('pictures') / 'photo.png'
-    cv2.imwrite(str(path), cv2.resize(noise, (80, 64)))
-    return path
+    return write_noise(tmp_path_factory.mktemp('pictures') / 'photo.png')
 
 
 def demo_of(model, **kwargs):
@@ -310,13 +305,7 @@ def test_segmentor(file):
     model = init_model(
         ROOT / 'configs/ae_psl/psl_r18_toy.py', cfg_options=options
     )
-    with torch.no_grad():
-        for name, value in model.decode_head.named_parameters():
-            if name.endswith('conv_seg.bias') or 'branches' in name:
-                value.zero_()
-                if value.ndim == 1:
-                    value[5] = 9
-    model.decode_head.weighted_test = False
+    favour_fifth_class(model)
     demo = demo_of(model)
     assert demo.layers == ['label map']
     assert demo.sliders == {}

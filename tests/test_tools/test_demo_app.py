@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -26,6 +25,7 @@ from mmwsl.apis import WSLInferencer, init_model
 from mmwsl.apis.demo import Demo
 from tool_calls import call, error, fails
 from toy_run import CONFIG, ROOT
+from untrained import spread_head, write_noise
 
 pytestmark = pytest.mark.slow
 
@@ -82,10 +82,7 @@ def serve(tool, browser):
         if kind not in served:
             torch.manual_seed(0)
             model = init_model(ROOT / f'configs/{kind}/{kind}_r18_toy.py')
-            with torch.no_grad():
-                for name, value in model.head.named_parameters():
-                    if name.endswith('weight') and value.ndim == 4:
-                        value.normal_(std=0.3)
+            spread_head(model)
             demo = Demo(WSLInferencer(model, show_progress=False))
             page = tool.build_page(demo, f'{kind}_r18_toy')
             port = free_port()
@@ -132,10 +129,7 @@ def visit(browser, serve):
 
 @pytest.fixture(scope='module')
 def file(tmp_path_factory):
-    noise = np.random.default_rng(3).integers(0, 256, (8, 10, 3), np.uint8)
-    path = tmp_path_factory.mktemp('pictures') / 'photo.png'
-    cv2.imwrite(str(path), cv2.resize(noise, (80, 64)))
-    return path
+    return write_noise(tmp_path_factory.mktemp('pictures') / 'photo.png')
 
 
 def upload(window, path):
