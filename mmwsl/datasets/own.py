@@ -497,19 +497,28 @@ def _find_images(root: str) -> List[str]:
     found = find_files(root, silent=True)
     folder = os.path.join(root, 'JPEGImages', '')
     names = {image_id(x, folder) for x in found if x.startswith(folder)}
+
     return [
         path
         for path in found
         if path.startswith(folder)
+        or _is_unlabelled(path, root)
         or image_id(path, root).rpartition('/')[2] not in names
     ]
+
+
+def _is_unlabelled(path: str, root: str) -> bool:
+    """Whether an image lies in the folder of those without labels."""
+    top, inside, _ = image_id(path, root).partition('/')
+    return bool(inside) and top.lower() in _UNLABELLED
 
 
 def _xml_parts(root: str, place: str, paths: List[str]) -> Parts:
     """Find the images of XML files, and lists of parts."""
     images: Dict[str, List[str]] = defaultdict(list)
     for path in _find_images(root):
-        images[image_id(path, root).rpartition('/')[2]].append(path)
+        if not _is_unlabelled(path, root):
+            images[image_id(path, root).rpartition('/')[2]].append(path)
     pairs: Dict[str, str] = {}
     names = set()
     first_pixel = 1

@@ -186,12 +186,14 @@ def test_lists_of_voc(tmp_path):
     write_image(tmp_path / 'JPEGImages/z.jpg')
     for name in 'ace':
         write_image(tmp_path / f'SegmentationClass/{name}.png')
+    # Another image without labels, by chance of the same name.
+    write_image(tmp_path / 'unlabelled/a.jpg')
     assert len(OwnDataset(data_root=str(tmp_path))) == 2
     val = OwnDataset(data_root=str(tmp_path), split='val')
     assert val.get_data_info(0)['img_id'] == 'JPEGImages/d'
     # Listed nowhere, and without annotation.
     names = [path.rpartition('/')[2] for path in val.unlabelled]
-    assert names == ['c.jpg', 'e.jpg', 'z.jpg']
+    assert names == ['c.jpg', 'e.jpg', 'z.jpg', 'a.jpg']
 
 
 def test_files_of_parts(tmp_path):
