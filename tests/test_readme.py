@@ -181,6 +181,43 @@ def test_the_list_of_models_is_that_of_the_metafiles() -> None:
     assert read(zoo.PAGE) == zoo.page(), 'run scripts/model_zoo.py'
 
 
+def test_the_results_are_those_of_the_runs() -> None:
+    results = load_tool('../scripts/results.py')
+    text = read(results.FOLDER.with_suffix('.md'))
+    assert text == results.page(), 'run scripts/results.py'
+
+
+def test_tables_of_results(tmp_path: Path) -> None:
+    """Means and ranges over seeds; no run without a row, nor a row without."""
+    results = load_tool('../scripts/results.py')
+    tables = """
+text: Seeds differ.
+tables:
+- {title: Masks, text: On val., metrics: {mIoU: mIoU of masks},
+   rows: {the net: net, another: other_net}}
+"""
+    (tmp_path / 'tables.yml').write_text(tables)
+    run = dict(command='python tools/train.py net.py', minutes=7.2)
+    for name, value in (('net_seed0', 30), ('net_seed1', 33.06)):
+        (tmp_path / f'{name}.json').write_text(
+            json.dumps({'mIoU': value, **run})
+        )
+    with pytest.raises(ValueError, match='no file other_net_seedN.json'):
+        results.page(tmp_path)
+    (tmp_path / 'other_net_seed0.json').write_text(json.dumps(run))
+    lines = results.page(tmp_path).splitlines()
+    assert '| what | mIoU of masks | seeds |' in lines
+    assert '| the net | 31.5 (30.0 to 33.1) | 2 |' in lines
+    assert '| another |  | 1 |' in lines
+    assert lines.count('python tools/train.py net.py') == 2
+    (tmp_path / 'left_seed0.json').write_text(json.dumps(run))
+    with pytest.raises(ValueError, match='no row for left'):
+        results.page(tmp_path)
+    (tmp_path / 'left.json').write_text('{}')
+    with pytest.raises(ValueError, match='left.json: not called'):
+        results.page(tmp_path)
+
+
 def test_own_images_take_one_command(repo_root: Path) -> None:
     text = (repo_root / 'README.md').read_text(encoding='utf-8')
     (name,) = re.findall(r'tools/pipeline.py (\S+own-data.py)', text)
