@@ -5,10 +5,13 @@ from typing import Any, List
 import pytest
 import torch
 import torch.nn.functional as F
+import torchvision
 from torch import Tensor, nn
+from torchvision.models.feature_extraction import create_feature_extractor
 
 from mmwsl.models import WSLClassifier
 from mmwsl.models.heads import CAMHead, LayerCAMHead
+from mmwsl.models.heads.layer_cam_head import layer_cams
 from mmwsl.registry import MODELS
 from mmwsl.structures import WSLDataSample
 
@@ -143,3 +146,21 @@ def test_no_class_and_no_image() -> None:
     assert not sample.pred_sem_seg.data.any()
     assert isinstance(model.head, CAMHead)
     assert isinstance(model.head, LayerCAMHead)
+
+
+def test_maps_are_those_of_torchcam() -> None:
+    """Raw maps of two stages, before anyone scales them."""
+    methods = pytest.importorskip('torchcam.methods')
+    torch.manual_seed(0)
+    net = torchvision.models.resnet18(num_classes=4).eval()
+    layers = ['layer3', 'layer4']
+    image = torch.randn(2, 3, 64, 48)
+    with methods.LayerCAM(net, layers) as extractor:
+        scores = net(image)
+        expected = extractor(class_idx=3, scores=scores, normalized=False)
+    stages = create_feature_extractor(net, [*layers, 'fc'])
+    *feats, scores = stages(image).values()
+    maps = layer_cams(scores[:, 3].sum(), feats)
+    for ours, theirs in zip(maps, expected):
+        torch.testing.assert_close(ours, theirs)
+        assert ours.any()
