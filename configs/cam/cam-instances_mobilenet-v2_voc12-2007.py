@@ -4,8 +4,7 @@
 # class, the class mask is its mask.
 _base_ = './cam_mobilenet-v2_voc12-2007.py'
 test_pipeline = [
-    dict(type='LoadWSLImage'),
-    dict(type='Resize', scale=(1280, 320), keep_ratio=True),
+    *_base_.test_pipeline[:2],
     dict(type='LoadEvalAnnotations', with_instances=True),
     dict(type='PackWSLInputs', eval_keys=('gt_sem_seg', 'gt_instances')),
 ]

@@ -1,4 +1,2 @@
 _base_ = './wsol_cam_r18_toy.py'
-model = dict(
-    head=dict(type='ACoLHead', num_convs=1, mid_channels=64),
-)
+model = dict(head=dict(type='ACoLHead', num_convs=1, mid_channels=64))

@@ -6,18 +6,8 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 # Whole images, always of one size: see the README.
-train_pipeline = [
-    _base_.load,
-    _base_.whole,
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='ColorJitter', brightness=0.3, contrast=0.3, saturation=0.3),
-    dict(type='PackWSLInputs'),
-]
-test_pipeline = [
-    _base_.load,
-    _base_.whole,
-    dict(type='PackWSLInputs'),
-]
+train_pipeline = [_base_.load, _base_.whole, *_base_.train_pipeline[2:]]
+test_pipeline = [_base_.load, _base_.whole, dict(type='PackWSLInputs')]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(batch_size=16, dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

@@ -2,11 +2,7 @@
 # objects show is absent.
 _base_ = './lc_r50_voc12-448.py'
 data_root = 'data/VOCdevkit/VOC2007'
-test_pipeline = [
-    dict(type='LoadWSLImage'),
-    dict(type='Resize', scale=(448, 448), backend='pillow'),
-    dict(type='PackWSLInputs'),
-]
+test_pipeline = [*_base_.test_pipeline[:2], dict(type='PackWSLInputs')]
 voc07 = dict(data_root=data_root, difficult_label=False)
 train_dataloader = dict(dataset=voc07)
 val_dataloader = dict(

@@ -18,13 +18,7 @@ model = dict(
     test_cfg=dict(_delete_=True, flip=True),
 )
 # Whole images of one size: the maps of all epochs have to fit together.
-train_pipeline = [
-    _base_.load,
-    _base_.whole,
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='ColorJitter', brightness=0.3, contrast=0.3, saturation=0.3),
-    dict(type='PackWSLInputs'),
-]
+train_pipeline = [_base_.load, _base_.whole, *_base_.train_pipeline[2:]]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 optim_wrapper = dict(
     optimizer=dict(lr=1e-3),
@@ -41,9 +35,5 @@ custom_hooks = [
 predict = dict(
     label_maps=False,
     soft_maps=True,
-    pipeline=[
-        _base_.load,
-        _base_.whole,
-        dict(type='PackWSLInputs'),
-    ],
+    pipeline=[_base_.load, _base_.whole, dict(type='PackWSLInputs')],
 )

@@ -5,11 +5,7 @@ attention = 'work_dirs/cls_mobilenet-v2_voc12-2007/attention.npz'
 max_epochs = 8
 model = dict(neck=dict(relu='before'), head=dict(type='IntegralAttentionHead'))
 train_pipeline = [
-    dict(type='LoadWSLImage'),
-    dict(type='Resize', scale=(256, 256)),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='ColorJitter', brightness=0.3, contrast=0.3, saturation=0.3),
-    dict(type='PackWSLInputs'),
+    *_base_.train_pipeline,
     dict(type='LoadAttention', path=attention),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -4,9 +4,7 @@ _base_ = './cls_r18_toy.py'
 attention = 'work_dirs/cls_r18_toy/attention.npz'
 model = dict(neck=dict(relu='before'), head=dict(type='IntegralAttentionHead'))
 train_pipeline = [
-    dict(type='LoadWSLImage'),
-    dict(type='RandomFlip', prob=0.5, direction=['horizontal', 'vertical']),
-    dict(type='PackWSLInputs'),
+    *_base_.train_pipeline,
     dict(type='LoadAttention', path=attention),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

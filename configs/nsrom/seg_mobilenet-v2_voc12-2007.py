@@ -2,22 +2,12 @@
 _base_ = '../ae_psl/psl_mobilenet-v2_voc12-2007.py'
 labels = 'work_dirs/nsrom_mined/labels'
 max_epochs = 12
+# With so few images better than DeepLabV2Head, see the README.
 model = dict(
-    decode_head=dict(
-        _delete_=True,
-        # With so few images better than DeepLabV2Head, see the README.
-        type='mmwsl.LargeFOVHead',
-        in_channels=1280,
-        num_classes=21,
-        channels=256,
-        dilation=4,
-        pools=(),
-    )
+    decode_head=dict(_delete_=True, **_base_.model.decode_head.decode_head)
 )
 train_pipeline = [
-    dict(type='mmwsl.LoadWSLImage'),
-    dict(type='mmseg.LoadAnnotations'),
-    *_base_.augmentations,
+    *_base_.train_pipeline[:-1],
     dict(type='mmseg.PackSegInputs'),
 ]
 train_dataloader = dict(

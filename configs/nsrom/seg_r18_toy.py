@@ -17,9 +17,7 @@ model = dict(
     ),
 )
 train_pipeline = [
-    dict(type='mmwsl.LoadWSLImage'),
-    dict(type='mmseg.LoadAnnotations'),
-    dict(type='RandomFlip', prob=0.5, direction=['horizontal', 'vertical']),
+    *_base_.train_pipeline[:-1],
     dict(type='mmseg.PackSegInputs'),
 ]
 train_dataloader = dict(

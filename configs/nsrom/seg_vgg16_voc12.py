@@ -1,16 +1,10 @@
 # DeepLab-LargeFOV on VGG-16 that learns from label maps of an earlier stage.
 _base_ = '../ae_psl/psl_vgg16_voc12.py'
 labels = 'work_dirs/nsrom_mined/labels'
-crop_size = (321, 321)
 # 10,582 images, 10 a batch: 20,102 iterations.
 max_epochs = 19
 model = dict(
-    decode_head=dict(
-        _delete_=True,
-        type='mmwsl.LargeFOVHead',
-        in_channels=512,
-        num_classes=21,
-    )
+    decode_head=dict(_delete_=True, **_base_.model.decode_head.decode_head)
 )
 train_pipeline = [
     dict(type='mmwsl.LoadWSLImage'),
@@ -22,7 +16,7 @@ train_pipeline = [
         ratio_range=(0.5, 1.5),
         keep_ratio=True,
     ),
-    dict(type='mmseg.RandomCrop', crop_size=crop_size),
+    dict(type='mmseg.RandomCrop', crop_size=_base_.crop_size),
     dict(type='RandomFlip', prob=0.5),
     dict(type='mmseg.PackSegInputs'),
 ]

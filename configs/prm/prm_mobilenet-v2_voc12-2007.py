@@ -7,8 +7,7 @@ _base_ = [
 # There are no instance masks: where an object is the only one of its class,
 # the class mask is its mask.
 test_pipeline = [
-    dict(type='LoadWSLImage'),
-    dict(type='Resize', scale=(1280, 320), keep_ratio=True),
+    *_base_.test_pipeline[:2],
     dict(type='LoadEvalAnnotations', with_instances=True),
     dict(type='PackWSLInputs', eval_keys=('gt_sem_seg', 'gt_instances')),
 ]

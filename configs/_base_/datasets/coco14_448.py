@@ -13,25 +13,24 @@ test_pipeline = [
     dict(type='Resize', scale=(448, 448), backend='pillow'),
     dict(type='PackWSLInputs'),
 ]
+source = dict(
+    type='COCOImageLevelDataset', data_root=data_root, crowd_count=True
+)
 train_dataloader = dict(
     num_workers=4,
     dataset=dict(
-        type='COCOImageLevelDataset',
-        data_root=data_root,
+        source,
         ann_file='annotations/instances_train2014.json',
         data_prefix=dict(img_path='train2014'),
-        crowd_count=True,
         pipeline=train_pipeline,
     ),
 )
 val_dataloader = dict(
     num_workers=4,
     dataset=dict(
-        type='COCOImageLevelDataset',
-        data_root=data_root,
+        source,
         ann_file='annotations/instances_val2014.json',
         data_prefix=dict(img_path='val2014'),
-        crowd_count=True,
         test_mode=True,
         pipeline=test_pipeline,
     ),

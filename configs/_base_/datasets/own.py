@@ -7,11 +7,7 @@ train_pipeline = [
     dict(type='ColorJitter', brightness=0.3, contrast=0.3, saturation=0.3),
     dict(type='PackWSLInputs'),
 ]
-test_pipeline = [
-    _base_.load,
-    _base_.resize,
-    dict(type='PackWSLInputs'),
-]
+test_pipeline = [_base_.load, _base_.resize, dict(type='PackWSLInputs')]
 train_dataloader = dict(
     drop_last=False,
     dataset=dict(_base_.own, split='train', pipeline=train_pipeline),

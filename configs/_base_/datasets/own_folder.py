@@ -20,22 +20,17 @@ test_pipeline = [
     dict(type='Resize', scale=(448, 288), keep_ratio=True),
     dict(type='PackWSLInputs'),
 ]
+source = dict(type='FolderDataset', data_root=data_root, metainfo=metainfo)
 train_dataloader = dict(
     drop_last=False,
     dataset=dict(
-        type='FolderDataset',
-        data_root=data_root,
-        data_prefix=dict(img_path='train'),
-        metainfo=metainfo,
-        pipeline=train_pipeline,
+        source, data_prefix=dict(img_path='train'), pipeline=train_pipeline
     ),
 )
 val_dataloader = dict(
     dataset=dict(
-        type='FolderDataset',
-        data_root=data_root,
+        source,
         data_prefix=dict(img_path='val'),
-        metainfo=metainfo,
         test_mode=True,
         pipeline=test_pipeline,
     ),

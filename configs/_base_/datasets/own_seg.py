@@ -7,6 +7,7 @@ out_dir = 'work_dirs/predictions'
 # For branches that learn from image labels, and for predictions of given
 # classes alone.
 image_labels = dict(_base_.own)
+test_pipeline = [_base_.load, _base_.resize, dict(type='mmseg.PackSegInputs')]
 train_dataloader = dict(
     batch_size=8,
     drop_last=False,
@@ -17,24 +18,14 @@ train_dataloader = dict(
 )
 val_dataloader = None
 test_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         _base_.own,
         split='unseen',
         segmentor=True,
         test_mode=True,
-        pipeline=[
-            _base_.load,
-            _base_.resize,
-            dict(type='mmseg.PackSegInputs'),
-        ],
+        pipeline=test_pipeline,
     ),
 )
 test_evaluator = dict(
-    type='mmwsl.PseudoLabelWriter',
-    out_dir=out_dir,
-    img_dir=_base_.data_root,
+    type='mmwsl.PseudoLabelWriter', out_dir=out_dir, img_dir=_base_.data_root
 )

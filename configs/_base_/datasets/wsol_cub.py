@@ -19,16 +19,17 @@ test_pipeline = [
     dict(type='LoadEvalAnnotations', with_seg_map=False, with_instances=True),
     dict(type='PackWSLInputs', eval_keys=('gt_instances',)),
 ]
+source = dict(
+    type='WSOLDataset',
+    data_root=data_root,
+    data_prefix=data_prefix,
+    num_classes=num_classes,
+)
 train_dataloader = dict(
     batch_size=32,
     num_workers=4,
     dataset=dict(
-        type='WSOLDataset',
-        data_root=data_root,
-        ann_file=f'{metadata}/train',
-        data_prefix=data_prefix,
-        num_classes=num_classes,
-        pipeline=train_pipeline,
+        source, ann_file=f'{metadata}/train', pipeline=train_pipeline
     ),
 )
 # The set that papers report on; metadata/.../val is for choosing settings.
@@ -36,11 +37,8 @@ val_dataloader = dict(
     batch_size=32,
     num_workers=4,
     dataset=dict(
-        type='WSOLDataset',
-        data_root=data_root,
+        source,
         ann_file=f'{metadata}/test',
-        data_prefix=data_prefix,
-        num_classes=num_classes,
         test_mode=True,
         pipeline=test_pipeline,
     ),

@@ -9,8 +9,7 @@ data_prefix = dict(
 num_classes = 100
 images = dict(data_prefix=data_prefix, num_classes=num_classes)
 test_pipeline = [
-    dict(type='LoadWSLImage', exif_orientation=False),
-    dict(type='Resize', scale=(224, 224), backend='pillow'),
+    *_base_.test_pipeline[:2],
     dict(type='LoadEvalAnnotations', with_seg_map=False, with_loc_mask=True),
     dict(type='PackWSLInputs', eval_keys=('gt_loc_mask',)),
 ]

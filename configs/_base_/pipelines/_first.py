@@ -1,5 +1,6 @@
 # What pipelines of all methods begin with, and what several stages say.
 made = dict(evaluate='{dir}/labels', pictures='{dir}/labels')
+label_maps = dict(run='tool', tool='pseudo_labels.py', **made)
 judge = dict(run='tool', tool='analysis_tools/eval_seeds.py')
 stages = dict(
     # Prepares the data, or draws them.

@@ -61,8 +61,7 @@ stages = dict(
     ),
     # Background that erasing left out of the first training stays out.
     kept=dict(
-        run='tool',
-        tool='pseudo_labels.py',
+        **_base_.label_maps,
         args=[
             'keep',
             '{erase.dir}/labels',
@@ -70,7 +69,6 @@ stages = dict(
             '{dir}/labels',
             '{truth}',
         ],
-        **_base_.made,
     ),
     kept_all_pixels=dict(
         **_base_.judge, args=['{kept.dir}/labels', '{of_all_pixels}']

@@ -54,18 +54,15 @@ stages = dict(
         run='predict', **oa_cam, cfg_options='{common}', pictures='{dir}/maps'
     ),
     initial=dict(
-        run='tool',
-        tool='pseudo_labels.py',
+        **_base_.label_maps,
         args=['initial', '{oa_cams.dir}/maps', '{saliency}', '{dir}/labels'],
-        **_base_.made,
     ),
     initial_all_pixels=dict(
         **_base_.judge,
         args=['{initial.dir}/labels', '{seeds}', '--ignored=wrong'],
     ),
     mined=dict(
-        run='tool',
-        tool='pseudo_labels.py',
+        **_base_.label_maps,
         args=[
             'mine',
             '{cams.dir}/maps',
@@ -73,7 +70,6 @@ stages = dict(
             '{dir}/labels',
             '{truth}',
         ],
-        **_base_.made,
     ),
     mined_all_pixels=dict(
         **_base_.judge,
@@ -91,8 +87,7 @@ stages = dict(
     segmentor_1_val=dict(run='test', **seg_1),
     predictions=dict(run='predict', **seg_1, **_base_.made),
     masked=dict(
-        run='tool',
-        tool='pseudo_labels.py',
+        **_base_.label_maps,
         args=[
             'mask',
             '{cams.dir}/maps',
@@ -103,7 +98,6 @@ stages = dict(
             '{mask_options}',
             '{truth}',
         ],
-        **_base_.made,
     ),
     masked_all_pixels=dict(
         **_base_.judge,

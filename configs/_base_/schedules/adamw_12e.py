@@ -1,17 +1,5 @@
+_base_ = 'adamw_by-data.py'
 max_epochs = 12
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=5e-3, weight_decay=0.05),
-    # With few images the new classifier has to learn fast, before the
-    # pretrained layers have fitted the noise.
-    paramwise_cfg=dict(custom_keys={'backbone': dict(lr_mult=0.004)}),
-)
-param_scheduler = [
-    dict(
-        type='CosineAnnealingLR',
-        T_max=max_epochs,
-        by_epoch=True,
-        convert_to_iter_based=True,
-    )
-]
-train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=4)
+_base_.param_scheduler[0].T_max = max_epochs
+param_scheduler = _base_.param_scheduler
+train_cfg = dict(max_epochs=max_epochs, val_interval=4)

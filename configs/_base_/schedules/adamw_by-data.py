@@ -2,6 +2,8 @@
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=5e-3, weight_decay=0.05),
+    # With few images the new classifier has to learn fast, before the
+    # pretrained layers have fitted the noise.
     paramwise_cfg=dict(custom_keys={'backbone': dict(lr_mult=0.004)}),
 )
 param_scheduler = [
