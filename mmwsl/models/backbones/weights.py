@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mmwsl.utils.checkpoints import load_state, read_checkpoint
 
 SCHEME = 'package://'
-SUFFIXES = ('.pth', '.pt', '.bin', '.ckpt')
+SUFFIXES = ('.pth', '.pt', '.bin', '.ckpt', '.onnx')
 # torchvision's DenseNet files predate its present module names.
 OLD_DENSENET = re.compile(
     r'^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..*)$'
@@ -103,6 +103,11 @@ def read_state(checkpoint: str) -> StateDict:
     Raises:
         ValueError: if they are no tensors.
     """
+    if checkpoint.endswith('.onnx'):
+        in_package = checkpoint.startswith(SCHEME)
+        return read_onnx(
+            find_package_file(checkpoint) if in_package else checkpoint
+        )
     if checkpoint.endswith('.safetensors'):
         from safetensors.torch import load_file
 
@@ -126,6 +131,48 @@ def read_state(checkpoint: str) -> StateDict:
     ):
         raise ValueError(f'{checkpoint} is not a state dict of tensors')
     return {re.sub(r'^module\.', '', key): v for key, v in content.items()}
+
+
+def read_onnx(path: Union[str, Path]) -> StateDict:
+    """Reads the convolutions of a network in an ONNX file (needs onnx).
+
+    The graph is not run. Exporters name tensors as they like, so these are
+    called ``conv0.weight``, ``conv0.bias``, ``conv1.weight`` and so on, in
+    the order of the graph; other layers are left out.
+
+    Raises:
+        ImportError: if onnx is not installed.
+        ValueError: if it is no ONNX file, or holds other than plain weights.
+    """
+    try:
+        import onnx
+        from google.protobuf.message import DecodeError
+    except ImportError as error:
+        raise ImportError(
+            f'{path} needs onnx: pip install onnx', name='onnx'
+        ) from error
+    try:
+        # Without data in other files, whose paths are not to be trusted.
+        graph = onnx.load(str(path), load_external_data=False).graph
+    except DecodeError as error:
+        raise ValueError(f'{path} is no ONNX file ({error})') from error
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    state: StateDict = {}
+    convs = [node for node in graph.node if node.op_type == 'Conv']
+    for number, node in enumerate(convs):
+        for kind, name in zip(('weight', 'bias'), node.input[1:]):
+            tensor = tensors.get(name)
+            if tensor is None or tensor.external_data:
+                raise ValueError(
+                    f'{path}: {name}, the {kind} of a convolution, is not in '
+                    'the file'
+                )
+            try:
+                array = onnx.numpy_helper.to_array(tensor)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f'{path}: {name}: {error}') from error
+            state[f'conv{number}.{kind}'] = torch.tensor(array)
+    return state
 
 
 def _strip(state: StateDict, prefix: Optional[str]) -> StateDict:
@@ -171,6 +218,17 @@ def efficientnet_key_map(names: FrozenSet[str]) -> Dict[str, str]:
     return table
 
 
+def vgg_key_map(names: FrozenSet[str]) -> Dict[str, str]:
+    """Names that :func:`read_onnx` gives -> torchvision's VGG."""
+    matches = [re.match(r'features\.(\d+)\.weight$', name) for name in names]
+    layers = sorted(int(match[1]) for match in matches if match)
+    return {
+        f'conv{number}.{kind}': f'features.{layer}.{kind}'
+        for number, layer in enumerate(layers)
+        for kind in ('weight', 'bias')
+    }
+
+
 _TIMM_BLOCK = re.compile(r'^blocks\.(\d+)\.(\d+)\.(\w+)\.(.+)$')
 _STEM_HEAD = {
     'conv_stem': '_conv_stem',
@@ -198,6 +256,7 @@ _PLAIN = {
 # of the network that returns file name -> own name.
 KEY_MAPS: Dict[str, Callable[[FrozenSet[str]], Dict[str, str]]] = {
     'efficientnet_pytorch': efficientnet_key_map,
+    'vgg_onnx': vgg_key_map,
 }
 
 

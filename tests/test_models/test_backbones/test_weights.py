@@ -13,7 +13,11 @@ from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights
 
 from mmwsl.models.backbones import TorchvisionBackbone
-from mmwsl.models.backbones.weights import find_package_file, load_weights
+from mmwsl.models.backbones.weights import (
+    find_package_file,
+    load_weights,
+    read_state,
+)
 
 
 def network() -> nn.Sequential:
@@ -211,6 +215,101 @@ def test_unknown_key_map(tmp_path):
     path = saved(tmp_path, state())
     with pytest.raises(ValueError, match="'x' .*: efficientnet_pytorch"):
         load_weights(network(), path, KEYS, key_map='x')
+
+
+def write_onnx(
+    path: Path, tensors: Dict[str, Tensor], external: bool = False
+) -> str:
+    """An ONNX file as Keras's exporter writes it, all layers in one row."""
+    onnx = pytest.importorskip('onnx')
+    convs = [name[:-2] for name in tensors if name.endswith('/w')]
+    nodes, last = [], 'image'
+    for conv in convs:
+        names = [last, f'{conv}/w', f'{conv}/b']
+        nodes.append(onnx.helper.make_node('Conv', names, [conv]))
+        nodes.append(onnx.helper.make_node('Relu', [conv], [f'{conv}/r']))
+        last = f'{conv}/r'
+    nodes.append(onnx.helper.make_node('MatMul', [last, 'dense'], ['out']))
+    # In an order that says nothing of that of the layers.
+    stored = [
+        onnx.numpy_helper.from_array(tensors[name].numpy(), name)
+        for name in sorted(tensors, reverse=True)
+    ]
+    for tensor in stored if external else ():
+        onnx.external_data_helper.set_external_data(tensor, '/etc/hostname')
+        tensor.ClearField('raw_data')
+    graph = onnx.helper.make_graph(nodes, 'network', [], [], stored)
+    path.write_bytes(onnx.helper.make_model(graph).SerializeToString())
+    return str(path)
+
+
+def keras_vgg() -> Dict[str, Tensor]:
+    return {
+        'zoom/w': torch.rand(4, 3, 3, 3),
+        'zoom/b': torch.rand(4),
+        'block/w': torch.rand(2, 4, 3, 3),
+        'block/b': torch.rand(2),
+        'dense': torch.rand(2, 5),
+    }
+
+
+class SmallVGG(nn.Module):
+    """Layers 8 and 10, whose names sort the other way round."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers = [nn.ReLU() for _ in range(11)]
+        layers[8], layers[10] = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 3)
+        self.features = nn.Sequential(*layers)
+
+
+def test_convolutions_of_an_onnx_file(tmp_path):
+    net, content = SmallVGG(), keras_vgg()
+    path = write_onnx(tmp_path / 'vgg.onnx', content)
+    load_weights(net, path, frozenset(), key_map='vgg_onnx')
+    for layer, name in ((8, 'zoom'), (10, 'block')):
+        assert torch.equal(net.features[layer].weight, content[f'{name}/w'])
+        assert torch.equal(net.features[layer].bias, content[f'{name}/b'])
+
+
+def test_onnx_file_of_a_package(package):
+    content = keras_vgg()
+    write_onnx(package / 'toy_weights' / 'models' / 'vgg.onnx', content)
+    net = SmallVGG()
+    path = 'package://toy_weights/vgg.onnx'
+    load_weights(net, path, frozenset(), key_map='vgg_onnx')
+    assert torch.equal(net.features[10].bias, content['block/b'])
+
+
+def test_onnx_file_of_another_network(tmp_path):
+    content = keras_vgg()
+    content['third/w'] = torch.rand(2, 2, 3, 3)
+    content['third/b'] = torch.rand(2)
+    path = write_onnx(tmp_path / 'vgg.onnx', content)
+    with pytest.raises(ValueError, match='vgg.onnx.* conv2.weight'):
+        load_weights(SmallVGG(), path, frozenset(), key_map='vgg_onnx')
+
+
+def test_onnx_files_that_cannot_be_read(tmp_path):
+    path = write_onnx(tmp_path / 'vgg.onnx', keras_vgg(), external=True)
+    with pytest.raises(ValueError, match='vgg.onnx: zoom/w.* not in the file'):
+        read_state(path)
+    content = keras_vgg()
+    del content['block/b']
+    path = write_onnx(tmp_path / 'vgg.onnx', content)
+    with pytest.raises(ValueError, match='vgg.onnx: block/b'):
+        read_state(path)
+    (tmp_path / 'text.onnx').write_text('no network')
+    with pytest.raises(ValueError, match='text.onnx is no ONNX file'):
+        read_state(str(tmp_path / 'text.onnx'))
+    with pytest.raises(FileNotFoundError, match='none.onnx'):
+        read_state(str(tmp_path / 'none.onnx'))
+
+
+def test_onnx_is_not_installed(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'onnx', None)
+    with pytest.raises(ImportError, match='vgg.onnx needs onnx: pip install'):
+        read_state(str(tmp_path / 'vgg.onnx'))
 
 
 @pytest.fixture
