@@ -4,7 +4,16 @@ B: number of trees, S: number of regions, K: number of candidates, (H, W): size
 of the image. Sets of regions are bool (K, S).
 """
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import (
+    Any,
+    Dict,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 import cv2
 import numpy as np
@@ -13,6 +22,7 @@ from mmwsl.proposals.regions import (
     RegionGraph,
     affinities,
     edge_maps,
+    network_edges,
     region_graph,
     resize_within,
     superpixels,
@@ -138,8 +148,15 @@ class ProposalGenerator:
             pixels=list(self.pixels),
         )
 
-    def __call__(self, img: np.ndarray) -> Proposals:
-        """Propose masks in an image BGR uint8 (H, W, 3).
+    def __call__(
+        self, img: np.ndarray, edges: Optional[np.ndarray] = None
+    ) -> Proposals:
+        """Propose masks in an image.
+
+        Args:
+            img: BGR uint8 (H, W, 3).
+            edges: float (H, W) in [0, 1], edges that a network found, in
+                place of the generator's own.
 
         Returns:
             At least one and at most ``max_proposals`` masks, best first, with
@@ -150,11 +167,19 @@ class ProposalGenerator:
                 'ProposalGenerator: the image must be uint8 (H, W, 3), got '
                 f'{img.dtype} {img.shape}'
             )
+        if edges is not None and edges.shape != img.shape[:2]:
+            raise ValueError(
+                f'ProposalGenerator: the edges are {edges.shape}, the image '
+                f'{img.shape[:2]}'
+            )
         small = resize_within(img, self.pixels)
         lab = to_lab(small)
-        edges = edge_maps(lab)
-        found = superpixels(small, lab, edges, self.num_superpixels)
-        graph = region_graph(found, lab, edges)
+        if edges is None:
+            maps = edge_maps(lab)
+        else:
+            maps = network_edges(edges, lab.shape[:2])
+        found = superpixels(small, lab, maps, self.num_superpixels)
+        graph = region_graph(found, lab, maps)
         # OpenCV resizes no 64-bit numbers.
         labels = cv2.resize(
             graph.labels.astype(np.float32),

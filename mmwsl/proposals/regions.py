@@ -85,6 +85,19 @@ def edge_maps(lab: np.ndarray) -> EdgeMaps:
     return EdgeMaps(step / 2, _region_contrast(lab))
 
 
+def network_edges(edges: np.ndarray, size: Tuple[int, int]) -> EdgeMaps:
+    """Bring edges (H, W) in [0, 1] that a network found to our scale and size.
+
+    Networks such as HED are trained to miss no edge: the square separates
+    strong ones from the many weak ones.
+    """
+    kind = cv2.INTER_AREA if size < edges.shape else cv2.INTER_LINEAR
+    wanted = (size[1], size[0])
+    scaled = cv2.resize(edges.astype(np.float32), wanted, interpolation=kind)
+    strong = scaled**2
+    return EdgeMaps(step=strong, region=2 * strong)
+
+
 def _gradient(
     planes: np.ndarray, sigma: float
 ) -> Tuple[np.ndarray, np.ndarray]:

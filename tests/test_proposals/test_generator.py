@@ -66,6 +66,26 @@ def test_same_image_same_proposals() -> None:
     np.testing.assert_array_equal(first.scores, second.scores)
 
 
+def test_edges_of_a_network() -> None:
+    # The picture shows nothing; only the edges say where the object is.
+    noise = np.random.default_rng(0).integers(100, 110, (90, 120, 3), np.uint8)
+    rows, columns = slice(20, 60), slice(30, 80)
+    objects = np.zeros((1, 90, 120), dtype=bool)
+    objects[0, rows, columns] = True
+    edges = np.zeros((90, 120), dtype=np.float32)
+    edges[18:62, 28:82] = 0.9
+    edges[22:58, 32:78] = 0
+    generator = ProposalGenerator(max_proposals=5, num_superpixels=60)
+    found = [
+        mask_iou(objects, generator(noise, given).masks).max()
+        for given in (edges, None)
+    ]
+    assert found[0] > 0.7
+    assert found[1] < 0.5
+    with pytest.raises(ValueError, match=r'edges are \(120, 90\)'):
+        generator(noise, edges.T)
+
+
 def test_sizes_in_range() -> None:
     img, _ = scene()
     generator = ProposalGenerator(

@@ -81,6 +81,26 @@ def test_a_folder_of_images(tool, tmp_path, capsys):
     assert 'images' in error(capsys.readouterr())
 
 
+def test_edges_of_a_network(tool, tmp_path, capsys):
+    images, edges, out = (tmp_path / x for x in ('images', 'edges', 'out'))
+    for folder in (images / 'a', edges / 'a'):
+        folder.mkdir(parents=True)
+    Image.new('RGB', (50, 40), 'grey').save(images / 'a/1.jpg')
+    # White lines: in the grey image nothing else separates its two halves.
+    lines = Image.new('L', (50, 40))
+    lines.paste(255, (24, 0, 26, 40))
+    args = [images, out, '--edges', edges, *SMALL[:4]]
+    assert 'edges/a/1.png' in fails(tool, capsys, *args)
+    lines.save(edges / 'a/1.png')
+    assert call(tool, *args) == 0
+    half = np.arange(50) < 25
+    masks = read_proposals(str(out / 'a/1.npz')).masks
+    agree = (masks == half).mean(axis=(1, 2))
+    assert agree.max() > 0.95
+    line = fails(tool, capsys, images, out, *SMALL[:4])
+    assert 'edges of a network' in line
+
+
 @pytest.mark.parametrize('share', [0, 0.98])
 def test_truncated_files_are_not_taken_as_made(tool, tmp_path, capsys, share):
     assert call(tool, CONFIG, tmp_path, *SMALL) == 0
