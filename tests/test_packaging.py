@@ -35,7 +35,7 @@ CORE |= {'PIL', 'filelock', 'jinja2', 'pycocotools', 'scipy'}
 # What mmengine and mmcv themselves require.
 CORE |= {'matplotlib', 'yaml'}
 # Extras: imported only where a config names them, never at the top level.
-OPTIONAL = {'onnxruntime', 'timm', 'mmdet', 'mmseg'}
+OPTIONAL = {'onnx', 'onnxruntime', 'timm', 'mmdet', 'mmseg'}
 # safetensors comes with timm.
 OPTIONAL |= {'pydensecrf', 'safetensors'}
 

@@ -315,7 +315,10 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
         model = self.runner.model
         model.eval()
         for batch in self.predict_dataloader:
-            for sample in model.val_step(batch):
+            # In the training's precision.
+            with self.runner.optim_wrapper.optim_context(model):
+                samples = model.val_step(batch)
+            for sample in samples:
                 path = region_file(folder, sample.img_id)
                 write_regions(path, *self._sample_regions(sample))
         barrier()

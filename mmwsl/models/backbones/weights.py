@@ -146,7 +146,6 @@ def read_onnx(path: Union[str, Path]) -> StateDict:
     """
     try:
         import onnx
-        from google.protobuf.message import DecodeError
     except ImportError as error:
         raise ImportError(
             f'{path} needs onnx: pip install onnx', name='onnx'
@@ -154,7 +153,10 @@ def read_onnx(path: Union[str, Path]) -> StateDict:
     try:
         # Without data in other files, whose paths are not to be trusted.
         graph = onnx.load(str(path), load_external_data=False).graph
-    except DecodeError as error:
+    except OSError:
+        raise
+    except Exception as error:
+        # Of a kind that protobuf, not onnx, has.
         raise ValueError(f'{path} is no ONNX file ({error})') from error
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     state: StateDict = {}
