@@ -29,8 +29,8 @@ model = dict(
         dropout=0.7,
         count_reduction='mean',
         # Nearly all of these few images are needed to learn the counts of
-        # the classes that are there.
-        spatial_start_epoch=10,
+        # the classes that are there: five sixths of the epochs.
+        spatial_start_epoch=None,
         instances=False,
     ),
     test_cfg=dict(_delete_=True),

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Set, Union
 
+import numpy as np
 from mmengine.config import Config, DictAction
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
@@ -52,6 +53,7 @@ _TEXTS = ('work_dir', 'default_scope', 'load_from')
 _OPEN = dict(
     num_classes=None,
     max_count=None,
+    mean_counts=None,
     pos_weight='auto',
     max_epochs=None,
     epochs=None,
@@ -179,13 +181,15 @@ def fill_from_data(
 ) -> Dict[str, Any]:
     """Set what a config leaves to the data.
 
-    Configs for own data say ``None`` there: ``num_classes`` and ``max_count``
-    of the model, the number of epochs in ``train_cfg`` and in schedules, and
-    ``spatial_start_epoch`` of LC. The number of classes is that of the data
-    set, background included where it has one, the largest count that of its
-    images, and the epochs are as many as show the model about
-    :data:`SEEN_IMAGES`, 3 at least and 15 at most; half of them for each
-    step of erasing. ``pos_weight='auto'`` of a loss becomes, for each class,
+    Configs for own data say ``None`` there: ``num_classes``, ``max_count``
+    and ``mean_counts`` of the model, the number of epochs in ``train_cfg``
+    and in schedules, and ``spatial_start_epoch`` of LC. The number of classes
+    is that of the data set, background included where it has one, the largest
+    count that of its images, the mean counts take larger ones than
+    ``max_count`` for one more than that, and the epochs are as many as show
+    the model about :data:`SEEN_IMAGES`, 3 at least and 15 at most; half of
+    them for each step of erasing. LC's second stage begins after five sixths
+    of the epochs. ``pos_weight='auto'`` of a loss becomes, for each class,
     the number of images without it for each image that shows it.
 
     Args:
@@ -229,7 +233,16 @@ def fill_from_data(
             ]
         if not any(count is None for count in counts):
             found['max_count'] = max(1, max(int(c.max()) for c in counts))
-        elif any(key == 'max_count' for _, key in places):
+            known = found['max_count']
+            for node, key in places:
+                if key == 'mean_counts':
+                    known = node.get('max_count') or known
+            # Of larger counts only that they are larger is known.
+            means = np.minimum(counts, known + 1).mean(axis=0)
+            found['mean_counts'] = [
+                round(max(float(m), 0.1), 3) for m in means
+            ]
+        elif any(key in ('max_count', 'mean_counts') for _, key in places):
             raise ValueError(
                 f'{cfg.filename}: counting needs the number of objects, but '
                 f'the {split} set has labels alone; XML, a COCO json and a '
@@ -239,7 +252,7 @@ def fill_from_data(
     found['num_classes'] = len(classes)
     for node, key in places:
         # Neither counts nor losses nor schedules are needed to predict.
-        default = None if key == 'pos_weight' else 1
+        default = None if key in ('pos_weight', 'mean_counts') else 1
         node[key] = found.get(_FOUND.get(key, key), default)
     asked = {_FOUND.get(key, key) for _, key in places}
     return {key: value for key, value in found.items() if key in asked}
@@ -252,7 +265,7 @@ def _epochs(train_cfg: Dict[str, Any], images: int) -> Dict[str, int]:
         # Of one of several steps.
         epochs = train_cfg['epochs'] or (epochs + 1) // 2
     epochs = train_cfg.get('max_epochs') or epochs
-    return dict(epochs=epochs, start_epoch=epochs * 4 // 5)
+    return dict(epochs=epochs, start_epoch=epochs * 5 // 6)
 
 
 def walk_dicts(node: Any) -> Iterator[Dict[str, Any]]:

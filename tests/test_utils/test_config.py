@@ -348,6 +348,16 @@ def test_numbers_are_found_in_the_data(counting):
     assert fill_from_data(counting) == {}
 
 
+@pytest.mark.parametrize(
+    ('known', 'means'), [(None, [1.0, 4.0]), (4, [1.0, 3.0]), (9, [1.0, 4.0])]
+)
+def test_mean_counts_are_found_in_the_data(counting, known, means):
+    """A count above those known is one more than they are."""
+    counting.model.head.update(max_count=known, mean_counts=None)
+    assert fill_from_data(counting)['mean_counts'] == means
+    assert counting.model.head.mean_counts == means
+
+
 def test_weights_of_rare_classes_are_found_in_the_data(counting, tmp_path):
     lines = ['path,label', 'a.png,cat', 'b.png,cat|dog', 'c.png,cat']
     (tmp_path / 'counts.csv').write_text('\n'.join(lines))
@@ -395,6 +405,16 @@ def test_counting_needs_counts(counting, tmp_path):
 )
 def test_epochs_follow_the_number_of_images(images, said, epochs):
     assert _epochs(dict(said), images)['epochs'] == epochs
+
+
+@pytest.mark.parametrize(
+    ('epochs', 'start'), [(1, 0), (3, 2), (6, 5), (10, 8), (12, 10), (40, 33)]
+)
+def test_two_stages_follow_the_epochs(counting, epochs, start):
+    counting.train_cfg = dict(by_epoch=True, max_epochs=epochs)
+    counting.model.head.spatial_start_epoch = None
+    fill_from_data(counting)
+    assert counting.model.head.spatial_start_epoch == start
 
 
 def test_epochs_are_found_in_the_data(counting):

@@ -59,11 +59,20 @@ class DensityHead(PRMHead):
             used and absent classes count as 0 objects; before, the head
             learns classes and the counts of those present. Needs a
             HeadEpochHook in ``custom_hooks``. The paper's is 20.
+        count_absent: Whether absent classes count as 0 objects from the
+            first epoch on.
         absent_rate: Share of the absent pairs of image and class that the
             losses of absent classes see, for rare classes. The authors use
             0.1 on COCO.
         absent_share: Classes present in less than this share of the batch
             are rare.
+        linear_density: Whether the density maps are linear maps of the
+            features, standardised by a BatchNorm without weights, and not of
+            the ReLU of a half. A count moves the mean of thousands of cells
+            by little, which few images do not teach a half.
+        mean_counts: The mean count of each class (C,) in training, with
+            ``linear_density``: densities are in its units and begin there.
+            By default 1.
         count_reduction: 'sum', or 'mean' as in the authors' code: the count
             is the mean of D, which then is h w times larger. ``pred_density``
             sums to the count either way.
@@ -88,8 +97,11 @@ class DensityHead(PRMHead):
         max_count: int = 4,
         average: str = 'image',
         spatial_start_epoch: int = 0,
+        count_absent: bool = False,
         absent_rate: float = 1.0,
         absent_share: float = 0.3,
+        linear_density: bool = False,
+        mean_counts: Optional[Sequence[float]] = None,
         count_reduction: str = 'sum',
         clamp_counts: bool = True,
         loss_spatial: Optional[Dict] = None,
@@ -112,6 +124,7 @@ class DensityHead(PRMHead):
             **kwargs,
         )
         self.spatial_start_epoch = spatial_start_epoch
+        self.count_absent = count_absent
         self.absent_rate = absent_rate
         self.absent_share = absent_share
         if self.upsample != 1:
@@ -123,10 +136,23 @@ class DensityHead(PRMHead):
         self.count_reduction = count_reduction
         self.clamp_counts = clamp_counts
         self.peaks_by_count = peaks_by_count
-        self.shared = nn.Conv2d(in_channels, 2 * hidden, 1)
+        self.linear_density = linear_density
         self.class_norm = nn.BatchNorm2d(hidden)
-        self.density_norm = nn.BatchNorm2d(hidden)
-        self.density = nn.Conv2d(hidden, num_classes, 1)
+        if linear_density:
+            self.shared = nn.Conv2d(in_channels, hidden, 1)
+            self.density_norm = nn.BatchNorm2d(in_channels, affine=False)
+            self.density = nn.Conv2d(in_channels, num_classes, 1)
+            if count_reduction == 'sum':
+                raise ValueError(
+                    "linear_density needs count_reduction='mean': its "
+                    'densities begin at the mean count.'
+                )
+            unit = torch.tensor(mean_counts or [1.0] * num_classes)
+            self.register_buffer('unit', unit[:, None, None])
+        else:
+            self.shared = nn.Conv2d(in_channels, 2 * hidden, 1)
+            self.density_norm = nn.BatchNorm2d(hidden)
+            self.density = nn.Conv2d(hidden, num_classes, 1)
         counted = dict(max_count=max_count, average=average)
         self.loss_spatial, self.loss_count, self.loss_rank = (
             MODELS.build({'type': f'mmwsl.{kind}', **counted, **(own or {})})
@@ -188,9 +214,10 @@ class DensityHead(PRMHead):
         self.record(class_maps)
         scores, peaks = self.stimulate(class_maps)
         predicted = self.counts(density)
+        absent = spatial or self.count_absent
         losses = dict(
             loss_cls=self.loss_module(scores, targets),
-            loss_count=self.loss_count(predicted, counts, spatial),
+            loss_count=self.loss_count(predicted, counts, absent),
             loss_rank=self.loss_rank(predicted, counts),
         )
         if spatial:
@@ -245,10 +272,16 @@ class DensityHead(PRMHead):
         # Sums over channels and cells leave the range of half precision.
         feature = feats[self.in_index].to(self.classifier.weight.dtype)
         with autocast(feature.device.type, enabled=False):
-            own, other = self.shared(self.dropout(feature)).chunk(2, dim=1)
-            maps: Tensor = self.classifier(self.class_norm(own).relu())
-            if density:
-                other = self.density(self.density_norm(other).relu())
+            halves = self.shared(self.dropout(feature)).split(
+                self.class_norm.num_features, dim=1
+            )
+            maps: Tensor = self.classifier(self.class_norm(halves[0]).relu())
+            if density and self.linear_density:
+                other = self.density(self.density_norm(feature)) + 1
+                other = other * self.unit
+                maps = torch.cat([maps, other], dim=1)
+            elif density:
+                other = self.density(self.density_norm(halves[1]).relu())
                 maps = torch.cat([maps, other], dim=1)
         return maps
 

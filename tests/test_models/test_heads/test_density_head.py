@@ -57,6 +57,53 @@ def test_halves_follow_the_paper() -> None:
         assert torch.allclose(part, expected, atol=1e-6)
 
 
+def linear_head(**kw: Any) -> Any:
+    own = dict(linear_density=True, count_reduction='mean')
+    return make_head(DensityHead, **{**own, **kw})
+
+
+@torch.no_grad()
+def test_linear_density() -> None:
+    """Against a sum over channels, with statistics that are set by hand."""
+    head = linear_head(mean_counts=[2.0, 5.0]).eval()
+    assert head.shared.weight.shape[0] == head.classifier.in_channels == 3
+    norm = head.density_norm
+    norm.running_mean.copy_(torch.linspace(-2, 2, 5))
+    norm.running_var.copy_(torch.linspace(0.1, 0.3, 5))
+    torch.nn.init.normal_(head.density.weight)
+    torch.nn.init.normal_(head.density.bias)
+    density = head.view_maps((FEATURE,))[:, 2:]
+    z = FEATURE - torch.linspace(-2, 2, 5)[:, None, None]
+    z = z / (torch.linspace(0.1, 0.3, 5) + 1e-5).sqrt()[:, None, None]
+    for c, unit in enumerate((2, 5)):
+        weight = head.density.weight[c, :, 0, 0]
+        expected = unit * (1 + head.density.bias[c])
+        for k in range(5):
+            expected = expected + unit * weight[k] * z[:, k]
+        assert torch.allclose(density[:, c], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_linear_densities_begin_at_the_mean_counts() -> None:
+    head = DensityHead(
+        2,
+        5,
+        linear_density=True,
+        count_reduction='mean',
+        mean_counts=[2.0, 30.0],
+        **stub_cfg(),
+    )
+    head.init_weights()
+    counts = head.counts(head.view_maps((FEATURE,))[:, 2:])
+    expected = torch.tensor([2.0, 30.0]).expand(2, 2)
+    assert torch.allclose(counts, expected, rtol=0.05)
+    # A checkpoint holds them.
+    other = linear_head()
+    other.load_state_dict(head.state_dict())
+    assert torch.equal(other.unit, head.unit)
+    with pytest.raises(ValueError, match='linear_density.*mean'):
+        linear_head(count_reduction='sum')
+
+
 def test_counts_start_near_zero() -> None:
     torch.manual_seed(3)
     head = DensityHead(20, 512, **stub_cfg())
@@ -95,8 +142,9 @@ def test_losses(average: str) -> None:
     )
 
 
-def test_two_stages() -> None:
-    head = make_head(spatial_start_epoch=2)
+@pytest.mark.parametrize('always', [False, True])
+def test_two_stages(always: bool) -> None:
+    head = make_head(spatial_start_epoch=2, count_absent=always)
     view = torch.randn(1, 4, 4, 4)
     pred = view[:, 2:].sum(dim=(2, 3))
     counts = torch.tensor([[2, 0]])
@@ -105,7 +153,8 @@ def test_two_stages() -> None:
         losses = losses_of(head, view, [make_sample([2, 0])])
         assert ('loss_spatial_pos' in losses) == spatial
         assert ('loss_spatial_neg' in losses) == spatial
-        expected = count_loss(pred, counts, include_absent=spatial)
+        absent = spatial or always
+        expected = count_loss(pred, counts, include_absent=absent)
         assert losses['loss_count'] == pytest.approx(expected.item())
 
 

@@ -1,0 +1,31 @@
+# Counts of many or small objects: tools/train.py CONFIG --cfg-options data_root=DIR
+_base_ = 'lc_own-data.py'
+whole = dict(type='Resize', scale=(384, 384))
+train_pipeline = [
+    _base_.load,
+    whole,
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='ColorJitter', brightness=0.3, contrast=0.3, saturation=0.3),
+    dict(type='PackWSLInputs'),
+]
+test_pipeline = [
+    _base_.load,
+    whole,
+    dict(type='PackWSLInputs'),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader
+model = dict(
+    # The last stage tells what an image shows, this one how much of it.
+    backbone=dict(out_indices=(2,), frozen_stages=3),
+    head=dict(
+        linear_density=True,
+        mean_counts=None,
+        count_absent=True,
+    ),
+)
+# Means of cells differ little between images: slow steps would not find how.
+optim_wrapper = dict(
+    paramwise_cfg=dict(custom_keys={'head.density': dict(lr_mult=4)})
+)
