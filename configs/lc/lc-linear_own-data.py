@@ -1,18 +1,8 @@
 # Counts of many or small objects: tools/train.py CONFIG --cfg-options data_root=DIR
 _base_ = 'lc_own-data.py'
 whole = dict(type='Resize', scale=(384, 384))
-train_pipeline = [
-    _base_.load,
-    whole,
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='ColorJitter', brightness=0.3, contrast=0.3, saturation=0.3),
-    dict(type='PackWSLInputs'),
-]
-test_pipeline = [
-    _base_.load,
-    whole,
-    dict(type='PackWSLInputs'),
-]
+train_pipeline = [_base_.load, whole, *_base_.train_pipeline[2:]]
+test_pipeline = [_base_.load, whole, dict(type='PackWSLInputs')]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

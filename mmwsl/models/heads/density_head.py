@@ -59,8 +59,8 @@ class DensityHead(PRMHead):
             used and absent classes count as 0 objects; before, the head
             learns classes and the counts of those present. Needs a
             HeadEpochHook in ``custom_hooks``. The paper's is 20.
-        count_absent: Whether absent classes count as 0 objects from the
-            first epoch on.
+        count_absent: Whether absent classes count as 0 objects: always,
+            never, or by default from ``spatial_start_epoch`` on.
         absent_rate: Share of the absent pairs of image and class that the
             losses of absent classes see, for rare classes. The authors use
             0.1 on COCO.
@@ -97,7 +97,7 @@ class DensityHead(PRMHead):
         max_count: int = 4,
         average: str = 'image',
         spatial_start_epoch: int = 0,
-        count_absent: bool = False,
+        count_absent: Optional[bool] = None,
         absent_rate: float = 1.0,
         absent_share: float = 0.3,
         linear_density: bool = False,
@@ -214,7 +214,7 @@ class DensityHead(PRMHead):
         self.record(class_maps)
         scores, peaks = self.stimulate(class_maps)
         predicted = self.counts(density)
-        absent = spatial or self.count_absent
+        absent = spatial if self.count_absent is None else self.count_absent
         losses = dict(
             loss_cls=self.loss_module(scores, targets),
             loss_count=self.loss_count(predicted, counts, absent),

@@ -142,9 +142,9 @@ def test_losses(average: str) -> None:
     )
 
 
-@pytest.mark.parametrize('always', [False, True])
-def test_two_stages(always: bool) -> None:
-    head = make_head(spatial_start_epoch=2, count_absent=always)
+@pytest.mark.parametrize('said', [None, False, True])
+def test_two_stages(said: Optional[bool]) -> None:
+    head = make_head(spatial_start_epoch=2, count_absent=said)
     view = torch.randn(1, 4, 4, 4)
     pred = view[:, 2:].sum(dim=(2, 3))
     counts = torch.tensor([[2, 0]])
@@ -153,7 +153,7 @@ def test_two_stages(always: bool) -> None:
         losses = losses_of(head, view, [make_sample([2, 0])])
         assert ('loss_spatial_pos' in losses) == spatial
         assert ('loss_spatial_neg' in losses) == spatial
-        absent = spatial or always
+        absent = spatial if said is None else said
         expected = count_loss(pred, counts, include_absent=absent)
         assert losses['loss_count'] == pytest.approx(expected.item())
 
