@@ -144,6 +144,19 @@ def test_images_without_labels_have_no_regions(tmp_path):
     assert min(numbers) == 0 < max(numbers)
 
 
+def test_mines_in_the_precision_of_the_training(tmp_path):
+    cfg = erasing_config(tmp_path)
+    cfg.optim_wrapper.type = 'CPUAmpOptimWrapper'
+    cfg.train_cfg.update(num_steps=1, epochs=1)
+    runner = make_runner(cfg)
+    dtypes = []
+    runner.model.head.register_forward_hook(
+        lambda head, args, maps: dtypes.append((head.training, maps.dtype))
+    )
+    runner.train()
+    assert (False, torch.bfloat16) in dtypes
+
+
 def test_bad_saliency_is_told_before_training(tmp_path):
     folder = tmp_path / 'saliency'
     write_saliency(folder)
