@@ -105,9 +105,9 @@ def convert_classifier(
         cfg[f'{split}_dataloader'].dataset.metainfo = cfg.metainfo
         if multi_label and split != 'train':
             cfg[f'{split}_evaluator'] = [dict(type='MultiLabelMetric')]
+    whole = source.state_dict()
     tensors = {
-        f'backbone.net.{key}': source.state_dict()[key]
-        for key in backbone.net.state_dict()
+        f'backbone.net.{key}': whole[key] for key in backbone.net.state_dict()
     }
     bias = state.get(f'{last}.bias', weight.new_zeros(number))
     tensors['head.classifier.weight'] = weight.reshape(number, channels, 1, 1)

@@ -1,6 +1,5 @@
 """Backbones: CNNs of torchvision and timm, in one size or several."""
 
-import copy
 import io
 from contextlib import redirect_stderr
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Type, Union
@@ -12,6 +11,7 @@ import torchvision
 from mmengine.config import Config
 from mmengine.model import BaseModule
 from torch import Tensor, fx, nn
+from torch.func import functional_call
 
 from mmwsl.models.backbones.base import (
     NOT_CNN,
@@ -150,13 +150,18 @@ def _count_channels(
     # As large as Inception needs it, not square so that a transposed or
     # channels-last layout shows.
     image = torch.empty(1, 3, 128, 192, device='meta')
+    tensors = [*net.named_parameters(), *net.named_buffers()]
+    state = {name: tensor.to('meta') for name, tensor in tensors}
+    training = net.training
     try:
         # torch.fx prints a traceback of its own.
         with torch.no_grad(), redirect_stderr(io.StringIO()):
-            outputs = copy.deepcopy(net).to('meta').eval()(image)
+            outputs = functional_call(net.eval(), state, image)
     except RuntimeError as error:
         why = str(error).split('\n')[0]
         raise ValueError(f'{NOT_STAGES}: {why}') from error
+    finally:
+        net.train(training)
     for output, stride in zip(outputs, strides):
         # Unpadded kernels cost Inception up to half of a map this small.
         covered = [size * stride for size in output.shape[2:]]
