@@ -54,11 +54,11 @@ def image():
     'arch',
     [
         'resnet18',
-        'mobilenet_v2',
+        pytest.param('mobilenet_v2', marks=pytest.mark.slow),
         'mnasnet0_5',
         pytest.param('efficientnet_b0', marks=pytest.mark.slow),
         pytest.param('densenet121', marks=pytest.mark.slow),
-        'timm/mobilenetv2_100',
+        pytest.param('timm/mobilenetv2_100', marks=pytest.mark.slow),
         pytest.param('timm/resnetv2_18', marks=pytest.mark.slow),
         pytest.param(
             'timm/swin_tiny_patch4_window7_224', marks=pytest.mark.slow
@@ -129,6 +129,7 @@ def test_checkpoints_of_mmpretrain(weights):
     assert found[f'backbone.net.{name}'].equal(state[name])
 
 
+@pytest.mark.slow
 def test_other_names_of_mmpretrain_in_the_same_order(weights):
     """As its MobileNetV2, ShuffleNetV2 and RepVGG have them."""
 
@@ -152,6 +153,7 @@ def test_other_names_of_mmpretrain_in_the_same_order(weights):
         convert_classifier('resnet18', path, NAMES)
 
 
+@pytest.mark.slow
 def test_safetensors(weights, tmp_path):
     save = pytest.importorskip('safetensors.torch').save_file
     path = tmp_path / 'model.safetensors'
@@ -194,6 +196,7 @@ def test_names_of_imagenet(tmp_path):
     assert names[:2] == ['tench', 'goldfish']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('multi_label', [False, True])
 def test_command(weights, tmp_path, capsys, multi_label):
     tool = load_tool('model_converters/from_classifier.py')

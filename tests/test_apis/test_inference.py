@@ -1,5 +1,6 @@
 """Predictions for own images, from Python."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -379,7 +380,7 @@ def test_training_mode_is_set_back(model, image):
 
 
 def test_proposals_are_made_of_new_images(cfg, model, image, file):
-    cfg = cfg.copy()
+    cfg = copy.deepcopy(cfg)
     pipeline = _test_set(cfg)['pipeline']
     loading = dict(type='LoadProposals', folder='elsewhere', max_proposals=7)
     pipeline.insert(len(pipeline) - 1, loading)

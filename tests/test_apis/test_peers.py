@@ -103,7 +103,9 @@ def peak_scores(maps):
     return (maps * peaks).sum((2, 3)) / peaks.sum((2, 3))
 
 
-@pytest.mark.parametrize('number', [20, 80])
+@pytest.mark.parametrize(
+    'number', [20, pytest.param(80, marks=pytest.mark.slow)]
+)
 @torch.no_grad()
 def test_countseg(converted, number):
     net = enliven(Counting(number, width=4))
@@ -133,6 +135,7 @@ def test_countseg(converted, number):
     assert names[-1] == ('tvmonitor' if number == 20 else 'toothbrush')
 
 
+@pytest.mark.slow
 def test_layers_without_a_bias(converted):
     net = enliven(Counting(20, width=4))
     net.backbond.classifier[0].bias = None
@@ -211,6 +214,7 @@ def test_weights_of_coco_begin_a_training(tmp_path):
     assert found.equal(weight)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('erased', [(), ((3, 0), (4, 0), (4, 2))])
 @torch.no_grad()
 def test_dawsol(converted, erased):
@@ -232,9 +236,8 @@ def test_dawsol(converted, erased):
     assert ('insert' in found.cfg.model.backbone) == bool(erased)
 
 
-@pytest.mark.parametrize(
-    'large', [True, pytest.param(False, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize('large', [True, False])
 def test_wsolevaluation_resnet(converted, large):
     net = enliven(Localiser(Extractor(width=4, large=large), 7))
     options = {**THIN, 'model.backbone.output_stride': 8 if large else 16}

@@ -56,6 +56,7 @@ def test_splits_and_workers(tool, tmp_path, capsys):
     assert {name.parts[1] for name in names} == {'0', '1000'}
 
 
+@pytest.mark.slow
 def test_other_settings_are_refused(tool, tmp_path, capsys):
     assert call(tool, CONFIG, tmp_path, *SMALL) == 0
     other = ['--max-proposals', '4', *SMALL[:2], *SMALL[4:]]
@@ -101,6 +102,7 @@ def test_edges_of_a_network(tool, tmp_path, capsys):
     assert 'edges of a network' in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('share', [0, 0.98])
 def test_truncated_files_are_not_taken_as_made(tool, tmp_path, capsys, share):
     assert call(tool, CONFIG, tmp_path, *SMALL) == 0

@@ -25,6 +25,7 @@ def checkpoint(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_files_and_the_generator_agree(tool, checkpoint, tmp_path, capsys):
     out = [tmp_path / 'a.json', tmp_path / 'b.json']
     options = ['--cfg-options', *SMALL]

@@ -23,7 +23,6 @@ from mmwsl.pseudo_labels import mine_regions, regions_to_label
 from mmwsl.pseudo_labels.regions import read_regions
 from mmwsl.utils.checkpoints import read_checkpoint
 from mmwsl.utils.images import read_index_mask
-from walks import files_entered
 
 pytestmark = pytest.mark.filterwarnings('ignore')
 
@@ -32,6 +31,7 @@ def regions_of(work_dir, step, img_id):
     return read_regions(str(work_dir / f'regions/step_{step}/{img_id}.npz'))
 
 
+@pytest.mark.slow
 def test_each_step_begins_anew(whole):
     recorder = whole[1]
     assert recorder.moments == [0, 0, 0]
@@ -132,6 +132,7 @@ def test_losses_are_logged(whole):
     )
 
 
+@pytest.mark.slow
 def test_images_without_labels_have_no_regions(tmp_path):
     cfg = erasing_config(tmp_path)
     for loader in (cfg.train_dataloader, cfg.train_cfg.predict_dataloader):
@@ -189,6 +190,7 @@ def test_bad_arguments(tmp_path, change, match):
         make_runner(cfg).train()
 
 
+@pytest.mark.slow
 def test_bad_configs(tmp_path):
     cfg = erasing_config(tmp_path)
     pipeline = cfg.train_cfg.predict_dataloader.dataset.pipeline
@@ -261,6 +263,7 @@ def test_later_steps_do_not_hide_in_earlier_ones(tmp_path, whole, saliency):
     assert results(tmp_path) == results(whole[0])
 
 
+@pytest.mark.slow
 def test_stops_when_the_loss_jumps(tmp_path):
     cfg = erasing_config(tmp_path, stop_factor=1.5)
     runner = make_runner(cfg)
@@ -306,6 +309,7 @@ def broken(tmp_path, epoch):
     return cfg
 
 
+@pytest.mark.slow
 def test_refuses_to_resume_without_its_files(tmp_path):
     cfg = broken(tmp_path, 3)
     path = tmp_path / f'regions/step_1/{IDS[2]}.npz'
@@ -326,26 +330,3 @@ def test_refuses_to_resume_without_its_files(tmp_path):
     cfg.train_cfg.epochs = 4
     with pytest.raises(ValueError, match='epochs=4'):
         make_runner(cfg).train()
-
-
-@pytest.mark.slow
-def test_two_steps_enter_few_files(tmp_path, saliency):
-    """Besides what training and predicting by the same classifier enter."""
-    cfg = erasing_config(tmp_path / 'plain')
-    cfg.train_cfg = dict(by_epoch=True, max_epochs=1)
-    del cfg.train_dataloader.dataset.pipeline[0]
-    runner = make_runner(cfg)
-
-    def train_and_predict():
-        runner.train()
-        runner.model.val_step(next(iter(runner.train_dataloader)))
-
-    known = files_entered(train_and_predict)
-    cfg = erasing_config(
-        tmp_path / 'erasing', saliency_dir=str(saliency), num_steps=2
-    )
-    files = files_entered(make_runner(cfg).train)
-    own = [path for path in files if path not in known]
-    print('\n'.join(own))
-    assert own[0] == 'engine/loops/adversarial_erasing_loop.py'
-    assert len(own) <= 12
