@@ -6,16 +6,13 @@ each of them the import of everything.
 
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 from unittest import mock
 
-import torch
-from mmengine.config import Config
 from mmengine.fileio import LocalBackend
-from mmengine.runner import runner
 
+from forks import start
 from mmwsl.engine.hooks import AttentionAccumulationHook, EpochSeedHook
 from mmwsl.engine.loops import adversarial_erasing_loop
 from mmwsl.pipeline import Pipeline, read_pipeline, running
@@ -122,39 +119,20 @@ def run(work_dir: Path, kill: Optional[Kill] = None) -> None:
 
     def run_forked(command: List[str], log: str) -> int:
         here = kill is not None and Path(log).parent.name == kill.stage
-        return _fork(command, log, kill if here else None)
+        args = [kill if here else None, *command[1:]]
+        process = start(_run_stage, *args, log=log)
+        process.join()
+        return process.exitcode
 
     last = kill.stage if kill else None
     with mock.patch.object(running, 'run_logged', run_forked):
         running.run_pipeline(make_pipeline(work_dir), last=last)
 
 
-def _fork(command: List[str], log: str, kill: Optional[Kill]) -> int:
-    """Run a command of a stage in a fork; return its exit code."""
-    tool, *args = command[1:]
-    pid = os.fork()
-    if not pid:
-        code = 1
-        try:
-            # A fork does not have the threads of its parent.
-            torch.set_num_threads(1)
-            out = open(log, 'a', encoding='utf-8')  # noqa: SIM115
-            sys.stdout = sys.stderr = out
-            _make_haste()
-            if kill:
-                _arm(kill)
-            root = CONFIG_DIR.parent / 'tools'
-            code = call(load_tool(os.path.relpath(tool, root)), *args)
-        finally:
-            sys.stdout.flush()
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
-def _make_haste() -> None:
-    """Leave out what takes most of the time of a small training."""
-    runner.collect_env = dict
-    Config.pretty_text = property(lambda cfg: f'content = {cfg.to_dict()!r}')
+def _run_stage(kill: Optional[Kill], tool: str, *args: str) -> int:
+    if kill:
+        _arm(kill)
+    return call(load_tool(tool), *args)
 
 
 def _arm(kill: Kill) -> None:

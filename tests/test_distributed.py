@@ -1,20 +1,13 @@
 """Two processes on the CPU do the work of one."""
 
-import socket
+import os
+import subprocess
 import sys
 
 import pytest
 
-from toy_run import (
-    CONFIG,
-    ROOT,
-    SMALL,
-    command,
-    metrics,
-    run,
-    scalars,
-    test_metrics,
-)
+from forks import free_port, run_in_two, run_tool
+from toy_run import CONFIG, ROOT, SMALL, metrics, scalars, test_metrics
 
 pytestmark = pytest.mark.slow
 
@@ -22,28 +15,20 @@ pytestmark = pytest.mark.slow
 FIXED_NORM = ['model.backbone.norm_eval=True']
 
 
-def _two_processes(tool, *args):
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
-    launch = ['-m', 'torch.distributed.run', '--nproc_per_node=2']
-    return [
-        sys.executable,
-        *launch,
-        f'--master_port={port}',
-        str(ROOT / 'tools' / tool),
-        *args,
-        '--launcher',
-        'pytorch',
-    ]
-
-
 def test_same_losses_as_one_process(tmp_path):
+    """By torchrun and the command that users type."""
     one, two = tmp_path / 'one', tmp_path / 'two'
     options = ['--cfg-options', *SMALL, *FIXED_NORM, 'train_cfg.max_epochs=1']
-    run(command('train.py', CONFIG, '--work-dir', str(one), *options))
+    run_tool(tmp_path, 'train.py', CONFIG, '--work-dir', one, *options)
     options.append('train_dataloader.batch_size=4')
-    run(_two_processes('train.py', CONFIG, '--work-dir', str(two), *options))
+    launch = ['-m', 'torch.distributed.run', '--nproc_per_node=2']
+    launch += [f'--master_port={free_port()}', str(ROOT / 'tools/train.py')]
+    launched = ['--launcher', 'pytorch', '--work-dir', str(two), *options]
+    subprocess.run(
+        [sys.executable, *launch, CONFIG, *launched],
+        env=dict(os.environ, OMP_NUM_THREADS='1'),
+        check=True,
+    )
     losses = [
         [entry['loss'] for entry in scalars(path) if 'loss' in entry]
         for path in (one, two)
@@ -59,24 +44,19 @@ def test_same_metrics_whatever_the_number_of_processes(tmp_path):
     one, two = tmp_path / 'one', tmp_path / 'two'
     options = ['--cfg-options', *SMALL, 'train_cfg.max_epochs=1']
     options.append('train_dataloader.batch_size=4')
-    run(_two_processes('train.py', CONFIG, '--work-dir', str(two), *options))
-    checkpoint = str(two / 'epoch_1.pth')
+    run_in_two(tmp_path, 'train.py', CONFIG, '--work-dir', two, *options)
+    checkpoint = two / 'epoch_1.pth'
     # Validation in training saw the model that the checkpoint holds.
-    options = ['--cfg-options', *SMALL]
-    run(
-        command(
-            'test.py', CONFIG, checkpoint, '--work-dir', str(one), *options
-        )
-    )
+    test = ['test.py', CONFIG, checkpoint, '--cfg-options', *SMALL]
+    run_tool(tmp_path, *test, '--work-dir', one)
     found = test_metrics(one)
     (validated,) = metrics(two)
     assert {key: validated[key] for key in found} == pytest.approx(found)
 
     # An odd number of images over two processes.
-    options.append('test_dataloader.dataset.num_images=9')
+    test.append('test_dataloader.dataset.num_images=9')
     paths = []
-    for name, make in (('nine_one', command), ('nine_two', _two_processes)):
+    for name, run in (('nine_one', run_tool), ('nine_two', run_in_two)):
         paths.append(tmp_path / name)
-        work_dir = ['--work-dir', str(paths[-1])]
-        run(make('test.py', CONFIG, checkpoint, *work_dir, *options))
+        run(tmp_path, *test, '--work-dir', paths[-1])
     assert test_metrics(paths[0]) == pytest.approx(test_metrics(paths[1]))

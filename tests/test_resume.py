@@ -1,15 +1,11 @@
 """A killed run that is resumed ends where an uninterrupted one does."""
 
-import os
-import signal
-import subprocess
-import time
-
 import pytest
 import torch
 
+from forks import kill_when, run_tool, start_tool
 from mmwsl.utils.checkpoints import read_checkpoint
-from toy_run import CONFIG, ROOT, SMALL, command, metrics, run, scalars
+from toy_run import CONFIG, ROOT, SMALL, metrics, scalars
 
 pytestmark = pytest.mark.slow
 
@@ -18,34 +14,18 @@ EPOCHS = ['train_cfg.max_epochs=4', 'train_dataloader.num_workers=1']
 
 
 def _train(config, work_dir, *args):
-    options = ['--work-dir', str(work_dir), '--cfg-options', *SMALL, *EPOCHS]
-    return command('train.py', config, *args, *options)
-
-
-def _kill_after_first_checkpoint(config, work_dir):
-    process = subprocess.Popen(
-        _train(config, work_dir),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=dict(os.environ, OMP_NUM_THREADS='1'),
-        start_new_session=True,
-    )
-    try:
-        while not (work_dir / 'last_checkpoint').is_file():
-            assert process.poll() is None
-            time.sleep(0.01)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    options = ['--work-dir', work_dir, '--cfg-options', *SMALL, *EPOCHS]
+    return ['train.py', config, *args, *options]
 
 
 def _states(config, tmp_path, metric):
     """Return the weights of an uninterrupted run and of a resumed one."""
     whole, broken = tmp_path / 'whole', tmp_path / 'broken'
-    run(_train(config, whole))
-    _kill_after_first_checkpoint(config, broken)
+    run_tool(tmp_path, *_train(config, whole))
+    begun = start_tool(*_train(config, broken))
+    kill_when(begun, broken / 'last_checkpoint')
     assert not (broken / 'epoch_4.pth').exists()
-    run(_train(config, broken, '--resume'))
+    run_tool(tmp_path, *_train(config, broken, '--resume'))
     expected = metrics(whole, metric)[-1]
     found = metrics(broken, metric)[-1]
     assert expected['step'] == found['step'] == 4

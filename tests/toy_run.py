@@ -1,11 +1,8 @@
 """Small toy runs through the commands that users type."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = str(ROOT / 'configs/cam/cam_r18_toy.py')
@@ -21,27 +18,6 @@ SMALL = [
     'default_hooks.logger.interval=1',
     'train_cfg.val_interval=1',
 ]
-
-
-def command(tool: str, *args: str) -> List[str]:
-    """Return a command line that runs one of the tools."""
-    return [sys.executable, str(ROOT / 'tools' / tool), *args]
-
-
-def run(
-    line: Sequence[str], expect: int = 0, env: Optional[Dict] = None
-) -> str:
-    """Run a command; return what it printed, and fail on another code."""
-    environment = dict(os.environ, OMP_NUM_THREADS='1', **(env or {}))
-    done = subprocess.run(
-        list(line),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=environment,
-    )
-    assert done.returncode == expect, done.stdout[-4000:]
-    return done.stdout
 
 
 def scalars(work_dir: Path) -> List[Dict[str, Any]]:

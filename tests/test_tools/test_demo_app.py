@@ -21,6 +21,7 @@ import pytest
 import torch
 from PIL import Image
 
+from forks import free_port
 from mmwsl.apis import WSLInferencer, init_model
 from mmwsl.apis.demo import Demo
 from tool_calls import call, error, fails
@@ -65,12 +66,6 @@ def browser():
         )
         yield program
         program.close()
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope='module')

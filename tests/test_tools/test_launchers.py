@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import List
 
 import pytest
+
+from forks import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -100,13 +101,10 @@ def test_sigterm_ends_the_trainers(repo_root: Path, tmp_path: Path) -> None:
         'import os, time\nopen(f"{os.getpid()}.pid", "w").close()\n'
         'time.sleep(60)\n'
     )
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = str(free.getsockname()[1])
     process = subprocess.Popen(
         ['bash', 'dist_train.sh', 'CONFIG', '2'],
         cwd=tmp_path,
-        env={**os.environ, 'PYTHON': sys.executable, 'PORT': port},
+        env={**os.environ, 'PYTHON': sys.executable, 'PORT': str(free_port())},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

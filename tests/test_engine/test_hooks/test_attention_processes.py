@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from forks import run_in_two, run_tool
 from mmwsl.apis import load_config
 from mmwsl.pseudo_labels.attention import read_attention
-from test_distributed import _two_processes
-from toy_run import CONFIG, command, run
+from toy_run import CONFIG
 
 IMAGES, SIZE, EPOCHS = 7, 48, 3
 
@@ -44,11 +44,10 @@ def test_two_processes_accumulate_the_same(tmp_path):
     one, two = tmp_path / 'one', tmp_path / 'two'
     config = tmp_path / 'config.py'
     write_config(config, one)
-    run(command('train.py', str(config)))
+    run_tool(tmp_path, 'train.py', config)
     # Every epoch deals the images, one of them twice, to them anew.
     options = ['--cfg-options', 'train_dataloader.batch_size=2']
-    line = ['train.py', str(config), '--work-dir', str(two), *options]
-    run(_two_processes(*line))
+    run_in_two(tmp_path, 'train.py', config, '--work-dir', two, *options)
     expected, found = (
         read_attention(str(folder / 'attention.npz')) for folder in (one, two)
     )

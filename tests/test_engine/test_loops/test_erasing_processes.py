@@ -1,15 +1,10 @@
 """Adversarial erasing by killed and by several processes."""
 
-import os
-import signal
-import subprocess
-import time
-
 import pytest
 
 from erasing_run import erasing_config, results, write_saliency
-from test_distributed import _two_processes
-from toy_run import command, run, scalars
+from forks import kill_when, run_in_two, run_tool, start_tool
+from toy_run import scalars
 
 
 def write_config(path, work_dir, **loop):
@@ -22,38 +17,21 @@ def write_config(path, work_dir, **loop):
     return cfg
 
 
-def kill_when(line, path, content=''):
-    """Start a command and kill it as soon as a file exists and holds that."""
-    process = subprocess.Popen(
-        line,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=dict(os.environ, OMP_NUM_THREADS='1'),
-        start_new_session=True,
-    )
-    try:
-        while not (path.is_file() and content in path.read_text('latin1')):
-            assert process.poll() is None
-            time.sleep(0.002)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-
-
 @pytest.mark.slow
 def test_kill_and_resume(tmp_path):
     """Killed inside the second step, then while regions are written."""
     whole, broken = tmp_path / 'whole', tmp_path / 'broken'
     config = tmp_path / 'config.py'
     write_config(config, whole).dump(str(config))
-    run(command('train.py', str(config)))
-    line = command('train.py', str(config), '--work-dir', str(broken))
-    kill_when(line, broken / 'last_checkpoint', 'epoch_3.pth')
+    run_tool(tmp_path, 'train.py', config)
+    line = ['train.py', config, '--work-dir', broken]
+    kill_when(start_tool(*line), broken / 'last_checkpoint', 'epoch_3.pth')
     assert not (broken / 'regions/step_2').exists()
     line.append('--resume')
-    kill_when(line, broken / 'regions/step_2/toy/0/000002.npz')
+    regions = broken / 'regions/step_2/toy/0/000002.npz'
+    kill_when(start_tool(*line), regions)
     assert not (broken / 'regions/step_3').exists()
-    run(line)
+    run_tool(tmp_path, *line)
     expected, found = results(whole), results(broken)
     assert len(expected) == 4 * 8 + 8 + 1
     assert found == expected
@@ -76,10 +54,9 @@ def test_two_processes_find_the_same_regions(tmp_path):
     for dataset in datasets:
         dataset.num_images = 7
     cfg.dump(str(config))
-    run(command('train.py', str(config)))
+    run_tool(tmp_path, 'train.py', config)
     options = ['--cfg-options', 'train_dataloader.batch_size=2']
-    line = ['train.py', str(config), '--work-dir', str(two), *options]
-    run(_two_processes(*line))
+    run_in_two(tmp_path, 'train.py', config, '--work-dir', two, *options)
     expected, found = results(one), results(two)
     table = expected.pop('regions/steps.csv'), found.pop('regions/steps.csv')
     assert len(expected) == 4 * 7

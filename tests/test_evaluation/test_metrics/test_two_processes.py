@@ -2,9 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +11,7 @@ from mmengine.dataset import DefaultSampler
 from mmengine.evaluator import Evaluator
 from mmengine.registry import init_default_scope
 
-import mmwsl
+from forks import fork_two
 
 CLASSES = ('cat', 'dog', 'cow', 'cup', 'car', 'bus')
 # Odd, so that one of two processes gets a padded image.
@@ -84,31 +81,18 @@ def worker(rank, folder):
     dist.init_process_group(
         'gloo', f'file://{folder}/store', rank=rank, world_size=2
     )
+    # Results are exchanged through a folder in the current one.
+    os.chdir(folder)
     metrics = evaluate()
-    (Path(folder) / f'{rank}.json').write_text(json.dumps(metrics))
+    (folder / f'{rank}.json').write_text(json.dumps(metrics))
     dist.destroy_process_group()
 
 
 @pytest.mark.slow
 def test_two_processes_equal_one(tmp_path):
-    packages = str(Path(mmwsl.__file__).parents[1])
-    settings = {'PYTHONPATH': packages, 'OMP_NUM_THREADS': '1'}
-    # Results are exchanged through a folder in the current one.
-    workers = [
-        subprocess.Popen(
-            [sys.executable, __file__, str(rank), str(tmp_path)],
-            cwd=tmp_path,
-            env={**os.environ, **settings},
-        )
-        for rank in range(2)
-    ]
-    assert [process.wait(timeout=120) for process in workers] == [0, 0]
+    fork_two(tmp_path, worker, tmp_path)
     expected = evaluate()
     assert len(expected) == 5 + 6 + 2 + 9 + 3 + 9 + 4 + 4
     for rank in range(2):
         metrics = json.loads((tmp_path / f'{rank}.json').read_text())
         assert metrics == expected
-
-
-if __name__ == '__main__':
-    worker(int(sys.argv[1]), sys.argv[2])

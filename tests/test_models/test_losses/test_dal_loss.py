@@ -1,10 +1,6 @@
 """Tests of the domain adaptive localisation loss and its discrepancies."""
 
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +8,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.autograd import gradcheck
 
-import mmwsl
+from forks import fork_two
 from mmwsl.models.losses import (
     DALLoss,
     DANNLoss,
@@ -282,7 +278,7 @@ def worker(rank, folder):
     nothing = slice(0, 0)
     shares = (SHARES[rank], SHARES[1] if rank else nothing, nothing)
     result = [share_of_a_batch(images) for images in shares]
-    torch.save(result, Path(folder) / f'{rank}.pth')
+    torch.save(result, folder / f'{rank}.pth')
     # torch 2.1 may wait for ever for a process that has gone.
     dist.barrier()
     dist.destroy_process_group()
@@ -290,16 +286,7 @@ def worker(rank, folder):
 
 @pytest.mark.slow
 def test_two_processes_average_over_the_whole_batch(tmp_path):
-    packages = str(Path(mmwsl.__file__).parents[1])
-    settings = {'PYTHONPATH': packages, 'OMP_NUM_THREADS': '1'}
-    workers = [
-        subprocess.Popen(
-            [sys.executable, __file__, str(rank), str(tmp_path)],
-            env={**os.environ, **settings},
-        )
-        for rank in range(2)
-    ]
-    assert [process.wait(timeout=120) for process in workers] == [0, 0]
+    fork_two(tmp_path, worker, tmp_path)
     first, second = (torch.load(tmp_path / f'{rank}.pth') for rank in range(2))
     for case, images in enumerate((slice(None), SHARES[1])):
         *terms, gradient = share_of_a_batch(images)
@@ -545,7 +532,3 @@ def test_under_autocast():
     with torch.autocast('cpu', dtype=torch.bfloat16):
         (reverse_gradient(x @ torch.eye(2), 0.5)).sum().backward()
     assert x.grad.tolist() == [[-0.5] * 2] * 2
-
-
-if __name__ == '__main__':
-    worker(int(sys.argv[1]), sys.argv[2])

@@ -1,17 +1,12 @@
 """Tests of the target sample assigner, its clusters and its means."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
 from mmengine.registry import init_default_scope
 
-import mmwsl
+from forks import fork_two
 from mmwsl.models.task_modules import TargetSampleAssigner
 from mmwsl.models.task_modules.target_sample_assigner import (
     class_means,
@@ -270,7 +265,7 @@ def worker(rank, folder):
         'gloo', f'file://{folder}/store', rank=rank, world_size=2
     )
     result = [run_batches(u, rank, 2) for u in ('batch', 'sequential')]
-    torch.save(result, Path(folder) / f'{rank}.pth')
+    torch.save(result, folder / f'{rank}.pth')
     # torch 2.1 may wait for ever for a process that has gone.
     dist.barrier()
     dist.destroy_process_group()
@@ -278,16 +273,7 @@ def worker(rank, folder):
 
 @pytest.mark.slow
 def test_two_processes_equal_one(tmp_path):
-    packages = str(Path(mmwsl.__file__).parents[1])
-    settings = {'PYTHONPATH': packages, 'OMP_NUM_THREADS': '1'}
-    workers = [
-        subprocess.Popen(
-            [sys.executable, __file__, str(rank), str(tmp_path)],
-            env={**os.environ, **settings},
-        )
-        for rank in range(2)
-    ]
-    assert [process.wait(timeout=120) for process in workers] == [0, 0]
+    fork_two(tmp_path, worker, tmp_path)
     for index, update in enumerate(('batch', 'sequential')):
         expected = run_batches(update, 0, 1)
         found = [
@@ -545,7 +531,3 @@ def test_no_entry():
 def test_one_process_gathers_nothing():
     rows = torch.arange(6.0).view(3, 2)
     assert gather_rows(rows) is rows
-
-
-if __name__ == '__main__':
-    worker(int(sys.argv[1]), sys.argv[2])
