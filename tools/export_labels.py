@@ -25,11 +25,7 @@ from mmwsl.apis import ToolParser, with_progress
 from mmwsl.apis.command_line import add_min_area
 from mmwsl.apis.scoring import read_results
 from mmwsl.datasets.files import files_by_id
-from mmwsl.evaluation.exporting import (
-    FORMATS,
-    LabelExport,
-    describe_label_map,
-)
+from mmwsl.evaluation.exporting import FORMATS, LabelExport, describe_label_map
 from mmwsl.evaluation.files import read_class_names, read_class_scores
 from mmwsl.pseudo_labels.labels import read_label_map
 from mmwsl.utils.files import naming, read_json

@@ -59,9 +59,8 @@ def draw_images(args: argparse.Namespace) -> List[Tuple[Any, str]]:
     inferencer = WSLInferencer(
         args.config, args.checkpoint, args.device, args.cfg_options
     )
-    describing = describe
-    if is_segmentor(inferencer.model):
-        describing = describe_labels
+    segments = is_segmentor(inferencer.model)
+    describing = describe_labels if segments else describe
     classes = inferencer.classes
     labels = [as_label(x, classes) for x in args.labels or ()] or None
     given = [
@@ -76,21 +75,19 @@ def draw_images(args: argparse.Namespace) -> List[Tuple[Any, str]]:
             stack.enter_context(export)
         for number, (name, done) in enumerate(zip(names, predictions), 1):
             image, sample, error = done
-            if error is None:
-                try:
-                    inferencer.visualize(
-                        [image], [sample], [name], show_dir=args.out_dir
-                    )
-                    for export in exports:
-                        export.add(name, as_dict(sample, classes))
-                # Whatever is wrong with one image, the others are drawn.
-                except Exception as caught:
-                    error = caught
             text = 'failed'
-            if error is None:
+            try:
+                if error is not None:
+                    raise error
+                inferencer.visualize(
+                    [image], [sample], [name], show_dir=args.out_dir
+                )
+                for export in exports:
+                    export.add(name, as_dict(sample, classes))
                 text = describing(sample, classes)
-            else:
-                failed.append((image, error_line(error)))
+            # Whatever is wrong with one image, the others are drawn.
+            except Exception as caught:
+                failed.append((image, error_line(caught)))
             print(f'[{number}/{len(images)}] {image}: {text}', flush=True)
     print(f'{len(images) - len(failed)} pictures are in {args.out_dir}')
     for export in exports:

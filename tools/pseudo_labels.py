@@ -37,6 +37,7 @@ from mmwsl.pseudo_labels import (
 )
 from mmwsl.pseudo_labels.guard import check_origin
 from mmwsl.pseudo_labels.labels import read_label_map
+from mmwsl.utils.arrays import check_same_size
 from mmwsl.utils.files import naming
 
 import numpy as np
@@ -87,11 +88,7 @@ def read_label(
     """Read a label map that has to have the shape of something else."""
     file = os.path.join(folder, f'{img_id}.png')
     label = read_label_map(file)
-    if label.shape != shape:
-        raise ValueError(
-            f'{file}: label map is {label.shape[1]} x {label.shape[0]} '
-            f'pixels, but {other} {shape[1]} x {shape[0]}'
-        )
+    check_same_size(f'{file}: label map is', label.shape, other, shape)
     return label
 
 

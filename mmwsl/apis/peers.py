@@ -160,8 +160,8 @@ def convert_peer(
     return Converted(cfg, checkpoint, names, left, new)
 
 
-def peer_parser(peer: str) -> ToolParser:
-    """Return the command line of a peer's converter."""
+def peer_command(peer: str) -> Tuple[ToolParser, Callable[..., int]]:
+    """Return the command line and the command of a peer's converter."""
     parser = ToolParser(
         f'Turn a checkpoint of the program of {peer} into one of mmwsl, and '
         'write its config beside it; see docs/peers.md'
@@ -175,11 +175,16 @@ def peer_parser(peer: str) -> ToolParser:
         'not those of the published data',
     )
     parser.cfg_options()
-    return parser
+
+    @parser.command
+    def main(args: argparse.Namespace) -> None:
+        """Convert, and say what went where."""
+        print(_convert_file(peer, args))
+
+    return parser, main
 
 
-def convert_file(peer: str, args: argparse.Namespace) -> str:
-    """Write what :func:`peer_parser` was told; say what went where."""
+def _convert_file(peer: str, args: argparse.Namespace) -> str:
     check_checkpoint(args.out)
     found = convert_peer(peer, args.file, args.classes, args.cfg_options)
     config = save_model(found.cfg, found.checkpoint, args.out)

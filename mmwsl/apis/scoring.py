@@ -94,24 +94,38 @@ def config_dataset(
     config: str,
     split: str,
     cfg_options: Optional[Dict[str, Any]] = None,
-    eval_pipeline: Optional[Sequence[Dict[str, Any]]] = None,
+    keys: Optional[Sequence[str]] = None,
+    **loading: Any,
 ) -> Any:
     """Build the data set of a config without its own pipeline.
 
-    ``eval_pipeline`` are transforms that follow the loading of the image, in
-    test mode; None for no pipeline at all.
+    Args:
+        config: The config file.
+        split: 'train', 'val' or 'test'.
+        cfg_options: Options of the command line.
+        keys: Fields of ground truth that samples shall have, in test mode;
+            without any, entries hold what the data set knows and the image,
+            and with None only the former.
+        **loading: More arguments of ``LoadEvalAnnotations``.
     """
     cfg = load_config(config, cfg_options)
     settings = dataset_config(cfg, split)
     own = settings.get('pipeline', [])
     settings['pipeline'] = []
-    if eval_pipeline is not None:
-        loading = [t for t in own if type_name(t) == 'LoadWSLImage']
-        settings['pipeline'] = [
-            *(loading or [dict(type='LoadWSLImage')]),
-            *eval_pipeline,
-        ]
+    if keys is not None:
+        loaders = [t for t in own if type_name(t) == 'LoadWSLImage']
+        settings['pipeline'] = loaders or [dict(type='LoadWSLImage')]
         settings['test_mode'] = True
+    if keys:
+        load = dict(
+            type='LoadEvalAnnotations',
+            with_seg_map='gt_sem_seg' in keys,
+            with_instances='gt_instances' in keys,
+            with_loc_mask='gt_loc_mask' in keys,
+            **loading,
+        )
+        pack = dict(type='PackWSLInputs', eval_keys=tuple(keys))
+        settings['pipeline'] += [load, pack]
     return DATASETS.build(settings)
 
 
@@ -146,23 +160,20 @@ def read_results(path: str, **kinds: Any) -> List[Dict[str, Any]]:
     return results
 
 
-def table_samples(
-    given: ClassScores, truth: Truth, path: str, what: str
-) -> List[Dict[str, Any]]:
-    """Make samples of a file's scores or counts, as the truth lists."""
+def score_table(
+    metric: Any, given: ClassScores, truth: Truth, path: str, what: str
+) -> Dict[str, float]:
+    """Give a file's scores or counts to a metric, as the truth lists."""
     fields, classes = truth
     rows = rows_of_images(given, list(fields), classes, path, what)
     extra = len(given.ids) - len(fields)
     if extra:
         print(f'{extra} images of {path} have no truth and are left out')
-    return [
-        {
-            'img_id': img_id,
-            f'pred_{what[:-1]}': row,
-            **fields[img_id],
-        }
+    samples = [
+        {'img_id': img_id, f'pred_{what[:-1]}': row, **fields[img_id]}
         for img_id, row in zip(fields, rows)
     ]
+    return score_samples(metric, zip(fields, samples), classes)
 
 
 def score_samples(

@@ -34,7 +34,12 @@ from mmengine.structures import BaseDataElement
 from mmwsl.evaluation.export_formats import FORMATS, Entry, Object
 from mmwsl.pseudo_labels.labels import IGNORE, LARGEST_CLASS
 from mmwsl.utils.arrays import array
-from mmwsl.utils.files import join_inside, whole_folder, write_whole
+from mmwsl.utils.files import (
+    check_new,
+    join_inside,
+    whole_folder,
+    write_whole,
+)
 from mmwsl.utils.images import voc_color_map
 from mmwsl.utils.masks import boxes_of_masks, decode_mask, encode_mask
 from mmwsl.utils.tables import class_name
@@ -337,13 +342,7 @@ class LabelExport:
                 f'{self.out_dir}: is the folder of the images; name another '
                 'one for labels'
             )
-        if os.path.exists(same) and (
-            not os.path.isdir(same) or os.listdir(same)
-        ):
-            raise ValueError(
-                f'{self.out_dir}: is there already; remove it or name '
-                'another folder for labels'
-            )
+        check_new(self.out_dir)
 
 
 def label_exports(

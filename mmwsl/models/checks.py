@@ -82,7 +82,7 @@ def check_peaks(head: Any, backbone: nn.Module) -> None:
     Raises:
         ValueError: Naming the network and its layer.
     """
-    if not (head.instances and hasattr(head, 'peaks')):
+    if not (head.instances and head.peaks is not None):
         return
     for name, part in backbone.named_modules():
         if _ATTENTION.search(type(part).__name__):

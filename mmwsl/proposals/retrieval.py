@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mmwsl.registry import TASK_UTILS
 from mmwsl.structures import Proposals
-from mmwsl.utils.arrays import mask_iou, suppress
+from mmwsl.utils.arrays import check_same_size, mask_iou, suppress
 
 Array = Union[np.ndarray, Tensor]
 MAP_RESIZES = ('bilinear', 'released')
@@ -226,12 +226,8 @@ def _checked_masks(proposals: Any, prms: Tensor) -> Tensor:
         raise ValueError(
             f'proposals must be (K, H, W), got shape {tuple(masks.shape)}'
         )
-    height, width = prms.shape[1:]
-    if masks.shape[1:] != prms.shape[1:]:
-        raise ValueError(
-            f'proposals are {masks.shape[2]} x {masks.shape[1]} pixels, but '
-            f'the peak response maps {width} x {height}'
-        )
+    other = 'the peak response maps are'
+    check_same_size('proposals are', masks.shape[1:], other, prms.shape[1:])
     masks = masks.to(prms.device)
     return masks if masks.dtype == torch.bool else masks != 0
 

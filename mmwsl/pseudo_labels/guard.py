@@ -7,6 +7,7 @@ from typing import Optional, Sequence
 import numpy as np
 
 from mmwsl.pseudo_labels.labels import IGNORE
+from mmwsl.utils.arrays import check_same_size
 from mmwsl.utils.images import image_size, read_index_mask, read_plane
 
 # Folders of masks in the data sets that we know.
@@ -123,14 +124,9 @@ def check_label_maps(
     """
 
     def check(image: str, path: str) -> None:
-        height, width = image_size(image)
         label = read_plane(path, 'pseudo label')
-        if label.shape != (height, width):
-            raise ValueError(
-                f'{path}: the pseudo label is {label.shape[1]} x '
-                f'{label.shape[0]} pixels, but its image {image} is {width} x '
-                f'{height}'
-            )
+        what, other = f'{path}: the pseudo label is', f'its image {image} is'
+        check_same_size(what, label.shape, other, image_size(image))
         if num_values is None:
             return
         unknown = (label >= num_values) & (label != IGNORE)

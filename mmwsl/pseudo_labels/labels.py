@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from mmwsl.utils.arrays import array
+from mmwsl.utils.arrays import array, check_same_size
 from mmwsl.utils.files import write_whole
 from mmwsl.utils.images import read_plane, voc_color_map
 
@@ -266,11 +266,8 @@ def check_plane(
     plane = array(values)
     if plane.ndim != 2:
         raise ValueError(f'{name} must have shape (H, W), got {plane.shape}')
-    if shape is not None and plane.shape != tuple(shape):
-        raise ValueError(
-            f'{name} is {plane.shape[1]} x {plane.shape[0]} pixels, but the '
-            f'image is {shape[1]} x {shape[0]}'
-        )
+    if shape is not None:
+        check_same_size(f'{name} is', plane.shape, 'the image is', shape)
     if plane.dtype.kind not in _KINDS[kind]:
         raise TypeError(f'{name} must hold {kind}, got {plane.dtype}')
     check_range(plane, name, low, high)

@@ -22,6 +22,7 @@ from mmwsl.pseudo_labels.labels import (
     check_plane,
     check_range,
 )
+from mmwsl.utils.arrays import check_same_size
 from mmwsl.utils.files import join_inside, naming, read_arrays, write_arrays
 from mmwsl.utils.masks import pack_masks, unpack_masks
 
@@ -141,11 +142,9 @@ def read_regions(
         height, width = file['size'].tolist()
         masks = unpack_masks(file['bits'], (height, width))
         labels = check_classes(file['labels'], 'labels', len(masks))
-    if size is not None and masks.shape[1:] != tuple(size):
-        raise ValueError(
-            f'{path}: regions are {width} x {height} pixels, but the image '
-            f'is {size[1]} x {size[0]}'
-        )
+    if size is not None:
+        what = f'{path}: regions are'
+        check_same_size(what, masks.shape[1:], 'the image is', size)
     return masks, labels
 
 

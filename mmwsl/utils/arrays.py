@@ -3,7 +3,7 @@
 (H, W): height and width of a plane. K: classes. P: masks.
 """
 
-from typing import Any, List, Optional, Tuple, Union
+from typing import Any, List, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -24,6 +24,22 @@ def array(value: Any) -> np.ndarray:
             value = value.float()
         return value.numpy()
     return np.asarray(value)
+
+
+def check_same_size(
+    what: str, shape: Sequence[int], other: str, expected: Sequence[int]
+) -> None:
+    """Refuse a plane whose height and width are not those of another one.
+
+    The error says ``what`` it is, as 'a.png: mask is', and what it has to
+    fit, as 'its image is'.
+    """
+    height, width = shape[:2]
+    rows, columns = expected[:2]
+    if (height, width) != (rows, columns):
+        raise ValueError(
+            f'{what} {width} x {height} pixels, but {other} {columns} x {rows}'
+        )
 
 
 def bounded_size(shape: Tuple[int, ...], pixels: int) -> Tuple[int, int]:

@@ -121,6 +121,27 @@ def unwrap(model: Any) -> Any:
     return model.module if is_model_wrapper(model) else model
 
 
+def weights_of(content: Any, path: str) -> Dict[str, Any]:
+    """Return the weights that are in a checkpoint, by their names.
+
+    Raises:
+        ValueError: If there are none, or one is not finite.
+    """
+    state = content
+    if isinstance(content, dict):
+        state = content.get('state_dict', content)
+    if not isinstance(state, dict) or not all(
+        isinstance(key, str) for key in state
+    ):
+        raise ValueError(
+            f'{path}: the checkpoint holds no weights (state_dict).'
+        )
+    broken = first_not_finite(state)
+    if broken is not None:
+        raise ValueError(f'{path}: {broken} is not finite in the checkpoint.')
+    return state
+
+
 def load_state(
     model: torch.nn.Module,
     content: Any,
@@ -142,22 +163,10 @@ def load_state(
         ValueError: If a tensor is missing, of another shape or not finite;
             mmengine would go on with random weights.
     """
-    state: Any = content
-    if isinstance(content, dict):
-        state = content.get('state_dict', content)
-    if not isinstance(state, dict) or not all(
-        isinstance(key, str) for key in state
-    ):
-        raise ValueError(
-            f'{path}: the checkpoint holds no weights (state_dict).'
-        )
-    state = {
+    state: Any = {
         k[len('module.') :] if k.startswith('module.') else k: v
-        for k, v in state.items()
+        for k, v in weights_of(content, path).items()
     }
-    broken = first_not_finite(state)
-    if broken is not None:
-        raise ValueError(f'{path}: {broken} is not finite in the checkpoint.')
     for name in model.state_dict():
         if not isinstance(state.get(name, torch.empty(0)), torch.Tensor):
             raise ValueError(

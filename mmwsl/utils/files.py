@@ -9,7 +9,7 @@ import re
 import shutil
 import socket
 from contextlib import contextmanager, suppress
-from typing import Any, Iterator, Set
+from typing import Any, Iterable, Iterator, Set
 
 import numpy as np
 from mmengine.logging import print_log
@@ -71,6 +71,19 @@ def write_whole(path: str, content: bytes) -> None:
     finally:
         with suppress(FileNotFoundError):
             os.remove(temporary)
+
+
+def write_lines(path: str, lines: Iterable[Any]) -> None:
+    """Write a file of lines as :func:`write_whole` does."""
+    write_whole(path, ''.join(f'{line}\n' for line in lines).encode())
+
+
+def check_new(path: str) -> None:
+    """Raise ValueError unless a folder to write is new or empty."""
+    if os.path.exists(path) and (not os.path.isdir(path) or os.listdir(path)):
+        raise ValueError(
+            f'{path}: is there already; remove it or name another folder'
+        )
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 from scipy.spatial import KDTree
 
+from mmwsl.utils.arrays import check_same_size
 from mmwsl.utils.images import pixel_limit
 
 # By how many times its longer side a polygon may leave an image: the corners
@@ -158,11 +159,8 @@ def decode_mask(
     if size is None or size.shape != (2,) or (size < 0).any():
         raise ValueError(f'{name}: size is not height and width')
     height, width = size.tolist()
-    if shape is not None and (height, width) != tuple(shape):
-        raise ValueError(
-            f'{name}: mask is {width} x {height} pixels, but its image is '
-            f'{shape[1]} x {shape[0]}'
-        )
+    if shape is not None:
+        check_same_size(f'{name}: mask is', size, 'its image is', shape)
     if height * width > pixel_limit():
         raise ValueError(
             f'{name}: a mask of {width} x {height} pixels is too large'

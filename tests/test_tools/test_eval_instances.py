@@ -31,7 +31,8 @@ def true_results(tool, folder):
     dataset = tool.config_dataset(
         str(folder / 'config.py'),
         'test',
-        eval_pipeline=tool.truth_pipeline('instances'),
+        keys=['gt_instances'],
+        with_masks=True,
     )
     results = []
     for index in range(len(dataset)):

@@ -176,7 +176,7 @@ def test_errors(tool, voc, capsys):
     out = voc.parent / 'out'
     out.mkdir()
     (out / 'a').write_text('')
-    assert 'out: is not empty' in fails(tool, capsys, out, '--voc', voc)
+    assert 'out: is there already' in fails(tool, capsys, out, '--voc', voc)
     given = ('--voc', voc, '--list', 'no.txt')
     assert call(tool, out / 'b', *given) == 1
     assert 'no.txt: list of images does not' in error(capsys.readouterr())

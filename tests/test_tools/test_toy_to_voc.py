@@ -80,7 +80,7 @@ def test_folders_with_files_are_refused(tool, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         tool.main([str(tmp_path), '--train', '1'])
     assert stop.value.code == 1
-    assert 'is not empty' in capsys.readouterr().err
+    assert 'is there already' in capsys.readouterr().err
     with pytest.raises(SystemExit):
         tool.main([str(tmp_path / 'new'), '--train', '0', '--val', '0'])
     assert 'nothing to write' in capsys.readouterr().err

@@ -21,12 +21,7 @@ import argparse
 from itertools import islice
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from mmwsl.apis import (
-    ToolParser,
-    dataset_config,
-    init_model,
-    load_config,
-)
+from mmwsl.apis import ToolParser, dataset_config, init_model, load_config
 from mmwsl.apis.inference import (
     innermost,
     insert_proposals,

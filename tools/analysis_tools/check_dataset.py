@@ -11,16 +11,12 @@ from collections import Counter
 from itertools import combinations
 from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
-from mmwsl.apis import (
-    ToolParser,
-    dataset_config,
-    load_config,
-    with_progress,
-)
+from mmwsl.apis import ToolParser, dataset_config, load_config, with_progress
 from mmwsl.datasets import WSLDataset
 from mmwsl.datasets.files import read_lines
 from mmwsl.datasets.own import class_warnings
 from mmwsl.registry import DATASETS
+from mmwsl.utils.arrays import check_same_size
 from mmwsl.utils.images import read_image, read_plane
 from mmwsl.utils.prediction import type_name
 from mmwsl.utils.tables import format_columns, format_table
@@ -239,12 +235,8 @@ def _read_labels(
     """Return the classes of a label map, which must fit its image."""
     place = info['seg_map_path']
     label_map = read_plane(place, 'label map')
-    if label_map.shape != image.shape[:2]:
-        raise ValueError(
-            f'{place}: the label map is {label_map.shape[1]} x '
-            f'{label_map.shape[0]} pixels, but its image is '
-            f'{image.shape[1]} x {image.shape[0]}'
-        )
+    what = f'{place}: the label map is'
+    check_same_size(what, label_map.shape, 'its image is', image.shape)
     labels = np.setdiff1d(label_map, 255).astype(np.int64)
     if info.get('reduce_zero_label'):
         labels = labels[labels > 0] - 1

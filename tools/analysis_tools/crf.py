@@ -16,11 +16,7 @@ from mmwsl.evaluation.files import find_map_files, read_class_maps
 from mmwsl.pseudo_labels import background_score, dense_crf
 from mmwsl.pseudo_labels.crf import METHODS
 from mmwsl.pseudo_labels.guard import check_origin
-from mmwsl.pseudo_labels.labels import (
-    IGNORE,
-    check_range,
-    read_label_map,
-)
+from mmwsl.pseudo_labels.labels import IGNORE, check_range, read_label_map
 from mmwsl.utils.files import naming
 from mmwsl.utils.images import read_image
 
@@ -73,13 +69,10 @@ def map_probabilities(
         background = background_score(
             planes, args.background, args.background_value
         )
-    scores = torch.cat([background[None], planes]).clamp(min=0)
-    probs = scores / scores.sum(dim=0).clamp(min=1e-6)
     # Where nothing has a score all labels are alike.
-    probs = torch.where(
-        scores.sum(dim=0) > 1e-6, probs, torch.tensor(1 / len(scores))
-    )
-    return np.concatenate([[0], labels + 1]), probs.numpy()
+    scores = torch.cat([background[None], planes]).clamp(min=1e-5)
+    probs = (scores / scores.sum(dim=0)).numpy()
+    return np.concatenate([[0], labels + 1]), probs
 
 
 def label_probabilities(

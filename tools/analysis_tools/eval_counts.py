@@ -13,15 +13,10 @@ from mmwsl.apis.scoring import (
     add_table_options,
     config_dataset,
     config_truth,
-    score_samples,
+    score_table,
     scoring_command,
-    table_samples,
 )
-from mmwsl.datasets.label_lists import (
-    is_number,
-    parse_labels,
-    read_label_file,
-)
+from mmwsl.datasets.label_lists import is_number, parse_labels, read_label_file
 from mmwsl.evaluation import CountMetric
 from mmwsl.evaluation.files import (
     read_class_names,
@@ -158,14 +153,12 @@ def main(args: argparse.Namespace) -> Dict[str, float]:
     if args.round:
         rounded = np.maximum(np.round(given.scores), 0)
         given = given._replace(scores=rounded)
-    samples = table_samples(given, truth, args.counts, 'counts')
-    classes = truth[1]
     metric = CountMetric(
         args.cap,
         max_count=args.max_count,
-        baseline=training_means(args, classes),
+        baseline=training_means(args, truth[1]),
     )
-    return score_samples(metric, [(x['img_id'], x) for x in samples], classes)
+    return score_table(metric, given, truth, args.counts, 'counts')
 
 
 if __name__ == '__main__':

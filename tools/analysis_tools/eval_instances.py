@@ -116,29 +116,16 @@ def instances(
     }
 
 
-def truth_pipeline(masks: str) -> List[Dict[str, Any]]:
-    """The transforms that load ground truth."""
-    single = masks == 'single'
-    keys = ('gt_instances', 'gt_sem_seg') if single else ('gt_instances',)
-    return [
-        dict(
-            type='LoadEvalAnnotations',
-            with_seg_map=single,
-            with_instances=True,
-            with_masks=not single,
-        ),
-        dict(type='PackWSLInputs', eval_keys=keys),
-    ]
-
-
 @scoring_command(parser)
 def main(args: argparse.Namespace) -> Dict[str, float]:
     """Score as the command line says."""
+    single = args.masks == 'single'
     dataset = config_dataset(
         args.config,
         args.split,
         args.cfg_options,
-        truth_pipeline(args.masks),
+        ['gt_instances'] + ['gt_sem_seg'] * single,
+        with_masks=not single,
     )
     classes = list(dataset.metainfo['classes'])
     found = group(args, classes)

@@ -88,15 +88,7 @@ def dataset_with_truth(args: argparse.Namespace) -> Any:
     kinds = [BOX] * ('boxes' in truth) + [MASK] * bool(has_mask)
     if not kinds:
         raise ValueError(f'{args.config}: the data set has no boxes or masks')
-    loading = dict(
-        type='LoadEvalAnnotations',
-        with_seg_map=False,
-        with_instances=BOX in kinds,
-        with_loc_mask=MASK in kinds,
-        loc_mask_size=args.size or 224,
-    )
-    packing = dict(type='PackWSLInputs', eval_keys=tuple(kinds))
-    return config_dataset(*source, [loading, packing])
+    return config_dataset(*source, kinds, loc_mask_size=args.size or 224)
 
 
 def map_files(folder: str) -> Dict[str, str]:

@@ -6,31 +6,15 @@ recall and ABO (mean best overlap), which bounds what can be retrieved.
 
 import argparse
 import json
-from typing import Any, Dict, List
+from typing import Any, List
 
-from mmwsl.apis import (
-    ToolParser,
-    dataset_config,
-    load_config,
-    with_progress,
-)
-from mmwsl.apis.image_files import image_loader
-from mmwsl.datasets.base import base_datasets
-from mmwsl.datasets.transforms import (
-    LoadEvalAnnotations,
-    LoadProposals,
-)
-from mmwsl.evaluation.metrics.instance_ap_metric import (
-    InstanceTruth,
-    instance_truth,
-)
-from mmwsl.proposals import (
-    best_overlaps,
-    proposal_scores,
-    quality_table,
-)
+from mmwsl.apis import ToolParser, with_progress
+from mmwsl.apis.scoring import config_dataset
+from mmwsl.datasets.transforms import LoadProposals
+from mmwsl.evaluation.metrics.base import pixels
+from mmwsl.evaluation.metrics.instance_ap_metric import instance_truth
+from mmwsl.proposals import best_overlaps, proposal_scores, quality_table
 from mmwsl.pseudo_labels.labels import IGNORE
-from mmwsl.registry import DATASETS
 from mmwsl.utils.files import write_whole
 
 import numpy as np
@@ -54,22 +38,16 @@ parser.option('--out', None, 'write the figures to this .json')
 parser.cfg_options()
 
 
-def load_truth(info: Dict[str, Any], single: bool) -> InstanceTruth:
-    """The objects of an image, and the pixels that count."""
-    annotation = info.get('eval_ann', {})
-    with_map = single or bool(
-        'seg_map' in annotation or annotation.get('seg_map_path')
-    )
-    found = LoadEvalAnnotations(
-        with_seg_map=with_map, with_instances=single, with_masks=not single
-    )(info)['eval_gt']
-    if with_map:
-        found['gt_sem_seg'] = dict(data=found['gt_sem_seg'])
-    source = 'single' if single else 'instances'
-    truth = instance_truth(dict(found, img_id=info['img_id']), source)
-    if with_map:
-        truth = truth._replace(valid=found['gt_sem_seg']['data'] != IGNORE)
-    return truth
+def objects_of(args: argparse.Namespace) -> Any:
+    """Build the test set with its objects and, if there are any, masks."""
+    source = (args.config, 'test', args.cfg_options)
+    single = args.instances == 'single'
+    keys = ['gt_instances', 'gt_sem_seg']
+    if not single:
+        known = config_dataset(*source, ())[0]['eval_ann']
+        if 'seg_map' not in known and not known.get('seg_map_path'):
+            keys = ['gt_instances']
+    return config_dataset(*source, keys, with_masks=not single)
 
 
 @parser.command
@@ -78,22 +56,20 @@ def main(args: argparse.Namespace) -> None:
     if min(args.numbers) < 1:
         parser.error('--numbers must be at least 1')
     numbers = sorted(set(args.numbers))
-    cfg = load_config(args.config, args.cfg_options)
-    dataset = DATASETS.build(dataset_config(cfg, 'test'))
+    source = 'single' if args.instances == 'single' else 'instances'
+    dataset = objects_of(args)
     load_proposals = LoadProposals(args.proposals, args.suffix)
     overlaps: List[np.ndarray] = []
     labels: List[np.ndarray] = []
-    for inner in base_datasets(dataset):
-        inner.full_init()
-        load_img = image_loader(inner)
-        for index in with_progress(range(len(inner))):
-            info = load_img(inner.get_data_info(index))
-            truth = load_truth(info, args.instances == 'single')
-            proposals = load_proposals(info)['proposals']
-            overlaps.append(
-                best_overlaps(proposals, truth.masks, numbers, truth.valid)
-            )
-            labels.append(truth.labels)
+    for index in with_progress(range(len(dataset))):
+        sample = dataset[index]['data_samples'].to_dict()
+        truth = instance_truth(sample, source)
+        valid = None
+        if 'gt_sem_seg' in sample:
+            valid = pixels(sample, 'gt_sem_seg') != IGNORE
+        proposals = load_proposals(sample)['proposals']
+        overlaps.append(best_overlaps(proposals, truth.masks, numbers, valid))
+        labels.append(truth.labels)
     scores = proposal_scores(
         np.concatenate(overlaps),
         np.concatenate(labels),

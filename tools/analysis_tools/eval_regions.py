@@ -14,10 +14,7 @@ from typing import Dict, List, Tuple
 
 from mmwsl.apis import ToolParser, with_progress
 from mmwsl.apis.scoring import scoring_command
-from mmwsl.evaluation.files import (
-    find_map_files,
-    read_class_names,
-)
+from mmwsl.evaluation.files import find_map_files, read_class_names
 from mmwsl.evaluation.functional.seeds import (
     check_shown,
     region_counts,

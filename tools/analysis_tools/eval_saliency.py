@@ -23,6 +23,7 @@ from mmwsl.evaluation.functional.pixel_pr import (
     saliency_scores,
 )
 from mmwsl.saliency import read_saliency
+from mmwsl.utils.arrays import check_same_size
 from mmwsl.utils.images import read_index_mask
 from mmwsl.utils.tables import percent
 
@@ -51,12 +52,8 @@ def score_image(path: str, truth: str, masks: bool) -> Tuple[float, ...]:
     else:
         wanted = read_saliency(truth)
         objects = (wanted >= 0.5).astype(np.uint8)
-    if saliency.shape != objects.shape:
-        raise ValueError(
-            f'{path}: saliency map is {saliency.shape[1]} x '
-            f'{saliency.shape[0]} pixels, but {truth} is '
-            f'{objects.shape[1]} x {objects.shape[0]}'
-        )
+    what = f'{path}: saliency map is'
+    check_same_size(what, saliency.shape, f'{truth} is', objects.shape)
     known = objects != 255
     error = float(np.abs(saliency - wanted)[known].mean())
     return error, pixel_histograms(saliency, objects, THRESHOLDS)

@@ -12,9 +12,8 @@ from mmwsl.apis.scoring import (
     Truth,
     add_table_options,
     config_truth,
-    score_samples,
+    score_table,
     scoring_command,
-    table_samples,
 )
 from mmwsl.evaluation import AccuracyMetric, MultiLabelMetric
 from mmwsl.evaluation.files import (
@@ -66,8 +65,7 @@ def main(args: argparse.Namespace) -> Dict[str, float]:
     )
     if args.single_label:
         metric = AccuracyMetric()
-    samples = table_samples(given, truth, args.scores, 'scores')
-    return score_samples(metric, [(x['img_id'], x) for x in samples], truth[1])
+    return score_table(metric, given, truth, args.scores, 'scores')
 
 
 if __name__ == '__main__':

@@ -103,38 +103,31 @@ parser.option(
 parser.option('--sweep', None, 'write the sweep to this .json or .csv')
 
 
-class OwnBoxes:
-    """Boxes of own data, filled as masks, by image id."""
-
-    def __init__(self, args: argparse.Namespace) -> None:
-        self.dataset = OwnDataset(
-            data_root=args.data_root,
-            labels=args.annotations,
-            split=args.split,
-            test_mode=True,
-            pipeline=[
-                LoadWSLImage(),
-                LoadEvalAnnotations(with_instances=True, seg_map_from='boxes'),
-            ],
-        )
-        infos = map(self.dataset.get_data_info, range(len(self.dataset)))
-        self.numbers = {x['img_id']: i for i, x in enumerate(infos)}
-        self._read: Dict[str, Dict[str, Any]] = {}
-
-    def __getitem__(self, img_id: str) -> Dict[str, Any]:
-        """Return ``gt_sem_seg`` and ``gt_instances`` of an image."""
-        if img_id not in self._read:
-            entry = self.dataset[self.numbers[img_id]]
-            # Both are asked for, one after the other.
-            self._read = {img_id: entry['eval_gt']}
-        return self._read[img_id]
+def own_boxes(args: argparse.Namespace) -> Tuple[OwnDataset, Dict[str, int]]:
+    """Own data, whose boxes are filled as masks, and places of image ids."""
+    dataset = OwnDataset(
+        data_root=args.data_root,
+        labels=args.annotations,
+        split=args.split,
+        test_mode=True,
+        pipeline=[
+            LoadWSLImage(),
+            LoadEvalAnnotations(with_instances=True, seg_map_from='boxes'),
+        ],
+    )
+    infos = map(dataset.get_data_info, range(len(dataset)))
+    return dataset, {info['img_id']: i for i, info in enumerate(infos)}
 
 
-def read_mask(args: argparse.Namespace, img_id: str) -> np.ndarray:
-    """Read the mask of an image, and say if it ignores all objects."""
-    if args.own is not None:
-        filled: np.ndarray = args.own[img_id]['gt_sem_seg']
-        return filled
+def read_truth(args: argparse.Namespace, img_id: str) -> Dict[str, Any]:
+    """Read ``gt_sem_seg`` of an image and, of own data, ``gt_instances``.
+
+    Masks that ignore all objects are said.
+    """
+    if args.data_root:
+        dataset, places = args.own
+        truth: Dict[str, Any] = dataset[places[img_id]]['eval_gt']
+        return truth
     path = join_inside(args.masks, img_id, '.png', links=True)
     mask = read_index_mask(path)
     if set(np.unique(mask).tolist()) == {0, 255}:
@@ -143,7 +136,7 @@ def read_mask(args: argparse.Namespace, img_id: str) -> np.ndarray:
             'ignored; class c is stored as c + 1',
             file=sys.stderr,
         )
-    return mask
+    return {'gt_sem_seg': mask}
 
 
 def samples(
@@ -153,7 +146,7 @@ def samples(
     given = read_image_labels(args.labels) if args.labels else None
     for img_id, path in with_progress(files.items()):
         maps, labels = read_maps(path, len(classes), args.allow_pickle)
-        mask = read_mask(args, img_id)
+        mask = read_truth(args, img_id)['gt_sem_seg']
         if not any(maps.shape):
             # Of an empty dict, which knows no size.
             maps = np.zeros((0, *mask.shape), np.float32)
@@ -200,7 +193,8 @@ def evaluate_label_maps(
     filling = dict(zip(IGNORED, (255, 0, len(classes) + 1)))[args.ignored]
     for img_id, path in with_progress(files.items()):
         pred = read_index_mask(path)
-        mask = read_mask(args, img_id)
+        truth = read_truth(args, img_id)
+        mask = truth['gt_sem_seg']
         with naming(path):
             if pred[pred != 255].max(initial=0) > len(classes):
                 raise ValueError(
@@ -210,10 +204,8 @@ def evaluate_label_maps(
             filled = np.where(pred == 255, filling, pred)
             count = len(classes) + wrong
             hists.append(label_map_histograms(filled, mask, count))
-        if args.own is not None:
-            matches.append(
-                match_objects(pred, args.own[img_id]['gt_instances'])
-            )
+        if 'gt_instances' in truth:
+            matches.append(match_objects(pred, truth['gt_instances']))
         valid = mask != 255
         labelled += int((valid & (pred != 255)).sum())
         total += int(valid.sum())
@@ -255,20 +247,20 @@ def main(args: argparse.Namespace) -> Dict[str, float]:
         raise ValueError('--background saliency needs --saliency FOLDER')
     if bool(args.masks) == bool(args.data_root):
         raise ValueError('name either a folder of masks or --data-root')
-    args.own = None
     files = find_map_files(args.maps, args.list)
     if args.data_root:
-        args.own, args.masks = OwnBoxes(args), 'boxes'
-        classes = list(args.own.dataset.classes)
-        files = {k: v for k, v in files.items() if k in args.own.numbers}
+        args.own, args.masks = own_boxes(args), 'boxes'
+        dataset, places = args.own
+        classes = list(dataset.classes)
+        files = {k: v for k, v in files.items() if k in places}
         print(
-            f'{args.data_root}: {len(args.own.numbers)} images, of which '
-            f'{len(files)} have a map'
+            f'{args.data_root}: {len(places)} images, of which {len(files)} '
+            'have a map'
         )
         if not files:
             raise ValueError(
                 f'{args.maps}: has no map of an image of {args.data_root}, '
-                f'such as {next(iter(args.own.numbers))}.png'
+                f'such as {next(iter(places))}.png'
             )
     elif not args.classes:
         raise ValueError('a folder of masks needs --classes')

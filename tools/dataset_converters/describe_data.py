@@ -16,7 +16,7 @@ import argparse
 import json
 import os
 import sys
-from typing import Any, Dict, Iterator, List, Sequence
+from typing import Any, Dict, Iterator, List
 
 from mmwsl.apis import ToolParser, with_progress
 from mmwsl.datasets import OwnDataset
@@ -24,7 +24,7 @@ from mmwsl.datasets.files import image_id
 from mmwsl.datasets.own import class_warnings
 from mmwsl.datasets.transforms import LoadEvalAnnotations, LoadWSLImage
 from mmwsl.pseudo_labels.labels import write_label_map
-from mmwsl.utils.files import join_inside, write_whole
+from mmwsl.utils.files import join_inside, write_lines
 
 import numpy as np
 
@@ -78,7 +78,6 @@ def read_images(
 
 def describe(args: argparse.Namespace) -> Dict[str, Any]:
     """Find out what there is and write it down."""
-    out = args.out
     dataset = OwnDataset(
         data_root=args.data_root,
         labels=args.labels,
@@ -87,7 +86,7 @@ def describe(args: argparse.Namespace) -> Dict[str, Any]:
         test_mode=True,
     )
     found = dataset.summary()
-    boxes = os.path.join(out, 'boxes')
+    boxes = os.path.join(args.out, 'boxes')
     images = list(read_images(dataset, boxes, args.max_value))
     sizes = np.array([x['size'] for x in images if x['split'] in PARTS])
     short = float(np.median(sizes.min(axis=1)))
@@ -104,20 +103,23 @@ def describe(args: argparse.Namespace) -> Dict[str, Any]:
             f'{len(found["broken_boxes"])} images are not scored, the first: '
             f'{found["broken_boxes"][0]}'
         )
-    shown: List[str] = []
+    files: Dict[str, List[str]] = {
+        'shown.txt': [],
+        'classes.txt': found['classes'],
+    }
     for split in (*PARTS, 'unlabelled'):
         own = [image for image in images if image['split'] == split]
         ids = [image['img_id'] for image in own]
-        write(out, f'{split}.txt', ids)
+        files[f'{split}.txt'] = ids
         judged = [image['img_id'] for image in own if image['boxes']]
-        write(out, f'{split}_boxes.txt', judged)
-        shown += spread(ids, 4 if split in PARTS else 2)
-    write(out, 'shown.txt', shown)
-    write(out, 'classes.txt', found['classes'])
+        files[f'{split}_boxes.txt'] = judged
+        files['shown.txt'] += spread(ids, 4 if split in PARTS else 2)
     # All images were read, so that none is black with 16 bits.
     values = dict(size=found['size'], max_value=args.max_value or 65535)
-    write(out, 'values.json', [json.dumps(values)])
-    write(out, 'data.json', [json.dumps(found, indent=1)])
+    files['values.json'] = [json.dumps(values)]
+    files['data.json'] = [json.dumps(found, indent=1)]
+    for name, lines in files.items():
+        write_lines(os.path.join(args.out, name), lines)
     return found
 
 
@@ -126,12 +128,6 @@ def spread(ids: List[str], number: int) -> List[str]:
     number = min(number, len(ids))
     places = np.linspace(0, len(ids) - 1, number).round().astype(int)
     return [ids[place] for place in places]
-
-
-def write(folder: str, name: str, lines: Sequence[str]) -> None:
-    """Write a file of lines."""
-    text = ''.join(f'{line}\n' for line in lines)
-    write_whole(os.path.join(folder, name), text.encode())
 
 
 @parser.command

@@ -12,12 +12,7 @@ the data set are not read. ``MaxBoxAccMetric(boxes_file=...)`` takes the file.
 import argparse
 import os
 
-from mmwsl.apis import (
-    ToolParser,
-    dataset_config,
-    init_model,
-    load_config,
-)
+from mmwsl.apis import ToolParser, dataset_config, init_model, load_config
 from mmwsl.apis.inference import (
     insert_proposals,
     predict_entries,

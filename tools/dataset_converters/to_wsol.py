@@ -10,22 +10,18 @@ import os
 import shutil
 from typing import Any, Dict, List
 
-from mmwsl.apis import (
-    ToolParser,
-    dataset_config,
-    load_config,
-    with_progress,
-)
+from mmwsl.apis import ToolParser, dataset_config, load_config, with_progress
 from mmwsl.datasets.coco import without_crowds
 from mmwsl.datasets.files import image_id
 from mmwsl.datasets.wsol import whole_boxes
 from mmwsl.evaluation.metrics.localisation import gt_boxes
 from mmwsl.registry import DATASETS
 from mmwsl.utils.files import (
+    check_new,
     join_inside,
     naming,
     whole_folder,
-    write_whole,
+    write_lines,
 )
 from mmwsl.utils.prediction import type_name
 from mmwsl.visualization.drawing import write_image
@@ -190,17 +186,14 @@ def write(args: argparse.Namespace, root: str) -> int:
             path = os.path.abspath(info['img_path'])
             lines.setdefault('image_paths', []).append(f'{file},{path}')
     for name, content in lines.items():
-        text = ''.join(f'{line}\n' for line in content)
-        path = os.path.join(root, 'metadata', f'{name}.txt')
-        write_whole(path, text.encode())
+        write_lines(os.path.join(root, 'metadata', f'{name}.txt'), content)
     return len(lines['image_ids'])
 
 
 @parser.command
 def main(args: argparse.Namespace) -> None:
     """Write the layout and say how to read it."""
-    if os.path.exists(args.out_dir) and os.listdir(args.out_dir):
-        raise ValueError(f'{args.out_dir}: is not empty; name a new folder')
+    check_new(args.out_dir)
     with whole_folder(args.out_dir) as root:
         number = write(args, root)
     print(

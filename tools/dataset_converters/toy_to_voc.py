@@ -11,7 +11,7 @@ from typing import Any, Dict, Sequence
 from mmwsl.apis import ToolParser, with_progress
 from mmwsl.datasets import ToyDataset
 from mmwsl.pseudo_labels.labels import write_label_map
-from mmwsl.utils.files import whole_folder, write_whole
+from mmwsl.utils.files import check_new, whole_folder, write_lines
 from mmwsl.visualization.drawing import write_image
 
 import cv2
@@ -51,13 +51,8 @@ def write_split(root: str, split: str, data: Any, suffix: str) -> None:
         write_picture(root, name, suffix, info, data.classes)
         names.append(name)
     for folder in ('Main', 'Segmentation'):
-        write_text(root, f'ImageSets/{folder}/{split}.txt', *names)
-
-
-def write_text(root: str, name: str, *lines: str) -> None:
-    """Write lines to a file."""
-    content = ''.join(f'{line}\n' for line in lines)
-    write_whole(os.path.join(root, name), content.encode())
+        path = os.path.join(root, 'ImageSets', folder, f'{split}.txt')
+        write_lines(path, names)
 
 
 def write_picture(
@@ -88,7 +83,7 @@ def write_picture(
     path = os.path.join(root, 'SaliencyMaps', f'{name}.png')
     write_image(path, saliency[..., None])
     text = annotation_of(name + suffix, info, classes)
-    write_text(root, f'Annotations/{name}.xml', text)
+    write_lines(os.path.join(root, 'Annotations', f'{name}.xml'), [text])
 
 
 def annotation_of(
@@ -116,10 +111,9 @@ def annotation_of(
 def main(args: argparse.Namespace) -> None:
     """Write the data and say how to read it."""
     out = args.out_dir
-    there = os.path.exists(out) and os.listdir(out)
-    if there and not args.overwrite:
-        raise ValueError(f'{out}: is not empty; name a new folder')
-    if there and not set(there) <= NAMES:
+    if not args.overwrite:
+        check_new(out)
+    elif os.path.isdir(out) and not set(os.listdir(out)) <= NAMES:
         raise ValueError(f'{out}: holds more than toy data; name another')
     if args.train < 1 and args.val < 1:
         raise ValueError('--train and --val are both 0: nothing to write')
@@ -136,7 +130,7 @@ def main(args: argparse.Namespace) -> None:
                 test_mode=True,
             )
             write_split(root, split, data, '.png' if args.png else '.jpg')
-        write_text(root, 'classes.txt', *data.classes)
+        write_lines(os.path.join(root, 'classes.txt'), data.classes)
         shutil.rmtree(out, ignore_errors=True)
     print(
         f'{out}: {args.train} training and {args.val} validation '

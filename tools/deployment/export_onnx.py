@@ -15,6 +15,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 from mmwsl.apis import ToolParser, init_model
 from mmwsl.apis.inference import is_segmentor
 from mmwsl.models import TransformerBackbone
+from mmwsl.models.heads import DensityHead
 from mmwsl.utils.config import dataset_config
 from mmwsl.utils.files import write_whole
 
@@ -67,7 +68,7 @@ class ExportedClassifier(nn.Module):
     def __init__(self, model: BaseModel) -> None:
         super().__init__()
         self.model = model
-        counting = hasattr(model.head, 'counts')
+        counting = isinstance(model.head, DensityHead)
         self.names = ['scores', 'maps', *(['counts', 'density'] * counting)]
 
     def forward(self, images: Tensor) -> Tuple[Tensor, ...]:

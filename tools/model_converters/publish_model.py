@@ -11,11 +11,7 @@ from pathlib import Path
 
 from mmwsl.apis import ToolParser
 from mmwsl.apis.classifiers import check_checkpoint
-from mmwsl.utils.checkpoints import (
-    check_form,
-    first_not_finite,
-    read_checkpoint,
-)
+from mmwsl.utils.checkpoints import check_form, read_checkpoint, weights_of
 from mmwsl.utils.files import write_whole
 from mmwsl.version import __version__
 
@@ -41,12 +37,7 @@ def main(args: argparse.Namespace) -> None:
     source = args.in_file
     content = read_checkpoint(source)
     check_form(content, source)
-    state = content.get('state_dict')
-    if not state:
-        raise ValueError(f'{source}: holds no weights (state_dict).')
-    broken = first_not_finite(state)
-    if broken is not None:
-        raise ValueError(f'{source}: {broken} is not finite.')
+    state = weights_of(content.get('state_dict'), source)
     notes = content.get('meta') or {}
     meta = {key: notes[key] for key in KEPT if key in notes}
     buffer = io.BytesIO()

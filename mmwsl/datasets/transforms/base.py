@@ -5,6 +5,8 @@ from typing import Any, Dict, Sequence
 
 from mmcv.transforms import BaseTransform
 
+from mmwsl.utils.arrays import check_same_size
+
 Results = Dict[str, Any]
 
 
@@ -30,9 +32,5 @@ def check_size(
 
     The error names ``place``, and ``what`` it is with a verb, as 'mask is'.
     """
-    height, width = results['ori_shape'][:2]
-    if tuple(shape) != (height, width):
-        raise ValueError(
-            f'{place}: {what} {shape[1]} x {shape[0]} pixels, but its image '
-            f'{image_name(results)} is {width} x {height}'
-        )
+    other = f'its image {image_name(results)} is'
+    check_same_size(f'{place}: {what}', shape, other, results['ori_shape'])

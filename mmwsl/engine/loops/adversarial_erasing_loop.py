@@ -40,7 +40,7 @@ from mmwsl.pseudo_labels.regions import (
 )
 from mmwsl.registry import LOOPS
 from mmwsl.utils.checkpoints import read_checkpoint, unwrap
-from mmwsl.utils.files import join_inside, write_whole
+from mmwsl.utils.files import join_inside, write_lines, write_whole
 from mmwsl.utils.tables import format_table
 
 INITIAL_WEIGHTS = 'initial_weights.pth'
@@ -424,8 +424,7 @@ class AdversarialErasingLoop(EpochBasedTrainLoop):
             scalars['foreground'] = round(100 * foreground / total, 2)
         self._add_scalars(scalars)
         if is_main_process():
-            path = os.path.join(self.root, 'steps.csv')
-            write_whole(path, '\n'.join([*lines, '']).encode())
+            write_lines(os.path.join(self.root, 'steps.csv'), lines)
         header = ['step', 'converged loss', 'of the first one', 'merged']
         table = format_table(header, rows)
         self.runner.logger.info(f'Adversarial erasing:\n{table}')

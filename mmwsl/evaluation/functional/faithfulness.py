@@ -47,16 +47,6 @@ def replacements(
         yield torch.where(rank < step * pixels // steps, end, start)
 
 
-def curve_area(scores: np.ndarray) -> np.ndarray:
-    """Return the area (...) under curves (..., S) over [0, 1].
-
-    By the trapezoidal rule: a constant curve has its value.
-    """
-    inner = scores[..., 1:-1].sum(axis=-1)
-    ends = (scores[..., 0] + scores[..., -1]) / 2
-    return (inner + ends) / (scores.shape[-1] - 1)
-
-
 def faithfulness_scores(
     whole: np.ndarray,
     kept: np.ndarray,
@@ -80,11 +70,15 @@ def faithfulness_scores(
         lost, ``increase``, whether it rises, and the areas ``deletion``,
         the lower the better, and ``insertion``.
     """
+    # Slow to import.
+    from scipy.integrate import trapezoid
+
+    step = 1 / (deletion.shape[1] - 1)
     lost = (whole - kept).clip(min=0)
     drop = np.divide(lost, whole, out=np.zeros_like(lost), where=whole > 0)
     return dict(
         drop=drop,
         increase=(kept > whole).astype(np.float64),
-        deletion=curve_area(deletion),
-        insertion=curve_area(insertion),
+        deletion=trapezoid(deletion, dx=step),
+        insertion=trapezoid(insertion, dx=step),
     )

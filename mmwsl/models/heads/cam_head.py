@@ -58,6 +58,7 @@ class CAMHead(BaseModule):
 
     Attributes:
         instances: Whether ``predict_instances`` has something to do.
+        peaks: Which peaks it follows, None where it follows none.
         last_class_maps: Class maps (N, C, h, w) of the latest ``loss``,
             without gradients; None before.
 
@@ -87,6 +88,7 @@ class CAMHead(BaseModule):
     """
 
     instances = False
+    peaks: Any = None
 
     def __init__(
         self,

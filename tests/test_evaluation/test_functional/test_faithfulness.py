@@ -1,10 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from scipy.integrate import trapezoid
 
 from mmwsl.evaluation.functional.faithfulness import (
-    curve_area,
     explanation,
     faithfulness_scores,
     replacements,
@@ -35,15 +33,6 @@ def test_pixels_are_replaced_in_the_order_of_the_map(steps):
         assert torch.equal(image, plain)
     assert found[0].sum() == 0
     assert found[-1].sum() == 36
-
-
-def test_areas_are_those_of_trapezoids():
-    rng = np.random.default_rng(0)
-    curves = rng.random((2, 3, 6))
-    plain = trapezoid(curves, np.linspace(0, 1, 6), axis=-1)
-    np.testing.assert_allclose(curve_area(curves), plain)
-    assert curve_area(np.full(5, 0.25)) == 0.25
-    assert curve_area(np.array([0.0, 1])) == 0.5
 
 
 def test_scores_of_maps_by_hand():
