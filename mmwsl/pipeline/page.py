@@ -32,7 +32,7 @@ from mmwsl.datasets.files import FileIndex, find_files, image_id
 from mmwsl.evaluation.files import read_class_names, read_ids, read_maps
 from mmwsl.pipeline.stages import Pipeline, fill_in
 from mmwsl.pseudo_labels.regions import read_regions
-from mmwsl.utils.arrays import resize
+from mmwsl.utils.arrays import resize, spread
 from mmwsl.utils.files import join_inside, write_whole
 from mmwsl.utils.images import (
     IMG_SUFFIXES,
@@ -203,11 +203,8 @@ def choose_images(
         )
     else:
         ids = list(columns[0].ids) if columns else []
-    number = min(int(settings.get('number', 6)), len(ids))
-    if number < 1:
-        return []
-    chosen = np.linspace(0, len(ids) - 1, number).round().astype(int)
-    return [ids[index] for index in chosen]
+    places = spread(len(ids), int(settings.get('number', 6)))
+    return [ids[place] for place in places]
 
 
 def _source_columns(settings: Dict[str, Any]) -> Iterator[Column]:

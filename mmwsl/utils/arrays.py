@@ -42,6 +42,12 @@ def check_same_size(
         )
 
 
+def spread(total: int, number: int) -> List[int]:
+    """Return at most ``number`` of so many places, at equal distances."""
+    number = max(min(number, total), 0)
+    return np.linspace(0, total - 1, number).round().astype(int).tolist()
+
+
 def bounded_size(shape: Tuple[int, ...], pixels: int) -> Tuple[int, int]:
     """Return the size of a grid over a plane (H, W) of at most ``pixels``.
 

@@ -11,6 +11,7 @@ from typing import Any, List, Sequence
 from mmwsl.apis import ToolParser, dataset_config, load_config
 from mmwsl.datasets import set_epoch
 from mmwsl.registry import DATASETS
+from mmwsl.utils.arrays import spread
 from mmwsl.utils.files import join_inside
 from mmwsl.visualization import WSLVisualizer
 from mmwsl.visualization.drawing import Tile, contact_sheet, panel, write_image
@@ -76,10 +77,9 @@ def main(args: argparse.Namespace) -> None:
     visualizer = WSLVisualizer()
     visualizer.dataset_meta = dataset.metainfo
     classes = dataset.metainfo['classes']
-    number = min(args.number, len(dataset))
     rows = []
     # Spread over the set: its beginning often shows one class only.
-    for index in np.linspace(0, len(dataset) - 1, number).astype(int).tolist():
+    for index in spread(len(dataset), args.number):
         packed = dataset[index]
         tiles = tiles_of(packed, classes, visualizer)
         name = tiles[0].text.split(': ')[0]

@@ -259,11 +259,9 @@ def draw_curves(
     found: Predictions, thresholds: np.ndarray, title: str, path: str
 ) -> None:
     """Draw precision and recall, with thresholds () of all or (C,)."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 5))
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot(
         xlabel='recall', ylabel='precision', title=title, ylim=(0, 1.02)
     )

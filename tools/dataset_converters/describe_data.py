@@ -24,6 +24,7 @@ from mmwsl.datasets.files import image_id
 from mmwsl.datasets.own import class_warnings
 from mmwsl.datasets.transforms import LoadEvalAnnotations, LoadWSLImage
 from mmwsl.pseudo_labels.labels import write_label_map
+from mmwsl.utils.arrays import spread
 from mmwsl.utils.files import join_inside, write_lines
 
 import numpy as np
@@ -113,7 +114,8 @@ def describe(args: argparse.Namespace) -> Dict[str, Any]:
         files[f'{split}.txt'] = ids
         judged = [image['img_id'] for image in own if image['boxes']]
         files[f'{split}_boxes.txt'] = judged
-        files['shown.txt'] += spread(ids, 4 if split in PARTS else 2)
+        places = spread(len(ids), 4 if split in PARTS else 2)
+        files['shown.txt'] += [ids[place] for place in places]
     # All images were read, so that none is black with 16 bits.
     values = dict(size=found['size'], max_value=args.max_value or 65535)
     files['values.json'] = [json.dumps(values)]
@@ -121,13 +123,6 @@ def describe(args: argparse.Namespace) -> Dict[str, Any]:
     for name, lines in files.items():
         write_lines(os.path.join(args.out, name), lines)
     return found
-
-
-def spread(ids: List[str], number: int) -> List[str]:
-    """Some ids at equal distances."""
-    number = min(number, len(ids))
-    places = np.linspace(0, len(ids) - 1, number).round().astype(int)
-    return [ids[place] for place in places]
 
 
 @parser.command

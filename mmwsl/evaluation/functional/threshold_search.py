@@ -8,6 +8,7 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 
 from mmwsl.evaluation.functional.classification import count_by_score
+from mmwsl.utils.arrays import spread
 
 
 class PeakValues(NamedTuple):
@@ -102,7 +103,4 @@ def value_candidates(
     """
     values = np.unique(np.concatenate([x.values for x in maps]))
     middles = (values[1:] + values[:-1]) / 2
-    if len(middles) > number:
-        places = np.linspace(0, len(middles) - 1, number)
-        middles = middles[np.round(places).astype(np.int64)]
-    return [None, *middles.tolist()]
+    return [None, *middles[spread(len(middles), number)].tolist()]
