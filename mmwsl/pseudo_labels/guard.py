@@ -124,9 +124,10 @@ def check_label_maps(
     """
 
     def check(image: str, path: str) -> None:
+        size = image_size(image)
         label = read_plane(path, 'pseudo label')
         what, other = f'{path}: the pseudo label is', f'its image {image} is'
-        check_same_size(what, label.shape, other, image_size(image))
+        check_same_size(what, label.shape, other, size)
         if num_values is None:
             return
         unknown = (label >= num_values) & (label != IGNORE)

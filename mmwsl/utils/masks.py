@@ -160,7 +160,9 @@ def decode_mask(
         raise ValueError(f'{name}: size is not height and width')
     height, width = size.tolist()
     if shape is not None:
-        check_same_size(f'{name}: mask is', size, 'its image is', shape)
+        check_same_size(
+            f'{name}: mask is', (height, width), 'its image is', shape
+        )
     if height * width > pixel_limit():
         raise ValueError(
             f'{name}: a mask of {width} x {height} pixels is too large'

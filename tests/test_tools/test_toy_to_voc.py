@@ -92,7 +92,7 @@ def test_overwriting(tool, tmp_path, capsys):
     assert tool.main(options) == 0
     with pytest.raises(SystemExit):
         tool.main(options)
-    assert 'not empty' in capsys.readouterr().err
+    assert 'is there already' in capsys.readouterr().err
     # As if a run had been killed.
     (tmp_path / '.toy.tmp' / 'JPEGImages').mkdir(parents=True)
     (root / 'JPEGImages' / 'old.png').write_bytes(b'')
