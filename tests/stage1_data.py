@@ -110,18 +110,19 @@ def write_data(root: Path) -> None:
     classes = ('cat', 'dog', 'emu', 'fox', 'gnu', 'hen')
     (root / 'classes.txt').write_text('\n'.join(classes) + '\n')
     write_coco(root, [f'{name}.jpg' for name in names])
-    write_toy_proposals(root / 'proposals')
+    write_quarters(root / 'proposals')
     write_wsol(root, [root / f'JPEGImages/{name}.jpg' for name in names])
 
 
-def write_toy_proposals(folder: Path) -> None:
-    """Write the quarters of the toy set's first test pictures."""
-    masks = np.zeros((4, 64, 64), bool)
-    for mask, (top, left) in zip(masks, np.ndindex(2, 2)):
-        mask[32 * top : 32 * (top + 1), 32 * left : 32 * (left + 1)] = True
-    for number in range(4):
-        path = folder / f'toy/1000/{number:06d}.npz'
-        write_proposals(str(path), Proposals(masks))
+def write_quarters(folder: Path) -> None:
+    """Write the quarters of all images and of toy's first test pictures."""
+    sizes = {f'toy/1000/{number:06d}': (32, 32) for number in range(4)}
+    sizes.update(dict.fromkeys(NUMBERS, (36, 48)))
+    for name, (height, width) in sizes.items():
+        quarters = np.arange(4).reshape(2, 2)
+        plane = quarters.repeat(height, axis=0).repeat(width, axis=1)
+        masks = plane == np.arange(4)[:, None, None]
+        write_proposals(str(folder / f'{name}.npz'), Proposals(masks))
 
 
 def write_coco(root: Path, files: Sequence[str]) -> None:
