@@ -497,7 +497,6 @@ def _find_images(root: str) -> List[str]:
     found = find_files(root, silent=True)
     folder = os.path.join(root, 'JPEGImages', '')
     names = {image_id(x, folder) for x in found if x.startswith(folder)}
-
     return [
         path
         for path in found

@@ -147,7 +147,12 @@ class DensityHead(PRMHead):
                     "linear_density needs count_reduction='mean': its "
                     'densities begin at the mean count.'
                 )
-            unit = torch.tensor(mean_counts or [1.0] * num_classes)
+            unit = torch.tensor(mean_counts or [1.0] * num_classes).float()
+            if len(unit) != num_classes:
+                raise ValueError(
+                    f'mean_counts must be {num_classes} numbers, one a class, '
+                    f'got {len(unit)}'
+                )
             self.register_buffer('unit', unit[:, None, None])
         else:
             self.shared = nn.Conv2d(in_channels, 2 * hidden, 1)

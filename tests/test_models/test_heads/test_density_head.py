@@ -102,6 +102,8 @@ def test_linear_densities_begin_at_the_mean_counts() -> None:
     assert torch.equal(other.unit, head.unit)
     with pytest.raises(ValueError, match='linear_density.*mean'):
         linear_head(count_reduction='sum')
+    with pytest.raises(ValueError, match='mean_counts must be 2 numbers'):
+        linear_head(mean_counts=[2.0, 30.0, 1.0])
 
 
 def test_counts_start_near_zero() -> None:
