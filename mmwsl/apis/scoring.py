@@ -8,6 +8,7 @@ from typing import (
     Callable,
     Dict,
     Iterable,
+    Iterator,
     List,
     Optional,
     Sequence,
@@ -110,12 +111,7 @@ def config_dataset(
     """
     cfg = load_config(config, cfg_options)
     settings = dataset_config(cfg, split)
-    own = settings.get('pipeline', [])
-    settings['pipeline'] = []
-    if keys is not None:
-        loaders = [t for t in own if type_name(t) == 'LoadWSLImage']
-        settings['pipeline'] = loaders or [dict(type='LoadWSLImage')]
-        settings['test_mode'] = True
+    steps: List[Dict[str, Any]] = []
     if keys:
         load = dict(
             type='LoadEvalAnnotations',
@@ -124,9 +120,25 @@ def config_dataset(
             with_loc_mask='gt_loc_mask' in keys,
             **loading,
         )
-        pack = dict(type='PackWSLInputs', eval_keys=tuple(keys))
-        settings['pipeline'] += [load, pack]
+        steps = [load, dict(type='PackWSLInputs', eval_keys=tuple(keys))]
+    for inner in _unwrapped(settings):
+        own = inner.get('pipeline', [])
+        inner['pipeline'] = []
+        if keys is not None:
+            loaders = [t for t in own if type_name(t) == 'LoadWSLImage']
+            loaders = loaders or [dict(type='LoadWSLImage')]
+            inner.update(pipeline=[*loaders, *steps], test_mode=True)
     return DATASETS.build(settings)
+
+
+def _unwrapped(settings: Dict[str, Any]) -> Iterator[Dict[str, Any]]:
+    """Yield the configs of the data sets in a wrapper, or of the one given."""
+    wrapped = settings.get('datasets', [settings.get('dataset')])
+    if wrapped == [None]:
+        yield settings
+        return
+    for inner in wrapped:
+        yield from _unwrapped(inner)
 
 
 def config_truth(args: argparse.Namespace, keys: Sequence[str]) -> Truth:

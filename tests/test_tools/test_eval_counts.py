@@ -68,12 +68,16 @@ def test_images_of_nothing_count_as_zero(tool, folder):
     assert run(tool, folder) == expected
 
 
-def test_counts_of_a_config(tool, folder, capsys):
+@pytest.mark.parametrize(
+    'wrap', ['{}', "dict(type='ConcatDataset', datasets=[{}])"]
+)
+def test_counts_of_a_config(tool, folder, capsys, wrap):
     config = folder / 'config.py'
-    config.write_text(
-        "test_dataloader = dict(dataset=dict(type='ToyDataset', "
-        "num_images=3, pipeline=[dict(type='Missing')], test_mode=True))\n"
+    toy = (
+        "dict(type='ToyDataset', num_images=3, "
+        "pipeline=[dict(type='Missing')], test_mode=True)"
     )
+    config.write_text(f'test_dataloader = dict(dataset={wrap.format(toy)})\n')
     dataset = tool.config_dataset(str(config), 'test')
     ids = [dataset.get_data_info(i)['img_id'] for i in range(3)]
     lines = [f'{img_id},1,1,1,1,1,1' for img_id in ids]
