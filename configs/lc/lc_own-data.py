@@ -20,9 +20,6 @@ model = dict(
         count_reduction='mean',
         # Most of the training learns the counts of the classes that are there.
         spatial_start_epoch=None,
-        # There are more of them, and their zeros would halve the counts of
-        # the others; the class scores say what is absent.
-        count_absent=False,
         instances=False,
     ),
     test_cfg=dict(_delete_=True),
