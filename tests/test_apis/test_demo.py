@@ -60,7 +60,7 @@ def demo_of(model, **kwargs):
 def at_settings(model, file, labels, **values):
     """What a model that is built with these settings predicts."""
     options = {OPTIONS[name]: value for name, value in values.items()}
-    if labels and hasattr(model.head, 'peaks'):
+    if labels and model.head.peaks is not None:
         options['model.head.peaks.classes'] = 'given'
     state = dict(state_dict=model.state_dict())
     other = init_model(model.cfg, state, cfg_options=options)
