@@ -8,7 +8,6 @@ from typing import (
     Callable,
     Dict,
     Iterable,
-    Iterator,
     List,
     Optional,
     Sequence,
@@ -18,7 +17,7 @@ from typing import (
 from mmwsl.apis.command_line import ToolParser
 from mmwsl.evaluation.files import ClassScores, rows_of_images, write_metrics
 from mmwsl.registry import DATASETS
-from mmwsl.utils.config import dataset_config, load_config
+from mmwsl.utils.config import base_configs, dataset_config, load_config
 from mmwsl.utils.files import naming, read_json
 from mmwsl.utils.prediction import type_name
 
@@ -107,38 +106,45 @@ def config_dataset(
         keys: Fields of ground truth that samples shall have, in test mode;
             without any, entries hold what the data set knows and the image,
             and with None only the former.
-        **loading: More arguments of ``LoadEvalAnnotations``.
+        **loading: Those of :func:`load_truth`.
     """
     cfg = load_config(config, cfg_options)
     settings = dataset_config(cfg, split)
-    steps: List[Dict[str, Any]] = []
-    if keys:
-        load = dict(
-            type='LoadEvalAnnotations',
-            with_seg_map='gt_sem_seg' in keys,
-            with_instances='gt_instances' in keys,
-            with_loc_mask='gt_loc_mask' in keys,
-            **loading,
-        )
-        steps = [load, dict(type='PackWSLInputs', eval_keys=tuple(keys))]
-    for inner in _unwrapped(settings):
+    for inner in base_configs(settings):
         own = inner.get('pipeline', [])
         inner['pipeline'] = []
         if keys is not None:
             loaders = [t for t in own if type_name(t) == 'LoadWSLImage']
             loaders = loaders or [dict(type='LoadWSLImage')]
-            inner.update(pipeline=[*loaders, *steps], test_mode=True)
-    return DATASETS.build(settings)
+            inner.update(pipeline=loaders, test_mode=True)
+    dataset = DATASETS.build(settings)
+    if keys:
+        load_truth(dataset, keys, **loading)
+    return dataset
 
 
-def _unwrapped(settings: Dict[str, Any]) -> Iterator[Dict[str, Any]]:
-    """Yield the configs of the data sets in a wrapper, or of the one given."""
-    wrapped = settings.get('datasets', [settings.get('dataset')])
-    if wrapped == [None]:
-        yield settings
-        return
-    for inner in wrapped:
-        yield from _unwrapped(inner)
+def load_truth(dataset: Any, keys: Sequence[str], **loading: Any) -> None:
+    """Let the samples of a :func:`config_dataset` hold ground truth.
+
+    Args:
+        dataset: Built with ``keys=()``, so that its entries have told which
+            ground truth there is.
+        keys: Fields of ground truth.
+        **loading: More arguments of ``LoadEvalAnnotations``.
+    """
+    # Data sets are slow to import, and most commands do without.
+    from mmwsl.datasets import base_datasets
+    from mmwsl.datasets.transforms import LoadEvalAnnotations, PackWSLInputs
+
+    load = LoadEvalAnnotations(
+        with_seg_map='gt_sem_seg' in keys,
+        with_instances='gt_instances' in keys,
+        with_loc_mask='gt_loc_mask' in keys,
+        **loading,
+    )
+    pack = PackWSLInputs(eval_keys=tuple(keys))
+    for inner in base_datasets(dataset):
+        inner.pipeline.transforms += [load, pack]
 
 
 def config_truth(args: argparse.Namespace, keys: Sequence[str]) -> Truth:

@@ -176,6 +176,16 @@ def dataset_config(cfg: Config, split: str) -> Dict[str, Any]:
     return dict(dataset)
 
 
+def base_configs(config: Any) -> Iterator[Dict[str, Any]]:
+    """Yield the configs of the data sets inside wrappers, depth first."""
+    inner = config.get('datasets', config.get('dataset'))
+    if inner is None:
+        yield config
+        return
+    for item in inner if isinstance(inner, (list, tuple)) else [inner]:
+        yield from base_configs(item)
+
+
 def fill_from_data(
     cfg: Config, classes: Optional[Sequence[str]] = None
 ) -> Dict[str, Any]:

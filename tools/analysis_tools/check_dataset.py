@@ -17,6 +17,7 @@ from mmwsl.datasets.files import read_lines
 from mmwsl.datasets.own import class_warnings
 from mmwsl.registry import DATASETS
 from mmwsl.utils.arrays import check_same_size
+from mmwsl.utils.config import base_configs
 from mmwsl.utils.images import read_image, read_plane
 from mmwsl.utils.prediction import type_name
 from mmwsl.utils.tables import format_columns, format_table
@@ -121,16 +122,6 @@ class Statistics:
         ]
         yield 'images that show both classes:'
         yield format_table(['class', *map(str, range(len(rows)))], rows)
-
-
-def base_configs(config: Any) -> Iterator[Dict[str, Any]]:
-    """Yield the configs of the data sets inside wrappers, depth first."""
-    inner = config.get('datasets', config.get('dataset'))
-    if inner is None:
-        yield config
-        return
-    for item in inner if isinstance(inner, (list, tuple)) else [inner]:
-        yield from base_configs(item)
 
 
 def loading_part(pipeline: Sequence[Any]) -> List[Any]:

@@ -12,6 +12,7 @@ from mmwsl.apis import ToolParser, with_progress
 from mmwsl.apis.scoring import (
     add_truth_options,
     config_dataset,
+    load_truth,
     scoring_command,
 )
 from mmwsl.datasets import WSOLDataset
@@ -81,14 +82,15 @@ def metadata_samples(args: argparse.Namespace, data: Any) -> Iterator[Sample]:
 
 def dataset_with_truth(args: argparse.Namespace) -> Any:
     """The data set of a config with boxes and masks, as far as it has any."""
-    source = (args.config, args.split, args.cfg_options)
-    truth = config_dataset(*source, ())[0]['eval_ann']
+    dataset = config_dataset(args.config, args.split, args.cfg_options, ())
+    truth = dataset[0]['eval_ann']
     masks = {'object_masks', 'seg_map', 'segmentations'} & set(truth)
     has_mask = masks or os.path.isfile(truth.get('seg_map_path', ''))
     kinds = [BOX] * ('boxes' in truth) + [MASK] * bool(has_mask)
     if not kinds:
         raise ValueError(f'{args.config}: the data set has no boxes or masks')
-    return config_dataset(*source, kinds, loc_mask_size=args.size or 224)
+    load_truth(dataset, kinds, loc_mask_size=args.size or 224)
+    return dataset
 
 
 def map_files(folder: str) -> Dict[str, str]:

@@ -9,7 +9,7 @@ import json
 from typing import Any, List
 
 from mmwsl.apis import ToolParser, with_progress
-from mmwsl.apis.scoring import config_dataset
+from mmwsl.apis.scoring import config_dataset, load_truth
 from mmwsl.datasets.transforms import LoadProposals
 from mmwsl.evaluation.metrics.base import pixels
 from mmwsl.evaluation.metrics.instance_ap_metric import instance_truth
@@ -40,14 +40,15 @@ parser.cfg_options()
 
 def objects_of(args: argparse.Namespace) -> Any:
     """Build the test set with its objects and, if there are any, masks."""
-    source = (args.config, 'test', args.cfg_options)
+    dataset = config_dataset(args.config, 'test', args.cfg_options, ())
     single = args.instances == 'single'
     keys = ['gt_instances', 'gt_sem_seg']
     if not single:
-        known = config_dataset(*source, ())[0]['eval_ann']
+        known = dataset[0]['eval_ann']
         if 'seg_map' not in known and not known.get('seg_map_path'):
             keys = ['gt_instances']
-    return config_dataset(*source, keys, with_masks=not single)
+    load_truth(dataset, keys, with_masks=not single)
+    return dataset
 
 
 @parser.command
