@@ -133,6 +133,19 @@ def background_score(
     raise ValueError(f"background must be one of {BACKGROUNDS}, got '{mode}'.")
 
 
+def map_probabilities(maps: Tensor, background: Tensor) -> Tensor:
+    """Return probabilities (K + 1, H, W) of the background and of classes.
+
+    Where nothing has a score all are alike.
+
+    Args:
+        maps: Class maps (K, H, W), at least 0.
+        background: Scores (H, W).
+    """
+    scores = torch.cat([background[None].to(maps), maps]).clamp(min=1e-5)
+    return scores / scores.sum(dim=0)
+
+
 def maps_to_label(maps: Tensor, labels: Tensor, background: Tensor) -> Tensor:
     """Choose the best of background and classes at every pixel.
 

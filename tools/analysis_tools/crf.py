@@ -17,6 +17,7 @@ from mmwsl.pseudo_labels import background_score, dense_crf
 from mmwsl.pseudo_labels.crf import METHODS
 from mmwsl.pseudo_labels.guard import check_origin
 from mmwsl.pseudo_labels.labels import IGNORE, check_range, read_label_map
+from mmwsl.utils.arrays import map_probabilities
 from mmwsl.utils.files import naming
 from mmwsl.utils.images import read_image
 
@@ -56,7 +57,7 @@ parser.option('--method', 'auto', choices=METHODS)
 add_truth_option(parser)
 
 
-def map_probabilities(
+def file_probabilities(
     path: str, args: argparse.Namespace
 ) -> Tuple[np.ndarray, np.ndarray]:
     """Return values (L,) of a label map and their probabilities (L, H, W)."""
@@ -69,10 +70,8 @@ def map_probabilities(
         background = background_score(
             planes, args.background, args.background_value
         )
-    # Where nothing has a score all labels are alike.
-    scores = torch.cat([background[None], planes]).clamp(min=1e-5)
-    probs = (scores / scores.sum(dim=0)).numpy()
-    return np.concatenate([[0], labels + 1]), probs
+    probs = map_probabilities(planes, background)
+    return np.concatenate([[0], labels + 1]), probs.numpy()
 
 
 def label_probabilities(
@@ -100,7 +99,7 @@ def refine(
     if map_path.endswith('.png'):
         values, probs = label_probabilities(map_path, args.certainty)
     else:
-        values, probs = map_probabilities(map_path, args)
+        values, probs = file_probabilities(map_path, args)
     with naming(map_path):
         refined = dense_crf(
             image,

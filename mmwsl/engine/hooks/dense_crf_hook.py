@@ -14,7 +14,7 @@ from mmwsl.evaluation.metrics.base import naming_image
 from mmwsl.pseudo_labels import background_score, dense_crf
 from mmwsl.pseudo_labels.labels import IGNORE
 from mmwsl.registry import HOOKS
-from mmwsl.utils.arrays import BACKGROUNDS, unflip
+from mmwsl.utils.arrays import BACKGROUNDS, map_probabilities, unflip
 from mmwsl.utils.images import read_stored, turned
 
 
@@ -113,9 +113,8 @@ class DenseCRFHook(Hook):
         score = background_score(
             maps, self.background, self.background_value, saliency
         )
-        scores = torch.cat([score[None].to(maps), maps]).clamp(min=1e-5)
         values = torch.cat([labels.new_zeros(1), labels + 1])
-        return values, scores / scores.sum(dim=0)
+        return values, map_probabilities(maps, score)
 
 
 def _image(sample: Any, inputs: Tensor, size: Tuple[int, ...]) -> np.ndarray:
