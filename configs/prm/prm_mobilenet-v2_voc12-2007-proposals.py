@@ -4,11 +4,9 @@
 #         configs/prm/prm_mobilenet-v2_voc12-2007.py data/proposals_2007
 _base_ = './prm_mobilenet-v2_voc12-2007.py'
 test_pipeline = [
-    dict(type='LoadWSLImage'),
+    _base_.test_pipeline[0],
     dict(type='LoadProposals', folder='data/proposals_2007'),
-    dict(type='Resize', scale=(1280, 320), keep_ratio=True),
-    dict(type='LoadEvalAnnotations', with_instances=True),
-    dict(type='PackWSLInputs', eval_keys=('gt_sem_seg', 'gt_instances')),
+    *_base_.test_pipeline[1:],
 ]
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 model = dict(
