@@ -303,7 +303,8 @@ def timm_kind(arch: str) -> Type[Union[TimmBackbone, TransformerBackbone]]:
 def fill_from_backbone(cfg: Config) -> None:
     """Set what the config of a model leaves to its backbone, in place.
 
-    That is ``in_channels=None`` of heads and necks, and ``mean`` and ``std``
+    That is ``in_channels=None`` of heads and necks, ``density_channels=None``
+    of LC, which are those of the first output, and ``mean`` and ``std``
     of the data preprocessor that are texts: 'imagenet', the statistics that
     torchvision's weights want, 'inception', which brings pixels to [-1, 1],
     or 'as_arch', that of the two which the network's library names.
@@ -312,11 +313,16 @@ def fill_from_backbone(cfg: Config) -> None:
         cfg: The config, with the backbone in ``model.backbone``.
     """
     model = cfg.get('model') or {}
-    places = [x for x in walk_dicts(model) if x.get('in_channels', 0) is None]
+    places = [
+        (node, key, output)
+        for node in walk_dicts(model)
+        for key, output in (('in_channels', -1), ('density_channels', 0))
+        if node.get(key, 0) is None
+    ]
     if places:
         backbone = MODELS.build({**model['backbone'], 'init_cfg': None})
-        for node in places:
-            node['in_channels'] = backbone.out_channels[-1]
+        for node, key, output in places:
+            node[key] = backbone.out_channels[output]
     statistics = model.get('data_preprocessor') or {}
     for index, key in enumerate(('mean', 'std')):
         name = statistics.get(key)

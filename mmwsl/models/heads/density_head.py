@@ -66,12 +66,17 @@ class DensityHead(PRMHead):
             0.1 on COCO.
         absent_share: Classes present in less than this share of the batch
             are rare.
-        linear_density: Whether the density maps are linear maps of the
-            features, standardised by a BatchNorm without weights, and not of
-            the ReLU of a half. A count moves the mean of thousands of cells
-            by little, which few images do not teach a half.
+        log_linear: Whether the logarithms of densities are linear maps of
+            the features, standardised by a BatchNorm without weights, and
+            densities not maps of the ReLU of a half. A count moves the mean
+            of thousands of cells by little, which few images do not teach a
+            half; and here a cell's step grows with its density, so that the
+            few cells of small objects come to hold it.
+        density_channels: Channels of the features that log-linear densities
+            come from, the first of the backbone's outputs; class maps come
+            from the last. By default there is one output.
         mean_counts: The mean count of each class (C,) in training, with
-            ``linear_density``: densities are in its units and begin there.
+            ``log_linear``: densities are in its units and begin there.
             By default 1.
         count_reduction: 'sum', or 'mean' as in the authors' code: the count
             is the mean of D, which then is h w times larger. ``pred_density``
@@ -100,7 +105,8 @@ class DensityHead(PRMHead):
         count_absent: Optional[bool] = None,
         absent_rate: float = 1.0,
         absent_share: float = 0.3,
-        linear_density: bool = False,
+        log_linear: bool = False,
+        density_channels: Optional[int] = None,
         mean_counts: Optional[Sequence[float]] = None,
         count_reduction: str = 'sum',
         clamp_counts: bool = True,
@@ -136,16 +142,17 @@ class DensityHead(PRMHead):
         self.count_reduction = count_reduction
         self.clamp_counts = clamp_counts
         self.peaks_by_count = peaks_by_count
-        self.linear_density = linear_density
+        self.log_linear = log_linear
         self.class_norm = nn.BatchNorm2d(hidden)
-        if linear_density:
+        if log_linear:
+            channels = density_channels or in_channels
             self.shared = nn.Conv2d(in_channels, hidden, 1)
-            self.density_norm = nn.BatchNorm2d(in_channels, affine=False)
-            self.density = nn.Conv2d(in_channels, num_classes, 1)
+            self.density_norm = nn.BatchNorm2d(channels, affine=False)
+            self.density = nn.Conv2d(channels, num_classes, 1)
             if count_reduction == 'sum':
                 raise ValueError(
-                    "linear_density needs count_reduction='mean': its "
-                    'densities begin at the mean count.'
+                    "log_linear needs count_reduction='mean': its densities "
+                    'begin at the mean count.'
                 )
             unit = torch.tensor(mean_counts or [1.0] * num_classes).float()
             if len(unit) != num_classes:
@@ -281,9 +288,9 @@ class DensityHead(PRMHead):
                 self.class_norm.num_features, dim=1
             )
             maps: Tensor = self.classifier(self.class_norm(halves[0]).relu())
-            if density and self.linear_density:
-                other = self.density(self.density_norm(feature)) + 1
-                other = other * self.unit
+            if density and self.log_linear:
+                other = self.density(self.density_norm(feats[0].to(feature)))
+                other = _tangent_exp(other) * self.unit
                 maps = torch.cat([maps, other], dim=1)
             elif density:
                 other = self.density(self.density_norm(halves[1]).relu())
@@ -351,3 +358,8 @@ def sample_absent(counts: Tensor, rate: float, share: float) -> Tensor:
     # Drawn on the CPU, where the seed of a run gives the same on any device.
     dropped = (torch.rand(counts.shape) >= rate).to(counts.device)
     return counts.masked_fill((counts == 0) & rare & dropped, -1)
+
+
+def _tangent_exp(values: Tensor, largest: float = 2.0) -> Tensor:
+    """Return exp of values, above the largest one its tangent there."""
+    return values.clamp(max=largest).exp() * (1 + (values - largest).relu())

@@ -627,6 +627,12 @@ def test_a_model_is_filled_from_its_backbone():
     # What is said is never changed.
     assert model.neck.in_channels == 3
     assert model.data_preprocessor.mean == [123.675, 116.28, 103.53]
+    model.head.update(in_channels=None, density_channels=None)
+    model.backbone.out_indices = [2, 3]
+    fill_from_backbone(cfg)
+    assert model.head.in_channels == 512
+    # Of the first output.
+    assert model.head.density_channels == 256
     cfg.model.data_preprocessor = dict(mean='inception', std='inception')
     fill_from_backbone(cfg)
     assert cfg.model.data_preprocessor.std == [127.5] * 3

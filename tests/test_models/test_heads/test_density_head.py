@@ -1,5 +1,6 @@
 """Tests of the density head, its labels and its predictions."""
 
+import math
 from typing import Any, Dict, List, Optional
 
 import pytest
@@ -57,37 +58,42 @@ def test_halves_follow_the_paper() -> None:
         assert torch.allclose(part, expected, atol=1e-6)
 
 
-def linear_head(**kw: Any) -> Any:
-    own = dict(linear_density=True, count_reduction='mean')
+def log_linear_head(**kw: Any) -> Any:
+    own = dict(log_linear=True, count_reduction='mean')
     return make_head(DensityHead, **{**own, **kw})
 
 
 @torch.no_grad()
-def test_linear_density() -> None:
+def test_log_linear_density() -> None:
     """Against a sum over channels, with statistics that are set by hand."""
-    head = linear_head(mean_counts=[2.0, 5.0]).eval()
+    head = log_linear_head(mean_counts=[2.0, 5.0]).eval()
     assert head.shared.weight.shape[0] == head.classifier.in_channels == 3
     norm = head.density_norm
     norm.running_mean.copy_(torch.linspace(-2, 2, 5))
     norm.running_var.copy_(torch.linspace(0.1, 0.3, 5))
-    torch.nn.init.normal_(head.density.weight)
-    torch.nn.init.normal_(head.density.bias)
+    weights = torch.tensor([[0.3] * 5, [0.1, 0.2, 0.3, 0.4, 0.5]])
+    head.density.weight.copy_(weights[..., None, None])
+    head.density.bias.copy_(torch.tensor([-0.8, 1.8]))
     density = head.view_maps((FEATURE,))[:, 2:]
     z = FEATURE - torch.linspace(-2, 2, 5)[:, None, None]
     z = z / (torch.linspace(0.1, 0.3, 5) + 1e-5).sqrt()[:, None, None]
     for c, unit in enumerate((2, 5)):
         weight = head.density.weight[c, :, 0, 0]
-        expected = unit * (1 + head.density.bias[c])
+        log = head.density.bias[c] + torch.zeros(2, 4, 4)
         for k in range(5):
-            expected = expected + unit * weight[k] * z[:, k]
+            log = log + weight[k] * z[:, k]
+        assert log.min() < 2 < log.max()
+        # From e^2 on a straight line, which meets the curve.
+        line = math.exp(2) * (log - 1)
+        expected = unit * torch.where(log < 2, log.exp(), line)
         assert torch.allclose(density[:, c], expected, rtol=1e-4, atol=1e-4)
 
 
-def test_linear_densities_begin_at_the_mean_counts() -> None:
+def test_log_linear_densities_begin_at_the_mean_counts() -> None:
     head = DensityHead(
         2,
         5,
-        linear_density=True,
+        log_linear=True,
         count_reduction='mean',
         mean_counts=[2.0, 30.0],
         **stub_cfg(),
@@ -97,13 +103,33 @@ def test_linear_densities_begin_at_the_mean_counts() -> None:
     expected = torch.tensor([2.0, 30.0]).expand(2, 2)
     assert torch.allclose(counts, expected, rtol=0.05)
     # A checkpoint holds them.
-    other = linear_head()
+    other = log_linear_head()
     other.load_state_dict(head.state_dict())
     assert torch.equal(other.unit, head.unit)
-    with pytest.raises(ValueError, match='linear_density.*mean'):
-        linear_head(count_reduction='sum')
+    with pytest.raises(ValueError, match='log_linear.*mean'):
+        log_linear_head(count_reduction='sum')
     with pytest.raises(ValueError, match='mean_counts must be 2 numbers'):
-        linear_head(mean_counts=[2.0, 30.0, 1.0])
+        log_linear_head(mean_counts=[2.0, 30.0, 1.0])
+
+
+@torch.no_grad()
+def test_log_linear_densities_have_features_of_their_own() -> None:
+    head = DensityHead(
+        2,
+        7,
+        log_linear=True,
+        density_channels=5,
+        count_reduction='mean',
+        **stub_cfg(),
+    ).eval()
+    last = torch.rand(2, 7, 4, 4, generator=torch.Generator().manual_seed(1))
+    maps = head.view_maps((FEATURE, last))
+    assert torch.equal(maps[:, :2], head((last,)))
+    alone = log_linear_head().eval()
+    alone.density.load_state_dict(head.density.state_dict())
+    alone.density_norm.load_state_dict(head.density_norm.state_dict())
+    expected = alone.view_maps((FEATURE,))[:, 2:]
+    assert torch.allclose(maps[:, 2:], expected, atol=1e-6)
 
 
 def test_counts_start_near_zero() -> None:
