@@ -7,4 +7,6 @@ common = dict(weights='{weights}')
 # segmentor says little about pixels that were left out of its training, see
 # the README.
 mask_options = ['--saliency-threshold=0.125', '--keep-ignored']
+# With few images the second segmentor had better go on from the first.
+again = dict(load_from='{segmentor_1.checkpoint}')
 stages = dict(segmentor_1_val=None, segmentor_2_val=None)

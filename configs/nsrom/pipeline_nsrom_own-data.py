@@ -5,6 +5,7 @@ net = 'own-data'
 final_config = 'nsrom/seg_own-data.py'
 final_checkpoint = '{segmentor_2.checkpoint}'
 mask_options = ['--saliency-threshold=0.125', '--keep-ignored']
+again = dict(load_from='{segmentor_1.checkpoint}')
 left_out = (
     'cam_val cam_saliency oa_cam_val initial_all_pixels mined_all_pixels'
 )

@@ -6,6 +6,8 @@ net = 'mobilenet-v2_voc12-2007'
 segmentor_net = '{net}'
 # What segmentors begin with: with few images, what the classifier has learned.
 segment = dict(weights='{classifier.checkpoint}')
+# What is new where the second one begins.
+again = dict()
 # Not all images that stages label have masks.
 seeds = [
     '{masks}',
@@ -110,6 +112,7 @@ stages = dict(
             '{common}',
             '{segment}',
             dict(labels='{masked.dir}/labels'),
+            '{again}',
         ],
     ),
     # What the second segmentor sees in the training images.
