@@ -81,6 +81,9 @@ def test_config(name, data_root):
     test_loader = Runner.build_dataloader(cfg.test_dataloader, seed=0)
     evaluator = Evaluator(cfg.test_evaluator)
     evaluator.dataset_meta = test_loader.dataset.metainfo
+    for metric in evaluator.metrics:
+        if hasattr(metric, 'model'):  # as MetricModelHook says
+            metric.model = model
     with torch.no_grad():
         for batch in test_loader:
             samples = model.eval().test_step(batch)

@@ -11,6 +11,9 @@ test_pipeline = [
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 model = dict(
     head=dict(
-        retrieval=dict(type='ProposalRetrieval', alpha=2.0, beta=4e-5),
+        focus=True,
+        retrieval=dict(
+            type='ProposalRetrieval', alpha=0.1, beta=0.0, delta=1.0
+        ),
     ),
 )

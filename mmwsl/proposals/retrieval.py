@@ -39,6 +39,7 @@ def retrieve_instances(
     nms_threshold: float = 0.3,
     area_range: Tuple[float, float] = (0.00002, 0.85),
     map_resize: str = 'bilinear',
+    delta: float = 0.0,
 ) -> Dict[str, np.ndarray]:
     """Give every peak its best proposal, and every object one peak.
 
@@ -66,6 +67,8 @@ def retrieve_instances(
             that a proposal may cover; others are skipped.
         map_resize (str): How class maps are brought to the size of the
             image, see :func:`background_masks`.
+        delta (float): Weight of the likeness of proposal and class map,
+            which the papers do not have.
 
     Returns:
         dict: Best first: ``scores`` float64 (M,), ``labels`` int64 (M,),
@@ -91,6 +94,7 @@ def retrieve_instances(
         density,
         area_range,
         map_resize,
+        delta,
     )
     # Without any fitting proposal no peak finds one.
     peaks = len(pairs) if np.isfinite(pairs).any() else 0
@@ -130,6 +134,7 @@ def proposal_scores(
     density: Optional[Array] = None,
     area_range: Tuple[float, float] = (0.00002, 0.85),
     map_resize: str = 'bilinear',
+    delta: float = 0.0,
 ) -> np.ndarray:
     """Score all proposals for all peaks.
 
@@ -137,7 +142,9 @@ def proposal_scores(
     background of the peak's class (:func:`background_masks`), the score is
     ``alpha * R.Q + R.Q^ - beta * B.Q - gamma * |1 - D.Q|``. Dots are sums
     over pixels; for D, the density of the class, Q is taken on D's grid by
-    nearest neighbours, the pixel at the centre of each cell.
+    nearest neighbours, the pixel at the centre of each cell. ``delta`` adds
+    ``delta * M.Q / sqrt(M.M * Q.Q)``, the cosine of Q and the positive part M
+    of the class map, which is 1 where they are alike.
 
     The arguments are those of :func:`retrieve_instances`.
 
@@ -147,15 +154,20 @@ def proposal_scores(
     prms, classes, class_maps = _checked_peaks(prms, classes, class_maps)
     masks = _checked_masks(proposals, prms)
     cells = _density_of_peaks(density, classes, class_maps) if gamma else None
+    if not len(prms):
+        return np.zeros((0, len(masks)))
     present, class_of_peak = classes.unique(return_inverse=True)
-    background = background_masks(
-        class_maps[present],
-        (prms.shape[1], prms.shape[2]),
-        bg_factor,
-        map_resize,
-    )
     height, width = prms.shape[1:]
+    background = background_masks(
+        class_maps[present], (height, width), bg_factor, map_resize
+    )
     scores = prms.new_zeros((len(prms), len(masks)), dtype=torch.float64)
+    likeness = scores.new_zeros((len(present), len(masks)))
+    if delta:
+        positive = F.interpolate(
+            class_maps[present][None], (height, width), mode='bilinear'
+        )[0].clamp_(min=0)
+        positive = F.normalize(positive.flatten(1)).view_as(positive)
     areas = prms.new_zeros(len(masks), dtype=torch.float64)
     # Some rows of all masks at once: a large image is read only once.
     step = max(1, _PIXELS // max(1, len(masks) * width))
@@ -172,6 +184,11 @@ def proposal_scores(
         edges = edges[:, top - first :][:, : min(step, height - top)]
         scores += responses @ edges.flatten(1).to(inside.dtype).T
         areas += part.sum(dim=1)
+        if delta:
+            likeness += positive[:, rows].flatten(1) @ part.T
+    if delta:
+        likeness /= areas.clamp(min=1).sqrt()
+        scores += delta * likeness[class_of_peak]
     if cells is not None:
         scores -= gamma * (1 - _on_grid(masks, cells)).abs()
     if not scores.isfinite().all():
@@ -369,6 +386,9 @@ class ProposalRetrieval:
         max_proposals: How many proposals, the first ones, are used.
         map_resize: 'bilinear', or 'released' for 8-bit bicubic pictures of
             the maps that peaks are found on.
+        delta: Weight of the likeness of proposal and class map. Where an
+            object is the only one of its class, this chooses best; where
+            there are several, they share the map.
 
     Raises:
         ValueError: If a setting is out of range.
@@ -383,6 +403,7 @@ class ProposalRetrieval:
         nms_threshold: float = 0.3,
         max_proposals: int = 100,
         map_resize: str = 'bilinear',
+        delta: float = 0.0,
     ) -> None:
         if max_proposals < 1:
             raise ValueError(f'max_proposals must be > 0, got {max_proposals}')
@@ -399,6 +420,7 @@ class ProposalRetrieval:
             bg_factor=bg_factor,
             nms_threshold=nms_threshold,
             map_resize=map_resize,
+            delta=delta,
         )
 
     def __call__(

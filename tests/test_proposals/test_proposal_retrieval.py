@@ -21,7 +21,9 @@ def case():
 
 def test_equals_the_function_with_maps_of_sum_one():
     prms, classes, maps, proposals = case()
-    settings = dict(alpha=0.5, beta=1e-3, bg_factor=0.9, nms_threshold=0.9)
+    settings = dict(
+        alpha=0.5, beta=1e-3, bg_factor=0.9, nms_threshold=0.9, delta=0.5
+    )
     module = TASK_UTILS.build(dict(type='ProposalRetrieval', **settings))
     found = module(prms, classes, maps, proposals)
     expected = retrieve_instances(
@@ -56,7 +58,7 @@ def test_density_is_passed_on():
 
 def test_no_peaks():
     prms, classes, maps, proposals = case()
-    module = TASK_UTILS.build(dict(type='ProposalRetrieval'))
+    module = TASK_UTILS.build(dict(type='ProposalRetrieval', delta=1.0))
     found = module(prms[:0], classes[:0], maps, proposals)
     assert found['masks'].shape == found['prms'].shape == (0, 20, 30)
 

@@ -39,7 +39,9 @@ def random_case(peaks=4, proposals=20, seed=0):
     )
 
 
-def score_by_formula(prm, mask, grid, density, alpha, beta, gamma, factor):
+def score_by_formula(
+    prm, mask, grid, density, alpha, beta, gamma, factor, delta=0.0
+):
     """One pair, as METHODS writes it; double precision."""
     height, width = mask.shape
     response = cv2.resize(
@@ -64,11 +66,14 @@ def score_by_formula(prm, mask, grid, density, alpha, beta, gamma, factor):
         ]
     )
     prm = prm.astype(float)
+    positive = np.where(response > 0, response, 0)
+    lengths = np.linalg.norm(positive) * np.linalg.norm(mask)
     return (
         alpha * (prm * mask).sum()
         + (prm * contour).sum()
         - beta * (background * mask).sum()
         - gamma * abs(1 - (density * small).sum())
+        + delta * (positive * mask).sum() / lengths
     )
 
 
@@ -97,11 +102,13 @@ def instances_by_loop(prms, classes, maps, masks, density, threshold, **kw):
     return kept
 
 
-@pytest.mark.parametrize('gamma', [0.0, 0.2])
+@pytest.mark.parametrize(
+    ('gamma', 'delta'), [(0.0, 0.0), (0.2, 0.0), (0.0, 1.0)]
+)
 @pytest.mark.parametrize('seed', [0, 1])
-def test_equals_a_loop_over_pairs(gamma, seed):
+def test_equals_a_loop_over_pairs(gamma, delta, seed):
     prms, classes, maps, masks, density = random_case(seed=seed)
-    weights = dict(alpha=0.8, beta=1e-4, gamma=gamma)
+    weights = dict(alpha=0.8, beta=1e-4, gamma=gamma, delta=delta)
     kept = instances_by_loop(
         prms, classes, maps, masks, density, 0.3, factor=0.95, **weights
     )

@@ -30,7 +30,7 @@ from mmwsl.models.layers import (
     peak_stimulation,
 )
 from mmwsl.models.layers.peak_stimulation import Threshold
-from mmwsl.proposals.retrieval import ProposalRetrieval
+from mmwsl.proposals.retrieval import ProposalRetrieval, to_unit_sum
 from mmwsl.registry import MODELS, TASK_UTILS
 from mmwsl.structures import WSLDataSample
 from mmwsl.utils.arrays import bounded_size, resize, unflip
@@ -66,6 +66,9 @@ class PRMHead(CAMHead):
             default ProposalRetrieval.
         growth: Config of the instances of other samples, by default
             PeakGrowth.
+        focus: Whether the response maps of instances are multiplied by the
+            positive part of their class map, which the paper does not do.
+            Less of them lies beside the object then.
         instances: Whether to predict instances, which takes a backward pass
             and most of the time.
         **kwargs: Arguments of :class:`CAMHead`; it does not pool, so these
@@ -83,6 +86,7 @@ class PRMHead(CAMHead):
         peaks: Optional[Dict] = None,
         retrieval: Optional[Dict] = None,
         growth: Optional[Dict] = None,
+        focus: bool = False,
         instances: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -101,6 +105,7 @@ class PRMHead(CAMHead):
             retrieval or dict(type='mmwsl.ProposalRetrieval')
         )
         self.growth = TASK_UTILS.build(growth or dict(type='mmwsl.PeakGrowth'))
+        self.focus = focus
         self.instances = instances
 
     def scores(self, class_maps: Tensor) -> Tensor:
@@ -206,6 +211,9 @@ class PRMHead(CAMHead):
             proposals,
             density=None if density is None else density.data,
         )
+        if self.focus and len(found['prms']):
+            own = sample.pred_class_maps.data[found['labels']]
+            found['prms'] = focus_responses(found['prms'], own.cpu())
         sample.pred_instances = _to_instance_data(found, peaks.points, size)
 
     def _choose_peaks(
@@ -462,6 +470,20 @@ def _resized(maps: Tensor, size: Tuple[int, ...]) -> Tensor:
         align_corners=False,
         antialias=smaller,
     )[0]
+
+
+def focus_responses(responses: np.ndarray, class_maps: Tensor) -> np.ndarray:
+    """Weigh response maps by the positive part of class maps.
+
+    Args:
+        responses: (M, H, W) >= 0.
+        class_maps: Those of their classes (M, h, w).
+
+    Returns:
+        Maps (M, H, W). Each sums to 1, or to 0 where the two do not meet.
+    """
+    weights = _resized(class_maps, responses.shape[1:]).clamp(min=0)
+    return to_unit_sum(responses * weights.numpy())
 
 
 def _to_instance_data(

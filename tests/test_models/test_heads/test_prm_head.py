@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mmwsl.models.heads import PRMHead
 from mmwsl.models.heads.prm_head import (
     PeakChoice,
+    focus_responses,
     peak_points,
     restore_responses,
     upsample_maps,
@@ -218,11 +219,25 @@ def test_instances_on_a_finer_grid() -> None:
 
 
 def test_no_peaks_give_no_instances() -> None:
-    head = make_head(peaks=dict(min_value=100.0))
+    head = make_head(peaks=dict(min_value=100.0), focus=True)
     sample = predict_instances(head, make_sample([0]), make_image(), FEATURE)
     assert sample.pred_instances.masks.shape == (0, 6, 6)
     assert sample.pred_instances.bboxes.shape == (0, 4)
     assert sample.pred_instances.peaks.shape == (0, 2)
+
+
+def test_focused_responses() -> None:
+    grid = torch.tensor([[[3.0, 1.0], [-5.0, 0.0]], [[-1.0, -1], [-1, -1]]])
+    focused = focus_responses(np.full((2, 2, 2), 0.25, np.float32), grid)
+    assert focused.tolist() == [[[0.75, 0.25], [0, 0]], [[0, 0], [0, 0]]]
+    sample = make_sample([0])
+    predict_instances(make_head(focus=True), sample, make_image(), FEATURE)
+    # Of the cell of the peak, which all of the response is in.
+    row = torch.tensor([0, 0, 0, 0, 1.5, 2])
+    expected = torch.zeros(6, 6)
+    expected[:2] = row * torch.tensor([[1], [0.75]])
+    found = sample.pred_instances.peak_response_maps[0]
+    assert torch.allclose(found, expected / expected.sum())
 
 
 def test_proposals_are_retrieved() -> None:
