@@ -11,9 +11,6 @@ test_pipeline = [
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 model = dict(
     head=dict(
-        focus=True,
-        retrieval=dict(
-            type='ProposalRetrieval', alpha=0.1, beta=0.0, delta=1.0
-        ),
+        retrieval=dict(type='ProposalRetrieval', alpha=2.0, beta=4e-5),
     ),
 )
