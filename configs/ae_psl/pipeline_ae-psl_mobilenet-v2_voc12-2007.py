@@ -3,4 +3,6 @@
 _base_ = ['../_base_/pipelines/ae_psl.py', '../_base_/pipelines/voc_data.py']
 weights = 'weights/mobilenet_v2_imagenet.pth'
 common = dict(weights='{weights}')
+# PSL begins with the first classifier's weights.
+segment = dict(weights='{erase.dir}/step_1.pth')
 again = {'train_cfg.max_epochs': 10, 'param_scheduler.0.end': 10}

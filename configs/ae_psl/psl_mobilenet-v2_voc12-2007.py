@@ -1,5 +1,5 @@
 # Prohibitive segmentation learning on label maps that an earlier stage wrote.
-# A test weighs the classes by the branch's confidence and runs a CRF.
+# A test runs a CRF.
 _base_ = [
     'mmseg::_base_/default_runtime.py',
     '../_base_/models/segmentor.py',
@@ -27,6 +27,8 @@ model = dict(
     decode_head=dict(
         type='mmwsl.PSLHead',
         in_channels=1280,
+        # With so few images the branch takes away more than it should.
+        weighted_test=False,
         decode_head=dict(
             type='mmwsl.LargeFOVHead',
             in_channels=1280,
@@ -97,8 +99,5 @@ custom_hooks = [
     dict(type='mmwsl.DenseCRFHook'),
 ]
 # Label maps for PSL+ show the classes that the image labels name and no
-# others, so the branch need not say which are there.
-predict = dict(
-    model=dict(decode_head=dict(weighted_test=False)),
-    crf=dict(given_only=True),
-)
+# others.
+predict = dict(crf=dict(given_only=True))

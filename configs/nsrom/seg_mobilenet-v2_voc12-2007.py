@@ -21,4 +21,3 @@ train_dataloader = dict(
 _base_.param_scheduler[0].end = max_epochs
 param_scheduler = _base_.param_scheduler
 train_cfg = dict(max_epochs=max_epochs)
-predict = dict(model=dict(_delete_=True))
