@@ -22,6 +22,7 @@ model = dict(
     ),
     decode_head=dict(
         in_channels=512,
+        weighted_test=True,
         decode_head=dict(
             _delete_=True,
             type='mmwsl.LargeFOVHead',
@@ -72,4 +73,3 @@ optim_wrapper = dict(
 )
 param_scheduler = [dict(type='StepLR', step_size=6, gamma=0.1, by_epoch=True)]
 train_cfg = dict(max_epochs=max_epochs, val_interval=5)
-predict = dict(model=dict(_delete_=True))
