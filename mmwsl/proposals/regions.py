@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
+from mmwsl.utils.arrays import resize
+
 # The values of L, a and b that most pixels of photographs have.
 _RANGES = ((0, 100), (-30, 42), (-30, 42))
 _NUM_ORIENTATIONS = 8
@@ -91,10 +93,7 @@ def network_edges(edges: np.ndarray, size: Tuple[int, int]) -> EdgeMaps:
     Networks such as HED are trained to miss no edge: the square separates
     strong ones from the many weak ones.
     """
-    kind = cv2.INTER_AREA if size < edges.shape else cv2.INTER_LINEAR
-    wanted = (size[1], size[0])
-    scaled = cv2.resize(edges.astype(np.float32), wanted, interpolation=kind)
-    strong = scaled**2
+    strong = resize(edges.astype(np.float32), size) ** 2
     return EdgeMaps(step=strong, region=2 * strong)
 
 
