@@ -144,11 +144,9 @@ class DensityHead(PRMHead):
         self.peaks_by_count = peaks_by_count
         self.log_linear = log_linear
         self.class_norm = nn.BatchNorm2d(hidden)
+        halves, channels = 2, hidden
         if log_linear:
-            channels = density_channels or in_channels
-            self.shared = nn.Conv2d(in_channels, hidden, 1)
-            self.density_norm = nn.BatchNorm2d(channels, affine=False)
-            self.density = nn.Conv2d(channels, num_classes, 1)
+            halves, channels = 1, density_channels or in_channels
             if count_reduction == 'sum':
                 raise ValueError(
                     "log_linear needs count_reduction='mean': its densities "
@@ -161,10 +159,9 @@ class DensityHead(PRMHead):
                     f'got {len(unit)}'
                 )
             self.register_buffer('unit', unit[:, None, None])
-        else:
-            self.shared = nn.Conv2d(in_channels, 2 * hidden, 1)
-            self.density_norm = nn.BatchNorm2d(hidden)
-            self.density = nn.Conv2d(hidden, num_classes, 1)
+        self.shared = nn.Conv2d(in_channels, halves * hidden, 1)
+        self.density_norm = nn.BatchNorm2d(channels, affine=not log_linear)
+        self.density = nn.Conv2d(channels, num_classes, 1)
         counted = dict(max_count=max_count, average=average)
         self.loss_spatial, self.loss_count, self.loss_rank = (
             MODELS.build({'type': f'mmwsl.{kind}', **counted, **(own or {})})
